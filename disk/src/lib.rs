@@ -1,0 +1,1 @@
+//! Linux block devices for ezio: discovery, checked access, partition table re-read.

@@ -1,0 +1,3 @@
+//! Captures disks, imports images, packs the netboot kernel and initrd.
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! Pure data of ezio: what an image is, what a machine is told, and what it reports. No I/O.
+
+pub mod extents;
+pub mod manifest;
+pub mod metainfo;
+pub mod report;

@@ -1,0 +1,173 @@
+//! `manifest.toml`: what an image directory holds. Sizes and offsets are bytes unless named otherwise.
+//!
+//! ```text
+//! NAME/manifest.toml      this file
+//! NAME/layout.sfdisk      partition table, as `sfdisk --dump` prints it      (disk images with a table)
+//! NAME/boot-code.bin      first 440 bytes of sector 0                        (where there is boot code)
+//! NAME/hidden.bin         sectors between sector 0 and the first partition   (MBR tables)
+//! NAME/sda1.torrent       one per partition with content; `disk.torrent` for a raw disk
+//! NAME/sda1/0000…         one file per run of used blocks, named by its offset in 32 hex digits
+//! NAME/disk               the data of a raw image, one (sparse) file
+//! NAME/SHA256SUMS         of all of the above but the data, whose hashes are in the torrents
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// File name of the manifest inside an image directory.
+pub const MANIFEST_FILE: &str = "manifest.toml";
+/// File name of the partition table dump.
+pub const LAYOUT_FILE: &str = "layout.sfdisk";
+/// File name of the boot code.
+pub const BOOT_CODE_FILE: &str = "boot-code.bin";
+/// File name of the hidden sectors.
+pub const HIDDEN_FILE: &str = "hidden.bin";
+/// File name of the checksums, in the format of `sha256sum`.
+pub const CHECKSUM_FILE: &str = "SHA256SUMS";
+/// Newest version of the format; older ones are read too.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the format.
+    pub format: u32,
+    /// Name of the image; also the name of its directory on the server.
+    pub name: String,
+    /// When it was captured, RFC 3339 in UTC.
+    pub created: String,
+    /// Program and version that wrote it.
+    pub builder: String,
+    /// Where it was captured from.
+    pub source: Source,
+    /// The disk; none for an image of a single partition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub disk: Option<DiskInfo>,
+    /// Partitions in order of their number; for a raw disk one, named `disk`.
+    #[serde(rename = "partition", default)]
+    pub partitions: Vec<PartitionInfo>,
+}
+
+/// Where an image came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Whole disk, single partition, or a raw copy of either.
+    pub kind: SourceKind,
+    /// Path that was captured, for people.
+    pub path: String,
+    /// Model of the disk, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+    /// Serial number of the disk, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub serial: Option<String>,
+}
+
+/// What was captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// A disk with a partition table.
+    Disk,
+    /// One partition.
+    Partition,
+    /// A disk copied whole, with whatever is on it.
+    RawDisk,
+}
+
+/// The disk of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskInfo {
+    /// Size of the source disk.
+    pub size: u64,
+    /// Logical sector size, 512 or 4096.
+    pub sector_size: u32,
+    /// Kind of partition table.
+    pub label: DiskLabel,
+    /// Smallest target disk that can hold the image.
+    pub minimum_size: u64,
+}
+
+/// Kind of partition table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskLabel {
+    /// GUID partition table.
+    Gpt,
+    /// MBR, with or without an extended partition.
+    Dos,
+    /// No table: a raw disk.
+    None,
+}
+
+/// One partition of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionInfo {
+    /// Name in the image ("sda1", or "disk"); also of its torrent and its data.
+    pub name: String,
+    /// Number in the partition table, from 1; 0 for a raw disk or an image of a single partition.
+    pub number: u32,
+    /// Offset on the source disk; 0 for a raw disk or an image of a single partition.
+    pub offset: u64,
+    /// Size.
+    pub size: u64,
+    /// File system type as blkid names it ("ext4", "vfat", "ntfs", "swap"); none where unknown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub filesystem: Option<String>,
+    /// File system UUID as blkid prints it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uuid: Option<String>,
+    /// File system label.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
+    /// How its content is kept.
+    pub content: Content,
+}
+
+/// How the content of a partition is kept and restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Content {
+    /// Runs of used blocks in a multi-file torrent.
+    Blocks {
+        /// SHA-1 of the torrent's info dictionary, in hex.
+        info_hash: String,
+        /// Bytes in use.
+        used: u64,
+    },
+    /// Every byte, in a single-file torrent.
+    Raw {
+        /// SHA-1 of the torrent's info dictionary, in hex.
+        info_hash: String,
+    },
+    /// Linux swap: recreated with its UUID and label.
+    Swap,
+    /// Nothing to restore (an extended partition, an empty one).
+    Empty,
+}
+
+impl PartitionInfo {
+    /// Does a torrent carry its content?
+    #[must_use]
+    pub fn has_torrent(&self) -> bool {
+        self.torrent_info_hash().is_some()
+    }
+
+    /// Info hash of its torrent in hex, where it has one.
+    #[must_use]
+    pub fn torrent_info_hash(&self) -> Option<&str> {
+        match &self.content {
+            Content::Blocks { info_hash, .. } | Content::Raw { info_hash } => Some(info_hash),
+            Content::Swap | Content::Empty => None,
+        }
+    }
+
+    /// File name of its torrent inside the image directory.
+    #[must_use]
+    pub fn torrent_file(&self) -> String {
+        format!("{}.torrent", self.name)
+    }
+}

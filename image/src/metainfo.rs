@@ -1,0 +1,295 @@
+//! Torrent metainfo (BEP 3, version 1) as ezio uses it: a partition's used blocks are files named by
+//! their byte offset on the partition in hex (the format of partclone's and Clonezilla's BitTorrent
+//! mode); a single file is a raw image from offset 0.
+
+use std::sync::Arc;
+
+use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
+use librqbit_buffers::{ByteBuf, ByteBufOwned};
+use librqbit_core::torrent_metainfo::{TorrentMetaV1, TorrentMetaV1File, TorrentMetaV1Info};
+use sha1::{Digest, Sha1};
+use thiserror::Error;
+
+use crate::extents::{Extent, ExtentError, ExtentMap};
+
+pub use librqbit_core::hash_id::Id20 as InfoHash;
+
+/// Smallest piece length we accept, in bytes.
+pub const MIN_PIECE_LENGTH: u32 = 16 << 10;
+/// Largest piece length we accept, in bytes: one piece is held in memory while it arrives.
+pub const MAX_PIECE_LENGTH: u32 = 64 << 20;
+
+/// Why a torrent is refused.
+#[derive(Debug, Error)]
+pub enum MetainfoError {
+    /// Not bencoding, or not a torrent.
+    #[error("not a torrent file: {0}")]
+    Bencode(String),
+    /// A piece length that is not a power of two from 16 KiB to 64 MiB.
+    #[error("piece length {0} is not a power of two from 16 KiB to 64 MiB")]
+    PieceLength(u32),
+    /// The number of piece hashes does not match the content's length.
+    #[error("{found} bytes of piece hashes where {expected} are needed")]
+    PieceCount {
+        /// Bytes of hashes found.
+        found: usize,
+        /// Bytes of hashes that the content's length asks for.
+        expected: u64,
+    },
+    /// Neither a length nor a list of files, or nothing in it.
+    #[error("the torrent has no content")]
+    Empty,
+    /// A file whose name is not an offset in hex.
+    #[error("file {0:?} is not named by its offset in hexadecimal")]
+    FileName(String),
+    /// The runs do not fit together.
+    #[error(transparent)]
+    Extents(#[from] ExtentError),
+}
+
+/// One file of a torrent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Path components below the torrent's name; empty for a single-file torrent.
+    pub path: Vec<String>,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// A checked torrent. Cheap to share behind an `Arc`.
+#[derive(Debug, Clone)]
+pub struct Metainfo {
+    info_hash: InfoHash,
+    name: String,
+    piece_length: u32,
+    piece_hashes: Arc<[u8]>,
+    files: Vec<File>,
+    total_length: u64,
+    private: bool,
+    trackers: Vec<String>,
+    info_bytes: Arc<[u8]>,
+}
+
+impl Metainfo {
+    /// Reads a `.torrent` file.
+    ///
+    /// # Errors
+    /// It is not bencoding, or says something impossible.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MetainfoError> {
+        let meta: TorrentMetaV1<ByteBuf<'_>> =
+            from_bytes(bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
+        let trackers =
+            meta.iter_announce().map(|t| String::from_utf8_lossy(t.as_ref()).into_owned()).collect();
+        Self::from_info(&meta.info.data, meta.info.raw_bytes.as_ref(), trackers)
+    }
+
+    /// Reads a bare info dictionary, as a magnet link's metadata exchange (BEP 9) delivers it.
+    /// The caller has checked its SHA-1 against the link.
+    ///
+    /// # Errors
+    /// As [`Metainfo::parse`].
+    pub fn parse_info(info_bytes: &[u8], trackers: Vec<String>) -> Result<Self, MetainfoError> {
+        let info: TorrentMetaV1Info<ByteBuf<'_>> =
+            from_bytes(info_bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
+        Self::from_info(&info, info_bytes, trackers)
+    }
+
+    fn from_info(
+        info: &TorrentMetaV1Info<ByteBuf<'_>>,
+        info_bytes: &[u8],
+        trackers: Vec<String>,
+    ) -> Result<Self, MetainfoError> {
+        let piece_length = info.piece_length;
+        if !piece_length.is_power_of_two() || !(MIN_PIECE_LENGTH..=MAX_PIECE_LENGTH).contains(&piece_length) {
+            return Err(MetainfoError::PieceLength(piece_length));
+        }
+        let text = |b: &ByteBuf<'_>| String::from_utf8_lossy(b.as_ref()).into_owned();
+        let files: Vec<File> = match (&info.files, info.length) {
+            (Some(files), _) => files
+                .iter()
+                .map(|f| File { path: f.path.iter().map(text).collect(), length: f.length })
+                .collect(),
+            (None, Some(length)) => vec![File { path: Vec::new(), length }],
+            (None, None) => return Err(MetainfoError::Empty),
+        };
+        let total_length = files.iter().try_fold(0u64, |sum, f| sum.checked_add(f.length)).unwrap_or(0);
+        if total_length == 0 {
+            return Err(MetainfoError::Empty);
+        }
+        let expected = total_length.div_ceil(u64::from(piece_length)).saturating_mul(20);
+        let hashes: &[u8] = info.pieces.as_ref();
+        if hashes.len() as u64 != expected {
+            return Err(MetainfoError::PieceCount { found: hashes.len(), expected });
+        }
+        Ok(Self {
+            info_hash: InfoHash::new(Sha1::digest(info_bytes).into()),
+            name: info.name.as_ref().map(text).unwrap_or_default(),
+            piece_length,
+            piece_hashes: hashes.into(),
+            files,
+            total_length,
+            private: info.private,
+            trackers,
+            info_bytes: info_bytes.into(),
+        })
+    }
+
+    /// Makes a private torrent. `runs` is `None` for a raw image (a single file); otherwise each run
+    /// becomes a file named by its offset in 32 hex digits. `piece_hashes` is 20 bytes a piece.
+    ///
+    /// # Errors
+    /// As [`Metainfo::parse`]: what we write, we could read back.
+    pub fn create(
+        name: &str,
+        piece_length: u32,
+        total_length: u64,
+        runs: Option<&ExtentMap>,
+        piece_hashes: &[u8],
+    ) -> Result<Self, MetainfoError> {
+        let buf = |s: &str| ByteBufOwned::from(s.as_bytes().to_vec());
+        let info = TorrentMetaV1Info::<ByteBufOwned> {
+            name: Some(buf(name)),
+            pieces: ByteBufOwned::from(piece_hashes.to_vec()),
+            piece_length,
+            length: runs.is_none().then_some(total_length),
+            files: runs.map(|map| {
+                map.extents()
+                    .iter()
+                    .map(|e| TorrentMetaV1File {
+                        length: e.length,
+                        path: vec![buf(&run_file_name(e.offset))],
+                        attr: None,
+                        sha1: None,
+                        symlink_path: None,
+                    })
+                    .collect()
+            }),
+            private: true,
+            ..Default::default()
+        };
+        let mut bytes = Vec::new();
+        bencode_serialize_to_writer(&info, &mut bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
+        Self::parse_info(&bytes, Vec::new())
+    }
+
+    /// The `.torrent` file, with these trackers (the info dictionary is passed on byte for byte).
+    #[must_use]
+    pub fn to_torrent(&self, trackers: &[String]) -> Vec<u8> {
+        let string = |s: &str| format!("{}:{s}", s.len());
+        let mut out = b"d".to_vec();
+        if let Some(first) = trackers.first() {
+            out.extend(format!("8:announce{}13:announce-listl", string(first)).bytes());
+            for tracker in trackers {
+                out.extend(format!("l{}e", string(tracker)).bytes());
+            }
+            out.push(b'e');
+        }
+        out.extend(b"4:info");
+        out.extend(&*self.info_bytes);
+        out.push(b'e');
+        out
+    }
+
+    /// SHA-1 of the info dictionary.
+    #[must_use]
+    pub fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    /// The torrent's name: the partition ("sda1"), or "disk".
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Length of every piece but the last, in bytes.
+    #[must_use]
+    pub fn piece_length(&self) -> u32 {
+        self.piece_length
+    }
+
+    /// How many pieces there are.
+    #[must_use]
+    pub fn piece_count(&self) -> u32 {
+        (self.piece_hashes.len() / 20) as u32
+    }
+
+    /// Length of piece `index` in bytes; 0 behind the end.
+    #[must_use]
+    pub fn piece_size(&self, index: u32) -> u32 {
+        let start = u64::from(index) * u64::from(self.piece_length);
+        self.total_length.saturating_sub(start).min(u64::from(self.piece_length)) as u32
+    }
+
+    /// SHA-1 of piece `index`; `None` behind the end.
+    #[must_use]
+    pub fn piece_hash(&self, index: u32) -> Option<&[u8; 20]> {
+        self.piece_hashes.as_chunks().0.get(index as usize)
+    }
+
+    /// Files in content order; one with an empty path for a single-file torrent.
+    #[must_use]
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// Is it a single file, that is, a raw image?
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        self.files.len() == 1 && self.files[0].path.is_empty()
+    }
+
+    /// Bytes of content in all.
+    #[must_use]
+    pub fn total_length(&self) -> u64 {
+        self.total_length
+    }
+
+    /// Private (BEP 27): peers come from the tracker alone.
+    #[must_use]
+    pub fn private(&self) -> bool {
+        self.private
+    }
+
+    /// Announce URLs, in order.
+    #[must_use]
+    pub fn trackers(&self) -> &[String] {
+        &self.trackers
+    }
+
+    /// The info dictionary as it stands in the torrent.
+    #[must_use]
+    pub fn info_bytes(&self) -> &Arc<[u8]> {
+        &self.info_bytes
+    }
+
+    /// Where the content lies on its target: from offset 0 for a raw image, else by file names.
+    ///
+    /// # Errors
+    /// A file name is not an offset in hex, or runs overlap.
+    pub fn extents(&self) -> Result<ExtentMap, MetainfoError> {
+        if self.is_raw() {
+            return Ok(ExtentMap::contiguous(self.total_length)?);
+        }
+        let extents: Result<Vec<_>, _> = self.files.iter().map(run_of_file).collect();
+        Ok(ExtentMap::new(extents?)?)
+    }
+}
+
+/// Name of the file that holds the run at `offset` (bytes): 32 hex digits.
+#[must_use]
+pub fn run_file_name(offset: u64) -> String {
+    format!("{offset:032x}")
+}
+
+fn run_of_file(file: &File) -> Result<Extent, MetainfoError> {
+    let name = file.path.last().map(String::as_str).unwrap_or_default();
+    let digits = name.trim_start_matches('0');
+    // from_str_radix would also take a sign.
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(MetainfoError::FileName(file.path.join("/")));
+    }
+    let offset = if digits.is_empty() { Ok(0) } else { u64::from_str_radix(digits, 16) };
+    let offset = offset.map_err(|_| MetainfoError::FileName(file.path.join("/")))?;
+    Ok(Extent { offset, length: file.length })
+}

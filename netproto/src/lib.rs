@@ -1,0 +1,1 @@
+//! DHCP and TFTP, the parts that client and server share.

@@ -1,0 +1,3 @@
+//! The server of ezio: DHCP, TFTP, HTTP, tracker, seeder and the view of the room.
+
+fn main() {}

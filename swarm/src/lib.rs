@@ -1,0 +1,1 @@
+//! The BitTorrent broadcast engine of ezio.
