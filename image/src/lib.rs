@@ -3,4 +3,5 @@
 pub mod extents;
 pub mod manifest;
 pub mod metainfo;
+pub mod modules;
 pub mod report;
