@@ -1,1 +1,15 @@
-//! The BitTorrent broadcast engine of ezio.
+//! The broadcast engine: carries one image from one server to a whole room in the time of one machine.
+//!
+//! Standard BitTorrent v1 over TCP on the wire, so that any client can seed to us or download from us:
+//! BEP 3, 6 (fast extension), 9 (metadata exchange), 10 (extension protocol), 15 (UDP trackers), 23
+//! (compact peers) and 27 (private torrents).
+
+pub mod config;
+pub mod room;
+pub mod storage;
+pub mod wire;
+
+mod swarm;
+
+pub use config::{Config, Content, Role, Site};
+pub use swarm::{Swarm, SwarmError};

@@ -1,0 +1,232 @@
+//! Content on a block device or a file, at a base offset, as a list of extents.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use ezio_image::extents::ExtentMap;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::uio::{preadv, pwritev};
+
+use super::recorder::Recorder;
+use super::{Action, Storage, StorageError, WriteStats};
+
+/// Buffers that the kernel takes in one call (`IOV_MAX`).
+const MAX_BUFFERS: usize = 1024;
+
+/// What a device must be able to do. Calls may move fewer bytes than asked, as the system's do.
+/// A seam for faults in tests; the real one is [`File`].
+pub trait Medium: Send + Sync {
+    /// Reads at a byte offset.
+    ///
+    /// # Errors
+    /// As `preadv(2)`.
+    fn read_vectored_at(&self, bufs: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+    /// Writes at a byte offset.
+    ///
+    /// # Errors
+    /// As `pwritev(2)`.
+    fn write_vectored_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
+    /// Makes all writes durable.
+    ///
+    /// # Errors
+    /// As `fdatasync(2)`.
+    fn sync(&self) -> io::Result<()>;
+    /// Starts writing out a range; a hint.
+    fn begin_writeback(&self, offset: u64, length: u64) {
+        let _ = (offset, length);
+    }
+}
+
+fn signed(offset: u64) -> io::Result<i64> {
+    i64::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+impl Medium for File {
+    fn read_vectored_at(&self, bufs: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        match bufs {
+            [one] => self.read_at(one, offset),
+            many => Ok(preadv(self, many, signed(offset)?)?),
+        }
+    }
+
+    fn write_vectored_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        match bufs {
+            [one] => self.write_at(one, offset),
+            many => Ok(pwritev(self, many, signed(offset)?)?),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn begin_writeback(&self, offset: u64, length: u64) {
+        // DONTNEED on dirty pages starts their writing without waiting for it (and drops what is
+        // clean already): sync_file_range's effect through a call that needs no unsafe code.
+        if let (Ok(offset), Ok(length)) = (signed(offset), signed(length)) {
+            // A hint that the kernel does not take changes nothing.
+            let _ = posix_fadvise(self, offset, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        }
+    }
+}
+
+/// Content on one open device or file.
+pub struct DeviceStorage<M: Medium = File> {
+    medium: Arc<M>,
+    device: String,
+    base: u64,
+    extents: ExtentMap,
+    recorder: Recorder,
+}
+
+impl<M: Medium> DeviceStorage<M> {
+    /// `device` is its name in messages; `base` is the byte offset on it of the extents' offset 0
+    /// (a partition's start, when the whole disk is open).
+    #[must_use]
+    pub fn new(medium: Arc<M>, device: impl Into<String>, base: u64, extents: ExtentMap) -> Self {
+        Self { medium, device: device.into(), base, extents, recorder: Recorder::default() }
+    }
+
+    fn error(
+        &self,
+        action: Action,
+        device_offset: u64,
+        content_offset: u64,
+        source: io::Error,
+    ) -> StorageError {
+        StorageError::at(action, &self.device, device_offset, content_offset, source)
+    }
+
+    /// The parts of the device behind `length` bytes of content: (device offset, length). An error if
+    /// the content ends before.
+    fn parts(&self, action: Action, start: u64, length: u64) -> Result<Vec<(u64, u64)>, StorageError> {
+        let parts: Vec<(u64, u64)> = self
+            .extents
+            .slices(start, length)
+            .map(|(_, offset, len)| (self.base.saturating_add(offset), len))
+            .collect();
+        let found: u64 = parts.iter().map(|p| p.1).sum();
+        if found == length {
+            return Ok(parts);
+        }
+        let outside = io::Error::new(io::ErrorKind::InvalidInput, "beyond the end of the content");
+        Err(self.error(action, self.base, start, outside))
+    }
+
+    fn read_part(&self, at: u64, content: u64, mut bufs: &mut [IoSliceMut<'_>]) -> Result<(), StorageError> {
+        let mut done = 0;
+        while !bufs.is_empty() {
+            let batch = bufs.len().min(MAX_BUFFERS);
+            match self.medium.read_vectored_at(&mut bufs[..batch], at + done) {
+                Ok(0) => {
+                    let end = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Err(self.error(Action::Read, at + done, content + done, end));
+                }
+                Ok(n) => {
+                    done += n as u64;
+                    IoSliceMut::advance_slices(&mut bufs, n);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.error(Action::Read, at + done, content + done, e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_part(&self, at: u64, content: u64, mut bufs: &mut [IoSlice<'_>]) -> Result<(), StorageError> {
+        let mut done = 0;
+        while !bufs.is_empty() {
+            let batch = bufs.len().min(MAX_BUFFERS);
+            match self.medium.write_vectored_at(&bufs[..batch], at + done) {
+                Ok(0) => {
+                    let full = io::Error::from(io::ErrorKind::WriteZero);
+                    return Err(self.error(Action::Write, at + done, content + done, full));
+                }
+                Ok(n) => {
+                    self.recorder.wrote(at + done, n as u64);
+                    done += n as u64;
+                    IoSlice::advance_slices(&mut bufs, n);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.error(Action::Write, at + done, content + done, e)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<M: Medium> Storage for DeviceStorage<M> {
+    fn read_at(&self, content_offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+        self.read_vectored_at(content_offset, &mut [IoSliceMut::new(buf)])
+    }
+
+    fn write_at(&self, content_offset: u64, buf: &[u8]) -> Result<(), StorageError> {
+        self.write_vectored_at(content_offset, &[IoSlice::new(buf)])
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.medium.sync().map_err(|e| StorageError::whole(Action::Sync, &self.device, e))
+    }
+
+    fn read_vectored_at(&self, start: u64, bufs: &mut [IoSliceMut<'_>]) -> Result<(), StorageError> {
+        let length = bufs.iter().map(|b| b.len() as u64).sum();
+        let mut content = start;
+        let mut rest = bufs.iter_mut().map(|b| &mut **b).collect::<std::collections::VecDeque<&mut [u8]>>();
+        for (at, length) in self.parts(Action::Read, start, length)? {
+            let mut part = Vec::new();
+            let mut wanted = length;
+            while wanted > 0 {
+                let Some(buf) = rest.pop_front() else { break };
+                let take = usize::try_from(wanted).unwrap_or(usize::MAX).min(buf.len());
+                let (head, tail) = buf.split_at_mut(take);
+                part.push(IoSliceMut::new(head));
+                if !tail.is_empty() {
+                    rest.push_front(tail);
+                }
+                wanted -= take as u64;
+            }
+            self.read_part(at, content, &mut part)?;
+            content += length;
+        }
+        Ok(())
+    }
+
+    fn write_vectored_at(&self, start: u64, bufs: &[IoSlice<'_>]) -> Result<(), StorageError> {
+        let length = bufs.iter().map(|b| b.len() as u64).sum();
+        let mut content = start;
+        let mut rest = bufs.iter().map(|b| &**b).collect::<std::collections::VecDeque<&[u8]>>();
+        for (at, length) in self.parts(Action::Write, start, length)? {
+            let mut part = Vec::new();
+            let mut wanted = length;
+            while wanted > 0 {
+                let Some(buf) = rest.pop_front() else { break };
+                let take = usize::try_from(wanted).unwrap_or(usize::MAX).min(buf.len());
+                let (head, tail) = buf.split_at(take);
+                part.push(IoSlice::new(head));
+                if !tail.is_empty() {
+                    rest.push_front(tail);
+                }
+                wanted -= take as u64;
+            }
+            self.write_part(at, content, &mut part)?;
+            content += length;
+        }
+        Ok(())
+    }
+
+    fn begin_writeback(&self, content_offset: u64, length: u64) {
+        for (_, offset, length) in self.extents.slices(content_offset, length) {
+            self.medium.begin_writeback(self.base.saturating_add(offset), length);
+        }
+    }
+
+    fn write_stats(&self) -> WriteStats {
+        self.recorder.stats()
+    }
+}
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;

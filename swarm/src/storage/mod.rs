@@ -1,0 +1,76 @@
+//! Where the content of a torrent lies: behind [`Storage`] the engine sees one run of bytes, the
+//! content, and each implementation knows which bytes of which device or file they are.
+//!
+//! All calls block and are made from threads of their own, never from the network's.
+
+mod device;
+mod error;
+mod mirror;
+mod recorder;
+mod run_files;
+
+pub use device::{DeviceStorage, Medium};
+pub use error::{Action, StorageError};
+pub use mirror::Mirror;
+pub use recorder::WriteStats;
+pub use run_files::RunFiles;
+
+use std::io::{IoSlice, IoSliceMut};
+
+/// A place for the content of one torrent. Offsets count bytes of content.
+pub trait Storage: Send + Sync {
+    /// Fills `buf` from the content at `content_offset`.
+    ///
+    /// # Errors
+    /// The device cannot be read there, or ends early.
+    fn read_at(&self, content_offset: u64, buf: &mut [u8]) -> Result<(), StorageError>;
+
+    /// Writes all of `buf` to the content at `content_offset`.
+    ///
+    /// # Errors
+    /// The device refuses the bytes, or takes only some.
+    fn write_at(&self, content_offset: u64, buf: &[u8]) -> Result<(), StorageError>;
+
+    /// Makes everything written durable.
+    ///
+    /// # Errors
+    /// The device cannot keep what it took.
+    fn sync(&self) -> Result<(), StorageError>;
+
+    /// As [`Storage::read_at`], into several buffers one behind the other.
+    ///
+    /// # Errors
+    /// As [`Storage::read_at`].
+    fn read_vectored_at(&self, content_offset: u64, bufs: &mut [IoSliceMut<'_>]) -> Result<(), StorageError> {
+        let mut at = content_offset;
+        for buf in bufs {
+            self.read_at(at, buf)?;
+            at += buf.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// As [`Storage::write_at`], from several buffers one behind the other.
+    ///
+    /// # Errors
+    /// As [`Storage::write_at`].
+    fn write_vectored_at(&self, content_offset: u64, bufs: &[IoSlice<'_>]) -> Result<(), StorageError> {
+        let mut at = content_offset;
+        for buf in bufs {
+            self.write_at(at, buf)?;
+            at += buf.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Asks the device to begin writing out `length` bytes of content from `content_offset`, so that
+    /// the final [`Storage::sync`] finds little left. A hint: it cannot fail.
+    fn begin_writeback(&self, content_offset: u64, length: u64) {
+        let _ = (content_offset, length);
+    }
+
+    /// What has been written so far, in what order.
+    fn write_stats(&self) -> WriteStats {
+        WriteStats::default()
+    }
+}

@@ -1,0 +1,228 @@
+//! The handshake of the extension protocol (BEP 10), and in it what ezio says about itself.
+//!
+//! ```text
+//! { "m": {"ut_metadata": 1, "ezio": 2}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
+//!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "sites": [[network, prefix, site], …]} }
+//! ```
+//! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of
+//! its torrents; only the server sends `sites`, a network being 4 or 16 bytes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
+use librqbit_buffers::{ByteBuf, ByteBufOwned};
+use serde::{Deserialize, Serialize};
+
+use super::WireError;
+use crate::config::{Role, Site};
+
+/// The number that we give `ut_metadata` (BEP 9).
+pub const UT_METADATA_ID: u8 = 1;
+/// The number that we give our own messages.
+pub const EZIO_ID: u8 = 2;
+/// Ranges in a site table that we take.
+const MAX_SITES: usize = 4096;
+
+/// Numbers that the sender gave to extensions; messages to it carry these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExtensionIds {
+    /// Metadata exchange (BEP 9).
+    pub ut_metadata: Option<u8>,
+    /// Our own messages.
+    pub ezio: Option<u8>,
+}
+
+/// What ezio says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EzioHandshake {
+    /// What the sender is.
+    pub role: Role,
+    /// The sender, the same on all its connections.
+    pub member: [u8; 8],
+    /// Who is where; from a server only.
+    pub sites: Vec<Site>,
+}
+
+/// An extension handshake.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtendedHandshake {
+    /// Extensions that the sender speaks.
+    pub ids: ExtensionIds,
+    /// Port on which the sender takes connections.
+    pub port: Option<u16>,
+    /// Requests that the sender keeps in its queue.
+    pub request_queue: Option<u32>,
+    /// Length of the info dictionary in bytes, if the sender has it.
+    pub metadata_size: Option<u32>,
+    /// Name and version of the sender.
+    pub version: String,
+    /// Present if the sender is ezio.
+    pub ezio: Option<EzioHandshake>,
+}
+
+/// One range of a site table on the wire: network (4 or 16 bytes), prefix, site.
+pub type SiteRange<B> = (B, u8, u32);
+
+#[derive(Serialize, Deserialize)]
+struct RawIds {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ut_metadata: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ezio: Option<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "B: Deserialize<'de>"))]
+struct RawEzio<B> {
+    role: u8,
+    id: B,
+    #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
+    sites: Vec<SiteRange<B>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "B: Deserialize<'de>"))]
+struct Raw<B> {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    m: Option<RawIds>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    p: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    reqq: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    metadata_size: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    v: Option<B>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    ezio: Option<RawEzio<B>>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+fn network_bytes(address: IpAddr) -> ByteBufOwned {
+    ByteBufOwned::from(match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    })
+}
+
+fn site(raw: &SiteRange<ByteBuf<'_>>) -> Option<Site> {
+    let bytes: &[u8] = raw.0.as_ref();
+    let network = match bytes.len() {
+        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
+        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+    };
+    Some(Site { network, prefix: raw.1, site: raw.2 })
+}
+
+impl ExtendedHandshake {
+    /// The bencoded body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let raw = Raw::<ByteBufOwned> {
+            m: Some(RawIds { ut_metadata: self.ids.ut_metadata, ezio: self.ids.ezio }),
+            p: self.port.map(i64::from),
+            reqq: self.request_queue.map(i64::from),
+            metadata_size: self.metadata_size.map(i64::from),
+            v: Some(ByteBufOwned::from(self.version.as_bytes().to_vec())),
+            ezio: self.ezio.as_ref().map(|e| RawEzio {
+                role: u8::from(e.role == Role::Member),
+                id: ByteBufOwned::from(e.member.to_vec()),
+                sites: e.sites.iter().map(|s| (network_bytes(s.network), s.prefix, s.site)).collect(),
+            }),
+        };
+        let mut out = Vec::new();
+        // Writing into memory, of types that bencoding knows.
+        let written = bencode_serialize_to_writer(&raw, &mut out);
+        debug_assert!(written.is_ok());
+        out
+    }
+
+    /// Reads the body. What is odd in it but not needed is left out.
+    ///
+    /// # Errors
+    /// It is not a bencoded dictionary, or a known key has another type.
+    pub fn decode(body: &[u8]) -> Result<Self, WireError> {
+        let raw: Raw<ByteBuf<'_>> = from_bytes(body).map_err(|e| WireError::Bencode(e.to_string()))?;
+        let nonzero = |id: Option<u8>| id.filter(|&id| id != 0);
+        let ezio = raw.ezio.and_then(|e| {
+            let member = <[u8; 8]>::try_from(e.id.as_ref()).ok()?;
+            let role = if e.role == 0 { Role::Server } else { Role::Member };
+            let sites = e.sites.iter().take(MAX_SITES).filter_map(site).collect();
+            Some(EzioHandshake { role, member, sites })
+        });
+        Ok(Self {
+            ids: raw.m.map_or_else(ExtensionIds::default, |m| ExtensionIds {
+                ut_metadata: nonzero(m.ut_metadata),
+                ezio: nonzero(m.ezio),
+            }),
+            port: raw.p.and_then(|p| u16::try_from(p).ok()),
+            request_queue: raw.reqq.and_then(|n| u32::try_from(n).ok()),
+            metadata_size: raw.metadata_size.and_then(|n| u32::try_from(n).ok()),
+            version: raw
+                .v
+                .map(|v| String::from_utf8_lossy(v.as_ref()).chars().take(64).collect())
+                .unwrap_or_default(),
+            ezio,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_other_clients_send() {
+        // The example of BEP 10, and metadata_size of BEP 9, with keys that we do not know.
+        let body = b"d1:md11:LT_metadatai1e6:\xc2\xb5T_PEXi2e11:ut_metadatai3ee13:metadata_sizei31235e1:pi6881e4:reqqi500e1:v13:\xc2\xb5Torrent 1.2e";
+        let got = ExtendedHandshake::decode(body).unwrap();
+        assert_eq!(got.ids, ExtensionIds { ut_metadata: Some(3), ezio: None });
+        assert_eq!((got.port, got.metadata_size, got.request_queue), (Some(6881), Some(31235), Some(500)));
+        assert_eq!(got.version, "µTorrent 1.2");
+        assert_eq!(ExtendedHandshake::decode(b"de").unwrap(), ExtendedHandshake::default());
+    }
+
+    #[test]
+    fn ours_comes_back_as_it_went() {
+        let handshake = ExtendedHandshake {
+            ids: ExtensionIds { ut_metadata: Some(1), ezio: Some(2) },
+            port: Some(1),
+            request_queue: Some(512),
+            metadata_size: Some(70_000),
+            version: "ezio".into(),
+            ezio: Some(EzioHandshake {
+                role: Role::Server,
+                member: *b"abcdefgh",
+                sites: vec![
+                    Site { network: "10.0.1.0".parse().unwrap(), prefix: 24, site: 7 },
+                    Site { network: "fd00::".parse().unwrap(), prefix: 64, site: 8 },
+                ],
+            }),
+        };
+        let bytes = handshake.encode();
+        assert!(
+            bytes.starts_with(b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesll4:\x0a\x00\x01\x00i24ei7ee"),
+            "{bytes:?}"
+        );
+        assert_eq!(ExtendedHandshake::decode(&bytes), Ok(handshake));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = ExtendedHandshake::decode(&body);
+        }
+
+        #[test]
+        fn damage_never_panics(at in 0usize..100, byte in any::<u8>()) {
+            let mut body = b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesll4:\x0a\x00\x01\x00i24ei7eeee1:md4:ezioi2ee1:pi1ee".to_vec();
+            let at = at % body.len();
+            body[at] = byte;
+            let _ = ExtendedHandshake::decode(&body);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! BitTorrent on the wire: BEP 3 with the fast extension (BEP 6), the extension protocol (BEP 10) and
+//! metadata exchange (BEP 9). Plain encoding and decoding; no sockets.
+//!
+//! `librqbit-peer-protocol` does not carry here: it knows none of BEP 6's messages (have all, reject,
+//! suggest, allowed fast) and has no way to add any, and its buffer ends a bitfield at 131,960 pieces.
+//! Bencoded parts go through `librqbit-bencode`.
+
+mod extended;
+mod handshake;
+mod message;
+mod metadata;
+
+pub use extended::{EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, SiteRange, UT_METADATA_ID};
+pub use handshake::{HANDSHAKE_LENGTH, Handshake};
+pub use message::{BLOCK_HEADER, MAX_EXTENDED, Message, block_header, frame_limit};
+pub use metadata::{METADATA_BLOCK, MetadataMessage};
+
+use thiserror::Error;
+
+/// A peer sent what the protocol does not allow.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum WireError {
+    /// Not a BitTorrent handshake.
+    #[error("not a BitTorrent handshake")]
+    NotBitTorrent,
+    /// A frame longer than any message that could be meant.
+    #[error("a frame of {length} bytes, where {limit} is the most")]
+    FrameLength {
+        /// Bytes announced.
+        length: u32,
+        /// Most we take.
+        limit: u32,
+    },
+    /// A message whose body has the wrong length.
+    #[error("message {id} with a body of {length} bytes")]
+    BodyLength {
+        /// Message number.
+        id: u8,
+        /// Bytes of its body.
+        length: usize,
+    },
+    /// An extension message that is not bencoded as it should be.
+    #[error("extension message: {0}")]
+    Bencode(String),
+}
