@@ -1,1 +1,4 @@
 //! End-to-end tests and benchmarks that drive the ezio binaries.
+
+pub mod netns;
+pub mod programs;
