@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! { "m": {"ut_metadata": 1, "ezio": 2}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
-//!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "sites": [[network, prefix, site], …]} }
+//!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "sites": [network + prefix + site, …]} }
 //! ```
 //! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of
-//! its torrents; only the server sends `sites`, a network being 4 or 16 bytes.
+//! its torrents; only the server sends `sites`, each one string: the network (4 or 16 bytes), its prefix (1 byte) and the
+//! site's number (4 bytes, big endian).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -60,9 +61,6 @@ pub struct ExtendedHandshake {
     pub ezio: Option<EzioHandshake>,
 }
 
-/// One range of a site table on the wire: network (4 or 16 bytes), prefix, site.
-pub type SiteRange<B> = (B, u8, u32);
-
 #[derive(Serialize, Deserialize)]
 struct RawIds {
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -77,7 +75,7 @@ struct RawEzio<B> {
     role: u8,
     id: B,
     #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
-    sites: Vec<SiteRange<B>>,
+    sites: Vec<B>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,20 +99,24 @@ fn none<T>() -> Option<T> {
     None
 }
 
-fn network_bytes(address: IpAddr) -> ByteBufOwned {
-    ByteBufOwned::from(match address {
+fn encode_site(site: &Site) -> ByteBufOwned {
+    let mut bytes = match site.network {
         IpAddr::V4(a) => a.octets().to_vec(),
         IpAddr::V6(a) => a.octets().to_vec(),
-    })
+    };
+    bytes.push(site.prefix);
+    bytes.extend(site.site.to_be_bytes());
+    ByteBufOwned::from(bytes)
 }
 
-fn site(raw: &SiteRange<ByteBuf<'_>>) -> Option<Site> {
-    let bytes: &[u8] = raw.0.as_ref();
-    let network = match bytes.len() {
-        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
-        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+fn decode_site(bytes: &[u8]) -> Option<Site> {
+    let (head, number) = bytes.split_last_chunk::<4>()?;
+    let (&prefix, network) = head.split_last()?;
+    let network = match network.len() {
+        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(network).ok()?)),
+        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(network).ok()?)),
     };
-    Some(Site { network, prefix: raw.1, site: raw.2 })
+    Some(Site { network, prefix, site: u32::from_be_bytes(*number) })
 }
 
 impl ExtendedHandshake {
@@ -130,7 +132,7 @@ impl ExtendedHandshake {
             ezio: self.ezio.as_ref().map(|e| RawEzio {
                 role: u8::from(e.role == Role::Member),
                 id: ByteBufOwned::from(e.member.to_vec()),
-                sites: e.sites.iter().map(|s| (network_bytes(s.network), s.prefix, s.site)).collect(),
+                sites: e.sites.iter().map(encode_site).collect(),
             }),
         };
         let mut out = Vec::new();
@@ -150,7 +152,7 @@ impl ExtendedHandshake {
         let ezio = raw.ezio.and_then(|e| {
             let member = <[u8; 8]>::try_from(e.id.as_ref()).ok()?;
             let role = if e.role == 0 { Role::Server } else { Role::Member };
-            let sites = e.sites.iter().take(MAX_SITES).filter_map(site).collect();
+            let sites = e.sites.iter().take(MAX_SITES).filter_map(|s| decode_site(s.as_ref())).collect();
             Some(EzioHandshake { role, member, sites })
         });
         Ok(Self {
@@ -178,7 +180,7 @@ mod tests {
     #[test]
     fn reads_what_other_clients_send() {
         // The example of BEP 10, and metadata_size of BEP 9, with keys that we do not know.
-        let body = b"d1:md11:LT_metadatai1e6:\xc2\xb5T_PEXi2e11:ut_metadatai3ee13:metadata_sizei31235e1:pi6881e4:reqqi500e1:v13:\xc2\xb5Torrent 1.2e";
+        let body = b"d1:md11:LT_metadatai1e6:\xb5T_PEXi2e11:ut_metadatai3ee13:metadata_sizei31235e1:pi6881e4:reqqi500e1:v13:\xc2\xb5Torrent 1.2e";
         let got = ExtendedHandshake::decode(body).unwrap();
         assert_eq!(got.ids, ExtensionIds { ut_metadata: Some(3), ezio: None });
         assert_eq!((got.port, got.metadata_size, got.request_queue), (Some(6881), Some(31235), Some(500)));
@@ -205,7 +207,9 @@ mod tests {
         };
         let bytes = handshake.encode();
         assert!(
-            bytes.starts_with(b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesll4:\x0a\x00\x01\x00i24ei7ee"),
+            bytes.starts_with(
+                b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesl9:\x0a\x00\x01\x00\x18\x00\x00\x00\x07"
+            ),
             "{bytes:?}"
         );
         assert_eq!(ExtendedHandshake::decode(&bytes), Ok(handshake));
@@ -219,7 +223,7 @@ mod tests {
 
         #[test]
         fn damage_never_panics(at in 0usize..100, byte in any::<u8>()) {
-            let mut body = b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesll4:\x0a\x00\x01\x00i24ei7eeee1:md4:ezioi2ee1:pi1ee".to_vec();
+            let mut body = b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesl9:\x0a\x00\x01\x00\x18\x00\x00\x00\x07ee1:md4:ezioi2ee1:pi1ee".to_vec();
             let at = at % body.len();
             body[at] = byte;
             let _ = ExtendedHandshake::decode(&body);

@@ -10,7 +10,7 @@ mod handshake;
 mod message;
 mod metadata;
 
-pub use extended::{EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, SiteRange, UT_METADATA_ID};
+pub use extended::{EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, UT_METADATA_ID};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake};
 pub use message::{BLOCK_HEADER, MAX_EXTENDED, Message, block_header, frame_limit};
 pub use metadata::{METADATA_BLOCK, MetadataMessage};
