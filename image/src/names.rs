@@ -1,0 +1,29 @@
+//! Names that become file names and parts of URLs: nothing in them may lead elsewhere.
+
+/// Longest name we accept, in bytes.
+pub const MAX_NAME: usize = 100;
+
+/// Is this a name for an image or a partition: letters, digits, `.`, `_` and `-`, not starting with
+/// a dot or a hyphen, at most [`MAX_NAME`] bytes?
+#[must_use]
+pub fn is_safe_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME
+        && !name.starts_with(['.', '-'])
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        for good in ["debian", "Debian-12.5_lab", "sda1", "nvme0n1p2", "a..b"] {
+            assert!(is_safe_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", "../x", "a/b", "-o", ".hidden", "a b", "a\0", "ä", &"x".repeat(101)] {
+            assert!(!is_safe_name(bad), "{bad}");
+        }
+    }
+}
