@@ -2,6 +2,7 @@
 
 pub mod conf;
 pub mod extents;
+pub mod layout;
 pub mod manifest;
 pub mod metainfo;
 pub mod modules;
