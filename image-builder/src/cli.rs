@@ -1,0 +1,217 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Captures golden disks into images, checks them, and packs the kernel and initrd that machines
+/// boot from the network to receive them.
+#[derive(Debug, Parser)]
+#[command(name = "image-builder", version, about, max_term_width = 100, after_long_help = EXIT_STATUS)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done (verify: the image is whole)
+  1  it could not be done (verify: the image is damaged); the reason is on stderr
+  2  the command line was wrong
+  130  stopped by Ctrl-C; nothing that looks complete is left";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Capture a disk, a disk image file or a partition into an image directory
+    Capture(CaptureArgs),
+    /// Show what an image directory holds
+    Show(ShowArgs),
+    /// Check every byte of an image directory against its checksums
+    Verify(VerifyArgs),
+    /// Pack kernel, initrd and network boot programs
+    Netboot(NetbootArgs),
+}
+
+/// Captures SOURCE into the image directory DIR: the partition table, the boot code and what lies
+/// between them, and of each partition only the blocks in use, with a torrent for each.
+///
+/// SOURCE is a whole disk (/dev/sda), a partition (/dev/sda1, /dev/vg/lv), a disk image file, or a file
+/// with the content of one partition. It is only read. It must not be in use: boot the golden machine
+/// from something else, or capture it as a virtual machine's disk file. Reading block devices, and the
+/// partitions inside an image file, needs root.
+///
+/// partclone tells which blocks of a file system are in use (ext2/3/4, XFS, btrfs, NTFS, FAT, exFAT,
+/// F2FS, HFS+ and more); a partition that it does not know is copied whole. Swap is not copied: machines
+/// make their own with the same UUID and label.
+///
+/// DIR appears when all is written and checked, under its name; until then the data lies beside it in
+/// DIR.partial-XXXXXX, which an error or Ctrl-C removes.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  image-builder capture /dev/sda -o /srv/images/classroom
+  image-builder capture golden.img -o /srv/images/lab2 --name lab2
+  image-builder capture /dev/nvme0n1p3 -o /srv/images/windows-c
+  image-builder capture --raw appliance.img -o /srv/images/appliance")]
+pub(crate) struct CaptureArgs {
+    /// Disk, partition, or file to capture
+    pub(crate) source: PathBuf,
+    /// Image directory to write; it must not exist (but see --force)
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Name of the image; for a single partition also the name of its torrent [default: DIR's last
+    /// component, and the partition's own name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Copy everything, used or not, as one file named "disk" (for a partition: by its name)
+    ///
+    /// The data file is sparse: blocks of zeros take no room in it, yet are sent and written.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Capture file systems that are mounted or were not cleanly unmounted, and replace DIR
+    ///
+    /// What changes while it is read may not fit together afterwards. An image directory of the same
+    /// name is replaced when the new one is complete, not before.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Length of a piece, a power of two from 16K to 64M (K, M: 1024, 1024²) [default: by the size of
+    /// the partition's data, 64K to 4M, for 1000 to 2000 pieces]
+    #[arg(long, value_name = "BYTES", value_parser = parse_piece_length)]
+    pub(crate) piece_length: Option<u32>,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+    /// Say what would be captured, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Shows what an image directory holds: where it came from, the disk, its partitions and their data.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Image directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Print one JSON object, in the manifest's terms
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Checks an image directory: checksums, manifest against torrents, the partition table against the
+/// disk and the partitions, and every piece of the data against its hash.
+///
+/// All that is wrong is told, a line each: what, where, and how far into it. Machines check each piece
+/// again when they receive it; this finds damage before a room waits for it.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Image directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// Packs what machines boot from the network: DIST/vmlinuz (Debian's kernel as it is, so that its
+/// signature holds under Secure Boot), DIST/initrd.img (init, drivers for wired network cards and
+/// storage), the signed shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists
+/// them with their sizes and SHA-256 sums.
+///
+/// The drivers of real PCs, laptops, servers and virtual machines are chosen from the kernel's modules,
+/// with all that they need; their load order is worked out here, from the modules themselves (no depmod
+/// run is needed), into one index that init reads. Modules keep their signatures. The same inputs give
+/// the same bytes.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Changing the choice of modules:
+  --modules +ixgbevf,-qla2xxx        one more, one less (what a chosen module needs stays)
+  --modules drivers/infiniband/hw/   all modules below a folder of the kernel's
+  --modules -all,+virtio_net,+virtio_blk,+virtio_pci   only these and what they need
+  --modules @FILE                    such words from a file, blanks or lines between, # comments
+
+Examples:
+  image-builder netboot -o dist
+  image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-6.1.0-32-amd64 --init ezio-init
+  image-builder netboot -o dist --firmware /lib/firmware --conf ezio.conf --key site.pub
+  image-builder netboot -o dist --dry-run")]
+pub(crate) struct NetbootArgs {
+    /// Folder to write to; files in it are replaced
+    #[arg(short, long, value_name = "DIST")]
+    pub(crate) output: PathBuf,
+    /// Kernel image [default: the newest /boot/vmlinuz-*]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kernel: Option<PathBuf>,
+    /// The kernel's modules [default: ../lib/modules/VERSION beside the kernel's folder, else
+    /// /lib/modules/VERSION]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules_dir: Option<PathBuf>,
+    /// Static ezio-init [default: the one installed with this program]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) init: Option<PathBuf>,
+    /// Add the firmware that the chosen modules name, out of a folder as /lib/firmware
+    #[arg(long, value_name = "DIR")]
+    pub(crate) firmware: Option<PathBuf>,
+    /// Add and remove modules (see below); may be given several times
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true)]
+    pub(crate) modules: Vec<String>,
+    /// Embed a public key (minisign): machines then obey only what is signed with it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Embed an ezio.conf, so that machines need not fetch one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) conf: Option<PathBuf>,
+    /// Folder with shimx64.efi.signed, grubnetx64.efi.signed and undionly.kpxe [default: where Debian's
+    /// shim-signed, grub-efi-amd64-signed and ipxe have them]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) boot_programs: Option<PathBuf>,
+    /// Pack kernel and initrd alone
+    #[arg(long, conflicts_with = "boot_programs")]
+    pub(crate) no_boot_programs: bool,
+    /// List the modules that would be packed, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+fn parse_piece_length(text: &str) -> Result<u32, String> {
+    use ezio_image::metainfo::{MAX_PIECE_LENGTH, MIN_PIECE_LENGTH};
+    let (digits, unit) = match text.to_ascii_uppercase() {
+        t if t.ends_with('K') => (t.trim_end_matches('K').to_owned(), 1 << 10),
+        t if t.ends_with('M') => (t.trim_end_matches('M').to_owned(), 1 << 20),
+        t => (t, 1),
+    };
+    let length = digits.parse::<u32>().ok().and_then(|n| n.checked_mul(unit));
+    length
+        .filter(|n| n.is_power_of_two() && (MIN_PIECE_LENGTH..=MAX_PIECE_LENGTH).contains(n))
+        .ok_or_else(|| "not a power of two from 16K to 64M".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn module_changes_may_begin_with_a_hyphen() {
+        let cli =
+            Cli::try_parse_from(["image-builder", "netboot", "-o", "d", "--modules", "-qla2xxx,+x"]).unwrap();
+        let Command::Netboot(args) = cli.command else { unreachable!() };
+        assert_eq!(args.modules, ["-qla2xxx,+x"]);
+    }
+
+    #[test]
+    fn piece_lengths_are_powers_of_two_in_bounds() {
+        assert_eq!(parse_piece_length("64K"), Ok(64 << 10));
+        assert_eq!(parse_piece_length("4m"), Ok(4 << 20));
+        assert_eq!(parse_piece_length("16384"), Ok(16384));
+        for bad in ["3M", "8K", "128M", "", "K", "-1", "99999999M"] {
+            assert!(parse_piece_length(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The initrd as an archive: cpio ("newc") under zstd, the same bytes for the same content: entries
+//! sorted, owned by root, without times, compressed by one thread.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use cpio::newc::{Builder, ModeFileType};
+
+/// zstd's best level whose window (8 MiB) the kernel takes without asking for much memory.
+const ZSTD_LEVEL: i32 = 19;
+
+/// What a path of the archive is.
+#[derive(Debug)]
+enum Node {
+    Directory,
+    File { content: Vec<u8>, mode: u32 },
+    Symlink(String),
+    CharDevice { major: u32, minor: u32 },
+}
+
+/// Content of an initrd, by path without a leading `/`. Parents come before what is in them because
+/// the map sorts them so.
+#[derive(Debug, Default)]
+pub(crate) struct Archive {
+    nodes: BTreeMap<String, Node>,
+}
+
+impl Archive {
+    /// Adds a folder and its parents.
+    pub(crate) fn directory(&mut self, path: &str) {
+        self.parents(path);
+        self.nodes.insert(path.to_owned(), Node::Directory);
+    }
+
+    /// Adds a file with permission bits `mode`.
+    pub(crate) fn file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
+        self.parents(path);
+        self.nodes.insert(path.to_owned(), Node::File { content, mode });
+    }
+
+    /// Adds a symbolic link.
+    pub(crate) fn symlink(&mut self, path: &str, target: &str) {
+        self.parents(path);
+        self.nodes.insert(path.to_owned(), Node::Symlink(target.to_owned()));
+    }
+
+    /// Adds a character device.
+    pub(crate) fn char_device(&mut self, path: &str, major: u32, minor: u32) {
+        self.parents(path);
+        self.nodes.insert(path.to_owned(), Node::CharDevice { major, minor });
+    }
+
+    fn parents(&mut self, path: &str) {
+        for (i, _) in path.match_indices('/') {
+            self.nodes.entry(path[..i].to_owned()).or_insert(Node::Directory);
+        }
+    }
+
+    /// The archive, compressed.
+    pub(crate) fn to_initrd(&self) -> Result<Vec<u8>> {
+        let mut encoder =
+            zstd::Encoder::new(Vec::new(), ZSTD_LEVEL).context("cannot start compressing the initrd")?;
+        self.write_cpio(&mut encoder).context("cannot compress the initrd")?;
+        encoder.finish().context("cannot finish compressing the initrd")
+    }
+
+    fn write_cpio(&self, out: &mut impl Write) -> std::io::Result<()> {
+        for (number, (path, node)) in (1u32..).zip(&self.nodes) {
+            let entry = Builder::new(path).ino(number);
+            let (entry, content): (Builder, &[u8]) = match node {
+                Node::Directory => {
+                    (entry.mode(0o755).nlink(2).set_mode_file_type(ModeFileType::Directory), &[])
+                }
+                Node::File { content, mode } => {
+                    (entry.mode(*mode).set_mode_file_type(ModeFileType::Regular), content)
+                }
+                Node::Symlink(target) => {
+                    (entry.mode(0o777).set_mode_file_type(ModeFileType::Symlink), target.as_bytes())
+                }
+                Node::CharDevice { major, minor } => {
+                    let entry = entry.mode(0o600).rdev_major(*major).rdev_minor(*minor);
+                    (entry.set_mode_file_type(ModeFileType::Char), &[])
+                }
+            };
+            let length = u32::try_from(content.len()).map_err(|_| std::io::ErrorKind::FileTooLarge)?;
+            let mut writer = entry.write(&mut *out, length);
+            writer.write_all(content)?;
+            writer.finish()?;
+        }
+        cpio::newc::trailer(out)?;
+        Ok(())
+    }
+}

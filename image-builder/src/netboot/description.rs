@@ -1,0 +1,132 @@
+//! `netboot.toml`, which says what a netboot folder holds, and the tables for people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use ezio_image::modules::ModuleIndex;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::firmware::Firmware;
+use super::needed_only;
+use super::tree::ModuleTree;
+use crate::units::{bytes, hex};
+
+/// File name of the description.
+pub(crate) const FILE: &str = "netboot.toml";
+/// Kernel and initrd should stay below this: every machine fetches them.
+const AIM: u64 = 24 << 20;
+
+/// What a netboot folder holds. No times and no paths: the same inputs give the same description.
+#[derive(Debug, Serialize)]
+pub(crate) struct Description {
+    format: u32,
+    builder: String,
+    kernel: String,
+    modules: Vec<String>,
+    #[serde(rename = "file")]
+    files: Vec<FileInfo>,
+}
+
+#[derive(Debug, Serialize)]
+struct FileInfo {
+    name: String,
+    size: u64,
+    sha256: String,
+}
+
+/// Sizes in bytes of what is in the initrd, before compression.
+#[derive(Debug, Default)]
+pub(crate) struct Sizes {
+    pub(crate) init: u64,
+    pub(crate) modules: u64,
+    pub(crate) module_count: usize,
+    pub(crate) firmware: u64,
+}
+
+impl Description {
+    /// Describes files by name and content.
+    pub(crate) fn new(kernel: &str, modules: &[&String], files: &[(String, Vec<u8>)]) -> Self {
+        let file = |(name, content): &(String, Vec<u8>)| FileInfo {
+            name: name.clone(),
+            size: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        };
+        Self {
+            format: 1,
+            builder: crate::BUILDER.to_owned(),
+            kernel: kernel.to_owned(),
+            modules: modules.iter().map(|name| (*name).clone()).collect(),
+            files: files.iter().map(file).collect(),
+        }
+    }
+
+    /// As `netboot.toml`.
+    pub(crate) fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).context("cannot describe the netboot folder")
+    }
+
+    /// Table of sizes.
+    pub(crate) fn table(&self, sizes: &Sizes) -> String {
+        let mut out = format!("kernel {}, {} modules\n", self.kernel, sizes.module_count);
+        for file in &self.files {
+            let _ = writeln!(out, "  {:<16}{:>12}", file.name, bytes(file.size));
+            if file.name == "initrd.img" {
+                let parts = [("init", sizes.init), ("modules", sizes.modules), ("firmware", sizes.firmware)];
+                for (part, size) in parts {
+                    let _ = writeln!(out, "    {:<14}{:>12} before compression", part, bytes(size));
+                }
+            }
+        }
+        let fetched: u64 =
+            self.files.iter().filter(|f| f.name == "vmlinuz" || f.name == "initrd.img").map(|f| f.size).sum();
+        let verdict = if fetched <= AIM { "within" } else { "ABOVE" };
+        let _ = writeln!(
+            out,
+            "each machine fetches {} (kernel + initrd), {verdict} the aim of {}",
+            bytes(fetched),
+            bytes(AIM)
+        );
+        out
+    }
+}
+
+/// The modules that would be packed, by folder, for `--dry-run`.
+pub(crate) fn module_list(
+    tree: &ModuleTree,
+    index: &ModuleIndex,
+    chosen: &BTreeSet<String>,
+    firmware: &Firmware,
+) -> String {
+    let mut folders: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+    for module in index.modules.keys().filter_map(|name| tree.modules.get(name)) {
+        let folder = module.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        folders.entry(folder).or_default().push((&module.info.name, module.size));
+    }
+    let mut out = format!("kernel {}\n", index.kernel);
+    for (folder, modules) in &folders {
+        let size: u64 = modules.iter().map(|(_, size)| size).sum();
+        let names: Vec<&str> = modules.iter().map(|(name, _)| *name).collect();
+        let _ = writeln!(out, "{folder} ({}): {}", bytes(size), names.join(" "));
+    }
+    let total: u64 = folders.values().flatten().map(|(_, size)| size).sum();
+    let needed = needed_only(index, chosen);
+    let _ = writeln!(
+        out,
+        "{} modules ({} of them because others need them), {} before compression, {} aliases",
+        index.modules.len(),
+        needed.len(),
+        bytes(total),
+        index.aliases.len()
+    );
+    if !firmware.files.is_empty() || !firmware.missing.is_empty() {
+        let _ = writeln!(
+            out,
+            "{} firmware files; not found: {}",
+            firmware.files.len(),
+            firmware.missing.join(" ")
+        );
+    }
+    out
+}

@@ -1,0 +1,142 @@
+//! `image-builder netboot`: packs Debian's kernel and an initrd with init and drivers into a folder,
+//! with the programs that network boot begins with. Same inputs, same bytes.
+
+mod archive;
+mod closure;
+mod description;
+mod firmware;
+mod inputs;
+mod modinfo;
+mod selection;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ezio_image::conf::Conf;
+use ezio_image::modules::{MODULE_INDEX_PATH, ModuleIndex};
+
+use crate::cli::NetbootArgs;
+use archive::Archive;
+use description::{Description, Sizes};
+use firmware::Firmware;
+use inputs::Inputs;
+use tree::ModuleTree;
+
+/// Where init looks for an embedded `ezio.conf`.
+const EMBEDDED_CONF: &str = "etc/ezio/ezio.conf";
+/// Where init looks for the public key that signs what it is told.
+const EMBEDDED_KEY: &str = "etc/ezio/key.pub";
+
+/// Runs the command.
+pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
+    if let Some(file) = &args.conf {
+        check_conf(file)?;
+    }
+    let inputs = Inputs::locate(args)?;
+    let tree = ModuleTree::read(&inputs.modules_dir)?;
+    inputs.check_kernel_matches(&tree.kernel)?;
+    let selection = selection::select(&tree, &args.modules)?;
+    let index = closure::index(&tree, &selection)?;
+    let names: Vec<&String> = index.modules.keys().collect();
+    let firmware = match &args.firmware {
+        Some(dir) => firmware::find(&tree, &names, dir)?,
+        None => Firmware::default(),
+    };
+    if args.dry_run {
+        print!("{}", description::module_list(&tree, &index, &selection.names, &firmware));
+        return Ok(());
+    }
+    let mut sizes = Sizes::default();
+    let archive = fill(&inputs, args, &tree, &index, &firmware, &mut sizes)?;
+    let initrd = archive.to_initrd()?;
+    let mut files = vec![("vmlinuz".to_owned(), inputs.kernel.clone()), ("initrd.img".to_owned(), initrd)];
+    files.extend(inputs.boot_programs()?);
+    let description = Description::new(&tree.kernel, &names, &files);
+    fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make folder {}", args.output.display()))?;
+    for (name, content) in &files {
+        replace(&args.output.join(name), content)?;
+    }
+    replace(&args.output.join(description::FILE), description.to_toml()?.as_bytes())?;
+    print!("{}", description.table(&sizes));
+    Ok(())
+}
+
+/// Puts together what the initrd holds.
+fn fill(
+    inputs: &Inputs,
+    args: &NetbootArgs,
+    tree: &ModuleTree,
+    index: &ModuleIndex,
+    firmware: &Firmware,
+    sizes: &mut Sizes,
+) -> Result<Archive> {
+    let mut archive = Archive::default();
+    for folder in ["dev", "etc/ezio", "proc", "run", "sys", "tmp"] {
+        archive.directory(folder);
+    }
+    archive.char_device("dev/console", 5, 1);
+    sizes.init = inputs.init.len() as u64;
+    archive.file("init", inputs.init.clone(), 0o755);
+    // The kernel asks for modules by itself, too (transceivers, checksums): init answers under this name.
+    archive.symlink("sbin/modprobe", "/init");
+
+    let index_path = MODULE_INDEX_PATH.trim_start_matches('/');
+    let index_folder = Path::new(index_path).parent().unwrap_or(Path::new("")).display();
+    archive.file(index_path, index.to_text().into_bytes(), 0o644);
+    for (name, module) in &index.modules {
+        let source = tree.modules.get(name).with_context(|| format!("module {name} has no file"))?;
+        sizes.modules += source.size;
+        sizes.module_count += 1;
+        archive.file(&format!("{index_folder}/{}", module.file), tree::read_module(&source.file)?, 0o644);
+    }
+    for (path, file) in &firmware.files {
+        let mut content =
+            fs::read(file).with_context(|| format!("cannot read firmware {}", file.display()))?;
+        let mut path = path.as_str();
+        // Debian's kernel takes firmware under xz, but not under zstd.
+        if let Some(plain) = path.strip_suffix(".zst") {
+            path = plain;
+            content = zstd::decode_all(&*content)
+                .with_context(|| format!("cannot decompress firmware {}", file.display()))?;
+        }
+        sizes.firmware += content.len() as u64;
+        archive.file(&format!("lib/firmware/{path}"), content, 0o644);
+    }
+    for (path, source) in [(EMBEDDED_CONF, &args.conf), (EMBEDDED_KEY, &args.key)] {
+        if let Some(file) = source {
+            let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            archive.file(path, content, 0o644);
+        }
+    }
+    Ok(archive)
+}
+
+/// Refuses a configuration that every machine would refuse.
+fn check_conf(file: &Path) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Conf::parse(&text).with_context(|| format!("{} is no ezio.conf", file.display()))?;
+    Ok(())
+}
+
+/// Writes a file in one step: a server that reads the folder sees the old one or the new one.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".netboot-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)
+        .with_context(|| format!("cannot make a file in {}", folder.display()))?;
+    std::io::Write::write_all(&mut file, content)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist(path).with_context(|| format!("cannot put {} in place", path.display()))?;
+    Ok(())
+}
+
+/// Names of modules that came in because others need them.
+fn needed_only<'a>(index: &'a ModuleIndex, chosen: &BTreeSet<String>) -> Vec<&'a String> {
+    index.modules.keys().filter(|name| !chosen.contains(*name)).collect()
+}

@@ -1,0 +1,211 @@
+//! Which modules go into the initrd: wired network cards and storage of real PCs, laptops, servers
+//! and virtual machines, keyboards, and what `--modules` adds or removes.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use super::modinfo::canonical_name;
+use super::tree::{KernelModule, ModuleTree};
+
+/// Folders and files below `kernel/` that are taken.
+const WANTED: &[&str] = &[
+    // Wired network cards, their transceivers, and USB adapters.
+    "drivers/net/ethernet/",
+    "drivers/net/phy/",
+    "drivers/net/mdio/",
+    "drivers/net/usb/",
+    // Network cards of virtual machines.
+    "drivers/net/virtio_net.ko",
+    "drivers/net/vmxnet3/",
+    "drivers/net/hyperv/",
+    "drivers/net/xen-netfront.ko",
+    // Disks: SATA and PATA, NVMe, SCSI and RAID controllers, eMMC and SD, UFS.
+    "drivers/ata/",
+    "drivers/nvme/host/nvme.ko",
+    "drivers/scsi/",
+    "drivers/message/fusion/",
+    "drivers/mmc/",
+    "drivers/misc/cardreader/",
+    "drivers/ufs/",
+    "drivers/block/mtip32xx/",
+    // Intel's VMD hides NVMe disks behind it; Hyper-V passes PCI devices through its own bridge.
+    "drivers/pci/controller/",
+    // Disks of virtual machines, and the buses they are on.
+    "drivers/block/virtio_blk.ko",
+    "drivers/block/xen-blkfront.ko",
+    "drivers/virtio/",
+    "drivers/hv/hv_vmbus.ko",
+    "drivers/hv/hv_utils.ko",
+    "drivers/char/hw_random/virtio-rng.ko",
+    // USB disks, and the controllers for all that is on USB.
+    "drivers/usb/host/",
+    "drivers/usb/storage/",
+    // A keyboard, for the rescue shell.
+    "drivers/hid/usbhid/usbhid.ko",
+    "drivers/hid/hid-generic.ko",
+    "drivers/hid/hid-hyperv.ko",
+    "drivers/input/serio/hyperv-keyboard.ko",
+    "drivers/input/serio/i8042.ko",
+    "drivers/input/keyboard/atkbd.ko",
+    // The EFI system partition and the firmware's boot entries, for hooks.
+    "fs/efivarfs/",
+    "fs/fat/vfat.ko",
+    // Card detection of eMMC and SD on recent laptops.
+    "drivers/pinctrl/intel/",
+];
+
+/// Modules that no device names, but which the kernel asks for by their name.
+const ASKED_BY_NAME: &[&str] = &["mlx4_en", "nls_ascii", "nls_cp437", "nls_iso8859_1", "nls_utf8"];
+
+/// Drivers that do nothing for us without another one, which they do not name in their fields.
+const COMPANIONS: &[(&str, &str)] = &[("mlx4_core", "mlx4_en")];
+
+/// What is left out of them: no bare machine boots from it, or it drives no local disk.
+const UNWANTED: &[&str] = &[
+    // Switch chips.
+    "drivers/net/ethernet/mellanox/mlxsw/",
+    "drivers/net/ethernet/mellanox/mlxfw/",
+    // Mobile modems and phones.
+    "drivers/net/usb/cdc-phonet.ko",
+    "drivers/net/usb/cdc_mbim.ko",
+    "drivers/net/usb/hso.ko",
+    "drivers/net/usb/huawei_cdc_ncm.ko",
+    "drivers/net/usb/ipheth.ko",
+    "drivers/net/usb/kalmia.ko",
+    "drivers/net/usb/lg-vl600.ko",
+    "drivers/net/usb/qmi_wwan.ko",
+    "drivers/net/usb/sierra_net.ko",
+    "drivers/net/usb/zaurus.ko",
+    // Disks over the network (iSCSI, FCoE), whose set-up needs programs that are not in the initrd.
+    "drivers/scsi/bnx2fc/",
+    "drivers/scsi/bnx2i/",
+    "drivers/scsi/cxgbi/",
+    "drivers/scsi/fcoe/",
+    "drivers/scsi/fnic/",
+    "drivers/scsi/iscsi",
+    "drivers/scsi/qedf/",
+    "drivers/scsi/qedi/",
+    // Several paths to one disk, test devices, CD drives, tapes, scanners, PC cards.
+    "drivers/scsi/device_handler/",
+    "drivers/scsi/pcmcia/",
+    "drivers/net/ethernet/3com/3c574_cs.ko",
+    "drivers/net/ethernet/3com/3c589_cs.ko",
+    "drivers/net/ethernet/8390/axnet_cs.ko",
+    "drivers/net/ethernet/8390/pcnet_cs.ko",
+    "drivers/net/ethernet/amd/nmclan_cs.ko",
+    "drivers/net/ethernet/fujitsu/",
+    "drivers/net/ethernet/smsc/smc91c92_cs.ko",
+    "drivers/net/ethernet/xircom/",
+    "drivers/mmc/host/sdricoh_cs.ko",
+    "drivers/usb/host/sl811",
+    "drivers/usb/host/u132-hcd.ko",
+    "drivers/scsi/scsi_debug.ko",
+    "drivers/scsi/sr_mod.ko",
+    "drivers/scsi/st.ko",
+    "drivers/scsi/ch.ko",
+    "drivers/ata/pata_pcmcia.ko",
+    "drivers/mmc/core/mmc_test.ko",
+    "drivers/virtio/virtio_vdpa.ko",
+];
+
+/// The modules that were asked for, before what they need.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Names of the modules.
+    pub(crate) names: BTreeSet<String>,
+    /// Those of them that no device names: they are loaded whatever devices there are.
+    pub(crate) always: BTreeSet<String>,
+    /// Names never to be taken, even when another module wants them softly.
+    pub(crate) removed: BTreeSet<String>,
+}
+
+/// Chooses modules. `changes` are words as `--modules` takes them: `+NAME` or `NAME`, `-NAME`,
+/// `-all`, `@FILE` with more words; a name with a `/` is a folder or file below `kernel/`.
+pub(crate) fn select(tree: &ModuleTree, changes: &[String]) -> Result<Selection> {
+    let mut selection = Selection::default();
+    for module in tree.modules.values().filter(|m| wanted_by_default(m)) {
+        selection.names.insert(module.info.name.clone());
+    }
+    for change in expand(changes)? {
+        apply(tree, &mut selection, &change)?;
+    }
+    Ok(selection)
+}
+
+fn wanted_by_default(module: &KernelModule) -> bool {
+    let under = |list: &[&str]| list.iter().any(|prefix| module.path.starts_with(prefix));
+    // What no device names and no other module needs could never be loaded.
+    let loadable = !module.info.aliases.is_empty() && under(WANTED) && !under(UNWANTED);
+    loadable || ASKED_BY_NAME.contains(&module.info.name.as_str())
+}
+
+/// Modules to load after `name` although it does not say so.
+pub(crate) fn companions(name: &str) -> impl Iterator<Item = String> {
+    COMPANIONS.iter().filter(move |(first, _)| *first == name).map(|(_, second)| (*second).to_owned())
+}
+
+fn apply(tree: &ModuleTree, selection: &mut Selection, change: &str) -> Result<()> {
+    if change == "-all" {
+        selection.names.clear();
+        return Ok(());
+    }
+    let (add, what) = match change.strip_prefix('-') {
+        Some(what) => (false, what),
+        None => (true, change.strip_prefix('+').unwrap_or(change)),
+    };
+    for name in named(tree, what)? {
+        if add {
+            let has_alias = tree.modules.get(&name).is_some_and(|m| !m.info.aliases.is_empty());
+            if !has_alias {
+                selection.always.insert(name.clone());
+            }
+            selection.removed.remove(&name);
+            selection.names.insert(name);
+        } else {
+            selection.names.remove(&name);
+            selection.always.remove(&name);
+            selection.removed.insert(name);
+        }
+    }
+    Ok(())
+}
+
+/// Names of the modules that a word means.
+fn named(tree: &ModuleTree, what: &str) -> Result<Vec<String>> {
+    if what.contains('/') {
+        let names: Vec<String> =
+            tree.modules.values().filter(|m| m.path.starts_with(what)).map(|m| m.info.name.clone()).collect();
+        if names.is_empty() {
+            bail!("kernel {} has no module below {what:?}", tree.kernel);
+        }
+        return Ok(names);
+    }
+    let name = canonical_name(what);
+    match tree.modules.contains_key(&name) {
+        true => Ok(vec![name]),
+        // It works without: nothing to do.
+        false if tree.is_builtin(&name) => Ok(Vec::new()),
+        false => bail!("kernel {} has no module {what:?}", tree.kernel),
+    }
+}
+
+/// Words of `--modules`, with the words of `@FILE` in its place (`#` begins a comment there).
+fn expand(changes: &[String]) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    for change in changes {
+        match change.strip_prefix('@') {
+            None => words.extend(change.split(',').filter(|w| !w.is_empty()).map(str::to_owned)),
+            Some(file) => {
+                let text =
+                    fs::read_to_string(file).with_context(|| format!("cannot read module list {file}"))?;
+                for line in text.lines() {
+                    let line = line.split('#').next().unwrap_or_default();
+                    words.extend(line.split([' ', '\t', ',']).filter(|w| !w.is_empty()).map(str::to_owned));
+                }
+            }
+        }
+    }
+    Ok(words)
+}
