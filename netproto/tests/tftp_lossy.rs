@@ -12,8 +12,9 @@ use ezio_netproto::tftp::{Negotiated, Options};
 use proptest::prelude::*;
 
 /// What happens to the packets of one direction, in turn.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 enum Fate {
+    #[default]
     Pass,
     Lose,
     Double,
@@ -24,19 +25,20 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![6 => Just(Fate::Pass), 2 => Just(Fate::Lose), 1 => Just(Fate::Double), 1 => Just(Fate::Delay)]
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Link {
     queue: VecDeque<Vec<u8>>,
     delayed: Vec<Vec<u8>>,
     fates: VecDeque<Fate>,
+    /// Of all packets behind those of `fates`.
+    rest: Fate,
     carried: usize,
 }
 
 impl Link {
     fn send(&mut self, packet: Vec<u8>) {
         self.carried += 1;
-        let fate = self.fates.pop_front().unwrap_or(Fate::Pass);
-        self.fates.push_back(fate);
+        let fate = self.fates.pop_front().unwrap_or(self.rest);
         match fate {
             Fate::Pass => self.queue.push_back(packet),
             Fate::Lose => {}
@@ -54,19 +56,30 @@ impl Link {
     }
 }
 
+impl Link {
+    fn always(rest: Fate) -> Self {
+        Self { rest, ..Self::default() }
+    }
+}
+
+/// A link that is bad for a while.
+fn link() -> impl Strategy<Value = Link> {
+    proptest::collection::vec(fate(), 0..400)
+        .prop_map(|fates| Link { fates: fates.into(), ..Link::default() })
+}
+
 struct Outcome {
     data: Vec<u8>,
     packets: usize,
 }
 
 /// Runs a transfer to its end. A round without a packet is a timeout on both sides.
-fn transfer(file: &[u8], asked: Options, with_options: bool, down: Vec<Fate>, up: Vec<Fate>) -> Outcome {
+fn transfer(file: &[u8], asked: Options, with_options: bool, down: Link, up: Link) -> Outcome {
     let wire = if with_options { asked.to_wire() } else { Vec::new() };
     let (agreed, answer) = Negotiated::grant(&wire, file.len() as u64).unwrap();
     let mut sender = Sender::new(file, agreed, answer);
     let mut receiver = Receiver::new(asked, 1 << 24);
-    let mut down = Link { fates: down.into(), ..Link::default() };
-    let mut up = Link { fates: up.into(), ..Link::default() };
+    let (mut down, mut up) = (down, up);
     sender.window().for_each(|packet| down.send(packet));
     for _ in 0..1_000_000 {
         if let Some(packet) = down.receive() {
@@ -101,11 +114,8 @@ proptest! {
     #[test]
     fn the_file_arrives_whole(
         length in 0usize..20_000, block_size in 8u16..1468, window in 1u16..40, with_options: bool,
-        // The first fate passes, so that no direction is dead for good.
-        mut down in proptest::collection::vec(fate(), 1..40), mut up in proptest::collection::vec(fate(), 1..40),
+        down in link(), up in link(),
     ) {
-        down.push(Fate::Pass);
-        up.push(Fate::Pass);
         let file = file(length);
         let outcome = transfer(&file, Options { block_size, window }, with_options, down, up);
         prop_assert!(outcome.data == file);
@@ -137,8 +147,13 @@ proptest! {
 fn block_numbers_wrap() {
     // 70000 blocks of 8 bytes, with windows across the wrap.
     let file = file(8 * 70_000 + 3);
-    let outcome =
-        transfer(&file, Options { block_size: 8, window: 16 }, true, vec![Fate::Pass], vec![Fate::Pass]);
+    let outcome = transfer(
+        &file,
+        Options { block_size: 8, window: 16 },
+        true,
+        Link::always(Fate::Pass),
+        Link::always(Fate::Pass),
+    );
     assert!(outcome.data == file);
     // Nothing is sent twice on a clean link: the blocks, and the acknowledgement of the options.
     assert_eq!(outcome.packets, 70_001 + 1);
@@ -152,8 +167,8 @@ fn duplicates_do_not_multiply() {
         &file,
         Options { block_size: 512, window: 1 },
         false,
-        vec![Fate::Double],
-        vec![Fate::Double],
+        Link::always(Fate::Double),
+        Link::always(Fate::Double),
     );
     assert!(outcome.data == file);
     assert_eq!(outcome.packets, 201);
