@@ -1,0 +1,188 @@
+//! Which disk may be written: exactly one that fits the rules, or a refusal that shows every
+//! candidate and why it does not fit.
+
+use std::fmt;
+use std::path::Path;
+
+use ezio_image::conf::units::human_size;
+use ezio_image::conf::{Bus, DiskRule, Pattern};
+use thiserror::Error;
+
+use crate::discover::Disk;
+
+/// A disk that may not be written, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The disk, as people know it.
+    pub disk: String,
+    /// Everything that speaks against it.
+    pub reasons: Vec<String>,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.disk, self.reasons.join(", "))
+    }
+}
+
+/// No disk, or no single one, may be written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ChooseError {
+    /// The machine has no disk at all, or the driver for its controller is missing.
+    #[error("this machine shows no disk (is the driver for its controller loaded?)")]
+    NoDisks,
+    /// None fits.
+    #[error("no disk fits{}", rows(.0.iter().map(ToString::to_string)))]
+    NoneFits(Vec<Rejected>),
+    /// Several fit where one was meant.
+    #[error(
+        "{} disks fit, and only one may: make the rules in [disk] narrower, or set all = true to write every one{}",
+        .fits.len(),
+        rows(.fits.iter().map(|d| format!("{d}: fits")).chain(.rejected.iter().map(ToString::to_string)))
+    )]
+    SeveralFit {
+        /// Those that fit.
+        fits: Vec<String>,
+        /// The others.
+        rejected: Vec<Rejected>,
+    },
+    /// All that fit were to be written, but some are too small.
+    #[error("not every disk that fits the rules can hold the image{}", rows(.0.iter().map(ToString::to_string)))]
+    SomeTooSmall(Vec<Rejected>),
+}
+
+/// One line a disk.
+fn rows(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| format!("\n  {line}")).collect()
+}
+
+/// Chooses the disks to write: the one that fits `rule` and has `needed` bytes, or with `all` every
+/// one that fits the rule.
+///
+/// # Errors
+/// None fits, several fit without `all`, or with `all` one that fits the rule is too small.
+pub fn choose(disks: &[Disk], rule: &DiskRule, needed: u64, all: bool) -> Result<Vec<Disk>, ChooseError> {
+    if disks.iter().all(|d| d.is_virtual && !is_named(d, rule)) {
+        return Err(ChooseError::NoDisks);
+    }
+    let (mut fits, mut rejected, mut too_small) = (Vec::new(), Vec::new(), Vec::new());
+    for disk in disks {
+        let mut reasons = objections(disk, rule);
+        // Unasked-for virtual devices would only make the list long.
+        if disk.is_virtual && !is_named(disk, rule) {
+            continue;
+        }
+        let small = too_small_by(disk.size, needed);
+        if reasons.is_empty()
+            && let Some(words) = &small
+        {
+            too_small.push(Rejected { disk: disk.to_string(), reasons: vec![words.clone()] });
+        }
+        reasons.extend(small);
+        if reasons.is_empty() {
+            fits.push(disk.clone());
+        } else {
+            rejected.push(Rejected { disk: disk.to_string(), reasons });
+        }
+    }
+    match fits.len() {
+        0 => Err(ChooseError::NoneFits(rejected)),
+        _ if all && !too_small.is_empty() => Err(ChooseError::SomeTooSmall(too_small)),
+        1 => Ok(fits),
+        _ if all => Ok(fits),
+        _ => Err(ChooseError::SeveralFit { fits: fits.iter().map(ToString::to_string).collect(), rejected }),
+    }
+}
+
+/// `None` where `size` bytes suffice.
+pub(crate) fn too_small_by(size: u64, needed: u64) -> Option<String> {
+    let missing = needed.checked_sub(size).filter(|m| *m > 0)?;
+    Some(format!(
+        "too small by {missing} bytes ({}): has {}, needs {}",
+        human_size(missing),
+        human_size(size),
+        human_size(needed)
+    ))
+}
+
+/// Does the rule name this disk by its path, or by a link to it?
+fn is_named(disk: &Disk, rule: &DiskRule) -> bool {
+    let is_it = |path: &Path| disk.path == path || disk.links.iter().any(|link| link == path);
+    rule.path.iter().any(|path| is_it(path))
+}
+
+/// Everything that speaks against a disk but its size for this image.
+pub(crate) fn objections(disk: &Disk, rule: &DiskRule) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let named = is_named(disk, rule);
+    if !rule.path.is_empty() && !named {
+        let wanted: Vec<_> = rule.path.iter().map(|p| p.display().to_string()).collect();
+        reasons.push(format!("is not {}", wanted.join(" or ")));
+    }
+    if disk.size == 0 {
+        reasons.push("has no medium in it".to_owned());
+    }
+    if let Some(how) = &disk.in_use {
+        reasons.push(format!("is in use ({how})"));
+    }
+    if disk.read_only {
+        reasons.push("is read-only".to_owned());
+    }
+    if disk.is_virtual && !named {
+        reasons.push("is no disk of its own".to_owned());
+    }
+    reasons.extend(objection_to_removable(disk, rule, named));
+    reasons.extend(objection_to_size(disk, rule));
+    if !rule.bus.is_empty() && !disk.bus.is_some_and(|bus| rule.bus.contains(&bus)) {
+        let wanted: Vec<_> = rule.bus.iter().map(ToString::to_string).collect();
+        let is = disk.bus.map_or_else(|| "unknown".to_owned(), |bus| bus.to_string());
+        reasons.push(format!("bus is {is}, not {}", wanted.join(" or ")));
+    }
+    for (what, patterns, value) in [
+        ("model", &rule.model, &disk.model),
+        ("serial", &rule.serial, &disk.serial),
+        ("wwn", &rule.wwn, &disk.wwn),
+    ] {
+        reasons.extend(objection_to_text(what, patterns, value.as_deref()));
+    }
+    reasons
+}
+
+/// USB disks count as removable, whatever they say: nobody deploys to one unless asked to.
+fn objection_to_removable(disk: &Disk, rule: &DiskRule, named: bool) -> Option<String> {
+    let removable = disk.removable || disk.bus == Some(Bus::Usb);
+    match rule.removable {
+        Some(wanted) if wanted == removable => None,
+        Some(true) => Some("is not removable".to_owned()),
+        Some(false) => Some("is removable".to_owned()),
+        None if !removable || named => None,
+        None if disk.bus == Some(Bus::Usb) && rule.bus.contains(&Bus::Usb) => None,
+        None => Some("is removable (removable = true would allow it)".to_owned()),
+    }
+}
+
+fn objection_to_size(disk: &Disk, rule: &DiskRule) -> Option<String> {
+    let size = human_size(disk.size);
+    match (rule.min_size, rule.max_size) {
+        (Some(min), _) if disk.size < min => {
+            Some(format!("{size} is below min-size {} by {} bytes", human_size(min), min - disk.size))
+        }
+        (_, Some(max)) if disk.size > max => {
+            Some(format!("{size} is above max-size {} by {} bytes", human_size(max), disk.size - max))
+        }
+        _ => None,
+    }
+}
+
+fn objection_to_text(what: &str, patterns: &[Pattern], value: Option<&str>) -> Option<String> {
+    if patterns.is_empty() || value.is_some_and(|v| patterns.iter().any(|p| p.matches(v))) {
+        return None;
+    }
+    let wanted: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
+    let is = value.map_or_else(|| "unknown".to_owned(), |v| format!("{v:?}"));
+    Some(format!("{what} is {is}, not {}", wanted.join(" or ")))
+}
+
+#[cfg(test)]
+#[path = "choose_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! The ioctls of Linux block devices (`linux/fs.h`, `linux/blkpg.h`), each behind a safe function.
+
+// Every ioctl is an unsafe call: the kernel writes through a raw pointer, or takes one. Each
+// function below passes a pointer to a live value of the very type that the ioctl is defined with.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+use nix::libc::{c_char, c_int, c_void};
+
+mod raw {
+    use nix::libc::{c_int, c_void, size_t};
+
+    nix::ioctl_read!(blkgetsize64, 0x12, 114, size_t);
+    nix::ioctl_read_bad!(blksszget, nix::request_code_none!(0x12, 104), c_int);
+    nix::ioctl_none!(blkrrpart, 0x12, 95);
+    nix::ioctl_none!(blkflsbuf, 0x12, 97);
+    nix::ioctl_write_ptr_bad!(blkpg, nix::request_code_none!(0x12, 105), super::BlkpgArgument);
+    nix::ioctl_write_ptr_bad!(blkdiscard, nix::request_code_none!(0x12, 119), [u64; 2]);
+
+    const _: () = assert!(size_of::<size_t>() == 8, "BLKGETSIZE64 is defined with size_t but writes 64 bits");
+    const _: () = assert!(size_of::<*mut c_void>() == 8);
+}
+
+const BLKPG_ADD_PARTITION: c_int = 1;
+const BLKPG_DEL_PARTITION: c_int = 2;
+
+/// `struct blkpg_ioctl_arg`.
+#[repr(C)]
+pub(crate) struct BlkpgArgument {
+    operation: c_int,
+    flags: c_int,
+    length: c_int,
+    data: *mut c_void,
+}
+
+/// `struct blkpg_partition`.
+#[repr(C)]
+struct BlkpgPartition {
+    start: i64,
+    length: i64,
+    number: c_int,
+    device_name: [c_char; 64],
+    volume_name: [c_char; 64],
+}
+
+/// Size of a block device in bytes.
+pub(crate) fn size(device: &File) -> Result<u64, Errno> {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open, and `bytes` has the 64 bits that the kernel writes.
+    unsafe { raw::blkgetsize64(device.as_raw_fd(), &raw mut bytes) }?;
+    Ok(bytes as u64)
+}
+
+/// Bytes of a logical sector.
+pub(crate) fn sector_size(device: &File) -> Result<u32, Errno> {
+    let mut bytes: c_int = 0;
+    // SAFETY: the descriptor is open, and `bytes` is the int that the kernel writes.
+    unsafe { raw::blksszget(device.as_raw_fd(), &raw mut bytes) }?;
+    u32::try_from(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// Makes the kernel read the partition table again.
+pub(crate) fn reread(device: &File) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open, and the ioctl takes no argument.
+    unsafe { raw::blkrrpart(device.as_raw_fd()) }.map(drop)
+}
+
+/// Writes out and forgets what the kernel has cached of the device.
+pub(crate) fn flush(device: &File) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open, and the ioctl takes no argument.
+    unsafe { raw::blkflsbuf(device.as_raw_fd()) }.map(drop)
+}
+
+/// Tells the device that these bytes are not needed.
+pub(crate) fn discard(device: &File, offset: u64, length: u64) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open, and the range is two 64-bit numbers as the kernel reads them.
+    unsafe { raw::blkdiscard(device.as_raw_fd(), &[offset, length]) }.map(drop)
+}
+
+/// Tells the kernel of a partition; bytes on the disk.
+pub(crate) fn add_partition(device: &File, number: u32, start: u64, length: u64) -> Result<(), Errno> {
+    partition(device, BLKPG_ADD_PARTITION, number, start, length)
+}
+
+/// Makes the kernel forget a partition.
+pub(crate) fn delete_partition(device: &File, number: u32) -> Result<(), Errno> {
+    partition(device, BLKPG_DEL_PARTITION, number, 0, 0)
+}
+
+fn partition(device: &File, operation: c_int, number: u32, start: u64, length: u64) -> Result<(), Errno> {
+    let signed = |n: u64| i64::try_from(n).map_err(|_| Errno::EINVAL);
+    let mut partition = BlkpgPartition {
+        start: signed(start)?,
+        length: signed(length)?,
+        number: c_int::try_from(number).map_err(|_| Errno::EINVAL)?,
+        device_name: [0; 64],
+        volume_name: [0; 64],
+    };
+    let argument = BlkpgArgument {
+        operation,
+        flags: 0,
+        length: size_of::<BlkpgPartition>() as c_int,
+        data: (&raw mut partition).cast(),
+    };
+    // SAFETY: the descriptor is open; `argument` and the `partition` that it points to live until
+    // the call returns and have the layout of the kernel's structures.
+    unsafe { raw::blkpg(device.as_raw_fd(), &raw const argument) }.map(drop)
+}
