@@ -1,0 +1,250 @@
+//! One virtual machine.
+
+use super::console::{self, Event, Memory};
+use super::firmware::Firmware;
+use super::qmp;
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+
+/// How a disk is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// SATA (AHCI).
+    Sata,
+    /// NVMe.
+    Nvme,
+    /// virtio-blk.
+    Virtio,
+}
+
+/// A disk of a machine.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// Its file, raw; made blank when it does not exist.
+    pub file: PathBuf,
+    /// Size in bytes when it is made.
+    pub size: u64,
+    /// How it is attached.
+    pub bus: Bus,
+    /// Serial number.
+    pub serial: String,
+}
+
+/// The card of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Card {
+    /// virtio-net.
+    Virtio,
+    /// Intel 82574L; only BIOS can boot from it here (OVMF has no driver).
+    E1000e,
+}
+
+/// What a machine is made of.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// Short name, for logs.
+    pub name: String,
+    /// Firmware.
+    pub firmware: Firmware,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// SMBIOS UUID.
+    pub uuid: String,
+    /// SMBIOS serial number.
+    pub serial: String,
+    /// MAC address.
+    pub mac: String,
+    /// Network card; it is first in the boot order.
+    pub card: Card,
+    /// Disks, in boot order after the card.
+    pub disks: Vec<Disk>,
+}
+
+impl Hardware {
+    /// A usual machine with one blank disk of `disk_size` bytes, told apart by `number` (0..=255).
+    #[must_use]
+    pub fn usual(number: u8, firmware: Firmware, folder: &Path, disk_size: u64) -> Self {
+        let name = format!("m{number:02}-{firmware}");
+        let (bus, card) = match firmware {
+            Firmware::Bios => (Bus::Sata, Card::E1000e),
+            Firmware::Uefi => (Bus::Nvme, Card::Virtio),
+            Firmware::SecureBoot => (Bus::Virtio, Card::Virtio),
+        };
+        let disk = Disk {
+            file: folder.join(format!("{name}.disk")),
+            size: disk_size,
+            bus,
+            serial: format!("EZIODISK{number:02}"),
+        };
+        Self {
+            firmware,
+            memory_mib: 1024,
+            uuid: format!("e210c1a5-0000-4000-8000-0000000000{number:02x}"),
+            serial: format!("EZIO-{number:02}"),
+            mac: format!("52:54:00:e2:10:{number:02x}"),
+            card,
+            disks: vec![disk],
+            name,
+        }
+    }
+}
+
+/// A machine that is switched on; dropping it switches it off.
+#[derive(Debug)]
+pub struct Machine {
+    /// What it is made of.
+    pub hardware: Hardware,
+    /// Last lines of its serial console.
+    pub console: Memory,
+    /// Log of its serial console.
+    pub log: PathBuf,
+    qemu: Child,
+    qmp_socket: PathBuf,
+    folder: PathBuf,
+}
+
+impl Machine {
+    /// Switches a machine on, connected to `tap`. Its events carry `index`; its files go to `folder`.
+    pub fn power_on(
+        index: usize,
+        hardware: Hardware,
+        tap: &str,
+        folder: &Path,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self> {
+        let own_folder = folder.join(&hardware.name);
+        std::fs::create_dir_all(&own_folder).with_context(|| format!("creating {}", own_folder.display()))?;
+        let qmp_socket = own_folder.join("qmp");
+        let complaints = own_folder.join("qemu.log");
+        let log = own_folder.join("serial.log");
+        for disk in &hardware.disks {
+            make_blank(disk)?;
+        }
+        // setpriv: QEMU must not outlive us, not even when we are killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
+        command.args(arguments(&hardware, tap, &own_folder, &qmp_socket)?);
+        let mut qemu = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&complaints).with_context(|| format!("creating {}", complaints.display()))?)
+            .spawn()
+            .context("starting QEMU (packages util-linux and qemu-system-x86)")?;
+        let serial = qemu.stdout.take().context("QEMU has no standard output")?;
+        let console = console::watch(index, serial, &log, events)?;
+        Ok(Self { hardware, console, log, qemu, qmp_socket, folder: own_folder })
+    }
+
+    /// Presses the reset button.
+    pub fn reset(&self) -> Result<()> {
+        qmp::execute(&self.qmp_socket, "system_reset", serde_json::json!({})).map(|_| ())
+    }
+
+    /// Saves its screen beside its logs.
+    pub fn screenshot(&self) -> Result<PathBuf> {
+        let picture = self.folder.join("screen.png");
+        qmp::screenshot(&self.qmp_socket, &picture)?;
+        Ok(picture)
+    }
+
+    /// All that helps to see why it failed: the end of its console, QEMU's own complaints, where its screen is.
+    #[must_use]
+    pub fn autopsy(&self) -> String {
+        let mut text = format!("--- {} ({}), end of {}\n", self.hardware.name, self.hardware.mac, self.log.display());
+        for line in self.console.tail(40) {
+            text.push_str(&format!("  | {line}\n"));
+        }
+        let complaints = std::fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
+        if !complaints.trim().is_empty() {
+            text.push_str(&format!("  QEMU: {}\n", complaints.trim()));
+        }
+        match self.screenshot() {
+            Ok(picture) => text.push_str(&format!("  screen: {}\n", picture.display())),
+            Err(error) => text.push_str(&format!("  no screenshot: {error:#}\n")),
+        }
+        text
+    }
+
+    /// Cuts the power and waits for QEMU to end.
+    pub fn power_off(&mut self) -> Result<()> {
+        self.qemu.kill().context("ending QEMU")?;
+        self.qemu.wait().context("waiting for QEMU").map(|_| ())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Nobody is left to tell; setpriv's parent-death signal is the second line.
+        let _ = self.power_off();
+    }
+}
+
+fn make_blank(disk: &Disk) -> Result<()> {
+    if disk.file.exists() {
+        return Ok(());
+    }
+    let file = File::create(&disk.file).with_context(|| format!("creating {}", disk.file.display()))?;
+    file.set_len(disk.size).with_context(|| format!("sizing {}", disk.file.display()))
+}
+
+fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -> Result<Vec<String>> {
+    let mut arguments = hardware.firmware.qemu_arguments(folder)?;
+    let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
+    add("-name", hardware.name.clone());
+    add("-accel", acceleration()?);
+    add("-cpu", "max,la57=off".into());
+    add("-smp", "1".into());
+    add("-m", hardware.memory_mib.to_string());
+    add("-smbios", smbios(hardware));
+    add("-uuid", hardware.uuid.clone());
+    add("-display", "none".into());
+    add("-vga", "std".into());
+    add("-serial", "stdio".into());
+    add("-monitor", "none".into());
+    add("-qmp", format!("unix:{},server=on,wait=off", qmp_socket.display()));
+    add("-device", "virtio-rng-pci".into());
+    add("-netdev", format!("tap,id=net,ifname={tap},script=no,downscript=no"));
+    add("-device", card(hardware));
+    for (number, disk) in hardware.disks.iter().enumerate() {
+        // No flush to the host's disk: a machine's disk lives as long as the test.
+        add("-drive", format!("if=none,id=disk{number},format=raw,cache=unsafe,file={}", disk.file.display()));
+        add("-device", disk_device(number, disk));
+    }
+    Ok(arguments)
+}
+
+fn smbios(hardware: &Hardware) -> String {
+    let Hardware { uuid, serial, .. } = hardware;
+    format!("type=1,manufacturer=ezio,product=Classroom PC,serial={serial},uuid={uuid}")
+}
+
+fn card(hardware: &Hardware) -> String {
+    let model = match hardware.card {
+        Card::Virtio => "virtio-net-pci",
+        Card::E1000e => "e1000e",
+    };
+    let rom = hardware.firmware.card_rom().map_or(String::new(), |rom| format!(",romfile={rom}"));
+    format!("{model},netdev=net,mac={},bootindex=0{rom}", hardware.mac)
+}
+
+fn disk_device(number: usize, disk: &Disk) -> String {
+    let model = match disk.bus {
+        Bus::Sata => "ide-hd",
+        Bus::Nvme => "nvme",
+        Bus::Virtio => "virtio-blk-pci",
+    };
+    let place = if disk.bus == Bus::Sata { format!(",bus=ide.{number}") } else { String::new() };
+    format!("{model},drive=disk{number},serial={},bootindex={}{place}", disk.serial, number + 1)
+}
+
+/// TCG unless QEMU_ACCEL asks for another: KVM that is there but does not work would hang the guest.
+fn acceleration() -> Result<String> {
+    match std::env::var("QEMU_ACCEL").as_deref() {
+        Err(_) | Ok("" | "tcg") => Ok("tcg".into()),
+        Ok("kvm") => Ok("kvm".into()),
+        Ok(other) => bail!("QEMU_ACCEL={other}: tcg or kvm"),
+    }
+}

@@ -1,0 +1,59 @@
+//! A private network for virtual machines. The calling thread moves into a network namespace of its own, that has no
+//! connection to the host's networks: nothing outside ever sees the room's DHCP, and all of it (bridge, taps)
+//! vanishes with the last process in it, however that ends.
+
+use crate::programs;
+use anyhow::{Context, Result, bail};
+use nix::sched::{CloneFlags, unshare};
+use std::cell::Cell;
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+/// The bridge that is the room's switch; the server listens on it.
+pub const BRIDGE: &str = "ezio0";
+/// Address of the server.
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// Length of the network's prefix.
+pub const PREFIX: u8 = 24;
+
+/// A switch with a server's address, alone in its namespace.
+#[derive(Debug)]
+pub struct Room {
+    taps: Cell<usize>,
+}
+
+impl Room {
+    /// Moves this thread, and all processes and threads it starts from now on, into a new room. Needs root.
+    pub fn enter() -> Result<Self> {
+        programs::need(&["ip"])?;
+        unshare(CloneFlags::CLONE_NEWNET)
+            .context("making a network namespace (this needs root: run as root or through sudo)")?;
+        ip(&["link", "set", "lo", "up"])?;
+        ip(&["link", "add", BRIDGE, "type", "bridge", "forward_delay", "0"])?;
+        ip(&["address", "add", &format!("{SERVER}/{PREFIX}"), "dev", BRIDGE])?;
+        ip(&["link", "set", BRIDGE, "up"])?;
+        Ok(Self { taps: Cell::new(0) })
+    }
+
+    /// Another socket of the switch: the name of its tap device.
+    pub fn socket(&self) -> Result<String> {
+        let name = format!("tap{}", self.taps.get());
+        self.taps.set(self.taps.get() + 1);
+        ip(&["tuntap", "add", &name, "mode", "tap"])?;
+        ip(&["link", "set", &name, "master", BRIDGE, "up"])?;
+        Ok(name)
+    }
+
+    /// Cuts the server off, or puts it back: what a pulled cable does.
+    pub fn set_server_reachable(&self, reachable: bool) -> Result<()> {
+        ip(&["link", "set", BRIDGE, if reachable { "up" } else { "down" }])
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("running ip (package iproute2)")?;
+    if !output.status.success() {
+        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
