@@ -153,7 +153,8 @@ impl Machine {
     /// All that helps to see why it failed: the end of its console, QEMU's own complaints, where its screen is.
     #[must_use]
     pub fn autopsy(&self) -> String {
-        let mut text = format!("--- {} ({}), end of {}\n", self.hardware.name, self.hardware.mac, self.log.display());
+        let mut text =
+            format!("--- {} ({}), end of {}\n", self.hardware.name, self.hardware.mac, self.log.display());
         for line in self.console.tail(40) {
             text.push_str(&format!("  | {line}\n"));
         }
@@ -210,7 +211,10 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     add("-device", card(hardware));
     for (number, disk) in hardware.disks.iter().enumerate() {
         // No flush to the host's disk: a machine's disk lives as long as the test.
-        add("-drive", format!("if=none,id=disk{number},format=raw,cache=unsafe,file={}", disk.file.display()));
+        add(
+            "-drive",
+            format!("if=none,id=disk{number},format=raw,cache=unsafe,file={}", disk.file.display()),
+        );
         add("-device", disk_device(number, disk));
     }
     Ok(arguments)

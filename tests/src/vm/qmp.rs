@@ -12,7 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs one command on the machine whose QMP socket is `socket`.
 pub fn execute(socket: &Path, command: &str, arguments: Value) -> Result<Value> {
-    let stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
+    let stream =
+        UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
     stream.set_read_timeout(Some(TIMEOUT)).context("setting a time-out on QMP")?;
     let mut reader = BufReader::new(stream.try_clone().context("cloning the QMP connection")?);
     let mut writer = stream;
