@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod room;
+pub mod scheduler;
 pub mod storage;
 pub mod wire;
 

@@ -1,0 +1,73 @@
+//! Telling others what is here. A HAVE is 9 bytes in a packet of 75, answered by an ACK of 66, to every peer: they
+//! travel together, with whatever else goes to that peer, and nobody is told what it has already.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::event::{ConnId, Output};
+use super::geometry::PieceId;
+
+/// What is to be announced.
+#[derive(Debug, Default)]
+pub(super) struct Announcements {
+    /// Own pieces in the order of their coming; each connection knows how far it was told.
+    log: Vec<PieceId>,
+    due: Option<Duration>,
+}
+
+impl Announcements {
+    pub(super) fn len(&self) -> usize {
+        self.log.len()
+    }
+
+    pub(super) fn add(&mut self, piece: PieceId) {
+        self.log.push(piece);
+    }
+
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+}
+
+/// A piece that so few others have is announced at once: it is what they look for.
+const RARE: u16 = 2;
+
+impl Scheduler {
+    /// A piece was verified: announces it now where that matters, else soon.
+    pub(super) fn announce_fresh(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+        if self.pieces.copies[piece.index()] < RARE {
+            self.announce_all(out);
+        } else {
+            let due = self.now + self.config.tuning.announce;
+            self.announcements.due.get_or_insert(due);
+        }
+    }
+
+    /// Announces when it is time.
+    pub(super) fn announce_due(&mut self, out: &mut Vec<Output>) {
+        if self.announcements.due.is_some_and(|due| due <= self.now) {
+            self.announce_all(out);
+        }
+    }
+
+    fn announce_all(&mut self, out: &mut Vec<Output>) {
+        self.announcements.due = None;
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            self.announce_to(id, out);
+        }
+    }
+
+    /// Tells one peer everything it was not told.
+    pub(super) fn announce_to(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        let log = &self.announcements.log;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.announced == log.len() {
+            return;
+        }
+        let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
+        let news = log[conn.announced..].iter().filter(|p| range.contains(&p.0) && !conn.has.get(p.0));
+        out.extend(news.map(|&p| Output::Have(id, p)));
+        conn.announced = log.len();
+    }
+}

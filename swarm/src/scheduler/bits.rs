@@ -1,0 +1,116 @@
+//! A set of pieces, one bit each.
+
+/// A set of numbers below a fixed bound; knows how many it holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+    len: u32,
+    ones: u32,
+}
+
+impl Bits {
+    /// The empty set of numbers below `len`.
+    pub(super) fn new(len: u32) -> Self {
+        Self { words: vec![0; (len as usize).div_ceil(64)], len, ones: 0 }
+    }
+
+    pub(super) fn get(&self, i: u32) -> bool {
+        self.words.get(i as usize / 64).is_some_and(|w| w >> (i % 64) & 1 == 1)
+    }
+
+    /// Adds a number; whether it is new. Numbers beyond the bound are not added.
+    pub(super) fn set(&mut self, i: u32) -> bool {
+        if i >= self.len || self.get(i) {
+            return false;
+        }
+        self.words[i as usize / 64] |= 1 << (i % 64);
+        self.ones += 1;
+        true
+    }
+
+    /// Takes a number out; whether it was there.
+    pub(super) fn clear(&mut self, i: u32) -> bool {
+        if !self.get(i) {
+            return false;
+        }
+        self.words[i as usize / 64] &= !(1 << (i % 64));
+        self.ones -= 1;
+        true
+    }
+
+    /// The bound.
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.ones
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ones == 0
+    }
+
+    /// All numbers in the set, rising.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, &word)| ones(at, word))
+    }
+
+    /// Calls `visit` with the numbers that are in both sets, rising, among the first `window` numbers of `self` only
+    /// (rounded up to whole words).
+    pub(super) fn each_common(&self, other: &Self, from: u32, window: u32, mut visit: impl FnMut(u32)) {
+        let mut left = window;
+        for (at, (&mine, &theirs)) in self.words.iter().zip(&other.words).enumerate().skip(from as usize / 64)
+        {
+            ones(at, mine & theirs).for_each(&mut visit);
+            left = left.saturating_sub(mine.count_ones());
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
+    /// The first number in the set, searching from `from` on.
+    pub(super) fn first_from(&self, from: u32) -> Option<u32> {
+        let at = from as usize / 64;
+        let (at, word) = self.words.iter().enumerate().skip(at).find(|(_, w)| **w != 0)?;
+        Some((at * 64) as u32 + word.trailing_zeros())
+    }
+}
+
+fn ones(at: usize, mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        if word == 0 {
+            return None;
+        }
+        let bit = word.trailing_zeros();
+        word &= word - 1;
+        Some((at * 64) as u32 + bit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn is_a_set(ops in proptest::collection::vec((0u32..300, any::<bool>()), 0..400), other in proptest::collection::btree_set(0u32..300, 0..200)) {
+            let (mut bits, mut model) = (Bits::new(300), BTreeSet::new());
+            for (i, add) in ops {
+                if add { prop_assert_eq!(bits.set(i), model.insert(i)); } else { prop_assert_eq!(bits.clear(i), model.remove(&i)); }
+            }
+            prop_assert_eq!(bits.count() as usize, model.len());
+            prop_assert!(bits.iter().eq(model.iter().copied()));
+            let mut theirs = Bits::new(300);
+            other.iter().for_each(|&i| { theirs.set(i); });
+            let mut common = vec![];
+            bits.each_common(&theirs, 0, u32::MAX, |i| common.push(i));
+            prop_assert!(common.iter().eq(model.intersection(&other)));
+            prop_assert_eq!(bits.first_from(0), model.first().copied());
+            prop_assert!(!bits.set(300));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a scheduler is told at its start.
+
+use std::time::Duration;
+
+use super::event::{Role, SiteId};
+
+/// What this node is, and its bounds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its part in the job.
+    pub role: Role,
+    /// Where it is, if known at the start.
+    pub site: Option<SiteId>,
+    /// Seed of all random choices.
+    pub seed: u64,
+    /// Bytes of the pieces in RAM at once: asked for, arriving, or verified and not yet [`super::Input::Stored`]. Two
+    /// pieces are always allowed.
+    pub memory: u64,
+    /// How it works; the defaults are measured.
+    pub tuning: Tuning,
+}
+
+impl Config {
+    /// Defaults for a role: 96 MiB of pieces.
+    pub fn new(role: Role, seed: u64) -> Self {
+        Self { role, site: None, seed, memory: 96 << 20, tuning: Tuning::default() }
+    }
+}
+
+/// The numbers of the policy.
+#[derive(Debug, Clone)]
+pub struct Tuning {
+    /// Requests are kept outstanding for so much of the own download rate.
+    pub ahead: Duration,
+    /// Bytes outstanding at least.
+    pub ahead_min: u32,
+    /// Bytes outstanding at most.
+    pub ahead_max: u32,
+    /// Bytes of one request run: at least, and at most.
+    pub run: (u32, u32),
+    /// Pieces that may be chosen from: so many missing ones from the first missing on (disk order).
+    pub window: u32,
+    /// Connections served at the same time, while each of them takes what it is given.
+    pub slots: u32,
+    /// A served connection that took nothing for so long gives its slot to another.
+    pub stall: Duration,
+    /// A HAVE waits at most so long for company.
+    pub announce: Duration,
+    /// The server keeps so much of its upload rate assigned ahead.
+    pub steer: Duration,
+    /// Bytes the server keeps assigned ahead, at least.
+    pub steer_min: u32,
+    /// Requests not answered for so long are asked elsewhere, whatever the rate.
+    pub late: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            ahead: Duration::from_millis(400),
+            ahead_min: 512 << 10,
+            ahead_max: 24 << 20,
+            run: (64 << 10, 1 << 20),
+            window: 256,
+            slots: 3,
+            stall: Duration::from_millis(60),
+            announce: Duration::from_millis(200),
+            steer: Duration::from_millis(150),
+            steer_min: 192 << 10,
+            late: Duration::from_millis(2500),
+        }
+    }
+}

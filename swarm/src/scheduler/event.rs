@@ -1,0 +1,158 @@
+//! What the scheduler is told, and what it answers.
+
+use super::geometry::{PieceId, TorrentId};
+
+/// A connection: one peer, one torrent. Given by the driver, small and dense (an index of a slab); may be used again
+/// after [`Input::Closed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u32);
+
+impl ConnId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A place with fast links inside: the clients of one switch. Numbered by the operator's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteId(pub u16);
+
+/// What a node is to the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Has everything from the start and steers who fetches what (`ezio-pxe`).
+    Server,
+    /// One of ours that downloads and passes on.
+    Member,
+    /// Any other BitTorrent client.
+    Foreign,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Torrent of this connection.
+    pub torrent: TorrentId,
+    /// Same for all connections of one peer, over all torrents (a hash of its run id or of its peer id).
+    pub member: u64,
+    /// Its part in the job, by its extended handshake.
+    pub role: Role,
+    /// Where it is; none when unknown.
+    pub site: Option<SiteId>,
+    /// Whether both ends speak BEP 6 (reject, suggest, have-all).
+    pub fast: bool,
+}
+
+/// A run of consecutive blocks of one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Blocks {
+    /// The piece.
+    pub piece: PieceId,
+    /// First block, counted from 0: byte offset `first * BLOCK_SIZE`.
+    pub first: u32,
+    /// Number of blocks, at least 1.
+    pub count: u32,
+}
+
+impl Blocks {
+    /// One block.
+    pub fn one(piece: PieceId, block: u32) -> Self {
+        Self { piece, first: block, count: 1 }
+    }
+}
+
+/// What the driver tells the scheduler. Messages that name pieces or blocks which do not exist are ignored or answered
+/// with [`Output::Disconnect`]; nothing a peer sends can break the scheduler.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// A connection is ready: handshakes (with the extended one, where spoken) are through. Comes before anything else of
+    /// that connection.
+    Connected(ConnId, Peer),
+    /// A connection is gone; also after [`Output::Disconnect`].
+    Closed(ConnId),
+    /// BITFIELD, most significant bit first, of the connection's torrent.
+    Bitfield(ConnId, &'a [u8]),
+    /// HAVE ALL.
+    HaveAll(ConnId),
+    /// HAVE NONE.
+    HaveNone(ConnId),
+    /// HAVE.
+    Have(ConnId, PieceId),
+    /// CHOKE. Outstanding requests stay until rejected when both speak BEP 6, else they are void.
+    Choked(ConnId),
+    /// UNCHOKE.
+    Unchoked(ConnId),
+    /// INTERESTED.
+    Interested(ConnId),
+    /// NOT INTERESTED.
+    NotInterested(ConnId),
+    /// SUGGEST PIECE.
+    Suggested(ConnId, PieceId),
+    /// REJECT REQUEST.
+    Rejected(ConnId, Blocks),
+    /// A block has arrived and lies in RAM. Tell also those which [`super::Scheduler::wants`] refused: they count as waste.
+    Arrived(ConnId, Blocks),
+    /// A piece whose blocks are all there (see [`Output::Check`]) has the right hash: it can be passed on.
+    Verified(PieceId),
+    /// Its hash is wrong: its bytes are dropped and fetched again.
+    Failed(PieceId),
+    /// A verified piece has left RAM for the target: its memory is free.
+    Stored(PieceId),
+    /// REQUEST.
+    Requested(ConnId, Blocks),
+    /// CANCEL.
+    Cancelled(ConnId, Blocks),
+    /// So many payload bytes of [`Output::Serve`] have been taken by the kernel for this connection. Set a small
+    /// TCP_NOTSENT_LOWAT (16 KiB at low rates), so that this tells what has nearly left.
+    Sent(ConnId, u32),
+    /// This node's own site became known.
+    OwnSite(Option<SiteId>),
+    /// The site of a connection's peer became known.
+    PeerSite(ConnId, Option<SiteId>),
+    /// The time named by [`super::Scheduler::next_wakeup`] has come.
+    Tick,
+}
+
+/// Why a connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Both ends have everything.
+    Finished,
+    /// The peer sent data with a wrong hash twice: refuse its address and its member id from now on.
+    Corrupt,
+    /// It broke the protocol (a piece out of range, too many requests).
+    Protocol,
+    /// It has not answered for too long.
+    Dead,
+}
+
+/// What the driver is to do. Everything for one connection out of one call belongs into one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Send a REQUEST for each block.
+    Request(ConnId, Blocks),
+    /// Send a CANCEL for each block.
+    Cancel(ConnId, Blocks),
+    /// Send HAVE.
+    Have(ConnId, PieceId),
+    /// Send SUGGEST PIECE.
+    Suggest(ConnId, PieceId),
+    /// Send INTERESTED.
+    Interested(ConnId),
+    /// Send NOT INTERESTED.
+    NotInterested(ConnId),
+    /// Send UNCHOKE.
+    Unchoke(ConnId),
+    /// Send CHOKE.
+    Choke(ConnId),
+    /// Send these blocks, in order, after those named before; answer with [`Input::Sent`] as the kernel takes them.
+    Serve(ConnId, Blocks),
+    /// Send a REJECT REQUEST for each block (only where BEP 6 is spoken).
+    Reject(ConnId, Blocks),
+    /// All blocks of this piece are there: hash it, then tell [`Input::Verified`] or [`Input::Failed`].
+    Check(PieceId),
+    /// Close the connection (and tell [`Input::Closed`]).
+    Disconnect(ConnId, Reason),
+    /// Every piece is verified. Comes once, when that happens or at the first call if it was so from the start.
+    Complete,
+}

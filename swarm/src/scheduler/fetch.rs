@@ -1,0 +1,210 @@
+//! Asking: which piece, of whom, and how much ahead.
+//!
+//! The peer with the shortest queue of ours is chosen first, then the rarest piece that it has. So requests spread over
+//! all uploaders, no uploader idles for long, and a piece that one peer alone has is not asked of it by everybody at once.
+
+use rand::RngExt;
+
+use super::Scheduler;
+use super::event::{Blocks, ConnId, Output, Role};
+use super::geometry::{BLOCK_SIZE, PieceId};
+use super::peer::{Conn, Pending};
+use super::pieces::Block;
+
+/// Suggestions remembered of one connection.
+const SUGGESTIONS: usize = 256;
+
+impl Scheduler {
+    /// Bytes that should be outstanding.
+    pub(super) fn ahead(&self) -> u64 {
+        let t = &self.config.tuning;
+        let bytes = (self.down.per_s() * t.ahead.as_secs_f64()) as u64;
+        bytes.clamp(u64::from(t.ahead_min), u64::from(t.ahead_max.max(t.ahead_min)))
+    }
+
+    /// Bytes of one run of requests.
+    fn run(&self) -> u64 {
+        let (min, max) = self.config.tuning.run;
+        ((self.down.per_s() / 40.0) as u64).clamp(u64::from(min), u64::from(max.max(min)))
+    }
+
+    pub(super) fn on_suggested(&mut self, id: ConnId, piece: PieceId, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if self.geometry.locate(piece).0 != conn.peer.torrent
+            || self.pieces.have.get(piece.0)
+            || conn.suggested.len() >= SUGGESTIONS
+        {
+            return;
+        }
+        conn.suggested.push_back(piece);
+        conn.steered = self.now;
+        self.take_suggestions(id, out);
+    }
+
+    /// Asks a server for what it suggested, as far as memory allows.
+    fn take_suggestions(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        while let Some(conn) = self.conns.get_mut(id) {
+            if conn.closing || conn.choked || conn.peer.role != Role::Server {
+                return;
+            }
+            let Some(&piece) = conn.suggested.front() else { return };
+            let free = self.pieces.active(piece).map(|a| (a.free, a.sole));
+            let wanted = !self.pieces.have.get(piece.0)
+                && free.is_none_or(|(free, sole)| free > 0 && sole.is_none_or(|s| s == id));
+            if wanted && free.is_none() && !self.has_room(piece) {
+                return;
+            }
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.suggested.pop_front();
+            }
+            if wanted {
+                self.ask(id, piece, u64::MAX, out);
+            }
+        }
+    }
+
+    fn has_room(&self, piece: PieceId) -> bool {
+        let size = u64::from(self.geometry.piece_size(piece));
+        self.memory() + size <= self.config.memory.max(2 * size)
+    }
+
+    /// Asks again after something came from `id`: cheap when enough is outstanding.
+    pub(super) fn refill(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        if self.conns.get(id).is_some_and(|c| !c.suggested.is_empty()) {
+            self.take_suggestions(id, out);
+        }
+        if self.pending_bytes + self.run() <= self.ahead() {
+            self.fill(out);
+        }
+    }
+
+    /// Asks until enough is outstanding or nobody has more for us.
+    pub(super) fn fill(&mut self, out: &mut Vec<Output>) {
+        if self.complete || self.config.role == Role::Server {
+            return;
+        }
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            if self.conns.get(id).is_some_and(|c| !c.suggested.is_empty()) {
+                self.take_suggestions(id, out);
+            }
+        }
+        let run = self.run();
+        while self.pending_bytes + run <= self.ahead() {
+            let Some((id, piece)) = self.choose(run) else { return };
+            self.ask(id, piece, run, out);
+        }
+    }
+
+    /// Whom to ask next, and for what.
+    fn choose(&mut self, run: u64) -> Option<(ConnId, PieceId)> {
+        let mean = self.down.per_s() / self.conns.ids().len().max(1) as f64;
+        let mut order: Vec<(f64, ConnId)> = Vec::with_capacity(self.conns.ids().len());
+        for (id, conn) in self.conns.iter() {
+            if let Some(wait) = self.wait_at(conn, run, mean) {
+                order.push((wait * self.rng.random_range(0.8..1.25), id));
+            }
+        }
+        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        order.into_iter().find_map(|(_, id)| Some((id, self.pick(id)?)))
+    }
+
+    /// Seconds until this peer would have sent us a further run; none when it cannot be asked.
+    fn wait_at(&self, conn: &Conn, run: u64, mean: f64) -> Option<f64> {
+        let steers = conn.peer.role == Role::Server && !self.is_starving(conn);
+        if conn.choked || conn.closing || conn.late || conn.useful == 0 || steers {
+            return None;
+        }
+        let rate = if conn.down.known() { conn.down.per_s().max(mean / 8.0) } else { mean }.max(1000.0);
+        let most = (rate * 1.0).max(2.0 * run as f64);
+        let after = (conn.pending_bytes + run) as f64;
+        (after <= most).then_some(after / rate)
+    }
+
+    /// A server that steers is asked for what it did not suggest only when all else failed.
+    fn is_starving(&self, server: &Conn) -> bool {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+        self.pending_bytes == 0
+            && self.now.saturating_sub(self.last_arrival) > PATIENCE
+            && self.now.saturating_sub(server.steered) > PATIENCE
+    }
+
+    /// The piece to ask of this peer: one already begun, else the rarest in the window.
+    fn pick(&mut self, id: ConnId) -> Option<PieceId> {
+        let conn = self.conns.get(id)?;
+        let suspect = self.members.get(conn.member).suspect;
+        let begun = self.pieces.started.iter().copied().find(|&p| {
+            conn.has.get(p.0)
+                && self.pieces.active(p).is_some_and(|a| match a.sole {
+                    Some(sole) => sole == id,
+                    None => !suspect && !a.failed,
+                })
+        });
+        if begun.is_some() {
+            return begun;
+        }
+        if conn.peer.role == Role::Server {
+            let piece = (0..self.geometry.piece_count()).map(PieceId).find(|&p| {
+                conn.has.get(p.0) && !self.pieces.have.get(p.0) && self.pieces.active(p).is_none()
+            })?;
+            return self.has_room(piece).then_some(piece);
+        }
+        let mut best = None;
+        let (mut fewest, mut ties) = (u16::MAX, 0u32);
+        let from = self.pieces.first_open()?;
+        let (pieces, rng) = (&self.pieces, &mut self.rng);
+        pieces.open.each_common(&conn.has, from, self.config.tuning.window, |p| {
+            let copies = pieces.copies[p as usize];
+            if copies > fewest || pieces.active(PieceId(p)).is_some() {
+                return;
+            }
+            ties = if copies < fewest { 1 } else { ties + 1 };
+            fewest = copies;
+            if ties == 1 || rng.random_range(0..ties) == 0 {
+                best = Some(PieceId(p));
+            }
+        });
+        best.filter(|&p| self.has_room(p))
+    }
+
+    /// Asks a peer for the first run of free blocks of a piece, of at most about `bytes`.
+    pub(super) fn ask(&mut self, id: ConnId, piece: PieceId, bytes: u64, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let suspect = self.members.get(conn.member).suspect;
+        let Some(active) = self.pieces.start(&self.geometry, piece) else { return };
+        if active.failed || suspect {
+            active.sole.get_or_insert(id);
+        }
+        let Some(first) = active.blocks.iter().position(|b| *b == Block::Free) else { return };
+        let free = active.blocks[first..].iter().take_while(|b| **b == Block::Free).count();
+        let most = (bytes / u64::from(BLOCK_SIZE)).clamp(1, u64::from(u32::MAX)) as usize;
+        // No crumbs: what would be left of less than half a run goes with it.
+        let count = if free < most + most / 2 { free } else { most };
+        for block in &mut active.blocks[first..first + count] {
+            *block = Block::Asked(id, None);
+        }
+        active.free -= count as u32;
+        if active.free == 0 {
+            self.pieces.started.retain(|&p| p != piece);
+        }
+        self.pieces.refresh(piece);
+        self.send_request(id, Blocks { piece, first: first as u32, count: count as u32 }, out);
+    }
+
+    /// Notes and sends a request whose blocks are already marked.
+    pub(super) fn send_request(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+        let bytes = u64::from(self.geometry.bytes_of(blocks));
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.pending.is_empty() {
+            conn.progress = now;
+        }
+        for block in blocks.first..blocks.first + blocks.count {
+            conn.pending.push_back(Pending { piece: blocks.piece, block, at: now });
+        }
+        conn.pending_bytes += bytes;
+        self.pending_bytes += bytes;
+        out.push(Output::Request(id, blocks));
+        self.announce_to(id, out);
+    }
+}

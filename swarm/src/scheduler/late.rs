@@ -1,0 +1,91 @@
+//! What was asked and does not come is asked of a second peer; whichever sends first, the other is cancelled.
+
+use std::time::Duration;
+
+use super::event::{Blocks, ConnId, Output, Reason, Role};
+use super::pieces::Block;
+use super::{Scheduler, peer::Pending};
+
+/// A connection that owes us blocks and sends none of them for so long is closed.
+const DEAD: Duration = Duration::from_secs(30);
+/// Late blocks asked again in one tick, at most.
+const AT_ONCE: usize = 64;
+
+impl Scheduler {
+    /// Looks for late requests.
+    pub(super) fn find_late(&mut self, out: &mut Vec<Output>) {
+        if self.complete || self.pending_bytes == 0 {
+            return;
+        }
+        let ending = self.pieces.open.is_empty();
+        let patience = self.patience(ending);
+        let mut late: Vec<(ConnId, Pending)> = Vec::new();
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            let now = self.now;
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            if conn.pending.is_empty() || conn.closing {
+                continue;
+            }
+            if now.saturating_sub(conn.progress) > DEAD {
+                conn.closing = true;
+                out.push(Output::Disconnect(id, Reason::Dead));
+            }
+            if now.saturating_sub(conn.progress) > patience {
+                conn.late = true;
+            }
+            late.extend(
+                conn.pending.iter().take_while(|p| now.saturating_sub(p.at) > patience).map(|p| (id, *p)),
+            );
+        }
+        late.sort_by_key(|(_, p)| p.at);
+        let mut left = AT_ONCE;
+        for (id, pending) in late {
+            if left == 0 || self.pending_bytes > 2 * self.ahead() {
+                break;
+            }
+            left -= usize::from(self.ask_second(id, pending, out));
+        }
+    }
+
+    /// How long an answer may take: what answers took lately, with room; less when nothing else is left to ask for.
+    fn patience(&self, ending: bool) -> Duration {
+        let most = self.config.tuning.late;
+        let usual = Duration::from_secs_f64(self.answer_s * if ending { 2.0 } else { 4.0 });
+        usual.clamp(if ending { most / 10 } else { most / 2 }, most)
+    }
+
+    /// Asks a second peer for one block; whether there was one to ask.
+    fn ask_second(&mut self, first: ConnId, late: Pending, out: &mut Vec<Output>) -> bool {
+        let Some(active) = self.pieces.active(late.piece) else { return false };
+        if active.blocks.get(late.block as usize) != Some(&Block::Asked(first, None)) {
+            return false;
+        }
+        let sole = active.sole.is_some();
+        let second = self
+            .conns
+            .iter()
+            .filter(|(id, c)| {
+                *id != first
+                    && c.has.get(late.piece.0)
+                    && !(c.choked || c.closing || c.late)
+                    && c.peer.role != Role::Server
+                    && !self.members.get(c.member).suspect
+            })
+            .min_by_key(|(_, c)| c.pending_bytes)
+            .map(|(id, _)| id);
+        let Some(second) = second else { return false };
+        let Some(active) = self.pieces.active_mut(late.piece) else { return false };
+        if sole {
+            // It has to come from one peer alone: start over with another.
+            if active.here > 0 {
+                return false;
+            }
+            active.sole = Some(second);
+        }
+        active.blocks[late.block as usize] = Block::Asked(first, Some(second));
+        self.stats.late += 1;
+        self.send_request(second, Blocks::one(late.piece, late.block), out);
+        true
+    }
+}

@@ -1,0 +1,275 @@
+//! Who fetches what from whom, and who is served first: the policy of the swarm, as a pure state machine.
+//!
+//! A driver tells it what happens ([`Input`], with the time since any fixed moment) and does what it answers ([`Output`]).
+//! It knows no sockets and no clock, and takes all chance from its seed: the same inputs give the same outputs, in a
+//! simulator of a thousand nodes as on real connections.
+//!
+//! All torrents of a job are one set of pieces with global numbers ([`Geometry`]); a connection carries one of them.
+//!
+//! The policy, by file: `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
+//! come, `serve` chooses whom to send to, `announce` tells others what is here, `steer` lets the server hand each piece out
+//! once before any twice.
+
+mod announce;
+mod bits;
+mod config;
+mod event;
+mod fetch;
+mod geometry;
+mod late;
+mod members;
+mod peer;
+mod pieces;
+mod rate;
+mod receive;
+mod serve;
+mod steer;
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use announce::Announcements;
+use members::Members;
+use peer::Conns;
+use pieces::Pieces;
+use rate::Rate;
+use serve::Serving;
+use steer::Steering;
+
+pub use config::{Config, Tuning};
+pub use event::{Blocks, ConnId, Input, Output, Peer, Reason, Role, SiteId};
+pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
+
+/// Time between two looks at rates, late requests and stalled connections.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What of a torrent is there at the start.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// All of it.
+    All,
+    /// Nothing of it.
+    None,
+    /// What this bitfield says, most significant bit first.
+    Bitfield(&'a [u8]),
+}
+
+/// Counts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Payload bytes that came and were wanted.
+    pub received: u64,
+    /// Those of them that came from a server.
+    pub received_from_server: u64,
+    /// Payload bytes that came and were not wanted: second copies, or never asked for.
+    pub wasted: u64,
+    /// Payload bytes of pieces with a wrong hash.
+    pub corrupt: u64,
+    /// Payload bytes sent.
+    pub sent: u64,
+    /// Blocks asked for again because they were late.
+    pub late: u64,
+    /// Pieces verified, those of the start included.
+    pub pieces: u32,
+    /// Bytes of these pieces.
+    pub verified: u64,
+}
+
+/// The state machine. See the module's text.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: Config,
+    geometry: Geometry,
+    rng: SmallRng,
+    now: Duration,
+    conns: Conns,
+    members: Members,
+    pieces: Pieces,
+    /// Payload bytes asked for and not yet here, over all connections.
+    pending_bytes: u64,
+    /// Bytes of verified pieces that still wait in RAM for the target.
+    unstored: u64,
+    down: Rate,
+    up: Rate,
+    serving: Serving,
+    announcements: Announcements,
+    steering: Steering,
+    stats: Stats,
+    last_tick: Duration,
+    /// When a block last arrived.
+    last_arrival: Duration,
+    /// Seconds that answers to requests take, averaged.
+    answer_s: f64,
+    complete: bool,
+}
+
+impl Scheduler {
+    /// A scheduler for a job of `geometry`, which has `start` of each torrent (missing entries: nothing).
+    pub fn new(config: Config, geometry: Geometry, start: &[Start<'_>]) -> Self {
+        let count = geometry.piece_count();
+        let mut scheduler = Self {
+            rng: SmallRng::seed_from_u64(config.seed),
+            now: Duration::ZERO,
+            conns: Conns::default(),
+            members: Members::default(),
+            pieces: Pieces::new(count),
+            pending_bytes: 0,
+            unstored: 0,
+            down: Rate::default(),
+            up: Rate::default(),
+            serving: Serving::default(),
+            announcements: Announcements::default(),
+            steering: Steering::new(count),
+            stats: Stats::default(),
+            last_tick: Duration::ZERO,
+            last_arrival: Duration::ZERO,
+            answer_s: 0.5,
+            complete: false,
+            config,
+            geometry,
+        };
+        for (t, start) in start.iter().enumerate() {
+            scheduler.take_start(TorrentId(t as u16), *start);
+        }
+        scheduler
+    }
+
+    fn take_start(&mut self, torrent: TorrentId, start: Start<'_>) {
+        let Some(range) = self.geometry.pieces_of(torrent) else { return };
+        for (index, id) in range.enumerate() {
+            let has = match start {
+                Start::All => true,
+                Start::None => false,
+                Start::Bitfield(bits) => bits.get(index / 8).is_some_and(|b| b >> (7 - index % 8) & 1 == 1),
+            };
+            if has && self.pieces.have.set(id) {
+                self.stats.pieces += 1;
+                self.stats.verified += u64::from(self.geometry.piece_size(PieceId(id)));
+            }
+        }
+    }
+
+    /// Takes one input at time `now` (never before that of the call before) and appends what is to be done to `out`.
+    pub fn handle(&mut self, now: Duration, input: Input<'_>, out: &mut Vec<Output>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Connected(conn, peer) => self.on_connected(conn, peer, out),
+            Input::Closed(conn) => self.on_closed(conn, out),
+            Input::Bitfield(conn, bits) => self.on_bitfield(conn, Start::Bitfield(bits), out),
+            Input::HaveAll(conn) => self.on_bitfield(conn, Start::All, out),
+            Input::HaveNone(conn) => self.on_bitfield(conn, Start::None, out),
+            Input::Have(conn, piece) => self.on_have(conn, piece, out),
+            Input::Choked(conn) => self.on_choked(conn, out),
+            Input::Unchoked(conn) => self.on_unchoked(conn, out),
+            Input::Interested(conn) => self.on_interested(conn, true, out),
+            Input::NotInterested(conn) => self.on_interested(conn, false, out),
+            Input::Suggested(conn, piece) => self.on_suggested(conn, piece, out),
+            Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks, out),
+            Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks, out),
+            Input::Verified(piece) => self.on_verified(piece, out),
+            Input::Failed(piece) => self.on_failed(piece, out),
+            Input::Stored(piece) => self.on_stored(piece, out),
+            Input::Requested(conn, blocks) => self.on_requested(conn, blocks, out),
+            Input::Cancelled(conn, blocks) => self.on_cancelled(conn, blocks),
+            Input::Sent(conn, bytes) => self.on_sent(conn, bytes, out),
+            Input::OwnSite(site) => self.config.site = site,
+            Input::PeerSite(conn, site) => {
+                if let Some(conn) = self.conns.get_mut(conn) {
+                    conn.peer.site = site;
+                }
+            }
+            Input::Tick => {}
+        }
+        if self.now.saturating_sub(self.last_tick) >= TICK {
+            self.tick(out);
+        }
+        if !self.complete && self.pieces.have.count() == self.geometry.piece_count() {
+            self.complete = true;
+            out.push(Output::Complete);
+            self.finish(out);
+        }
+        self.announce_due(out);
+    }
+
+    /// When [`Input::Tick`] is due at the latest; none while there is nothing to wait for.
+    pub fn next_wakeup(&self) -> Option<Duration> {
+        (!self.conns.ids().is_empty()).then(|| {
+            let tick = self.last_tick + TICK;
+            self.announcements.due().map_or(tick, |due| due.min(tick)).max(self.now)
+        })
+    }
+
+    fn tick(&mut self, out: &mut Vec<Output>) {
+        let step = self.now - self.last_tick;
+        self.last_tick = self.now;
+        self.down.step(step);
+        self.up.step(step);
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            let now = self.now;
+            if let Some(conn) = self.conns.get_mut(id) {
+                if conn.pending_bytes > 0 || now.saturating_sub(conn.progress) < step {
+                    conn.down.step(step);
+                }
+                if conn.in_service > 0 || now.saturating_sub(conn.taken) < step {
+                    conn.up.step(step);
+                }
+            }
+        }
+        self.find_late(out);
+        self.find_stalled();
+        self.steer(out);
+        self.fill(out);
+        self.pump(out);
+    }
+
+    /// Whether this block is still to come: if not, its bytes can be dropped (tell [`Input::Arrived`] all the same).
+    pub fn wants(&self, piece: PieceId, block: u32) -> bool {
+        self.pieces
+            .active(piece)
+            .and_then(|a| a.blocks.get(block as usize))
+            .is_some_and(|b| matches!(b, pieces::Block::Asked(..)))
+    }
+
+    /// Whether this node has the piece, verified.
+    pub fn has(&self, piece: PieceId) -> bool {
+        self.pieces.have.get(piece.0)
+    }
+
+    /// Whether every piece is verified.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// How the job is cut.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Counts since the start.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How many pieces of this connection's torrent its peer has.
+    pub fn pieces_of_peer(&self, conn: ConnId) -> u32 {
+        self.conns.get(conn).map_or(0, |c| c.has.count())
+    }
+
+    /// Payload bytes asked for and not yet here.
+    pub fn outstanding(&self) -> u64 {
+        self.pending_bytes
+    }
+
+    /// Bytes of pieces in RAM or on their way to it, as bounded by [`Config::memory`].
+    pub fn memory(&self) -> u64 {
+        self.pieces.active_bytes + self.unstored
+    }
+
+    /// Whether a member was shunned for corrupt data.
+    pub fn is_shunned(&self, member: u64) -> bool {
+        self.members.is_shunned(member)
+    }
+}

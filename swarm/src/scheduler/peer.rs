@@ -1,0 +1,142 @@
+//! What is known of one connection.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::bits::Bits;
+use super::event::{Blocks, ConnId, Peer, Role};
+use super::geometry::PieceId;
+use super::rate::Rate;
+
+/// One block asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) piece: PieceId,
+    pub(super) block: u32,
+    pub(super) at: Duration,
+}
+
+/// State of one connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) peer: Peer,
+    /// Index of its member in the scheduler's table.
+    pub(super) member: usize,
+    /// Global pieces that it has.
+    pub(super) has: Bits,
+    /// How many of them we miss.
+    pub(super) useful: u32,
+    /// They choke us; we choke them.
+    pub(super) choked: bool,
+    pub(super) choking: bool,
+    /// We told them that we are interested; they told us.
+    pub(super) interested: bool,
+    pub(super) wants_us: bool,
+    /// Requests of ours, oldest first.
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) pending_bytes: u64,
+    /// Rate at which it sends to us, over the times in which we waited for it.
+    pub(super) down: Rate,
+    /// When something of it last arrived that we had asked for, or when we began to wait.
+    pub(super) progress: Duration,
+    /// It let requests go late: ask it little until it delivers.
+    pub(super) late: bool,
+    /// When it last suggested something.
+    pub(super) steered: Duration,
+    /// Pieces it suggested, oldest first.
+    pub(super) suggested: VecDeque<PieceId>,
+    /// Requests of theirs.
+    pub(super) queue: VecDeque<Blocks>,
+    pub(super) queue_blocks: u32,
+    /// When the first of them began to wait.
+    pub(super) waiting: Duration,
+    /// Holds a slot.
+    pub(super) serving: bool,
+    /// The piece whose run is being served.
+    pub(super) turn: Option<PieceId>,
+    /// Payload bytes given to the driver and not yet taken by the kernel.
+    pub(super) in_service: u64,
+    /// When the kernel last took some.
+    pub(super) taken: Duration,
+    pub(super) up: Rate,
+    /// How much of the log of own pieces it has been told.
+    pub(super) announced: usize,
+    pub(super) closing: bool,
+}
+
+impl Conn {
+    pub(super) fn new(peer: Peer, member: usize, pieces: u32, now: Duration) -> Self {
+        Self {
+            peer,
+            member,
+            has: Bits::new(pieces),
+            useful: 0,
+            choked: true,
+            choking: true,
+            interested: false,
+            wants_us: false,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            down: Rate::default(),
+            progress: now,
+            late: false,
+            steered: now,
+            suggested: VecDeque::new(),
+            queue: VecDeque::new(),
+            queue_blocks: 0,
+            waiting: now,
+            serving: false,
+            turn: None,
+            in_service: 0,
+            taken: now,
+            up: Rate::default(),
+            announced: 0,
+            closing: false,
+        }
+    }
+
+    pub(super) fn ours(&self) -> bool {
+        self.peer.role != Role::Foreign
+    }
+}
+
+/// All connections, by id.
+#[derive(Debug, Default)]
+pub(super) struct Conns {
+    slots: Vec<Option<Box<Conn>>>,
+    /// Ids in use, in the order of their coming.
+    live: Vec<ConnId>,
+}
+
+impl Conns {
+    pub(super) fn insert(&mut self, id: ConnId, conn: Conn) {
+        if id.index() >= self.slots.len() {
+            self.slots.resize_with(id.index() + 1, || None);
+        }
+        if self.slots[id.index()].replace(Box::new(conn)).is_none() {
+            self.live.push(id);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: ConnId) -> Option<Box<Conn>> {
+        let conn = self.slots.get_mut(id.index())?.take();
+        self.live.retain(|&l| l != id);
+        conn
+    }
+
+    pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.slots.get(id.index())?.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.slots.get_mut(id.index())?.as_deref_mut()
+    }
+
+    pub(super) fn ids(&self) -> &[ConnId] {
+        &self.live
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.live.iter().filter_map(|&id| Some((id, self.get(id)?)))
+    }
+}

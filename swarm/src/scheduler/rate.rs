@@ -1,0 +1,42 @@
+//! Rates, measured in the steps of the scheduler's tick.
+
+use std::time::Duration;
+
+/// Bytes a second, averaged over about `MEMORY`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rate {
+    bytes: u64,
+    per_s: f64,
+    weight: f64,
+}
+
+const MEMORY: f64 = 0.6;
+
+impl Rate {
+    pub(super) fn add(&mut self, bytes: u32) {
+        self.bytes += u64::from(bytes);
+    }
+
+    /// Closes a step of length `step` in which bytes could have flowed.
+    pub(super) fn step(&mut self, step: Duration) {
+        let t = step.as_secs_f64();
+        if t <= 0.0 {
+            return;
+        }
+        // A plain mean at first, an exponential one later.
+        let keep = (-t / MEMORY).exp();
+        self.weight = self.weight * keep + (1.0 - keep);
+        let sample = self.bytes as f64 / t;
+        self.per_s += (sample - self.per_s) * ((1.0 - keep) / self.weight.max(1e-9));
+        self.bytes = 0;
+    }
+
+    pub(super) fn per_s(&self) -> f64 {
+        self.per_s
+    }
+
+    /// Whether there has been a step.
+    pub(super) fn known(&self) -> bool {
+        self.weight > 0.0
+    }
+}

@@ -1,0 +1,301 @@
+//! What peers tell and send, taken into the state.
+
+use std::time::Duration;
+
+use super::event::{Blocks, ConnId, Output, Peer, Reason, Role};
+use super::geometry::{BLOCK_SIZE, PieceId};
+use super::peer::Conn;
+use super::pieces::Block;
+use super::{Scheduler, Start};
+
+impl Scheduler {
+    pub(super) fn on_connected(&mut self, id: ConnId, peer: Peer, out: &mut Vec<Output>) {
+        let member = self.members.intern(peer.member);
+        let known = usize::from(peer.torrent.0) < self.geometry.torrent_count();
+        let mut conn = Conn::new(peer, member, self.geometry.piece_count(), self.now);
+        conn.announced = self.announcements.len();
+        conn.choking = false;
+        conn.closing = !known || self.members.get(member).shunned;
+        let refuse = conn.closing;
+        self.conns.insert(id, conn);
+        if refuse {
+            out.push(Output::Disconnect(id, if known { Reason::Corrupt } else { Reason::Protocol }));
+        } else {
+            out.push(Output::Unchoke(id));
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.remove(id) else { return };
+        self.pending_bytes -= conn.pending_bytes;
+        for p in &conn.pending {
+            self.pieces.release(&self.geometry, p.piece, p.block, id);
+        }
+        for piece in conn.has.iter() {
+            self.pieces.lost(PieceId(piece));
+        }
+        self.serving.closed(&conn);
+        self.steering.closed(id);
+        self.fill(out);
+        self.pump(out);
+    }
+
+    pub(super) fn on_bitfield(&mut self, id: ConnId, start: Start<'_>, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
+        for (index, piece) in range.enumerate() {
+            let has = match start {
+                Start::All => true,
+                Start::None => false,
+                Start::Bitfield(bits) => bits.get(index / 8).is_some_and(|b| b >> (7 - index % 8) & 1 == 1),
+            };
+            if has && conn.has.set(piece) {
+                conn.useful += u32::from(!self.pieces.have.get(piece));
+                self.pieces.gained(PieceId(piece));
+            }
+        }
+        self.peer_changed(id, out);
+        self.fill(out);
+    }
+
+    pub(super) fn on_have(&mut self, id: ConnId, piece: PieceId, out: &mut Vec<Output>) {
+        let exists = piece.0 < self.geometry.piece_count();
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if !exists || self.geometry.locate(piece).0 != conn.peer.torrent {
+            conn.closing = true;
+            out.push(Output::Disconnect(id, Reason::Protocol));
+            return;
+        }
+        if !conn.has.set(piece.0) {
+            return;
+        }
+        let useful = !self.pieces.have.get(piece.0);
+        conn.useful += u32::from(useful);
+        self.pieces.gained(piece);
+        self.steering.announced(id, piece);
+        self.peer_changed(id, out);
+        if useful {
+            self.fill(out);
+        }
+        if self.config.role == Role::Server {
+            self.steer(out);
+        }
+    }
+
+    /// Interest and use of a peer follow from what it has.
+    fn peer_changed(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.useful > 0 && !conn.interested && !conn.closing {
+            conn.interested = true;
+            out.push(Output::Interested(id));
+        }
+        if self.complete {
+            self.part_if_finished(id, out);
+        }
+    }
+
+    pub(super) fn part_if_finished(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
+        if conn.has.count() == range.len() as u32
+            && !conn.closing
+            && conn.queue.is_empty()
+            && conn.in_service == 0
+        {
+            conn.closing = true;
+            out.push(Output::Disconnect(id, Reason::Finished));
+        }
+    }
+
+    /// We are complete: nothing is asked any more, and whoever is complete too is of no use.
+    pub(super) fn finish(&mut self, out: &mut Vec<Output>) {
+        for id in self.conns.ids().to_vec() {
+            self.announce_to(id, out);
+            if let Some(conn) = self.conns.get_mut(id)
+                && std::mem::take(&mut conn.interested)
+            {
+                out.push(Output::NotInterested(id));
+            }
+            self.part_if_finished(id, out);
+        }
+    }
+
+    pub(super) fn on_choked(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.choked = true;
+        if conn.peer.fast {
+            return;
+        }
+        let void = std::mem::take(&mut conn.pending);
+        self.pending_bytes -= std::mem::take(&mut conn.pending_bytes);
+        for p in void {
+            self.pieces.release(&self.geometry, p.piece, p.block, id);
+        }
+        self.fill(out);
+    }
+
+    pub(super) fn on_unchoked(&mut self, id: ConnId, out: &mut Vec<Output>) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.choked = false;
+            self.fill(out);
+        }
+    }
+
+    pub(super) fn on_interested(&mut self, id: ConnId, wants: bool, out: &mut Vec<Output>) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.wants_us = wants;
+            self.steer(out);
+        }
+    }
+
+    pub(super) fn on_rejected(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+        for block in blocks.first..blocks.first.saturating_add(blocks.count.min(1 << 16)) {
+            if self.take_pending(id, blocks.piece, block).is_some() {
+                self.pieces.release(&self.geometry, blocks.piece, block, id);
+            }
+        }
+        self.fill(out);
+    }
+
+    /// Takes a block off the list of those asked of a connection; when it was asked for, if it was.
+    pub(super) fn take_pending(&mut self, id: ConnId, piece: PieceId, block: u32) -> Option<Duration> {
+        let conn = self.conns.get_mut(id)?;
+        let at = conn.pending.iter().position(|p| p.piece == piece && p.block == block)?;
+        let asked = conn.pending.remove(at)?.at;
+        let bytes = u64::from(self.geometry.bytes_of(Blocks::one(piece, block)));
+        conn.pending_bytes -= bytes;
+        self.pending_bytes -= bytes;
+        Some(asked)
+    }
+
+    pub(super) fn on_arrived(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+        for block in blocks.first..blocks.first.saturating_add(blocks.count.min(1 << 16)) {
+            self.take_block(id, blocks.piece, block, out);
+        }
+        self.refill(id, out);
+    }
+
+    fn take_block(&mut self, id: ConnId, piece: PieceId, block: u32, out: &mut Vec<Output>) {
+        let bytes = self.geometry.bytes_of(Blocks::one(piece, block));
+        let wanted = self.wants(piece, block);
+        let asked = self.take_pending(id, piece, block);
+        let asked_second = asked.is_some() || self.asked_of(id, piece, block);
+        let Some(conn) = self.conns.get_mut(id) else {
+            self.stats.wasted += u64::from(bytes);
+            return;
+        };
+        conn.down.add(bytes);
+        conn.progress = self.now;
+        conn.late = false;
+        self.down.add(bytes);
+        self.last_arrival = self.now;
+        if let Some(at) = asked {
+            self.answer_s += (self.now.saturating_sub(at).as_secs_f64() - self.answer_s) * 0.02;
+        }
+        if !wanted || !asked_second {
+            self.stats.wasted += u64::from(bytes);
+            return;
+        }
+        let (role, member) = (conn.peer.role, conn.member as u32);
+        self.stats.received += u64::from(bytes);
+        if role == Role::Server {
+            self.stats.received_from_server += u64::from(bytes);
+        }
+        let Some(active) = self.pieces.active_mut(piece) else { return };
+        let Some(state) = active.blocks.get_mut(block as usize) else { return };
+        let other = match std::mem::replace(state, Block::Here(member)) {
+            Block::Asked(a, Some(b)) => Some(if a == id { b } else { a }),
+            Block::Asked(a, None) if a != id => Some(a),
+            _ => None,
+        };
+        active.here += 1;
+        let all = active.here as usize == active.blocks.len();
+        if let Some(other) = other
+            && self.take_pending(other, piece, block).is_some()
+        {
+            out.push(Output::Cancel(other, Blocks::one(piece, block)));
+        }
+        if all {
+            out.push(Output::Check(piece));
+        }
+    }
+
+    fn asked_of(&self, id: ConnId, piece: PieceId, block: u32) -> bool {
+        let state = self.pieces.active(piece).and_then(|a| a.blocks.get(block as usize));
+        matches!(state, Some(Block::Asked(a, b)) if *a == id || *b == Some(id))
+    }
+
+    pub(super) fn on_verified(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+        let Some(active) = self.pieces.end(&self.geometry, piece) else { return };
+        let mut sources = active.blocks.iter().filter_map(|b| match b {
+            Block::Here(m) => Some(*m),
+            _ => None,
+        });
+        if let Some(first) = sources.next()
+            && sources.all(|m| m == first)
+        {
+            self.members.cleared(first);
+        }
+        self.pieces.failed.retain(|&p| p != piece);
+        self.pieces.have.set(piece.0);
+        self.pieces.refresh(piece);
+        let bytes = u64::from(self.geometry.piece_size(piece));
+        self.unstored += bytes;
+        self.stats.pieces += 1;
+        self.stats.verified += bytes;
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            if let Some(conn) = self.conns.get_mut(id)
+                && conn.has.get(piece.0)
+            {
+                conn.useful = conn.useful.saturating_sub(1);
+            }
+        }
+        self.announcements.add(piece);
+        self.announce_fresh(piece, out);
+    }
+
+    pub(super) fn on_failed(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+        let Some(active) = self.pieces.end(&self.geometry, piece) else { return };
+        let mut sources: Vec<u32> = Vec::new();
+        for block in &active.blocks {
+            if let Block::Here(m) = block
+                && !sources.contains(m)
+            {
+                sources.push(*m);
+            }
+        }
+        self.stats.corrupt += u64::from(self.geometry.piece_size(piece));
+        if !self.pieces.failed.contains(&piece) {
+            self.pieces.failed.push(piece);
+        }
+        self.pieces.refresh(piece);
+        if let Some(member) = self.members.failed(&sources) {
+            for id in self.conns.ids().to_vec() {
+                if let Some(conn) = self.conns.get_mut(id)
+                    && conn.member == member
+                    && !std::mem::replace(&mut conn.closing, true)
+                {
+                    out.push(Output::Disconnect(id, Reason::Corrupt));
+                }
+            }
+        }
+        self.fill(out);
+    }
+
+    pub(super) fn on_stored(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+        let bytes = u64::from(self.geometry.piece_size(piece));
+        self.unstored = self.unstored.saturating_sub(bytes);
+        self.fill(out);
+    }
+
+    /// Blocks of a run that exist.
+    pub(super) fn valid(&self, blocks: Blocks) -> bool {
+        blocks.count > 0
+            && blocks
+                .first
+                .checked_add(blocks.count)
+                .is_some_and(|end| end <= self.geometry.blocks_in(blocks.piece))
+            && blocks.first < u32::MAX / BLOCK_SIZE
+    }
+}

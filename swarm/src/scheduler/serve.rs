@@ -1,0 +1,163 @@
+//! Sending: whose requests go out next.
+//!
+//! Nobody of ours is choked; instead few connections are served at a time, each a whole run of blocks back to back. Many
+//! thin streams into one link lose packets; few thick ones fill it. A connection that does not take what it is given (its
+//! receiver is busy) lends its slot to another.
+
+use super::Scheduler;
+use super::event::{Blocks, ConnId, Output, Reason};
+use super::peer::Conn;
+
+/// Requests queued for one peer, at most, in blocks.
+const QUEUE: u32 = 4096;
+
+/// Who is being served.
+#[derive(Debug, Default)]
+pub(super) struct Serving {
+    slots: Vec<ConnId>,
+}
+
+impl Serving {
+    pub(super) fn closed(&mut self, _conn: &Conn) {}
+}
+
+impl Scheduler {
+    pub(super) fn on_requested(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+        let valid = self.valid(blocks) && self.pieces.have.get(blocks.piece.0);
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let room = conn.queue_blocks + blocks.count.min(QUEUE) <= QUEUE;
+        if !valid || !room || conn.choking || conn.closing {
+            if conn.peer.fast {
+                out.push(Output::Reject(id, blocks));
+            } else if !conn.closing {
+                conn.closing = true;
+                out.push(Output::Disconnect(id, Reason::Protocol));
+            }
+            return;
+        }
+        if conn.queue.is_empty() {
+            conn.waiting = now;
+        }
+        match conn.queue.back_mut() {
+            Some(last) if last.piece == blocks.piece && last.first + last.count == blocks.first => {
+                last.count += blocks.count;
+            }
+            _ => conn.queue.push_back(blocks),
+        }
+        conn.queue_blocks += blocks.count;
+        self.pump(out);
+    }
+
+    pub(super) fn on_cancelled(&mut self, id: ConnId, blocks: Blocks) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let (begin, end) = (blocks.first, blocks.first.saturating_add(blocks.count));
+        let mut kept = std::collections::VecDeque::with_capacity(conn.queue.len() + 1);
+        for run in conn.queue.drain(..) {
+            let run_end = run.first + run.count;
+            if run.piece != blocks.piece || run_end <= begin || end <= run.first {
+                kept.push_back(run);
+                continue;
+            }
+            if run.first < begin {
+                kept.push_back(Blocks { count: begin - run.first, ..run });
+            }
+            if end < run_end {
+                kept.push_back(Blocks { first: end, count: run_end - end, ..run });
+            }
+        }
+        conn.queue_blocks = kept.iter().map(|r| r.count).sum();
+        conn.queue = kept;
+    }
+
+    pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32, out: &mut Vec<Output>) {
+        self.stats.sent += u64::from(bytes);
+        self.up.add(bytes);
+        let now = self.now;
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.in_service = conn.in_service.saturating_sub(u64::from(bytes));
+            conn.taken = now;
+            conn.up.add(bytes);
+        }
+        self.steering.sent(id, bytes);
+        self.pump(out);
+        if self.complete {
+            self.part_if_finished(id, out);
+        }
+    }
+
+    /// Bytes given to the driver ahead for one connection.
+    fn chunk(&self) -> u64 {
+        ((self.up.per_s() / 50.0) as u64).clamp(32 << 10, 2 << 20)
+    }
+
+    pub(super) fn find_stalled(&mut self) {}
+
+    /// Gives the driver what is to be sent next, as far as it takes it.
+    pub(super) fn pump(&mut self, out: &mut Vec<Output>) {
+        let chunk = self.chunk();
+        let mut slots = std::mem::take(&mut self.serving.slots);
+        slots.retain(|&id| self.give(id, chunk, out));
+        let stall = self.config.tuning.stall;
+        loop {
+            let busy = slots
+                .iter()
+                .filter_map(|&id| self.conns.get(id))
+                .filter(|c| self.now.saturating_sub(c.taken) < stall)
+                .count();
+            if busy >= self.config.tuning.slots as usize
+                || slots.len() >= 4 * self.config.tuning.slots as usize
+            {
+                break;
+            }
+            let Some(id) = self.next_served() else { break };
+            let now = self.now;
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.serving = true;
+                conn.taken = now;
+            }
+            self.give(id, chunk, out);
+            slots.push(id);
+        }
+        self.serving.slots = slots;
+    }
+
+    /// Gives a served connection more of its run; whether it keeps its slot.
+    fn give(&mut self, id: ConnId, chunk: u64, out: &mut Vec<Output>) -> bool {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        while conn.in_service < chunk
+            && let Some(run) = conn.queue.front_mut()
+            && conn.turn.is_none_or(|p| p == run.piece)
+        {
+            let left = ((chunk - conn.in_service).div_ceil(16 << 10) as u32).max(1);
+            let part = Blocks { count: run.count.min(left), ..*run };
+            conn.turn = Some(run.piece);
+            run.first += part.count;
+            run.count -= part.count;
+            if run.count == 0 {
+                conn.queue.pop_front();
+            }
+            conn.queue_blocks -= part.count;
+            conn.in_service += u64::from(self.geometry.bytes_of(part));
+            out.push(Output::Serve(id, part));
+        }
+        let more = conn.queue.front().is_some_and(|r| conn.turn.is_none_or(|p| p == r.piece));
+        if more || conn.in_service > 0 {
+            return true;
+        }
+        conn.serving = false;
+        conn.turn = None;
+        conn.waiting = now;
+        false
+    }
+
+    /// The connection to be served next: who is furthest behind, foreign clients last.
+    fn next_served(&self) -> Option<ConnId> {
+        self.conns
+            .iter()
+            .filter(|(_, c)| !c.serving && !c.closing && !c.queue.is_empty())
+            .min_by_key(|(_, c)| (!c.ours(), c.waiting))
+            .map(|(id, _)| id)
+    }
+}
