@@ -24,7 +24,7 @@ pub struct Site {
     /// Leading bits that count; at most 32 or 128.
     pub prefix: u8,
     /// Number of the site. Ranges of one number are one site.
-    pub site: u32,
+    pub site: u16,
 }
 
 /// How the engine is to run.

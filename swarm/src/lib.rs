@@ -3,14 +3,27 @@
 //! Standard BitTorrent v1 over TCP on the wire, so that any client can seed to us or download from us:
 //! BEP 3, 6 (fast extension), 9 (metadata exchange), 10 (extension protocol), 15 (UDP trackers), 23
 //! (compact peers) and 27 (private torrents).
+//!
+//! ```text
+//! tracker ──addresses──▶ session ──what happens──▶ scheduler (pure: no sockets, no clock of its own)
+//!                         │  ▲                        │
+//!                         │  └──────what to do────────┘
+//!                         ▼
+//!                  store: memory ─▶ SHA-1 ─▶ large sorted runs ─▶ storage (devices, files)
+//! ```
 
 pub mod config;
+pub mod magnet;
 pub mod room;
 pub mod scheduler;
 pub mod storage;
 pub mod wire;
 
+mod block;
+mod session;
+mod store;
 mod swarm;
+mod tracker;
 
 pub use config::{Config, Content, Role, Site};
 pub use swarm::{Swarm, SwarmError};

@@ -1,17 +1,23 @@
 //! A running swarm, as its user sees it.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ezio_image::report::Progress;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::config::{Config, Content};
 use crate::room::Room;
+use crate::session::{Engine, Outcome};
 use crate::storage::{StorageError, WriteStats};
+use crate::tracker;
 
 /// Why a swarm cannot start, or ended.
 #[derive(Debug, Clone, Error)]
@@ -30,61 +36,58 @@ pub enum SwarmError {
         /// Why.
         source: Arc<io::Error>,
     },
+    /// The system has no thread left.
+    #[error("cannot start a thread")]
+    Thread(#[source] Arc<io::Error>),
     /// A target failed: the job cannot complete.
-    #[error(transparent)]
-    Storage(Arc<StorageError>),
+    #[error("the target failed")]
+    Storage(#[source] Arc<StorageError>),
     /// It was shut down before it was complete.
     #[error("shut down before it was complete")]
     ShutDown,
 }
 
-/// How far the job is, as the engine tells whoever waits for it.
-#[derive(Debug, Clone)]
-#[allow(dead_code)]
-enum Outcome {
-    Running,
-    Complete,
-    Failed(SwarmError),
-}
-
 /// A running swarm. Dropping it stops it; [`Swarm::shutdown`] stops it and says farewell to the trackers.
 pub struct Swarm {
     listen: SocketAddr,
-    contents: Vec<Content>,
-    progress: watch::Receiver<Progress>,
-    room: watch::Receiver<Room>,
-    outcome: watch::Receiver<Outcome>,
-    _listener: TcpListener,
-    _senders: (watch::Sender<Progress>, watch::Sender<Room>, watch::Sender<Outcome>),
+    engine: Arc<Engine>,
+    tasks: JoinSet<()>,
+    announcers: JoinSet<()>,
+    stop: watch::Sender<bool>,
 }
+
+/// All farewells together take no longer.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 impl Swarm {
     /// Starts listening, announcing and transferring. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// There is no content, one is given twice, or the address cannot be listened on.
+    /// There is no content, one is given twice, the address cannot be listened on, or no thread can be started.
     pub async fn start(config: Config, contents: Vec<Content>) -> Result<Self, SwarmError> {
-        if contents.is_empty() {
+        if contents.is_empty() || contents.len() > usize::from(u16::MAX) {
             return Err(SwarmError::NoContent);
         }
+        let mut seen = HashSet::new();
+        if let Some(twice) = contents.iter().find(|c| !seen.insert(c.metainfo.info_hash())) {
+            return Err(SwarmError::Twice(twice.metainfo.name().to_owned()));
+        }
         let refuse = |e| SwarmError::Listen { address: config.listen, source: Arc::new(e) };
-        let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
-        let listen = listener.local_addr().map_err(refuse)?;
-        let total_bytes = contents.iter().map(|c| c.metainfo.total_length()).sum();
-        let complete = contents.iter().all(|c| c.complete);
-        let (progress_tx, progress) = watch::channel(Progress { total_bytes, ..Progress::default() });
-        let (room_tx, room) = watch::channel(Room::default());
-        let (outcome_tx, outcome) =
-            watch::channel(if complete { Outcome::Complete } else { Outcome::Running });
-        Ok(Self {
-            listen,
-            contents,
-            progress,
-            room,
-            outcome,
-            _listener: listener,
-            _senders: (progress_tx, room_tx, outcome_tx),
-        })
+        let listener = listen(config.listen).map_err(refuse)?;
+        let address = listener.local_addr().map_err(refuse)?;
+        let trackers: Vec<_> = (0..).zip(&contents).map(|(i, c)| (i, c.trackers.clone())).collect();
+        let engine = Engine::new(config, contents, address.port());
+        let mut tasks = JoinSet::new();
+        engine.run(listener, &mut tasks).map_err(|e| SwarmError::Thread(Arc::new(e)))?;
+        let (stop, stopped) = watch::channel(false);
+        let mut announcers = JoinSet::new();
+        for (torrent, urls) in trackers {
+            let mut known = HashSet::new();
+            for url in urls.into_iter().filter(|u| known.insert(u.clone())) {
+                announcers.spawn(tracker::run(Arc::clone(&engine), torrent, url, stopped.clone()));
+            }
+        }
+        Ok(Self { listen: address, engine, tasks, announcers, stop })
     }
 
     /// Where connections are taken.
@@ -96,19 +99,23 @@ impl Swarm {
     /// How far the job is, over all torrents; changes a few times a second.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
+        self.engine.watchers.progress.subscribe()
     }
 
     /// Who is connected and how far each is; changes about once a second.
     #[must_use]
     pub fn room(&self) -> watch::Receiver<Room> {
-        self.room.clone()
+        self.engine.watchers.room.subscribe()
     }
 
     /// What was written so far, over all targets.
     #[must_use]
     pub fn write_stats(&self) -> WriteStats {
-        self.contents.iter().map(|c| c.storage.write_stats()).fold(WriteStats::default(), WriteStats::plus)
+        self.engine
+            .contents
+            .iter()
+            .map(|c| c.storage.write_stats())
+            .fold(WriteStats::default(), WriteStats::plus)
     }
 
     /// Waits until every piece is verified, written and synced. It serves others before and after.
@@ -116,15 +123,45 @@ impl Swarm {
     /// # Errors
     /// A target failed, or the swarm was shut down.
     pub async fn completed(&self) -> Result<(), SwarmError> {
-        let mut outcome = self.outcome.clone();
+        let mut outcome = self.engine.outcome.subscribe();
         let end = outcome.wait_for(|o| !matches!(o, Outcome::Running)).await;
         match end.as_deref() {
-            Ok(Outcome::Failed(error)) => Err(error.clone()),
+            Ok(Outcome::Broken(error)) => Err(SwarmError::Storage(Arc::clone(error))),
             Ok(_) => Ok(()),
             Err(_) => Err(SwarmError::ShutDown),
         }
     }
 
-    /// Ends all connections and tells the trackers; bounded to a few seconds.
-    pub async fn shutdown(self) {}
+    /// Adds peers to dial for all torrents.
+    pub fn add_peers(&self, peers: &[SocketAddr]) {
+        for torrent in 0..self.engine.contents.len() {
+            self.engine.addresses.add(torrent, peers, true);
+        }
+    }
+
+    /// Ends all connections and tells the trackers; takes a few seconds at most.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        self.engine.close();
+        let farewells = async { while self.announcers.join_next().await.is_some() {} };
+        // Who cannot be told forgets us by itself.
+        let _ = timeout(FAREWELL, farewells).await;
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Drop for Swarm {
+    fn drop(&mut self) {
+        self.engine.close();
+    }
+}
+
+/// Connections that the kernel keeps for us while we are busy: a whole room dials at once.
+const BACKLOG: u32 = 1024;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

@@ -6,7 +6,7 @@
 //! ```
 //! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of
 //! its torrents; only the server sends `sites`, each one string: the network (4 or 16 bytes), its prefix (1 byte) and the
-//! site's number (4 bytes, big endian).
+//! site's number (2 bytes, big endian).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -110,13 +110,13 @@ fn encode_site(site: &Site) -> ByteBufOwned {
 }
 
 fn decode_site(bytes: &[u8]) -> Option<Site> {
-    let (head, number) = bytes.split_last_chunk::<4>()?;
+    let (head, number) = bytes.split_last_chunk::<2>()?;
     let (&prefix, network) = head.split_last()?;
     let network = match network.len() {
         4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(network).ok()?)),
         _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(network).ok()?)),
     };
-    Some(Site { network, prefix, site: u32::from_be_bytes(*number) })
+    Some(Site { network, prefix, site: u16::from_be_bytes(*number) })
 }
 
 impl ExtendedHandshake {
@@ -207,9 +207,7 @@ mod tests {
         };
         let bytes = handshake.encode();
         assert!(
-            bytes.starts_with(
-                b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesl9:\x0a\x00\x01\x00\x18\x00\x00\x00\x07"
-            ),
+            bytes.starts_with(b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesl7:\x0a\x00\x01\x00\x18\x00\x07"),
             "{bytes:?}"
         );
         assert_eq!(ExtendedHandshake::decode(&bytes), Ok(handshake));
@@ -223,7 +221,7 @@ mod tests {
 
         #[test]
         fn damage_never_panics(at in 0usize..100, byte in any::<u8>()) {
-            let mut body = b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesl9:\x0a\x00\x01\x00\x18\x00\x00\x00\x07ee1:md4:ezioi2ee1:pi1ee".to_vec();
+            let mut body = b"d4:eziod2:id8:abcdefgh4:rolei0e5:sitesl7:\x0a\x00\x01\x00\x18\x00\x07ee1:md4:ezioi2ee1:pi1ee".to_vec();
             let at = at % body.len();
             body[at] = byte;
             let _ = ExtendedHandshake::decode(&body);

@@ -1,0 +1,474 @@
+//! One connection: a task that moves bytes both ways and talks with the scheduler.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::Engine;
+use super::core::Core;
+use super::handshake::Established;
+use super::outbox::{Close, Outbox};
+use super::rate_limit::RateLimit;
+use super::receive::{Incoming, Receiver};
+use super::socket::SendQueue;
+use super::transmit::{Transmitter, requested_block};
+use crate::scheduler::{Blocks, ConnId, Input, PieceId, TorrentId};
+use crate::store::Loaded;
+use crate::wire::{
+    ExtendedHandshake, ExtensionIds, METADATA_BLOCK, Message, MetadataMessage, UT_METADATA_ID, WireError,
+    frame_limit,
+};
+
+/// Bytes read in one turn, at most.
+const READ: usize = 320 << 10;
+/// Turns before other tasks have theirs.
+const TURNS: u32 = 16;
+/// A look at the clock so often.
+const IDLE_CHECK: Duration = Duration::from_secs(20);
+/// Nothing sent for so long: a keep-alive (BEP 3 gives two minutes).
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Nothing received for so long, not even a keep-alive: the peer is gone.
+const SILENCE: Duration = Duration::from_secs(180);
+/// A peer may ask for the metadata so often.
+const METADATA_TIMES: usize = 4;
+/// Answers that a peer does not take: it is asking without reading.
+const MAX_CONTROL: usize = 4 << 20;
+
+/// Why a connection has ended.
+#[derive(Debug, Error)]
+pub(super) enum End {
+    #[error("the peer closed the connection")]
+    Eof,
+    #[error("input or output")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("the peer broke the protocol: {0}")]
+    Protocol(&'static str),
+    #[error("the peer was silent")]
+    Silent,
+    #[error("content could not be read")]
+    Unreadable,
+    #[error("closed: {0:?}")]
+    Closed(Close),
+}
+
+struct Connection {
+    engine: Arc<Engine>,
+    stream: TcpStream,
+    id: ConnId,
+    torrent: TorrentId,
+    outbox: Arc<Outbox>,
+    ids: ExtensionIds,
+    receiver: Receiver,
+    transmitter: Transmitter,
+    queue: SendQueue,
+    metadata_sent: Cell<usize>,
+    sent_at: Instant,
+    received_at: Instant,
+}
+
+/// What a turn leaves to wait for.
+#[derive(Default)]
+struct Turn {
+    progress: bool,
+    want_write: bool,
+    /// A rate limit holds back reading, or writing.
+    read_wait: Option<Duration>,
+    write_wait: Option<Duration>,
+}
+
+/// Runs a connection to its end, and takes it out of the scheduler.
+pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
+    let Established { stream, id, torrent, outbox, ids, rest } = established;
+    let pieces = engine.geometry.pieces_of(torrent).map_or(0, |r| r.len());
+    let limit = frame_limit(u32::try_from(pieces).unwrap_or(u32::MAX));
+    let registered = Registered { engine: Arc::clone(&engine), id };
+    let mut connection = Connection {
+        receiver: Receiver::new(&rest, limit),
+        engine,
+        stream,
+        id,
+        torrent,
+        outbox,
+        ids,
+        transmitter: Transmitter::default(),
+        queue: SendQueue::new(),
+        metadata_sent: Cell::new(0),
+        sent_at: Instant::now(),
+        received_at: Instant::now(),
+    };
+    let end = connection.run().await;
+    connection.receiver.release(&connection.engine.pool);
+    drop(registered);
+    end
+}
+
+/// Whatever ends the task, the scheduler hears of it.
+struct Registered {
+    engine: Arc<Engine>,
+    id: ConnId,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.engine.with_core(|core| core.unregister(self.id));
+    }
+}
+
+impl Connection {
+    async fn run(&mut self) -> End {
+        let mut idle = interval(IDLE_CHECK);
+        idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turns = 0;
+        if let Err(end) = self.parse() {
+            return end;
+        }
+        loop {
+            let turn = match self.turn() {
+                Ok(turn) => turn,
+                Err(end) => return end,
+            };
+            if turn.progress {
+                turns += 1;
+                if turns % TURNS == 0 {
+                    tokio::task::yield_now().await;
+                }
+                continue;
+            }
+            let limited = turn.read_wait.into_iter().chain(turn.write_wait).min();
+            tokio::select! {
+                r = self.stream.readable(), if turn.read_wait.is_none() => if let Err(e) = r { return e.into() },
+                r = self.stream.writable(), if turn.want_write => if let Err(e) = r { return e.into() },
+                () = self.outbox.news() => {}
+                () = sleep(limited.unwrap_or_default()), if limited.is_some() => {}
+                _ = idle.tick() => if let Err(end) = self.idle() { return end },
+            }
+        }
+    }
+
+    fn idle(&mut self) -> Result<(), End> {
+        if self.received_at.elapsed() > SILENCE {
+            return Err(End::Silent);
+        }
+        if self.sent_at.elapsed() > KEEP_ALIVE {
+            Message::KeepAlive.encode(&mut self.outbox.lock().control);
+        }
+        Ok(())
+    }
+
+    /// Does what can be done without waiting: sends, receives, and tells the scheduler of both.
+    fn turn(&mut self) -> Result<Turn, End> {
+        self.take_outbox()?;
+        let mut turn = Turn::default();
+        let sent = self.send(&mut turn)?;
+        let received = self.receive(&mut turn)?;
+        if sent > 0 || received {
+            self.tell(sent)?;
+        }
+        Ok(turn)
+    }
+
+    fn take_outbox(&mut self) -> Result<(), End> {
+        let outbox = Arc::clone(&self.outbox);
+        let mut pending = outbox.lock();
+        self.transmitter.add_control(&mut pending.control);
+        let serve = std::mem::take(&mut pending.serve);
+        let loaded = std::mem::take(&mut pending.loaded);
+        let close = pending.close;
+        drop(pending);
+        for (id, chunk) in loaded {
+            match chunk {
+                Some(chunk) => self.transmitter.loaded(id, &chunk),
+                None => return Err(End::Unreadable),
+            }
+        }
+        for blocks in serve {
+            let index = self.engine.geometry.locate(blocks.piece).1;
+            let engine = &self.engine;
+            self.transmitter.add_blocks(blocks, index, |id| engine.store.chunk(id, || tell_outbox(&outbox)));
+        }
+        match close {
+            // What was said before (the last HAVE) still goes out, if the kernel takes it.
+            Some(why) => {
+                let _ = self.transmitter.ready().then(|| self.transmitter.write(&self.stream, 0));
+                Err(End::Closed(why))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Payload bytes that the kernel took.
+    fn send(&mut self, turn: &mut Turn) -> Result<usize, End> {
+        let mut payload = 0;
+        for _ in 0..4 {
+            if !self.transmitter.ready() {
+                break;
+            }
+            let engine = Arc::clone(&self.engine);
+            let limit = engine.limit_up.as_ref().filter(|_| self.transmitter.payload_ready());
+            let granted = match grant(limit, 64 << 10) {
+                Ok(granted) => granted,
+                Err(wait) => {
+                    turn.write_wait = Some(wait);
+                    if !self.transmitter.control_ready() {
+                        break;
+                    }
+                    0
+                }
+            };
+            match self.transmitter.write(&self.stream, granted) {
+                Ok(written) => {
+                    if let Some(limit) = limit {
+                        limit.settle(granted, written.payload);
+                    }
+                    self.queue.sent(&self.stream, written.bytes, false);
+                    self.sent_at = Instant::now();
+                    payload += written.payload;
+                    turn.progress = true;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(limit) = limit {
+                        limit.settle(granted, 0);
+                    }
+                    self.queue.sent(&self.stream, 0, true);
+                    turn.want_write = true;
+                    break;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(payload)
+    }
+
+    fn receive(&mut self, turn: &mut Turn) -> Result<bool, End> {
+        let limit = self.engine.limit_down.as_ref();
+        let granted = match grant(limit, READ) {
+            Ok(granted) => granted.min(READ),
+            Err(wait) => {
+                turn.read_wait = Some(wait);
+                return Ok(false);
+            }
+        };
+        let read = self.receiver.read(&self.stream, granted, &self.engine.pool);
+        if let Some(limit) = limit {
+            limit.settle(granted, *read.as_ref().unwrap_or(&0));
+        }
+        match read {
+            Ok(0) => Err(End::Eof),
+            Ok(_) => {
+                self.received_at = Instant::now();
+                turn.progress = true;
+                self.receiver.parse(&self.engine.pool)?;
+                Ok(!self.receiver.incoming.is_empty())
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Deals with what came along with the handshake.
+    fn parse(&mut self) -> Result<(), End> {
+        self.receiver.parse(&self.engine.pool)?;
+        self.tell(0)
+    }
+
+    /// Tells the scheduler what was sent and what has come.
+    fn tell(&mut self, sent: usize) -> Result<(), End> {
+        let mut incoming = std::mem::take(&mut self.receiver.incoming);
+        let engine = Arc::clone(&self.engine);
+        let mut requests = Requests { id: self.id, run: None };
+        let result = engine.with_core(|core| {
+            if sent > 0 {
+                let bytes = u32::try_from(sent).unwrap_or(u32::MAX);
+                if let Some(conn) = core.conn_mut(self.id) {
+                    conn.sent += u64::from(bytes);
+                }
+                core.input(Input::Sent(self.id, bytes));
+            }
+            let result = incoming.drain(..).try_for_each(|incoming| match incoming {
+                Incoming::Block(block) => {
+                    let sensible = core.block(self.id, block, &engine.pool);
+                    if sensible { Ok(()) } else { Err(End::Protocol("a block that does not exist")) }
+                }
+                Incoming::Frame(start, end) => self.frame(core, &mut requests, start, end),
+            });
+            requests.flush(core);
+            result
+        });
+        self.receiver.incoming = incoming;
+        self.receiver.clear();
+        result
+    }
+
+    fn frame(
+        &mut self,
+        core: &mut Core,
+        requests: &mut Requests,
+        start: usize,
+        end: usize,
+    ) -> Result<(), End> {
+        let id = self.id;
+        let message = Message::decode(self.receiver.frame(start, end))?;
+        let piece = |index: u32| {
+            self.engine
+                .geometry
+                .piece(self.torrent, index)
+                .ok_or(End::Protocol("a piece that does not exist"))
+        };
+        if let Message::Request { piece: index, begin, length } = message {
+            let piece = piece(index)?;
+            return self.request(core, requests, piece, index, begin, length);
+        }
+        requests.flush(core);
+        match message {
+            Message::Choke => core.input(Input::Choked(id)),
+            Message::Unchoke => core.input(Input::Unchoked(id)),
+            Message::Interested => core.input(Input::Interested(id)),
+            Message::NotInterested => core.input(Input::NotInterested(id)),
+            Message::Have(index) => core.input(Input::Have(id, piece(index)?)),
+            Message::Bitfield(bits) => {
+                let pieces = self.engine.geometry.pieces_of(self.torrent).map_or(0, |r| r.len());
+                if bits.len() != pieces.div_ceil(8) {
+                    return Err(End::Protocol("a bitfield of another length"));
+                }
+                core.input(Input::Bitfield(id, bits));
+            }
+            Message::HaveAll => core.input(Input::HaveAll(id)),
+            Message::HaveNone => core.input(Input::HaveNone(id)),
+            Message::Suggest(index) => core.input(Input::Suggested(id, piece(index)?)),
+            Message::Cancel { piece: index, begin, length } => {
+                let piece = piece(index)?;
+                if let Some(blocks) =
+                    requested_block(piece, begin, length, self.engine.geometry.piece_size(piece))
+                {
+                    core.input(Input::Cancelled(id, blocks));
+                }
+            }
+            Message::Reject { piece: index, begin, length } => {
+                let piece = piece(index)?;
+                if let Some(blocks) =
+                    requested_block(piece, begin, length, self.engine.geometry.piece_size(piece))
+                {
+                    core.input(Input::Rejected(id, blocks));
+                }
+            }
+            Message::Extended { id: 0, body } => {
+                let theirs = ExtendedHandshake::decode(body)?;
+                self.ids = theirs.ids;
+                if let Some(port) = theirs.port
+                    && let Some(conn) = core.conn_mut(id)
+                    && !conn.outgoing
+                {
+                    conn.address.set_port(port);
+                }
+            }
+            Message::Extended { id: UT_METADATA_ID, body } => {
+                let message = MetadataMessage::decode(body)?;
+                self.metadata(message)?;
+            }
+            Message::KeepAlive
+            | Message::Port(_)
+            | Message::AllowedFast(_)
+            | Message::Extended { .. }
+            | Message::Unknown(_)
+            | Message::Request { .. }
+            | Message::Piece { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        core: &mut Core,
+        requests: &mut Requests,
+        piece: PieceId,
+        index: u32,
+        begin: u32,
+        length: u32,
+    ) -> Result<(), End> {
+        if let Some(blocks) = requested_block(piece, begin, length, self.engine.geometry.piece_size(piece)) {
+            requests.add(core, blocks);
+            return Ok(());
+        }
+        let mut pending = self.outbox.lock();
+        if pending.control.len() > MAX_CONTROL {
+            return Err(End::Protocol("it asks without reading"));
+        }
+        match core.conn_mut(self.id) {
+            Some(conn) if conn.fast => {
+                Message::Reject { piece: index, begin, length }.encode(&mut pending.control);
+                Ok(())
+            }
+            _ => Err(End::Protocol("a request that is not one block")),
+        }
+    }
+
+    /// Serves the info dictionary (BEP 9).
+    fn metadata(&self, message: MetadataMessage<'_>) -> Result<(), End> {
+        let (MetadataMessage::Request(piece), Some(their_id)) = (message, self.ids.ut_metadata) else {
+            return Ok(());
+        };
+        let info = self.engine.contents[usize::from(self.torrent.0)].metainfo.info_bytes();
+        let start = (piece as usize).saturating_mul(METADATA_BLOCK as usize);
+        let data = info.get(start..info.len().min(start.saturating_add(METADATA_BLOCK as usize)));
+        let data = data.filter(|d| !d.is_empty() && self.metadata_sent.get() <= info.len() * METADATA_TIMES);
+        let answer = match (data, u32::try_from(info.len())) {
+            (Some(data), Ok(total)) => MetadataMessage::Data { piece, total, data },
+            _ => MetadataMessage::Reject(piece),
+        };
+        self.metadata_sent.set(self.metadata_sent.get() + data.map_or(0, <[u8]>::len));
+        let mut pending = self.outbox.lock();
+        if pending.control.len() > MAX_CONTROL {
+            return Err(End::Protocol("it asks without reading"));
+        }
+        Message::Extended { id: their_id, body: &answer.encode() }.encode(&mut pending.control);
+        drop(pending);
+        self.outbox.wake();
+        Ok(())
+    }
+}
+
+fn tell_outbox(outbox: &Arc<Outbox>) -> Loaded {
+    let outbox: Weak<Outbox> = Arc::downgrade(outbox);
+    Box::new(move |id, chunk| {
+        if let Some(outbox) = outbox.upgrade() {
+            outbox.lock().loaded.push((id, chunk));
+            outbox.wake();
+        }
+    })
+}
+
+/// Bytes that may move now; all, without a limit.
+fn grant(limit: Option<&RateLimit>, want: usize) -> Result<usize, Duration> {
+    limit.map_or(Ok(usize::MAX), |l| l.take(want))
+}
+
+/// Requests that follow one another in a piece go to the scheduler as one.
+struct Requests {
+    id: ConnId,
+    run: Option<Blocks>,
+}
+
+impl Requests {
+    fn add(&mut self, core: &mut Core, blocks: Blocks) {
+        match &mut self.run {
+            Some(run) if run.piece == blocks.piece && run.first + run.count == blocks.first => run.count += 1,
+            _ => {
+                self.flush(core);
+                self.run = Some(blocks);
+            }
+        }
+    }
+
+    fn flush(&mut self, core: &mut Core) {
+        if let Some(run) = self.run.take() {
+            core.input(Input::Requested(self.id, run));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The scheduler and what belongs to it, behind one lock. A connection's task takes it once for all that it has read,
+//! the store's threads once a piece; what the scheduler answers is put into outboxes before the lock is released.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::outbox::{Close, Outbox};
+use super::receive::ReceivedBlock;
+use crate::block::{BLOCK, Block, BlockPool};
+use crate::config::Role;
+use crate::scheduler::{
+    self, BLOCK_SIZE, Blocks, ConnId, Input, Output, Peer, PieceId, Scheduler, SiteId, TorrentId,
+};
+use crate::wire::Message;
+
+/// A registered connection.
+pub(super) struct Conn {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) torrent: TorrentId,
+    pub(super) peer_id: [u8; 20],
+    pub(super) member: u64,
+    /// `None` for clients that are not ezio.
+    pub(super) ezio: Option<(Role, [u8; 8])>,
+    /// Where the peer takes connections, if known; else where it connected from.
+    pub(super) address: SocketAddr,
+    /// Did we dial?
+    pub(super) outgoing: bool,
+    pub(super) fast: bool,
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+/// What is to be done once the lock is released.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// Pieces whose blocks are all there.
+    pub(super) check: Vec<(PieceId, Vec<Box<Block>>)>,
+    /// Outboxes with news.
+    pub(super) wake: Vec<Arc<Outbox>>,
+    /// Every piece is verified.
+    pub(super) complete: bool,
+}
+
+pub(super) struct Core {
+    pub(super) scheduler: Scheduler,
+    started: Instant,
+    conns: Vec<Option<Conn>>,
+    arriving: HashMap<u32, Vec<Option<Box<Block>>>>,
+    out: Vec<Output>,
+}
+
+impl Core {
+    pub(super) fn new(scheduler: Scheduler) -> Self {
+        Self {
+            scheduler,
+            started: Instant::now(),
+            conns: Vec::new(),
+            arriving: HashMap::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Registered connections.
+    pub(super) fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        (0..).zip(&self.conns).filter_map(|(i, c)| c.as_ref().map(|c| (ConnId(i), c)))
+    }
+
+    pub(super) fn conn_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Tells the scheduler.
+    pub(super) fn input(&mut self, input: Input<'_>) {
+        self.scheduler.handle(self.started.elapsed(), input, &mut self.out);
+    }
+
+    /// Time until the scheduler wants to look at the clock.
+    pub(super) fn next_wakeup(&self) -> Option<Duration> {
+        Some(self.scheduler.next_wakeup()?.saturating_sub(self.started.elapsed()))
+    }
+
+    /// Takes a connection in: what we have is its first message.
+    pub(super) fn register(&mut self, conn: Conn, site: Option<SiteId>) -> ConnId {
+        let index = self.conns.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.conns.push(None);
+            self.conns.len() - 1
+        });
+        let id = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
+        self.say_what_we_have(&conn);
+        let role = match conn.ezio {
+            Some((Role::Server, _)) => scheduler::Role::Server,
+            Some((Role::Member, _)) => scheduler::Role::Member,
+            None => scheduler::Role::Foreign,
+        };
+        let peer = Peer { torrent: conn.torrent, member: conn.member, role, site, fast: conn.fast };
+        self.conns[index] = Some(conn);
+        self.input(Input::Connected(id, peer));
+        id
+    }
+
+    fn say_what_we_have(&self, conn: &Conn) {
+        let Some(range) = self.scheduler.geometry().pieces_of(conn.torrent) else { return };
+        let mut bits = vec![0u8; range.len().div_ceil(8)];
+        let mut count = 0;
+        for (index, piece) in range.clone().enumerate() {
+            if self.scheduler.has(PieceId(piece)) {
+                bits[index / 8] |= 0x80 >> (index % 8);
+                count += 1;
+            }
+        }
+        let message = match count {
+            0 if conn.fast => Message::HaveNone,
+            0 => return,
+            _ if conn.fast && count == range.len() => Message::HaveAll,
+            _ => Message::Bitfield(&bits),
+        };
+        message.encode(&mut conn.outbox.lock().control);
+    }
+
+    /// A connection has ended.
+    pub(super) fn unregister(&mut self, id: ConnId) {
+        if self.conns.get_mut(id.0 as usize).and_then(Option::take).is_some() {
+            self.input(Input::Closed(id));
+        }
+    }
+
+    /// A block has come. Whether its number makes sense.
+    pub(super) fn block(&mut self, id: ConnId, received: ReceivedBlock, pool: &BlockPool) -> bool {
+        let Some(conn) = self.conn_mut(id) else { return true };
+        conn.received += u64::from(received.length);
+        let torrent = conn.torrent;
+        let geometry = self.scheduler.geometry();
+        let Some(piece) = geometry.piece(torrent, received.piece) else { return false };
+        let block = received.begin / BLOCK_SIZE;
+        let blocks = Blocks::one(piece, block);
+        if !received.begin.is_multiple_of(BLOCK_SIZE)
+            || received.length == 0
+            || geometry.bytes_of(blocks) != received.length
+        {
+            return false;
+        }
+        let count = geometry.blocks_in(piece) as usize;
+        let wanted = self.scheduler.wants(piece, block);
+        self.input(Input::Arrived(id, blocks));
+        if wanted && !self.scheduler.wants(piece, block) {
+            let place = self.arriving.entry(piece.0).or_insert_with(|| (0..count).map(|_| None).collect());
+            if let Some(slot) = place.get_mut(block as usize) {
+                *slot = Some(received.block);
+            }
+        } else {
+            pool.give([received.block]);
+        }
+        true
+    }
+
+    /// Does what the scheduler has decided since the last time.
+    pub(super) fn dispatch(&mut self, effects: &mut Effects) {
+        let mut out = std::mem::take(&mut self.out);
+        let mut touched: Vec<u32> = Vec::new();
+        for output in out.drain(..) {
+            match output {
+                Output::Check(piece) => {
+                    let blocks = self.arriving.remove(&piece.0).unwrap_or_default();
+                    effects.check.push((piece, blocks.into_iter().flatten().collect()));
+                }
+                Output::Complete => effects.complete = true,
+                other => {
+                    if let Some(id) = self.deliver(other)
+                        && !touched.contains(&id.0)
+                    {
+                        touched.push(id.0);
+                    }
+                }
+            }
+        }
+        self.out = out;
+        effects
+            .wake
+            .extend(touched.iter().filter_map(|&i| self.conn_mut(ConnId(i)).map(|c| Arc::clone(&c.outbox))));
+    }
+
+    /// Puts an output into its connection's outbox.
+    fn deliver(&self, output: Output) -> Option<ConnId> {
+        let (id, what) = match output {
+            Output::Request(id, b) => {
+                (id, Deliver::Each(b, |piece, begin, length| Message::Request { piece, begin, length }))
+            }
+            Output::Cancel(id, b) => {
+                (id, Deliver::Each(b, |piece, begin, length| Message::Cancel { piece, begin, length }))
+            }
+            Output::Reject(id, b) => {
+                (id, Deliver::Each(b, |piece, begin, length| Message::Reject { piece, begin, length }))
+            }
+            Output::Have(id, p) => (id, Deliver::One(Message::Have(self.scheduler.geometry().locate(p).1))),
+            Output::Suggest(id, p) => {
+                (id, Deliver::One(Message::Suggest(self.scheduler.geometry().locate(p).1)))
+            }
+            Output::Interested(id) => (id, Deliver::One(Message::Interested)),
+            Output::NotInterested(id) => (id, Deliver::One(Message::NotInterested)),
+            Output::Unchoke(id) => (id, Deliver::One(Message::Unchoke)),
+            Output::Choke(id) => (id, Deliver::One(Message::Choke)),
+            Output::Serve(id, b) => (id, Deliver::Serve(b)),
+            Output::Disconnect(id, why) => (id, Deliver::Close(Close::Scheduler(why))),
+            Output::Check(_) | Output::Complete => return None,
+        };
+        let conn = self.conns.get(id.0 as usize)?.as_ref()?;
+        let mut pending = conn.outbox.lock();
+        match what {
+            Deliver::One(message) => message.encode(&mut pending.control),
+            Deliver::Each(blocks, message) => {
+                let geometry = self.scheduler.geometry();
+                let index = geometry.locate(blocks.piece).1;
+                for block in blocks.first..blocks.first.saturating_add(blocks.count) {
+                    let length = geometry.bytes_of(Blocks::one(blocks.piece, block));
+                    message(index, block * BLOCK as u32, length).encode(&mut pending.control);
+                }
+            }
+            Deliver::Serve(blocks) => pending.serve.push(blocks),
+            Deliver::Close(why) => {
+                pending.close.get_or_insert(why);
+            }
+        }
+        Some(id)
+    }
+}
+
+enum Deliver {
+    One(Message<'static>),
+    Each(Blocks, fn(u32, u32, u32) -> Message<'static>),
+    Serve(Blocks),
+    Close(Close),
+}

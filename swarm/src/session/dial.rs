@@ -1,0 +1,189 @@
+//! Makes connections: to whom the tracker names, and to whom we were told beforehand, with bounds and patience.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::Engine;
+use super::connection::{self, End};
+use super::handshake::{self, HandshakeError, is_connected};
+use super::outbox::Close;
+use crate::scheduler::{Reason, TorrentId};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Dials under way at once.
+const HALF_OPEN: usize = 64;
+/// A room of so many is a full mesh; in a larger one each machine dials so many, and is dialled by others.
+const NEIGHBOURS: usize = 40;
+/// Addresses remembered for a torrent.
+const MAX_ADDRESSES: usize = 2000;
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+/// Another connection leads to the same peer: look again later.
+const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
+
+type Key = (TorrentId, SocketAddr);
+
+#[derive(Clone, Copy)]
+enum State {
+    /// To be dialled at that time.
+    Due(Instant),
+    Dialling,
+    Connected,
+    /// Never again.
+    Done,
+}
+
+struct Candidate {
+    state: State,
+    failures: u32,
+    /// Given at the start, not by a tracker.
+    pinned: bool,
+}
+
+/// Addresses of peers, and what became of them.
+#[derive(Default)]
+pub(crate) struct AddressBook {
+    candidates: Mutex<HashMap<(u16, SocketAddr), Candidate>>,
+    news: Notify,
+}
+
+impl AddressBook {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, SocketAddr), Candidate>> {
+        self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns addresses of peers that share a torrent.
+    pub(crate) fn add(&self, torrent: usize, addresses: &[SocketAddr], pinned: bool) {
+        let torrent = u16::try_from(torrent).unwrap_or(u16::MAX);
+        let mut candidates = self.lock();
+        for &address in addresses {
+            let known = candidates.len() >= MAX_ADDRESSES.saturating_mul(1 + usize::from(torrent));
+            if address.port() == 0 || known {
+                continue;
+            }
+            let state = State::Due(Instant::now());
+            let fresh = || Candidate { state, failures: 0, pinned };
+            let candidate = candidates.entry((torrent, address)).or_insert_with(fresh);
+            // Named again by a tracker: it is worth trying soon.
+            if candidate.failures > 0 && matches!(candidate.state, State::Due(_)) {
+                candidate.failures = 1;
+            }
+        }
+        drop(candidates);
+        self.news.notify_one();
+    }
+
+    fn set(&self, key: Key, state: State) {
+        if let Some(candidate) = self.lock().get_mut(&(key.0.0, key.1)) {
+            candidate.state = state;
+        }
+    }
+
+    /// Whom to dial now, and when to look again.
+    fn due(&self, engine: &Engine) -> (Vec<Key>, Duration) {
+        let now = Instant::now();
+        let complete = engine.is_complete();
+        let mut candidates = self.lock();
+        let mut dialling = candidates.values().filter(|c| matches!(c.state, State::Dialling)).count();
+        let mut neighbours: HashMap<u16, usize> = HashMap::new();
+        let mut wait = Duration::from_secs(60);
+        let mut due = Vec::new();
+        for (&(torrent, address), candidate) in candidates.iter_mut() {
+            let State::Due(at) = candidate.state else { continue };
+            if at > now {
+                wait = wait.min(at - now);
+                continue;
+            }
+            let key = (TorrentId(torrent), address);
+            let count =
+                neighbours.entry(torrent).or_insert_with(|| engine.connections_of(TorrentId(torrent)));
+            let enough = !candidate.pinned && (complete || *count >= NEIGHBOURS);
+            if enough || is_connected(engine, key.0, address) {
+                candidate.state = State::Due(now + DUPLICATE_RETRY);
+                wait = wait.min(DUPLICATE_RETRY);
+            } else if dialling < HALF_OPEN {
+                candidate.state = State::Dialling;
+                dialling += 1;
+                *count += 1;
+                due.push(key);
+            }
+        }
+        (due, wait)
+    }
+
+    fn ended(&self, (torrent, address): Key, end: &Ended) {
+        let mut candidates = self.lock();
+        let Some(candidate) = candidates.get_mut(&(torrent.0, address)) else { return };
+        let retry = match end {
+            Ended::Refused(HandshakeError::Ourselves | HandshakeError::Shunned)
+            | Ended::Closed(End::Closed(Close::Scheduler(Reason::Finished | Reason::Corrupt))) => {
+                candidate.state = State::Done;
+                return;
+            }
+            Ended::Refused(HandshakeError::Duplicate) | Ended::Closed(End::Closed(Close::Duplicate)) => {
+                candidate.failures = 0;
+                DUPLICATE_RETRY
+            }
+            Ended::Closed(_) => {
+                candidate.failures = 0;
+                FIRST_RETRY * 2
+            }
+            Ended::Refused(_) => {
+                candidate.failures += 1;
+                (FIRST_RETRY * (1 << candidate.failures.min(6))).min(LAST_RETRY)
+            }
+        };
+        candidate.state = State::Due(Instant::now() + retry);
+    }
+}
+
+enum Ended {
+    Refused(HandshakeError),
+    Closed(End),
+}
+
+pub(super) async fn run(engine: Arc<Engine>) {
+    let mut tasks = JoinSet::new();
+    for torrent in 0..engine.contents.len() {
+        engine.addresses.add(torrent, &engine.config.peers, true);
+    }
+    loop {
+        let (due, wait) = engine.addresses.due(&engine);
+        for key in due {
+            tasks.spawn(dial(Arc::clone(&engine), key));
+        }
+        tokio::select! {
+            () = engine.addresses.news.notified() => {}
+            () = sleep(wait) => {}
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+}
+
+async fn dial(engine: Arc<Engine>, key: Key) {
+    let (torrent, address) = key;
+    let end = match connect(&engine, key).await {
+        Ok(established) => {
+            engine.addresses.set(key, State::Connected);
+            Ended::Closed(connection::run(Arc::clone(&engine), established).await)
+        }
+        Err(error) => Ended::Refused(error),
+    };
+    match &end {
+        Ended::Refused(error) => tracing::debug!(%address, torrent = torrent.0, "no connection: {error}"),
+        Ended::Closed(end) => tracing::debug!(%address, torrent = torrent.0, "connection ended: {end}"),
+    }
+    engine.addresses.ended(key, &end);
+}
+
+async fn connect(engine: &Engine, (torrent, address): Key) -> Result<handshake::Established, HandshakeError> {
+    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+    handshake::establish(engine, stream, address, Some(torrent)).await
+}

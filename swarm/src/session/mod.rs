@@ -1,0 +1,292 @@
+//! Everything between the sockets and the scheduler: taking and making connections, moving messages and blocks, and
+//! telling how far the job is.
+
+mod connection;
+mod core;
+mod dial;
+mod handshake;
+mod listen;
+mod outbox;
+mod progress;
+mod rate_limit;
+mod receive;
+mod socket;
+mod transmit;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use self::core::{Core, Effects};
+use crate::block::BlockPool;
+use crate::config::{Config, Content, Role, Site};
+use crate::scheduler::{self, Geometry, Input, PieceId, Scheduler, SiteId, Start, TorrentId, TorrentShape};
+use crate::storage::StorageError;
+use crate::store::{Store, StoreEvents};
+use outbox::Close;
+use rate_limit::RateLimit;
+
+pub(crate) use dial::AddressBook;
+pub(crate) use handshake::new_peer_id;
+
+/// How far the job is, as the engine tells whoever waits for it.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    Running,
+    Complete,
+    Broken(Arc<StorageError>),
+}
+
+/// What all tasks of a swarm share.
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) contents: Vec<Content>,
+    pub(crate) geometry: Geometry,
+    pub(crate) peer_id: [u8; 20],
+    /// Who we are on all our connections.
+    member: [u8; 8],
+    pub(crate) port: u16,
+    torrents: HashMap<[u8; 20], TorrentId>,
+    core: Mutex<Core>,
+    store: Arc<Store>,
+    pool: Arc<BlockPool>,
+    pub(crate) addresses: AddressBook,
+    sites: RwLock<Vec<Site>>,
+    limit_up: Option<RateLimit>,
+    limit_down: Option<RateLimit>,
+    pub(crate) watchers: progress::Watchers,
+    pub(crate) outcome: watch::Sender<Outcome>,
+    ticker: Notify,
+}
+
+impl Engine {
+    /// An engine that listens on `port`.
+    pub(crate) fn new(config: Config, contents: Vec<Content>, port: u16) -> Arc<Self> {
+        let shapes = contents.iter().map(|c| TorrentShape {
+            piece_length: c.metainfo.piece_length(),
+            total_length: c.metainfo.total_length(),
+        });
+        let geometry = Geometry::new(shapes);
+        // Of the memory, the larger part is for what arrives and waits to be written; the rest keeps what was
+        // written for upload. A server only keeps.
+        let arriving = config.memory / 8 * if config.role == Role::Server { 1 } else { 5 };
+        let cache = config.memory / 8 * if config.role == Role::Server { 6 } else { 2 };
+        let role = match config.role {
+            Role::Server => scheduler::Role::Server,
+            Role::Member => scheduler::Role::Member,
+        };
+        let mut policy = scheduler::Config::new(role, config.seed);
+        policy.memory = arriving;
+        let start: Vec<Start<'_>> =
+            contents.iter().map(|c| if c.complete { Start::All } else { Start::None }).collect();
+        let scheduler = Scheduler::new(policy, geometry.clone(), &start);
+        let pool = BlockPool::new(config.memory / 8);
+        let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
+        let store = Store::new(targets, geometry.clone(), Arc::clone(&pool), cache, arriving / 2);
+        let torrents = (0..).zip(&contents).map(|(i, c)| (c.metainfo.info_hash().0, TorrentId(i))).collect();
+        Arc::new(Self {
+            peer_id: new_peer_id(),
+            member: rand::random(),
+            port,
+            torrents,
+            core: Mutex::new(Core::new(scheduler)),
+            store: Arc::new(store),
+            pool,
+            addresses: AddressBook::default(),
+            sites: RwLock::new(config.sites.clone()),
+            limit_up: config.limit_up.map(RateLimit::new),
+            limit_down: config.limit_down.map(RateLimit::new),
+            outcome: watch::Sender::new(Outcome::Running),
+            ticker: Notify::new(),
+            watchers: progress::Watchers::new(geometry.total_length()),
+            geometry,
+            contents,
+            config,
+        })
+    }
+
+    /// Starts the store's threads and the tasks, which run in `tasks`.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        listener: tokio::net::TcpListener,
+        tasks: &mut JoinSet<()>,
+    ) -> std::io::Result<()> {
+        let events: Arc<dyn StoreEvents> = Arc::new(Events(Arc::downgrade(self)));
+        self.store.run(&events)?;
+        tasks.spawn(listen::run(Arc::clone(self), listener));
+        tasks.spawn(dial::run(Arc::clone(self)));
+        tasks.spawn(progress::run(Arc::clone(self)));
+        tasks.spawn(tick(Arc::clone(self)));
+        // A job that has everything is complete without anything happening.
+        self.with_core(|core| core.input(Input::Tick));
+        Ok(())
+    }
+
+    /// Has the lock for `act`, then does what the scheduler decided.
+    fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        let mut effects = Effects::default();
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = act(&mut core);
+        core.dispatch(&mut effects);
+        drop(core);
+        for outbox in effects.wake {
+            outbox.wake();
+        }
+        for (piece, blocks) in effects.check {
+            self.store.check(piece, blocks);
+        }
+        if effects.complete {
+            self.store.finish();
+        }
+        result
+    }
+
+    /// Where an address is, by the table of sites.
+    fn site_of(&self, address: IpAddr) -> Option<SiteId> {
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        sites.iter().find(|s| contains(s, address.to_canonical())).map(|s| SiteId(s.site))
+    }
+
+    /// A server told us who is where; `own` is our address on the way to it.
+    fn learn_sites(&self, sites: &[Site], own: IpAddr) {
+        let mut known = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        if known.as_slice() == sites {
+            return;
+        }
+        known.clear();
+        known.extend_from_slice(sites);
+        drop(known);
+        self.with_core(|core| {
+            core.input(Input::OwnSite(self.site_of(own)));
+            let all: Vec<_> = core.conns().map(|(id, c)| (id, c.address.ip())).collect();
+            for (id, address) in all {
+                core.input(Input::PeerSite(id, self.site_of(address)));
+            }
+        });
+    }
+
+    /// Bytes of a torrent that are not verified yet.
+    pub(crate) fn left(&self, torrent: usize) -> u64 {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let torrent = TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX));
+        let pieces = self.geometry.pieces_of(torrent).unwrap_or_default().map(PieceId);
+        pieces.filter(|&p| !core.scheduler.has(p)).map(|p| u64::from(self.geometry.piece_size(p))).sum()
+    }
+
+    /// Connections for a torrent.
+    fn connections_of(&self, torrent: TorrentId) -> usize {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.conns().filter(|(_, c)| c.torrent == torrent).count()
+    }
+
+    /// As [`Engine::connections_of`], by the torrent's place in the job.
+    pub(crate) fn connections_of_torrent(&self, torrent: usize) -> usize {
+        self.connections_of(TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX)))
+    }
+
+    /// Is every piece verified?
+    pub(crate) fn is_complete(&self) -> bool {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner).scheduler.is_complete()
+    }
+
+    /// Payload bytes received and sent so far.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        let stats = self.core.lock().unwrap_or_else(PoisonError::into_inner).scheduler.stats();
+        (stats.received, stats.sent)
+    }
+
+    /// Ends the store's threads and all connections.
+    pub(crate) fn close(&self) {
+        self.store.close();
+        self.with_core(|core| core.conns().for_each(|(_, c)| c.outbox.close(Close::ShutDown)));
+    }
+}
+
+fn contains(site: &Site, address: IpAddr) -> bool {
+    match (site.network, address) {
+        (IpAddr::V4(n), IpAddr::V4(a)) => {
+            let shift = 32u32.saturating_sub(u32::from(site.prefix));
+            (n.to_bits() ^ a.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(n), IpAddr::V6(a)) => {
+            let shift = 128u32.saturating_sub(u32::from(site.prefix));
+            (n.to_bits() ^ a.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+/// Wakes the scheduler when it wants to look at the clock.
+async fn tick(engine: Arc<Engine>) {
+    loop {
+        let wakeup = engine.core.lock().unwrap_or_else(PoisonError::into_inner).next_wakeup();
+        match wakeup {
+            Some(wait) => tokio::time::sleep(wait.max(std::time::Duration::from_millis(2))).await,
+            None => engine.ticker.notified().await,
+        }
+        engine.with_core(|core| core.input(Input::Tick));
+    }
+}
+
+/// What the store tells; the store must not keep the engine alive.
+struct Events(Weak<Engine>);
+
+impl Events {
+    fn tell(&self, act: impl FnOnce(&Engine)) {
+        if let Some(engine) = self.0.upgrade() {
+            act(&engine);
+        }
+    }
+}
+
+impl StoreEvents for Events {
+    fn verified(&self, piece: PieceId) {
+        self.tell(|e| e.with_core(|core| core.input(Input::Verified(piece))));
+    }
+
+    fn failed(&self, piece: PieceId) {
+        tracing::warn!(piece = piece.0, "a piece has a wrong hash: it is fetched again");
+        self.tell(|e| e.with_core(|core| core.input(Input::Failed(piece))));
+    }
+
+    fn stored(&self, pieces: &[PieceId]) {
+        self.tell(|e| e.with_core(|core| pieces.iter().for_each(|&p| core.input(Input::Stored(p)))));
+    }
+
+    fn broken(&self, error: StorageError) {
+        self.tell(|e| {
+            e.outcome.send_replace(Outcome::Broken(Arc::new(error)));
+        });
+    }
+
+    fn finished(&self) {
+        self.tell(|e| {
+            e.watchers.publish(e);
+            e.outcome.send_replace(Outcome::Complete);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_their_addresses() {
+        let site = |network: &str, prefix| Site { network: network.parse().unwrap(), prefix, site: 1 };
+        let ip = |a: &str| a.parse::<IpAddr>().unwrap();
+        assert!(contains(&site("10.0.1.7", 24), ip("10.0.1.200")));
+        assert!(!contains(&site("10.0.1.0", 24), ip("10.0.2.1")));
+        assert!(contains(&site("0.0.0.0", 0), ip("1.2.3.4")));
+        assert!(contains(&site("10.0.0.1", 32), ip("10.0.0.1")));
+        assert!(!contains(&site("10.0.0.1", 255), ip("10.0.0.2")));
+        assert!(contains(&site("fd00::", 64), ip("fd00::1")));
+        assert!(!contains(&site("fd00::", 64), ip("10.0.0.1")));
+    }
+}

@@ -1,0 +1,55 @@
+//! What a connection is to send, put there by whoever made the scheduler decide, taken by its task.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::block::{Chunk, ChunkId};
+use crate::scheduler::{Blocks, Reason};
+
+/// Why we close a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Close {
+    /// The scheduler says so.
+    Scheduler(Reason),
+    /// There is another one to the same peer.
+    Duplicate,
+    /// The swarm ends.
+    ShutDown,
+}
+
+#[derive(Default)]
+pub(super) struct Pending {
+    /// Encoded messages, without blocks.
+    pub(super) control: Vec<u8>,
+    /// Blocks to send, in order.
+    pub(super) serve: Vec<Blocks>,
+    /// Chunks that were read for this connection; none if reading failed.
+    pub(super) loaded: Vec<(ChunkId, Option<Arc<Chunk>>)>,
+    pub(super) close: Option<Close>,
+}
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    pending: Mutex<Pending>,
+    news: Notify,
+}
+
+impl Outbox {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    pub(super) fn close(&self, why: Close) {
+        self.lock().close.get_or_insert(why);
+        self.wake();
+    }
+}

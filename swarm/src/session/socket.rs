@@ -1,0 +1,67 @@
+//! Options of a peer's socket.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+/// Data not acknowledged for so long: the peer is dead.
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The kernel's queue holds what goes out in so long: enough to never run dry, and little enough that what
+/// the scheduler takes for sent has nearly left.
+const QUEUE: f64 = 0.025;
+const SMALLEST: usize = 32 << 10;
+const LARGEST: usize = 4 << 20;
+const FIRST: usize = 96 << 10;
+
+/// Sets what all peers' sockets have in common.
+pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(5))
+        .with_interval(Duration::from_secs(2))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_send_buffer_size(FIRST)
+}
+
+/// Keeps the kernel's send queue in proportion to the rate. `TCP_NOTSENT_LOWAT` would say the same to the kernel, but
+/// no safe interface offers it.
+pub(super) struct SendQueue {
+    size: usize,
+    since: Instant,
+    bytes: usize,
+    full: bool,
+}
+
+impl SendQueue {
+    pub(super) fn new() -> Self {
+        Self { size: FIRST, since: Instant::now(), bytes: 0, full: false }
+    }
+
+    /// The kernel took `bytes`; `full` says that it would not take more.
+    pub(super) fn sent(&mut self, stream: &TcpStream, bytes: usize, full: bool) {
+        self.bytes += bytes;
+        self.full |= full;
+        let elapsed = self.since.elapsed();
+        if elapsed < Duration::from_millis(40) {
+            return;
+        }
+        // A rate that the queue did not bound says nothing about the link.
+        if self.full {
+            let rate = self.bytes as f64 / elapsed.as_secs_f64();
+            let size = ((rate * QUEUE) as usize).clamp(SMALLEST, LARGEST);
+            if size > self.size + self.size / 4 || size < self.size / 2 {
+                self.size = size;
+                // Not taken, the queue stays as it was.
+                let _ = SockRef::from(stream).set_send_buffer_size(size);
+            }
+        }
+        self.since = Instant::now();
+        self.bytes = 0;
+        self.full = false;
+    }
+}

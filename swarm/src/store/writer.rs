@@ -1,0 +1,186 @@
+//! The thread that writes: pieces gather in memory, and go out in one sweep in the order of the target,
+//! neighbours in one call. A rotating disk thus moves its heads once a run, not once a piece.
+//!
+//! Writes go through the page cache, and the kernel is asked at once to write them out. Against O_DIRECT,
+//! which spares one copy, this serves later uploads from memory that is free anyway, takes runs of any
+//! alignment, and works on every target.
+
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Store, StoreEvents};
+use crate::block::Chunk;
+use crate::scheduler::PieceId;
+use crate::storage::StorageError;
+
+/// A piece waits at most so long for company.
+const MAX_AGE: Duration = Duration::from_secs(2);
+/// Bytes of one run in one call.
+const MAX_RUN: u64 = 8 << 20;
+
+type Run = Vec<(PieceId, Vec<Arc<Chunk>>)>;
+
+#[derive(Default)]
+struct State {
+    pending: BTreeMap<u32, Vec<Arc<Chunk>>>,
+    bytes: u64,
+    oldest: Option<Instant>,
+    /// Piece from which the sweep goes on; none while there is no sweep.
+    sweep: Option<u32>,
+    /// Pieces that are being hashed and will come here.
+    expected: usize,
+    finish: bool,
+    closed: bool,
+}
+
+pub(super) struct WriteQueue {
+    state: Mutex<State>,
+    news: Condvar,
+    /// Bytes that start a sweep.
+    gather: u64,
+}
+
+enum Next {
+    Run(Run),
+    Finish,
+    Closed,
+}
+
+impl WriteQueue {
+    pub(super) fn new(gather: u64) -> Self {
+        Self { state: Mutex::default(), news: Condvar::new(), gather }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A piece is about to be hashed: it comes by [`WriteQueue::push`], or not, by [`WriteQueue::forgo`].
+    pub(super) fn expect(&self) {
+        self.lock().expected += 1;
+    }
+
+    pub(super) fn forgo(&self) {
+        self.lock().expected -= 1;
+        self.news.notify_one();
+    }
+
+    pub(super) fn push(&self, piece: PieceId, chunks: Vec<Arc<Chunk>>) {
+        let mut state = self.lock();
+        state.expected -= 1;
+        state.bytes += chunks.iter().map(|c| u64::from(c.len())).sum::<u64>();
+        state.pending.insert(piece.0, chunks);
+        if state.oldest.is_none() {
+            state.oldest = Some(Instant::now());
+            self.news.notify_one();
+        } else if state.bytes >= self.gather || state.finish {
+            self.news.notify_one();
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        self.lock().finish = true;
+        self.news.notify_one();
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.news.notify_one();
+    }
+
+    fn next(&self, store: &Store) -> Next {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Next::Closed;
+            }
+            if state.pending.is_empty() {
+                state.sweep = None;
+                state.oldest = None;
+                if state.expected == 0 && std::mem::take(&mut state.finish) {
+                    return Next::Finish;
+                }
+                state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let age = state.oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed());
+            if state.sweep.is_none() && (state.bytes >= self.gather || state.finish || age >= MAX_AGE) {
+                state.sweep = Some(0);
+            }
+            if let Some(run) = state.next_run(store) {
+                return Next::Run(run);
+            }
+            let wait = MAX_AGE.saturating_sub(age).max(Duration::from_millis(1));
+            state = self.news.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl State {
+    /// The next pieces of the sweep that lie one behind the other; none at its end.
+    fn next_run(&mut self, store: &Store) -> Option<Run> {
+        let from = self.sweep?;
+        let Some((&first, _)) = self.pending.range(from..).next() else {
+            self.sweep = None;
+            // What is left came behind the sweep, after it began.
+            self.oldest = Some(Instant::now());
+            return None;
+        };
+        let torrent = store.geometry.locate(PieceId(first)).0;
+        let (mut run, mut bytes, mut at) = (Vec::new(), 0, first);
+        while bytes < MAX_RUN
+            && store.geometry.locate(PieceId(at)).0 == torrent
+            && let Some(chunks) = self.pending.remove(&at)
+        {
+            bytes += chunks.iter().map(|c| u64::from(c.len())).sum::<u64>();
+            run.push((PieceId(at), chunks));
+            at += 1;
+        }
+        self.bytes -= bytes;
+        self.sweep = Some(at);
+        Some(run)
+    }
+}
+
+pub(super) fn run(store: &Store, events: &dyn StoreEvents) {
+    loop {
+        match store.to_write.next(store) {
+            Next::Closed => return,
+            Next::Finish => match store.torrents.iter().try_for_each(|t| t.storage.sync()) {
+                Ok(()) => events.finished(),
+                Err(error) => return events.broken(error),
+            },
+            Next::Run(run) => {
+                if let Err(error) = write(store, &run) {
+                    return events.broken(error);
+                }
+                let pieces: Vec<PieceId> = run.iter().map(|(piece, _)| *piece).collect();
+                let mut cache = store.cache();
+                for (piece, chunks) in &run {
+                    cache.written(piece.0, u32::try_from(chunks.len()).unwrap_or(u32::MAX));
+                }
+                drop(cache);
+                drop(run);
+                events.stored(&pieces);
+            }
+        }
+    }
+}
+
+fn write(store: &Store, run: &Run) -> Result<(), StorageError> {
+    let Some((first, _)) = run.first() else { return Ok(()) };
+    let (torrent, index) = store.torrent_of(*first);
+    let piece_length = torrent.metainfo.piece_length();
+    let offset = u64::from(index) * u64::from(piece_length);
+    let slices: Vec<IoSlice<'_>> =
+        run.iter().flat_map(|(_, chunks)| chunks.iter().flat_map(|c| c.slices())).collect();
+    let length = slices.iter().map(|s| s.len() as u64).sum();
+    torrent
+        .storage
+        .write_vectored_at(offset, &slices)
+        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))?;
+    torrent.storage.begin_writeback(offset, length);
+    Ok(())
+}
