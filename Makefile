@@ -1,0 +1,96 @@
+# ezio: see `make help`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# classroom
+CLIENTS ?= 3
+FIRMWARE ?= mixed
+IMAGE ?=
+
+# install
+PREFIX ?= /usr/local
+DESTDIR ?=
+UNIT_DIR ?= /etc/systemd/system
+
+# bench
+BENCH ?=
+
+export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+MUSL := x86_64-unknown-linux-musl
+BIN := $(CURDIR)/build/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
+CARGO := cargo
+
+.PHONY: help setup build netboot golden classroom test bench install uninstall lint clean
+
+help: ## what can be made
+	@echo 'ezio: a room of running machines from one image. On Debian 12, as root or through sudo:'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo 'make classroom takes:'
+	@echo '  CLIENTS=3       how many machines'
+	@echo '  FIRMWARE=mixed  bios, uefi, secureboot, or mixed: one of each in turn'
+	@echo '  IMAGE=DIR       an image directory of your own (of a system that says "login:" on ttyS0) instead of the golden disk'
+	@echo '  MARKER=TEXT     what that system writes on ttyS0 when it is up, if not "login:"'
+	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
+	@echo 'make install takes PREFIX=/usr/local and DESTDIR=; make bench takes BENCH="arguments of ezio-bench".'
+
+setup: ## install what all the others need: packages, Rust, the musl target
+	@scripts/setup
+
+build: setup ## build the three programs
+	$(CARGO) build --release --locked --target $(MUSL) -p ezio-init
+	$(CARGO) build --release --locked -p ezio-pxe -p image-builder -p ezio-tests
+	@mkdir -p $(BIN)
+	@cp --update $(TARGET_DIR)/$(MUSL)/release/ezio-init $(BIN)/
+	@for program in $(TARGET_DIR)/release/{ezio-pxe,image-builder} \
+		$$(ls tests/src/bin | sed 's|\.rs$$||; s|^|$(TARGET_DIR)/release/|'); do cp --update "$$program" $(BIN)/; done
+
+netboot: build ## dist/: vmlinuz, initrd.img and the network boot programs
+	@scripts/fetch-kernel build/kernel
+	$(BIN)/image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-* --init $(BIN)/ezio-init
+
+golden: build ## build/golden: a real Debian 12 on a disk, and its image
+	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-cache
+	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
+
+classroom: netboot $(if $(IMAGE),,golden) ## deploy a room of virtual machines, from power-on to their own login
+	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) --netboot dist \
+		--folder build/classroom --image '$(if $(IMAGE),$(IMAGE),build/golden)' $(if $(MARKER),--marker '$(MARKER)')
+
+test: netboot golden ## all tests: units, loop devices, networks, virtual machines
+	$(CARGO) test --locked --workspace --exclude ezio-tests
+	EZIO_BIN=$(BIN) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)' \
+		$(CARGO) test --locked -p ezio-tests -- --test-threads=1
+
+bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent
+	$(SUDO) env EZIO_BIN=$(BIN) $(BIN)/ezio-bench $(BENCH)
+
+install: ## put programs, service and examples in place (after make build or make netboot)
+	@for program in image-builder ezio-pxe ezio-init; do \
+		[ -e $(BIN)/$$program ] || { echo "$$program is not built: run make build first" >&2; exit 1; }; done
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/image-builder
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(BIN)/ezio-pxe $(BIN)/ezio-init
+	install -d $(DESTDIR)$(PREFIX)/share/ezio/config-examples
+	cp -r config-examples/. $(DESTDIR)$(PREFIX)/share/ezio/config-examples/
+	if [ -e dist/vmlinuz ]; then install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/ezio/netboot dist/*; fi
+	install -d $(DESTDIR)$(UNIT_DIR)
+	sed 's|@PREFIX@|$(PREFIX)|g' pxe/ezio-pxe.service >$(DESTDIR)$(UNIT_DIR)/ezio-pxe.service
+
+uninstall: ## remove what make install put in place
+	rm -f $(DESTDIR)$(PREFIX)/bin/image-builder $(DESTDIR)$(PREFIX)/sbin/ezio-{pxe,init} $(DESTDIR)$(UNIT_DIR)/ezio-pxe.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/ezio
+
+lint: setup ## formatting and clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --workspace --all-targets
+
+clean: ## remove all that was built (downloads too)
+	$(SUDO) rm -rf build dist
+	$(CARGO) clean
