@@ -1,5 +1,6 @@
 //! End-to-end tests and benchmarks that drive the ezio binaries.
 
+pub mod classroom;
 pub mod netns;
 pub mod programs;
 pub mod vm;

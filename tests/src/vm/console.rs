@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lines remembered for the report of a failure.
 const REMEMBERED_LINES: usize = 200;
@@ -32,6 +32,23 @@ pub enum Happening {
     Line(String),
     /// Its power went off: QEMU closed the serial port.
     Off,
+}
+
+/// Waits until `wanted` says yes to an event, and returns that event.
+pub fn wait_for(
+    events: &mpsc::Receiver<Event>,
+    timeout: Duration,
+    mut wanted: impl FnMut(&Event) -> bool,
+) -> Result<Event> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let event =
+            events.recv_timeout(left).with_context(|| format!("waited {} s in vain", timeout.as_secs()))?;
+        if wanted(&event) {
+            return Ok(event);
+        }
+    }
 }
 
 /// The last lines of a console.

@@ -61,6 +61,17 @@ pub struct Hardware {
     pub card: Card,
     /// Disks, in boot order after the card.
     pub disks: Vec<Disk>,
+    /// A kernel that QEMU starts by itself, where a test is not about network boot; BIOS only.
+    pub kernel: Option<Kernel>,
+}
+
+/// A kernel that needs no boot loader.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// Folder with `vmlinuz` and `initrd.img`.
+    pub netboot: PathBuf,
+    /// Kernel command line.
+    pub command_line: String,
 }
 
 impl Hardware {
@@ -87,6 +98,7 @@ impl Hardware {
             mac: format!("52:54:00:e2:10:{number:02x}"),
             card,
             disks: vec![disk],
+            kernel: None,
             name,
         }
     }
@@ -209,6 +221,11 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     add("-device", "virtio-rng-pci".into());
     add("-netdev", format!("tap,id=net,ifname={tap},script=no,downscript=no"));
     add("-device", card(hardware));
+    if let Some(kernel) = &hardware.kernel {
+        add("-kernel", kernel.netboot.join("vmlinuz").display().to_string());
+        add("-initrd", kernel.netboot.join("initrd.img").display().to_string());
+        add("-append", kernel.command_line.clone());
+    }
     for (number, disk) in hardware.disks.iter().enumerate() {
         // No flush to the host's disk: a machine's disk lives as long as the test.
         add(

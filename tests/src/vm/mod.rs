@@ -2,6 +2,9 @@
 
 pub mod console;
 pub mod firmware;
+pub mod fleet;
 pub mod machine;
+pub mod material;
 pub mod qmp;
 pub mod room;
+pub mod server;

@@ -1,0 +1,163 @@
+//! One machine of the room: how far it is, and when it got there.
+
+use crate::vm::fleet::{Member, Progress};
+use crate::vm::machine::Machine;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How far a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Firmware, before anything came over the network.
+    Firmware,
+    /// Network boot programs.
+    NetworkBoot,
+    /// The kernel from the network.
+    Kernel,
+    /// Init talks to the server.
+    Init,
+    /// The image arrives.
+    Receiving,
+    /// All is on the disk, verified.
+    Verified,
+    /// Table and boot code are on the disk; it may still serve others.
+    Deployed,
+    /// Done, and on its way to its own disk.
+    Restarting,
+    /// The deployed system runs.
+    Running,
+}
+
+impl Stage {
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware",
+            Self::NetworkBoot => "network boot",
+            Self::Kernel => "kernel",
+            Self::Init => "init",
+            Self::Receiving => "receiving",
+            Self::Verified => "verified",
+            Self::Deployed => "deployed, serves others",
+            Self::Restarting => "restarting",
+            Self::Running => "RUNNING",
+        }
+    }
+}
+
+/// Times since power-on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// Init reached the server.
+    pub init: Option<Duration>,
+    /// First byte of payload.
+    pub first_byte: Option<Duration>,
+    /// Last byte of payload.
+    pub last_byte: Option<Duration>,
+    /// All verified and synced.
+    pub verified: Option<Duration>,
+    /// The deployed system said that it runs.
+    pub running: Option<Duration>,
+}
+
+/// A machine and what is known of it.
+#[derive(Debug)]
+pub struct Seat {
+    /// The machine.
+    pub machine: Machine,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it got there.
+    pub times: Times,
+    /// Bytes.
+    pub progress: Progress,
+    /// What the deployed system said of itself.
+    pub marker: Option<String>,
+    /// Why there is no hope for it.
+    pub failure: Option<String>,
+    switched_on: (Instant, SystemTime),
+}
+
+impl Seat {
+    /// A machine that was switched on just now.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
+        Self {
+            machine,
+            stage: Stage::Firmware,
+            times: Times::default(),
+            progress: Progress::default(),
+            marker: None,
+            failure: None,
+            switched_on: (Instant::now(), SystemTime::now()),
+        }
+    }
+
+    /// Takes note of a line on its serial port; `marker` is what the deployed system says when it is up.
+    pub fn hear(&mut self, line: &str, at: Instant, marker: &str) {
+        if self.stage >= Stage::Deployed && line.contains(marker) {
+            self.advance(Stage::Running);
+            self.times.running.get_or_insert(at.duration_since(self.switched_on.0));
+            self.marker.get_or_insert_with(|| line.to_owned());
+        } else if line.contains("Linux version ") {
+            self.advance(Stage::Kernel);
+        } else if ["iPXE", ">>Start PXE", "NBP file", "Welcome to GRUB"]
+            .iter()
+            .any(|sign| line.contains(sign))
+        {
+            self.advance(Stage::NetworkBoot);
+        } else if line.contains("Kernel panic") {
+            self.failure.get_or_insert_with(|| line.to_owned());
+        }
+    }
+
+    /// Its power went off.
+    pub fn lost_power(&mut self) {
+        self.failure.get_or_insert_with(|| "the machine went off".to_owned());
+    }
+
+    /// Takes note of what the server knows of it.
+    pub fn update(&mut self, member: &Member) {
+        let since = |time: Option<f64>| time.and_then(|time| self.since_power_on(time));
+        let times = Times {
+            init: since(member.times.started),
+            first_byte: since(member.times.first_byte),
+            last_byte: since(member.times.last_byte),
+            verified: since(member.times.verified),
+            running: self.times.running,
+        };
+        self.times = times;
+        if let Some(progress) = member.progress {
+            self.progress = progress;
+        }
+        let reached = [
+            (member.times.started.is_some(), Stage::Init),
+            (member.times.first_byte.is_some(), Stage::Receiving),
+            (member.times.verified.is_some(), Stage::Verified),
+            (member.times.deployed.is_some(), Stage::Deployed),
+            (member.state == "done", Stage::Restarting),
+        ];
+        for (_, stage) in reached.into_iter().filter(|(reached, _)| *reached) {
+            self.advance(stage);
+        }
+        if member.state == "failed" {
+            let error = member.error.clone().unwrap_or_else(|| "failed without a reason".to_owned());
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Time since it was switched on.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.switched_on.0.elapsed()
+    }
+
+    fn advance(&mut self, stage: Stage) {
+        self.stage = self.stage.max(stage);
+    }
+
+    fn since_power_on(&self, unix_time: f64) -> Option<Duration> {
+        let power_on = self.switched_on.1.duration_since(UNIX_EPOCH).ok()?;
+        Duration::try_from_secs_f64(unix_time - power_on.as_secs_f64()).ok()
+    }
+}

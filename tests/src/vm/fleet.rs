@@ -1,0 +1,78 @@
+//! The room as `GET /api/fleet` tells it: the part that tests look at.
+
+use serde::Deserialize;
+
+/// All machines that the server knows.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Fleet {
+    /// The machines.
+    pub machines: Vec<Member>,
+}
+
+/// One machine.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Member {
+    /// Who it is.
+    pub machine: Identity,
+    /// "working", "done", "failed", ….
+    pub state: String,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// How far it is.
+    #[serde(default)]
+    pub progress: Option<Progress>,
+    /// When it got how far.
+    #[serde(default)]
+    pub times: Times,
+}
+
+/// How a machine is told from others.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Identity {
+    /// SMBIOS UUID.
+    pub uuid: Option<String>,
+    /// MAC addresses.
+    #[serde(default)]
+    pub macs: Vec<String>,
+}
+
+/// Bytes of payload.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Verified.
+    pub done_bytes: u64,
+    /// In all.
+    pub total_bytes: u64,
+    /// Received a second, lately.
+    pub down_bytes_per_s: u64,
+    /// Received from the server.
+    pub from_server_bytes: u64,
+    /// Received from other machines.
+    pub from_peers_bytes: u64,
+}
+
+/// When the first event of each kind came, in seconds of Unix time.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Times {
+    /// Init had a network address.
+    pub started: Option<f64>,
+    /// First byte of payload.
+    pub first_byte: Option<f64>,
+    /// Last byte of payload.
+    pub last_byte: Option<f64>,
+    /// All verified and synced.
+    pub verified: Option<f64>,
+    /// Table and boot code written.
+    pub deployed: Option<f64>,
+}
+
+impl Fleet {
+    /// The machine with this UUID.
+    #[must_use]
+    pub fn member(&self, uuid: &str) -> Option<&Member> {
+        self.machines.iter().find(|member| member.machine.uuid.as_deref() == Some(uuid))
+    }
+}

@@ -1,0 +1,50 @@
+//! What a room needs before its first machine is switched on, and who may use a room.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Folder of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
+
+/// `dist/`, as `make netboot` made it.
+pub fn netboot() -> Result<PathBuf> {
+    made("dist", "vmlinuz", "make netboot")
+}
+
+/// Image directory of the golden disk, as `make golden` made it.
+pub fn golden_image() -> Result<PathBuf> {
+    made("build/golden", "manifest.toml", "make golden")
+}
+
+fn made(folder: &str, file: &str, how: &str) -> Result<PathBuf> {
+    let folder = workspace().join(folder);
+    ensure!(folder.join(file).exists(), "{} is missing: run {how}", folder.join(file).display());
+    Ok(folder)
+}
+
+/// Smallest disk that an image fits on, in bytes, as its manifest says.
+pub fn smallest_disk(image: &Path) -> Result<u64> {
+    let path = image.join("manifest.toml");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let manifest: toml::Table = text.parse().with_context(|| format!("reading {}", path.display()))?;
+    let size =
+        manifest.get("disk").and_then(|disk| disk.get("minimum_size")).and_then(toml::Value::as_integer);
+    match size.map(u64::try_from) {
+        Some(Ok(size)) => Ok(size),
+        _ => bail!("{} is no image of a whole disk (it has no disk.minimum_size)", path.display()),
+    }
+}
+
+/// A turn to run heavy things: virtual machines of two tests at once would starve each other. Waits for it; dropping
+/// gives it back, and so does the end of the process.
+pub fn turn() -> Result<File> {
+    let path = std::env::temp_dir().join("ezio-tests.lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    file.lock().with_context(|| format!("locking {}", path.display()))?;
+    Ok(file)
+}

@@ -1,0 +1,173 @@
+//! `ezio-pxe` as the server of a room.
+
+use super::fleet::Fleet;
+use super::room::{BRIDGE, SERVER};
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Port of HTTP.
+const HTTP_PORT: u16 = 8080;
+/// A server opens its images and its ports in this time.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// It answers on its own machine in this time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two questions whether it is up.
+const RETRY: Duration = Duration::from_millis(100);
+/// How often the room's state is asked for.
+const FLEET_INTERVAL: Duration = Duration::from_millis(500);
+/// Kernel arguments that make every client of a test speak on its serial port.
+const SPEAK_ON_SERIAL: &str = "console=tty0 console=ttyS0,115200";
+
+/// What a server serves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program.
+    pub program: PathBuf,
+    /// Image directories.
+    pub images: Vec<PathBuf>,
+    /// Folder of the network boot files.
+    pub netboot: PathBuf,
+    /// Folder for its configuration, database and log.
+    pub folder: PathBuf,
+    /// `ezio.conf`.
+    pub conf: String,
+    /// Further kernel arguments for clients.
+    pub append: String,
+}
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    log: PathBuf,
+    http: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// Starts it, and waits until it answers.
+    pub fn start(settings: &Settings) -> Result<Self> {
+        let folder = &settings.folder;
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let conf = folder.join("ezio.conf");
+        std::fs::write(&conf, &settings.conf).with_context(|| format!("writing {}", conf.display()))?;
+        let log = folder.join("server.log");
+        let process = spawn(settings, &conf, &log)?;
+        // One thread, so that its connections belong to this thread's network namespace.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
+        let mut server = Self {
+            process,
+            log,
+            http: http.context("making an HTTP client")?,
+            runtime: runtime.context("making a runtime")?,
+        };
+        server.wait_until_up()?;
+        Ok(server)
+    }
+
+    /// The room as the server sees it.
+    pub fn fleet(&self) -> Result<Fleet> {
+        let url = format!("http://{SERVER}:{HTTP_PORT}/api/fleet");
+        self.runtime
+            .block_on(async { self.http.get(&url).send().await?.error_for_status()?.json::<Fleet>().await })
+            .with_context(|| format!("asking {url}"))
+    }
+
+    /// Waits until `wanted` finds what it looks for in the room's state.
+    pub fn wait_for<T>(
+        &mut self,
+        timeout: Duration,
+        mut wanted: impl FnMut(&Fleet) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            self.check()?;
+            let fleet = self.fleet()?;
+            if let Some(found) = wanted(&fleet) {
+                return Ok(found);
+            }
+            if Instant::now() > deadline {
+                bail!("waited {} s in vain; the room: {fleet:#?}\n{}", timeout.as_secs(), self.log_tail(30));
+            }
+            thread::sleep(FLEET_INTERVAL); // the state is there to be asked for, it is not pushed
+        }
+    }
+
+    /// Puts all machines back, to be deployed again.
+    pub fn again(&self) -> Result<()> {
+        let url = format!("http://{SERVER}:{HTTP_PORT}/api/again");
+        let body = serde_json::json!({ "machine": "all" });
+        self.runtime
+            .block_on(async { self.http.post(&url).json(&body).send().await?.error_for_status() })
+            .map(|_| ())
+            .with_context(|| format!("asking {url}"))
+    }
+
+    /// Fails when the server has ended.
+    pub fn check(&mut self) -> Result<()> {
+        match self.process.try_wait().context("looking after ezio-pxe")? {
+            None => Ok(()),
+            Some(status) => bail!("ezio-pxe has ended ({status}):\n{}", self.log_tail(30)),
+        }
+    }
+
+    /// The end of its log.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        let Ok(file) = File::open(&self.log) else { return String::new() };
+        let all: Vec<String> = BufReader::new(file).lines().map_while(Result::ok).collect();
+        let shown: Vec<String> =
+            all.iter().rev().take(lines).rev().map(|line| format!("  | {line}\n")).collect();
+        format!("--- end of {}\n{}", self.log.display(), shown.concat())
+    }
+
+    fn wait_until_up(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            self.check()?;
+            let Err(error) = self.fleet() else { return Ok(()) };
+            if Instant::now() > deadline {
+                return Err(error.context(format!("ezio-pxe does not answer\n{}", self.log_tail(30))));
+            }
+            thread::sleep(RETRY); // a port that opens is no event that another process could wait for
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the parent-death signal is the second line.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
+    let log_file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+    let errors = log_file.try_clone().context("sharing the server's log")?;
+    let append = format!("{SPEAK_ON_SERIAL} {}", settings.append);
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(&settings.program)
+        .arg("serve")
+        .args(&settings.images)
+        .arg("--netboot")
+        .arg(&settings.netboot)
+        .args(["--interface", BRIDGE, "--dhcp", "full"])
+        .arg("--conf")
+        .arg(conf)
+        .arg("--database")
+        .arg(settings.folder.join("fleet.db"))
+        .args(["--append", append.trim()])
+        .stdin(Stdio::null())
+        .stdout(log_file)
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("starting {}", settings.program.display()))
+}

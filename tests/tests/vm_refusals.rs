@@ -1,0 +1,148 @@
+//! What a machine must refuse, on whole machines: in doubt no disk is touched, and nobody waits in silence.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ezio_tests::programs;
+use ezio_tests::vm::console::{self, Event, Happening};
+use ezio_tests::vm::firmware::Firmware;
+use ezio_tests::vm::machine::{Bus, Disk, Hardware, Kernel, Machine};
+use ezio_tests::vm::material;
+use ezio_tests::vm::room::{Room, SERVER};
+use ezio_tests::vm::server::{Server, Settings};
+
+/// From power-on to a refusal.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(240);
+/// Init asks an absent server for a while before it gives up.
+const ABSENT_SERVER_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A machine whose kernel QEMU starts by itself, for what is not about network boot.
+fn machine(number: u8, folder: &Path, disk_size: u64, arguments: &str) -> Result<Hardware> {
+    let mut hardware = Hardware::usual(number, Firmware::Bios, folder, disk_size);
+    hardware.name = format!("refusal-{number}");
+    let boot_card = hardware.mac.replace(':', "-");
+    hardware.kernel = Some(Kernel {
+        netboot: material::netboot()?,
+        command_line: format!("console=tty0 console=ttyS0,115200 BOOTIF=01-{boot_card} {arguments}"),
+    });
+    Ok(hardware)
+}
+
+fn server(folder: &Path, conf: &str) -> Result<Server> {
+    Server::start(&Settings {
+        program: programs::find("ezio-pxe")?,
+        images: vec![material::golden_image()?],
+        netboot: material::netboot()?,
+        folder: folder.join("server"),
+        conf: conf.to_owned(),
+        append: String::new(),
+    })
+}
+
+fn ezio_conf() -> String {
+    format!("ezio.conf=http://{SERVER}:8080/ezio.conf")
+}
+
+/// Nothing was ever written to a disk file that has no blocks.
+fn ensure_untouched(hardware: &Hardware) -> Result<()> {
+    for disk in &hardware.disks {
+        let blocks =
+            disk.file.metadata().with_context(|| format!("looking at {}", disk.file.display()))?.blocks();
+        ensure!(blocks == 0, "{} was written to", disk.file.display());
+    }
+    Ok(())
+}
+
+/// Starts `hardware` alone in a room, waits for its refusal, and checks that it says all of `reasons`, to the server
+/// and on its own screen, and that it wrote nothing.
+fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str]) -> Result<()> {
+    let _turn = material::turn()?;
+    let room = Room::enter()?;
+    let mut server = server(folder, conf)?;
+    let (sender, _events) = mpsc::channel();
+    let machine = Machine::power_on(0, hardware, &room.socket()?, folder, sender)?;
+    let uuid = machine.hardware.uuid.clone();
+    let error = server
+        .wait_for(REFUSAL_TIMEOUT, |fleet| {
+            fleet
+                .member(&uuid)
+                .filter(|member| member.state == "failed")
+                .and_then(|member| member.error.clone())
+        })
+        .with_context(|| machine.autopsy())?;
+    println!("refused: {error}");
+    let screen = machine.console.tail(60).join("\n");
+    for reason in reasons {
+        ensure!(error.contains(reason), "the server was not told {reason:?} but {error:?}");
+        ensure!(screen.contains(reason), "the screen does not say {reason:?}:\n{screen}");
+    }
+    ensure_untouched(&machine.hardware)
+}
+
+#[test]
+fn two_disks_that_match_are_one_too_many() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    let size = material::smallest_disk(&material::golden_image()?)? + (512 << 20);
+    let mut hardware = machine(21, folder.path(), size, &ezio_conf())?;
+    let file = folder.path().join("second.disk");
+    hardware.disks.push(Disk { file, size, bus: Bus::Sata, serial: "EZIOSECOND".to_owned() });
+    let conf = "image = \"golden\"\non-error = \"hold\"\n";
+    ensure_refused(hardware, folder.path(), conf, &["/dev/sda", "/dev/sdb"])
+}
+
+#[test]
+fn a_rule_that_no_disk_matches_leaves_all_alone() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    let size = material::smallest_disk(&material::golden_image()?)? + (512 << 20);
+    let hardware = machine(22, folder.path(), size, &ezio_conf())?;
+    let conf = "image = \"golden\"\non-error = \"hold\"\n\n[disk]\nserial = \"ANOTHER\"\n";
+    ensure_refused(hardware, folder.path(), conf, &["/dev/sda", "EZIODISK22"])
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_told_by_how_much() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    let size = material::smallest_disk(&material::golden_image()?)?;
+    let missing = 300 << 20;
+    let hardware = machine(23, folder.path(), size - missing, &ezio_conf())?;
+    let conf = "image = \"golden\"\non-error = \"hold\"\n";
+    ensure_refused(hardware, folder.path(), conf, &["/dev/sda", "too small", "300"])
+}
+
+#[test]
+fn without_a_server_it_says_so_and_takes_the_end_it_was_given() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    // A server that gives addresses and is silent on the port that the command line names.
+    let arguments = format!("ezio.conf=http://{SERVER}:8089/ezio.conf ezio.end=poweroff");
+    let hardware = machine(24, folder.path(), 1 << 30, &arguments)?;
+    let _turn = material::turn()?;
+    let room = Room::enter()?;
+    let _server = server(folder.path(), "image = \"golden\"\n")?;
+    let (sender, events) = mpsc::channel();
+    let machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
+    let lines = lines_until_off(&events).with_context(|| machine.autopsy())?;
+    let screen = lines.join("\n");
+    for expected in [format!("{SERVER}:8089"), "refused".to_owned()] {
+        ensure!(screen.contains(&expected), "the screen does not say {expected:?}:\n{screen}");
+    }
+    ensure_untouched(&machine.hardware)
+}
+
+fn lines_until_off(events: &Receiver<Event>) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    console::wait_for(events, ABSENT_SERVER_TIMEOUT, |event| match &event.what {
+        Happening::Line(line) => {
+            lines.push(line.clone());
+            false
+        }
+        Happening::Off => true,
+    })?;
+    Ok(lines)
+}

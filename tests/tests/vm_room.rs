@@ -1,0 +1,127 @@
+//! From power-on to the deployed system, with each kind of firmware; and that a machine that is done stays so.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ezio_tests::classroom::{Outcome, Plan, Seat, run, table};
+use ezio_tests::programs;
+use ezio_tests::vm::console::{self, Happening};
+use ezio_tests::vm::firmware::Firmware;
+use ezio_tests::vm::machine::Hardware;
+use ezio_tests::vm::material;
+use ezio_tests::vm::room::Room;
+use ezio_tests::vm::server::Settings;
+
+const MARKER: &str = "EZIO-RUNNING ";
+/// From power-on to the last running system: minutes where several machines share a slow computer without KVM.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(900);
+/// From reset to the running system.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(300);
+
+#[test]
+fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<()> {
+    programs::need_root()?;
+    let (image, netboot) = (material::golden_image()?, material::netboot()?);
+    let folder = tempfile::tempdir().context("making a folder for the machines")?;
+    let disk_size = material::smallest_disk(&image)? + (512 << 20);
+    let hardware: Vec<Hardware> = (1..)
+        .zip(Firmware::ALL)
+        .map(|(number, firmware)| Hardware::usual(number, firmware, folder.path(), disk_size))
+        .collect();
+    let plan = Plan {
+        hardware,
+        server: Settings {
+            program: programs::find("ezio-pxe")?,
+            images: vec![image],
+            netboot,
+            folder: folder.path().join("server"),
+            conf: "image = \"golden\"\non-error = \"hold\"\n".to_owned(),
+            append: String::new(),
+        },
+        folder: folder.path().to_owned(),
+        marker: MARKER.to_owned(),
+        timeout: ROOM_TIMEOUT,
+        quiet: true,
+    };
+    let _turn = material::turn()?;
+    let room = Room::enter()?;
+    let outcome = run(&plan, &room)?;
+    println!("{}", table(&outcome.seats));
+    if let Some(failure) = &outcome.failure {
+        anyhow::bail!("{failure}\n{}", outcome.server.log_tail(60));
+    }
+    for seat in &outcome.seats {
+        check_running_system(seat)?;
+    }
+    check_who_sent_what(&outcome.seats)?;
+    check_done_machines_boot_their_own_disks(&outcome)
+}
+
+/// The system says on which machine it runs, by which firmware it was started, and that swap and ESP are in use.
+fn check_running_system(seat: &Seat) -> Result<()> {
+    let marker = seat.marker.as_deref().context("no marker")?;
+    let words: HashSet<&str> = marker.split_whitespace().collect();
+    let hardware = &seat.machine.hardware;
+    let expected = [
+        format!("uuid={}", hardware.uuid),
+        format!("serial={}", hardware.serial),
+        format!("firmware={}", hardware.firmware),
+        "host=ezio-golden".to_owned(),
+        "esp=mounted".to_owned(),
+    ];
+    for word in &expected {
+        ensure!(words.contains(word.as_str()), "{}: {word} is not in {marker:?}", hardware.name);
+    }
+    ensure!(!words.contains("swap=none"), "{}: swap was not recreated: {marker:?}", hardware.name);
+    Ok(())
+}
+
+/// Every byte came from the server or from another machine, and nobody had to get all of it from the server.
+fn check_who_sent_what(seats: &[Seat]) -> Result<()> {
+    let total = seats.first().context("an empty room")?.progress.total_bytes;
+    ensure!(total > 100 << 20, "the golden image has more than {total} bytes");
+    for seat in seats {
+        let Seat { progress, .. } = seat;
+        let received = progress.from_server_bytes + progress.from_peers_bytes;
+        ensure!(progress.done_bytes == total, "{}: {progress:?}", seat.machine.hardware.name);
+        ensure!(received >= total, "{}: received {received} of {total}", seat.machine.hardware.name);
+    }
+    let from_server: u64 = seats.iter().map(|seat| seat.progress.from_server_bytes).sum();
+    ensure!(
+        from_server < 2 * total,
+        "the server sent {from_server} bytes for an image of {total}: the machines do not share"
+    );
+    Ok(())
+}
+
+/// The reset button: network boot comes first, and hands over to the disk. No init runs again.
+fn check_done_machines_boot_their_own_disks(outcome: &Outcome) -> Result<()> {
+    let before = outcome.server.fleet()?;
+    let mut waiting: HashSet<usize> = (0..outcome.seats.len()).collect();
+    for seat in &outcome.seats {
+        seat.machine.reset()?;
+    }
+    while !waiting.is_empty() {
+        let event = console::wait_for(&outcome.events, RESTART_TIMEOUT, |event| match &event.what {
+            Happening::Line(line) => line.contains(MARKER),
+            Happening::Off => true,
+        });
+        let event = event.with_context(|| {
+            let stuck = waiting.iter().filter_map(|index| outcome.seats.get(*index));
+            let autopsies: String = stuck.map(|seat| seat.machine.autopsy()).collect();
+            format!("after reset\n{autopsies}\n{}", outcome.server.log_tail(60))
+        })?;
+        ensure!(event.what != Happening::Off, "machine {} went off after reset", event.machine);
+        waiting.remove(&event.machine);
+    }
+    let after = outcome.server.fleet()?;
+    for seat in &outcome.seats {
+        let uuid = &seat.machine.hardware.uuid;
+        let (before, after) =
+            (before.member(uuid).context("unknown")?, after.member(uuid).context("unknown")?);
+        ensure!(after.state == "done", "{uuid} is {} after its restart", after.state);
+        ensure!(before.times.started == after.times.started, "{uuid} was started from the network again");
+    }
+    Ok(())
+}
