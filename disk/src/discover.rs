@@ -125,7 +125,7 @@ fn is_never_a_disk(name: &str) -> bool {
     let kinds = ["ram", "zram", "sr", "fd", "mtdblock", "mtd"];
     let numbered =
         |kind: &&str| name.strip_prefix(kind).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    kinds.iter().any(|kind| numbered(kind))
+    kinds.iter().any(numbered)
         || (name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb")))
 }
 

@@ -13,6 +13,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod check;
+
+pub use check::{ManifestError, RAW_DISK};
+
 /// File name of the manifest inside an image directory.
 pub const MANIFEST_FILE: &str = "manifest.toml";
 /// File name of the partition table dump.

@@ -35,7 +35,7 @@ impl ConfError {
     }
 
     /// From what the TOML reader says, which does not always name the key.
-    pub(super) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
+    pub(crate) fn from_toml(text: &str, error: &toml::de::Error) -> Self {
         let Range { start, .. } = error.span().unwrap_or(0..0);
         let message = error.message().trim().replace('\n', "; ");
         let message = match key_before(text, start) {
