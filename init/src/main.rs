@@ -1,3 +1,37 @@
-//! PID 1 of a netbooted machine: fetches its orders and writes the image to disk.
+//! PID 1 of a netbooted machine: fetches its orders and writes the image to disk. On a running
+//! system, `ezio-init write` and its sisters do the same to targets that are named.
 
-fn main() {}
+mod arguments;
+mod assignment;
+mod boot;
+mod briefing;
+mod cmdline;
+mod console;
+mod deployment;
+mod fetch;
+mod held_head;
+mod hooks;
+mod image_source;
+mod ip_param;
+mod location;
+mod logging;
+mod machine;
+mod net;
+mod on_running_system;
+mod progress_output;
+mod reporter;
+mod roles;
+mod run;
+mod screen;
+mod signals;
+mod signature;
+mod torrent_source;
+mod transfer;
+mod worker;
+mod write;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    roles::take_up(&std::env::args_os().collect::<Vec<_>>())
+}

@@ -1,0 +1,218 @@
+//! PID 1 itself: mounts, consoles, and a worker process that does the job. PID 1 only waits, takes
+//! in orphans, and carries out the end. So nothing that happens to the worker (a bug, no memory left)
+//! can take the machine down in silence.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use ezio_image::conf::EndAction;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::reboot::{RebootMode, set_cad_enabled};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::end::{End, leave, shell};
+use super::mounts::{MOUNT_TABLE, mount_all};
+use crate::cmdline::Cmdline;
+use crate::console::{console_names, open_system_consoles};
+use crate::machine::SystemPaths;
+use crate::screen::Screen;
+
+/// Argument that makes this program the worker.
+pub(crate) const WORKER: &str = "as-worker-of-pid-1";
+/// Argument that makes this program a shell on a console; the console's device follows.
+pub(crate) const CONSOLE_SHELL: &str = "as-console-shell";
+
+const SELF: &str = "/proc/self/exe";
+/// After this, a machine whose PID 1 itself is broken starts again.
+const PANIC_PAUSE: Duration = Duration::from_secs(60);
+
+/// Runs the machine. Never comes back.
+pub(crate) fn main() -> ! {
+    std::panic::set_hook(Box::new(|info| {
+        eprintln!("ezio: failed: PID 1: {info}\nezio: next: reboot in {} s", PANIC_PAUSE.as_secs());
+        std::thread::sleep(PANIC_PAUSE);
+        let error = leave(RebootMode::RB_AUTOBOOT);
+        eprintln!("ezio: {error:#}");
+        loop {
+            std::thread::park();
+        }
+    }));
+    match Supervisor::start() {
+        Ok(mut supervisor) => {
+            let end = supervisor.run_worker();
+            supervisor.carry_out(end)
+        }
+        Err(error) => {
+            eprintln!("ezio: failed: start: {error:#}\nezio: next: reboot in {} s", PANIC_PAUSE.as_secs());
+            std::thread::sleep(PANIC_PAUSE);
+            eprintln!("ezio: {:#}", leave(RebootMode::RB_AUTOBOOT));
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+struct Supervisor {
+    signals: SignalFd,
+    screen: Screen,
+    /// Device of the console that a shell gets.
+    console: String,
+    /// What the kernel command line says about the end.
+    end: Option<EndAction>,
+}
+
+/// What PID 1 waits for.
+enum Wakeup {
+    /// A child has ended.
+    Child(WaitStatus),
+    /// Ctrl-Alt-Del, or somebody's `kill 1`.
+    Restart,
+    TimeOver,
+}
+
+impl Supervisor {
+    fn start() -> anyhow::Result<Self> {
+        let mut wanted = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM] {
+            wanted.add(signal);
+        }
+        wanted.thread_block().context("blocking signals")?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&wanted, flags).context("opening a signalfd")?;
+        mount_all(MOUNT_TABLE)?;
+        // Ctrl-Alt-Del becomes SIGINT: the disk is synced first.
+        set_cad_enabled(false).context("taking over Ctrl-Alt-Del")?;
+        let paths = SystemPaths::below("/".as_ref());
+        let text = std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default();
+        // The worker says what is wrong with a command line; here it only must not matter.
+        let cmdline = Cmdline::parse(&text).unwrap_or_default();
+        let names = console_names(&paths.sys, &cmdline.consoles);
+        let console = names.last().map_or("console", |name| if name == "tty0" { "tty1" } else { name });
+        Ok(Self {
+            signals,
+            screen: Screen::new(open_system_consoles(&paths.sys, &paths.dev, &cmdline.consoles)),
+            console: format!("/dev/{console}"),
+            end: cmdline.end,
+        })
+    }
+
+    /// The worker's word on how it ends, or a failure if it could not give one.
+    fn run_worker(&mut self) -> End {
+        let crashed = End { action: self.end.unwrap_or(EndAction::Reboot), failed: true };
+        match self.run_program(&[WORKER]) {
+            Ok(WaitStatus::Exited(_, status)) => End::from_exit_status(status).unwrap_or_else(|| {
+                self.screen.step(&format!("failed: ezio-init: the worker ended with status {status}"));
+                crashed
+            }),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                let why = if signal == Signal::SIGKILL { " (no memory left?)" } else { "" };
+                self.screen.step(&format!("failed: ezio-init: the worker was ended by {signal}{why}"));
+                crashed
+            }
+            Ok(other) => {
+                self.screen.step(&format!("failed: ezio-init: the worker: {other:?}"));
+                crashed
+            }
+            Err(error) => {
+                self.screen.step(&format!("failed: ezio-init: {error:#}"));
+                crashed
+            }
+        }
+    }
+
+    /// Runs this program in another role until it ends; meanwhile takes in orphans.
+    fn run_program(&mut self, arguments: &[&str]) -> anyhow::Result<WaitStatus> {
+        let child = Command::new(SELF)
+            .args(arguments.iter().map(OsStr::new))
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {SELF}"))?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        loop {
+            match self.wait(None) {
+                Wakeup::Child(status) if status.pid() == Some(pid) => return Ok(status),
+                Wakeup::Child(_) | Wakeup::TimeOver => {}
+                Wakeup::Restart => self.carry_out_now(RebootMode::RB_AUTOBOOT),
+            }
+        }
+    }
+
+    fn wait(&mut self, until: Option<Instant>) -> Wakeup {
+        loop {
+            let ended = waitpid(None, Some(WaitPidFlag::WNOHANG));
+            if let Ok(status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) = ended {
+                return Wakeup::Child(status);
+            }
+            match self.signals.read_signal() {
+                Ok(Some(info)) if info.ssi_signo == Signal::SIGCHLD as u32 => continue,
+                Ok(Some(_)) => return Wakeup::Restart,
+                Ok(None) | Err(_) => {}
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Wakeup::TimeOver;
+            }
+            let timeout = left
+                .map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+            // A wake-up without reason is fine: the loop looks again.
+            let _ = poll(&mut [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)], timeout);
+        }
+    }
+
+    fn carry_out(&mut self, end: End) -> ! {
+        self.screen.step(&format!("next: {end}"));
+        self.screen.flush();
+        let over = Instant::now() + end.countdown();
+        while Instant::now() < over {
+            if matches!(self.wait(Some(over)), Wakeup::Restart) {
+                self.carry_out_now(RebootMode::RB_AUTOBOOT);
+            }
+        }
+        match end.action {
+            EndAction::Reboot => self.carry_out_now(RebootMode::RB_AUTOBOOT),
+            EndAction::PowerOff => self.carry_out_now(RebootMode::RB_POWER_OFF),
+            EndAction::Shell => self.give_shell(),
+            EndAction::Hold => {}
+        }
+        self.hold()
+    }
+
+    /// Restarts or switches off; says so if the kernel refuses.
+    fn carry_out_now(&mut self, mode: RebootMode) {
+        // Children of hooks and of the shell; those that will not go lose what they have not written.
+        let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
+        let error = leave(mode);
+        self.screen.step(&format!("{error:#}"));
+    }
+
+    fn give_shell(&mut self) {
+        if shell().is_none() {
+            self.screen.step(
+                "no shell in this initrd (one can be packed with image-builder netboot --extra): holding",
+            );
+            return;
+        }
+        self.screen.step("a shell; when it ends, the machine restarts");
+        self.screen.flush();
+        let console = self.console.clone();
+        match self.run_program(&[CONSOLE_SHELL, &console]) {
+            Ok(_) => self.carry_out_now(RebootMode::RB_AUTOBOOT),
+            Err(error) => self.screen.step(&format!("the shell: {error:#}: holding")),
+        }
+    }
+
+    fn hold(&mut self) -> ! {
+        loop {
+            if matches!(self.wait(None), Wakeup::Restart) {
+                self.carry_out_now(RebootMode::RB_AUTOBOOT);
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Reports to the server: typed events, in order, each sent until it is accepted. Progress that has
+//! been overtaken by newer progress is never sent.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use ezio_image::report::{Directive, Event, MachineId, Report};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use url::Url;
+
+use crate::machine::{self, SystemPaths};
+
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Events that wait at most. A run has a handful; should a server be away for ever, the oldest go.
+const QUEUE: usize = 64;
+/// Hooks and drivers can write long errors.
+const LONGEST_ERROR: usize = 4000;
+
+/// Tells the server what happens. Cheap to clone; without an address it tells nobody.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    shared: Option<Arc<Shared>>,
+    released: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<VecDeque<Event>>,
+    new: Notify,
+    ledger: watch::Sender<Ledger>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Ledger {
+    /// Number of events that wait or are being sent.
+    open: usize,
+    /// The server will never take some event.
+    refused: bool,
+}
+
+/// Whether the server knows how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It has accepted every report.
+    Accepted,
+    /// It has not, within the time given.
+    TimedOut,
+    /// It says that it never will.
+    Refused,
+    /// There is nobody to tell.
+    NoServer,
+}
+
+impl Reporter {
+    /// Tells nobody; never releases.
+    pub(crate) fn silent() -> Self {
+        Self { shared: None, released: watch::channel(false).1 }
+    }
+
+    /// Starts to report to `url`.
+    pub(crate) fn start(url: Url, machine: MachineId, paths: SystemPaths) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().timeout(ATTEMPT_TIMEOUT).build();
+        let http = http.context("preparing to report to the server")?;
+        let (ledger, _) = watch::channel(Ledger::default());
+        let shared = Arc::new(Shared { waiting: Mutex::default(), new: Notify::new(), ledger });
+        let (release, released) = watch::channel(false);
+        let run = machine::run_id(&paths);
+        let sender = Sender { http, url, machine, run, paths, release, sequence: 0 };
+        tokio::spawn(sender.run(shared.clone()));
+        Ok(Self { shared: Some(shared), released })
+    }
+
+    /// Is there somebody to report to?
+    pub(crate) fn has_server(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Queues an event.
+    pub(crate) fn send(&self, event: Event) {
+        let Some(shared) = &self.shared else { return };
+        let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = waiting.back_mut()
+            && overtakes(&event, last)
+        {
+            *last = event;
+            return;
+        }
+        if waiting.len() == QUEUE {
+            waiting.pop_front();
+        } else {
+            shared.ledger.send_modify(|ledger| ledger.open += 1);
+        }
+        waiting.push_back(event);
+        shared.new.notify_one();
+    }
+
+    /// Has the server let this machine go?
+    pub(crate) fn released(&self) -> watch::Receiver<bool> {
+        self.released.clone()
+    }
+
+    /// Waits until the server has accepted everything, at most `bound`.
+    pub(crate) async fn delivered(&self, bound: Duration) -> Delivery {
+        let Some(shared) = &self.shared else { return Delivery::NoServer };
+        let mut ledger = shared.ledger.subscribe();
+        match timeout(bound, ledger.wait_for(|l| l.open == 0)).await {
+            Ok(Ok(end)) if end.refused => Delivery::Refused,
+            Ok(Ok(_)) => Delivery::Accepted,
+            _ => Delivery::TimedOut,
+        }
+    }
+}
+
+/// Does `new` say all that `old` said, and later?
+fn overtakes(new: &Event, old: &Event) -> bool {
+    matches!((new, old), (Event::Progress(_), Event::Progress(_)) | (Event::Seeding(_), Event::Seeding(_)))
+}
+
+struct Sender {
+    http: reqwest::Client,
+    url: Url,
+    machine: MachineId,
+    run: String,
+    paths: SystemPaths,
+    release: watch::Sender<bool>,
+    sequence: u64,
+}
+
+impl Sender {
+    async fn run(mut self, shared: Arc<Shared>) {
+        loop {
+            let next = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            match next {
+                Some(event) => {
+                    let accepted = self.deliver(event).await;
+                    shared.ledger.send_modify(|ledger| {
+                        ledger.open = ledger.open.saturating_sub(1);
+                        ledger.refused |= !accepted;
+                    });
+                }
+                None => shared.new.notified().await,
+            }
+        }
+    }
+
+    /// Until the server takes it, or says that it never will.
+    async fn deliver(&mut self, event: Event) -> bool {
+        let report = Report {
+            machine: self.machine.clone(),
+            run: self.run.clone(),
+            sequence: self.sequence,
+            uptime_s: machine::uptime_s(&self.paths),
+            event: shortened(event),
+        };
+        self.sequence += 1;
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            match self.post(&report).await {
+                Ok(directive) => {
+                    self.release.send_if_modified(|r| std::mem::replace(r, *r || directive.release) != *r);
+                    return true;
+                }
+                Err(Refused::ForEver(error)) => {
+                    tracing::warn!("the server refuses a report: {error:#}");
+                    return false;
+                }
+                Err(Refused::ForNow(error)) => tracing::debug!("report not accepted yet: {error:#}"),
+            }
+            sleep(backoff).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    async fn post(&self, report: &Report) -> Result<Directive, Refused> {
+        let sent = self.http.post(self.url.clone()).json(report).send().await;
+        let response = sent.map_err(|e| Refused::ForNow(e.into()))?;
+        let status = response.status();
+        if status.is_client_error() {
+            return Err(Refused::ForEver(anyhow::anyhow!("{} answers {status}", self.url)));
+        }
+        let response = response.error_for_status().map_err(|e| Refused::ForNow(e.into()))?;
+        response.json().await.map_err(|e| Refused::ForNow(e.into()))
+    }
+}
+
+enum Refused {
+    ForNow(anyhow::Error),
+    ForEver(anyhow::Error),
+}
+
+fn shortened(mut event: Event) -> Event {
+    if let Event::Failed { error, .. } = &mut event
+        && let Some((end, _)) = error.char_indices().nth(LONGEST_ERROR)
+    {
+        error.truncate(end);
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ezio_image::report::Progress;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    /// Reads one request, gives its body to the test, and answers as the test says.
+    async fn serve(
+        listener: TcpListener,
+        bodies: mpsc::UnboundedSender<Report>,
+        mut answers: Vec<&'static str>,
+    ) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).await.unwrap();
+                if let Some((key, value)) = line.split_once(':')
+                    && key.eq_ignore_ascii_case("content-length")
+                {
+                    length = value.trim().parse().unwrap();
+                }
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await.unwrap();
+            let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
+            if answer.contains("200") {
+                let _ = bodies.send(serde_json::from_slice(&body).unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    }
+
+    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const GO_ON: &str =
+        "HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: close\r\n\r\n{\"release\":false}";
+    const RELEASE: &str =
+        "HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{\"release\":true}";
+
+    async fn reporter(answers: Vec<&'static str>) -> (Reporter, mpsc::UnboundedReceiver<Report>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/api/report", listener.local_addr().unwrap())).unwrap();
+        let (bodies, received) = mpsc::unbounded_channel();
+        tokio::spawn(serve(listener, bodies, answers));
+        let paths = SystemPaths::below(std::path::Path::new("/"));
+        (Reporter::start(url, MachineId::default(), paths).unwrap(), received)
+    }
+
+    #[tokio::test]
+    async fn in_order_until_accepted_and_release_is_heard() {
+        let (reporter, mut received) = reporter(vec![BUSY, BUSY, GO_ON, GO_ON, RELEASE]).await;
+        reporter.send(Event::FirstByte);
+        for done_bytes in 1..=50 {
+            reporter.send(Event::Progress(Progress { done_bytes, ..Progress::default() }));
+        }
+        reporter.send(Event::Done { end: "reboot".into() });
+        assert_eq!(reporter.delivered(Duration::from_secs(20)).await, Delivery::Accepted);
+        assert!(*reporter.released().borrow());
+        let mut events = Vec::new();
+        while let Ok(report) = received.try_recv() {
+            assert_eq!(report.sequence, events.len() as u64);
+            events.push(report.event);
+        }
+        assert_eq!(events.len(), 3, "overtaken progress is not sent: {events:?}");
+        assert!(matches!(events[1], Event::Progress(Progress { done_bytes: 50, .. })));
+        assert!(matches!(events[2], Event::Done { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_waited_for_with_a_bound() {
+        let (reporter, _received) = reporter(vec![BUSY]).await;
+        reporter.send(Event::FirstByte);
+        assert_eq!(reporter.delivered(Duration::from_millis(600)).await, Delivery::TimedOut);
+        assert_eq!(Reporter::silent().delivered(Duration::from_secs(9)).await, Delivery::NoServer);
+    }
+}

@@ -1,0 +1,134 @@
+//! One program, several roles: PID 1, its worker and its shell, the kernel's modprobe, and the
+//! commands of a person. Which one, is decided here and nowhere else.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::num::NonZero;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::arguments::{self, Command, UsageError};
+use crate::boot::{console_shell, modules, pid1};
+use crate::signals::{StopSignals, Stopped};
+use crate::{logging, on_running_system, worker, write};
+
+const WRONG_CALL: u8 = 2;
+/// Threads of the network; hashing and the disk have their own.
+const MAX_THREADS: usize = 4;
+
+/// Finds the role and plays it.
+pub(crate) fn take_up(arguments: &[OsString]) -> ExitCode {
+    let called_as = arguments.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
+    let rest = || arguments.iter().skip(1);
+    if std::process::id() == 1 {
+        pid1::main()
+    }
+    if called_as == "modprobe" {
+        let found = modules::modprobe(rest().map(|a| a.to_string_lossy().into_owned()));
+        return if found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    match rest().next().and_then(|a| a.to_str()) {
+        Some(pid1::WORKER) => work(),
+        Some(pid1::CONSOLE_SHELL) => shell(rest().nth(1)),
+        _ => serve_person(rest().cloned()),
+    }
+}
+
+fn work() -> ExitCode {
+    if let Err(error) = worker::is_child_of_pid1() {
+        return refuse(&UsageError { message: format!("{error:#}"), usage: arguments::USAGE });
+    }
+    logging::start();
+    match runtime() {
+        Ok(runtime) => {
+            let end = runtime.block_on(worker::work());
+            std::process::exit(end.exit_status())
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn shell(console: Option<&OsString>) -> ExitCode {
+    let console = console.map(|c| c.to_string_lossy().into_owned()).unwrap_or_default();
+    match worker::is_child_of_pid1().and_then(|()| console_shell::become_shell(&console)) {
+        Err(error) => fail(&error),
+    }
+}
+
+fn serve_person(rest: impl Iterator<Item = OsString>) -> ExitCode {
+    let command = match arguments::parse(rest) {
+        Ok(command) => command,
+        Err(error) => return refuse(&error),
+    };
+    logging::start();
+    match command {
+        Command::Help(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Command::Version => {
+            println!("ezio-init {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Command::Write(options) => run(async |signals| write::write(&options, signals).await),
+        Command::Plan(options) => {
+            run(async |signals| unless_stopped(signals, on_running_system::plan(&options)).await)
+        }
+        Command::Deploy(options) => {
+            run(async |signals| unless_stopped(signals, on_running_system::deploy(&options)).await)
+        }
+    }
+}
+
+/// Runs to the end, or until SIGINT or SIGTERM; says whether it was stopped before its end.
+fn run(work: impl AsyncFnOnce(&mut StopSignals) -> anyhow::Result<Result<(), Stopped>>) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let result = runtime.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        work(&mut signals).await
+    });
+    // Work for the disk that is still going on ends with the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(Stopped(signal))) => {
+            eprintln!("ezio-init: stopped by signal {signal}");
+            ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+/// Drops the work when a signal comes.
+async fn unless_stopped(
+    signals: &mut StopSignals,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<Result<(), Stopped>> {
+    tokio::select! {
+        result = work => result.map(Ok),
+        stopped = signals.received() => Ok(Err(stopped)),
+    }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    let threads = available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let builder = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    builder.context("starting the runtime")
+}
+
+fn refuse(error: &UsageError) -> ExitCode {
+    eprint!("ezio-init: {}\n\n{}", error.message, error.usage);
+    ExitCode::from(WRONG_CALL)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("ezio-init: {error:#}");
+    ExitCode::FAILURE
+}
