@@ -46,7 +46,7 @@ pub(crate) enum Command {
 /// F2FS, HFS+ and more); a partition that it does not know is copied whole. Swap is not copied: machines
 /// make their own with the same UUID and label.
 ///
-/// DIR appears when all is written and checked, under its name; until then the data lies beside it in
+/// DIR appears under its name when all is written; until then the data lies beside it in
 /// DIR.partial-XXXXXX, which an error or Ctrl-C removes.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\

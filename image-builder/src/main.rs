@@ -1,27 +1,59 @@
 //! Captures disks into images, checks them, and packs the kernel and initrd for network boot.
 
+mod capture;
+mod checksums;
 mod cli;
+mod image_dir;
 mod netboot;
+mod pieces;
+mod progress;
+mod show;
+mod stop;
 mod units;
+mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
+
+use cli::{Cli, Command};
+use stop::{Stop, Stopped};
 
 /// What images and netboot folders say they were written by.
 const BUILDER: &str = concat!("image-builder ", env!("CARGO_PKG_VERSION"));
+/// Where programs of the system are, for users whose own PATH has no sbin.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Exit status after Ctrl-C, as shells have it.
+const STOPPED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let result = match &cli.command {
-        cli::Command::Netboot(args) => netboot::run(args),
-        _ => Ok(()),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(&Cli::parse()) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("image-builder: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Stopped>() { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
         }
     }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    match &cli.command {
+        Command::Capture(args) => capture::run(args, &stop)?,
+        Command::Show(args) => show::run(args)?,
+        Command::Verify(args) => {
+            if !verify::run(args, &stop)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Netboot(args) => netboot::run(args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A program of the system.
+fn find_program(name: &str) -> Option<PathBuf> {
+    SEARCH_PATH.split(':').map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file())
 }

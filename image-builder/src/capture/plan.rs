@@ -1,0 +1,283 @@
+//! What a capture will do: worked out in full before anything is written, printed by `--dry-run`.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use ezio_image::extents::ExtentMap;
+use ezio_image::layout::{BOOT_CODE_LENGTH, Layout, LayoutError, Partition, Table};
+use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
+
+use super::partition::{Planner, Stretch};
+use super::probe;
+use super::source::{Kind, Source};
+use crate::cli::CaptureArgs;
+use crate::stop::Stop;
+use crate::units::bytes;
+
+/// More than this between the MBR and the first partition is no boot loader.
+const MOST_HIDDEN: u64 = 64 << 20;
+
+/// Everything that will be captured.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) kind: SourceKind,
+    pub(crate) disk: Option<DiskInfo>,
+    pub(crate) layout: Option<Layout>,
+    pub(crate) boot_code: Option<Vec<u8>>,
+    /// From sector 1 on, without the zeros at the end; only of disks with an MBR.
+    pub(crate) hidden: Option<Vec<u8>>,
+    pub(crate) parts: Vec<PlannedPart>,
+    /// What the user should know, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// One partition, or a raw disk.
+#[derive(Debug)]
+pub(crate) struct PlannedPart {
+    pub(crate) name: String,
+    pub(crate) number: u32,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) filesystem: Option<String>,
+    pub(crate) uuid: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) content: PlannedContent,
+}
+
+/// How a partition's content is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum PlannedContent {
+    /// These runs.
+    Blocks(ExtentMap),
+    /// Every byte.
+    Raw,
+    /// Nothing: it is made anew.
+    Swap,
+    /// Nothing.
+    Empty,
+}
+
+impl PlannedPart {
+    /// Bytes to read.
+    pub(crate) fn content_length(&self) -> u64 {
+        match &self.content {
+            PlannedContent::Blocks(map) => map.total_length(),
+            PlannedContent::Raw => self.size,
+            PlannedContent::Swap | PlannedContent::Empty => 0,
+        }
+    }
+}
+
+impl Plan {
+    /// Looks at the source.
+    pub(crate) fn make(source: &Source, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
+        if source.kind == Kind::PartitionDevice {
+            return Self::of_partition(source, args, stop);
+        }
+        if args.raw {
+            return Ok(Self::of_raw_disk(source));
+        }
+        let probed = probe::probe(stop, &source.path, 0, source.size)?;
+        let device = disk_name(source);
+        match Layout::read_from_disk(&source.file, source.size, source.sector_size, &device) {
+            // Boot sectors of file systems look like an MBR to some; blkid tells them apart.
+            Ok(layout) if probed.filesystem.is_none() => Self::of_disk(source, layout, args, stop),
+            Ok(_) => Self::of_partition(source, args, stop),
+            Err(error) if probed.table.is_some() => {
+                let what = format!("cannot capture {} (--raw copies it whole)", source.path.display());
+                Err(anyhow::Error::new(error).context(what))
+            }
+            Err(LayoutError::Read { offset, message }) => {
+                bail!("cannot read byte {offset} of {}: {message}", source.path.display())
+            }
+            Err(_) if probed.filesystem.is_some() => Self::of_partition(source, args, stop),
+            Err(_) => {
+                let mut plan = Self::of_raw_disk(source);
+                plan.notes
+                    .push("no partition table and no file system known to blkid: copied whole".to_owned());
+                Ok(plan)
+            }
+        }
+    }
+
+    fn of_raw_disk(source: &Source) -> Self {
+        let part = PlannedPart {
+            name: "disk".to_owned(),
+            number: 0,
+            offset: 0,
+            size: source.size,
+            filesystem: None,
+            uuid: None,
+            label: None,
+            content: PlannedContent::Raw,
+        };
+        let disk = DiskInfo {
+            size: source.size,
+            sector_size: source.sector_size,
+            label: DiskLabel::None,
+            minimum_size: source.size,
+        };
+        Self::new(SourceKind::RawDisk, Some(disk), vec![part])
+    }
+
+    fn of_partition(source: &Source, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
+        let name = match &args.name {
+            Some(name) => name.clone(),
+            None => partition_name(source),
+        };
+        let whole = Stretch { name, number: 0, offset: 0, size: source.size };
+        let mut planner = Planner { source, raw: args.raw, force: args.force, stop, notes: Vec::new() };
+        let part = planner.plan(whole)?;
+        let mut plan = Self::new(SourceKind::Partition, None, vec![part]);
+        plan.notes = planner.notes;
+        Ok(plan)
+    }
+
+    fn of_disk(source: &Source, layout: Layout, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
+        ensure!(!layout.partitions().is_empty(), "{} has an empty partition table", source.path.display());
+        let mut planner = Planner { source, raw: false, force: args.force, stop, notes: Vec::new() };
+        let mut parts = Vec::new();
+        for partition in layout.partitions() {
+            parts.push(plan_partition(&mut planner, &layout, partition)?);
+        }
+        let disk = DiskInfo {
+            size: source.size,
+            sector_size: source.sector_size,
+            label: match layout.table() {
+                Table::Gpt { .. } => DiskLabel::Gpt,
+                Table::Dos { .. } => DiskLabel::Dos,
+            },
+            minimum_size: layout.minimum_size(),
+        };
+        let mut plan = Self::new(SourceKind::Disk, Some(disk), parts);
+        plan.notes = planner.notes;
+        plan.boot_code = read_boot_code(source)?;
+        plan.hidden = read_hidden(source, &layout, &mut plan.notes)?;
+        plan.layout = Some(layout);
+        Ok(plan)
+    }
+
+    fn new(kind: SourceKind, disk: Option<DiskInfo>, parts: Vec<PlannedPart>) -> Self {
+        Self { kind, disk, layout: None, boot_code: None, hidden: None, parts, notes: Vec::new() }
+    }
+
+    /// Bytes to read in all.
+    pub(crate) fn total_length(&self) -> u64 {
+        self.parts.iter().map(PlannedPart::content_length).sum()
+    }
+}
+
+fn plan_partition(planner: &mut Planner<'_>, layout: &Layout, partition: &Partition) -> Result<PlannedPart> {
+    let range = layout.byte_range(partition);
+    let stretch = Stretch {
+        name: layout.partition_name(partition.number),
+        number: partition.number,
+        offset: range.start,
+        size: range.end.saturating_sub(range.start),
+    };
+    if partition.is_extended() || is_reserved(partition) {
+        return Ok(stretch.part(PlannedContent::Empty));
+    }
+    planner.plan(stretch)
+}
+
+/// Microsoft's reserved partition (MSR): room that Windows may use, without content.
+fn is_reserved(partition: &Partition) -> bool {
+    const MSR: &str = "e3c9e316-0b5c-4db8-817d-f92df00215ae";
+    use ezio_image::layout::Entry;
+    matches!(&partition.entry, Entry::Gpt { type_guid, .. } if type_guid.to_string() == MSR)
+}
+
+fn read_boot_code(source: &Source) -> Result<Option<Vec<u8>>> {
+    let code = read(source, 0, BOOT_CODE_LENGTH as u64)?;
+    Ok(code.iter().any(|&b| b != 0).then_some(code))
+}
+
+/// What lies between the MBR and the first partition: GRUB's core image, recovery tools.
+fn read_hidden(source: &Source, layout: &Layout, notes: &mut Vec<String>) -> Result<Option<Vec<u8>>> {
+    if !matches!(layout.table(), Table::Dos { .. }) {
+        return Ok(None);
+    }
+    let sector = u64::from(source.sector_size);
+    let end = layout.first_partition_offset().unwrap_or(sector);
+    let mut length = end.saturating_sub(sector);
+    if length > MOST_HIDDEN {
+        notes.push(format!(
+            "of {} between the MBR and the first partition only the first {} are kept",
+            bytes(length),
+            bytes(MOST_HIDDEN)
+        ));
+        length = MOST_HIDDEN;
+    }
+    let mut hidden = read(source, sector, length)?;
+    let used = hidden.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+    hidden.truncate(used.next_multiple_of(source.sector_size as usize).min(hidden.len()));
+    Ok((!hidden.is_empty()).then_some(hidden))
+}
+
+fn read(source: &Source, offset: u64, length: u64) -> Result<Vec<u8>> {
+    use ezio_image::layout::ReadAt;
+    let length = usize::try_from(length).context("too much to read at once")?;
+    source
+        .file
+        .read_vec(offset, length)
+        .with_context(|| format!("cannot read {length} bytes at byte {offset} of {}", source.path.display()))
+}
+
+/// Path of the disk that names its partitions: a file's are named as those of the first disk.
+fn disk_name(source: &Source) -> String {
+    match source.kind {
+        Kind::File => "/dev/sda".to_owned(),
+        Kind::Device | Kind::PartitionDevice => format!("/dev/{}", safe_name(&source.base_name())),
+    }
+}
+
+/// Name of a partition that is captured alone.
+fn partition_name(source: &Source) -> String {
+    let base = source.base_name();
+    let stem = match source.kind {
+        Kind::File => Path::new(&base).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or(base),
+        Kind::Device | Kind::PartitionDevice => base,
+    };
+    safe_name(&stem)
+}
+
+/// A name that can be a file name and part of a URL.
+pub(crate) fn safe_name(text: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = text.chars().map(safe).take(ezio_image::names::MAX_NAME).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "partition".to_owned() } else { name.to_owned() }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(disk) = &self.disk {
+            let table = match disk.label {
+                DiskLabel::Gpt => "GPT",
+                DiskLabel::Dos => "MBR",
+                DiskLabel::None => "no partition table",
+            };
+            writeln!(f, "disk of {}, sectors of {} bytes, {table}", bytes(disk.size), disk.sector_size)?;
+        }
+        for (what, content) in [("boot code", &self.boot_code), ("hidden sectors", &self.hidden)] {
+            if let Some(content) = content {
+                writeln!(f, "{what}: {}", bytes(content.len() as u64))?;
+            }
+        }
+        for part in &self.parts {
+            let filesystem = part.filesystem.as_deref().unwrap_or("unknown");
+            let content = match &part.content {
+                PlannedContent::Blocks(map) => {
+                    format!("{} in use, in {} runs", bytes(map.total_length()), map.extents().len())
+                }
+                PlannedContent::Raw => "copied whole".to_owned(),
+                PlannedContent::Swap => "made anew".to_owned(),
+                PlannedContent::Empty => "no content".to_owned(),
+            };
+            writeln!(f, "{:<12} {:>10}  {filesystem:<10} {content}", part.name, bytes(part.size))?;
+        }
+        writeln!(f, "{} to read", bytes(self.total_length()))
+    }
+}

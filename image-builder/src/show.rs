@@ -1,0 +1,94 @@
+//! `image-builder show`: what an image directory holds.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use ezio_image::manifest::{Content, DiskLabel, PartitionInfo, SourceKind};
+
+use crate::cli::ShowArgs;
+use crate::image_dir::ImageDir;
+use crate::units::bytes;
+
+/// Runs the command.
+pub(crate) fn run(args: &ShowArgs) -> Result<()> {
+    let image = ImageDir::open(&args.directory)?;
+    if args.json {
+        let json = serde_json::to_string_pretty(&image.manifest).context("cannot print the manifest")?;
+        println!("{json}");
+    } else {
+        print!("{}", table(&image));
+    }
+    Ok(())
+}
+
+fn table(image: &ImageDir) -> String {
+    let manifest = &image.manifest;
+    let mut out = format!("{}, captured {} by {}\n", manifest.name, manifest.created, manifest.builder);
+    let kind = match manifest.source.kind {
+        SourceKind::Disk => "disk",
+        SourceKind::Partition => "partition",
+        SourceKind::RawDisk => "disk, copied whole",
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(out, "from {kind} {}", manifest.source.path);
+    for (what, value) in [("model", &manifest.source.model), ("serial", &manifest.source.serial)] {
+        if let Some(value) = value {
+            let _ = write!(out, ", {what} {value}");
+        }
+    }
+    out.push('\n');
+    if let Some(disk) = &manifest.disk {
+        let label = match disk.label {
+            DiskLabel::Gpt => "GPT",
+            DiskLabel::Dos => "MBR",
+            DiskLabel::None => "no partition table",
+        };
+        let _ = writeln!(
+            out,
+            "{} of {} ({} byte sectors), fits disks from {} up",
+            label,
+            bytes(disk.size),
+            disk.sector_size,
+            bytes(disk.minimum_size)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n{:<12} {:>10} {:>10} {:<10} {:<36} {:<16} PIECES",
+        "PARTITION", "SIZE", "DATA", "TYPE", "UUID", "LABEL"
+    );
+    let mut total = 0;
+    for partition in &manifest.partitions {
+        let (data, pieces) = data_of(image, partition, &mut total);
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+        let _ = writeln!(
+            out,
+            "{:<12} {:>10} {data:>10} {:<10} {:<36} {:<16} {pieces}",
+            partition.name,
+            bytes(partition.size),
+            text(&partition.filesystem),
+            text(&partition.uuid),
+            text(&partition.label)
+        );
+    }
+    let _ = writeln!(out, "\n{} of data in all", bytes(total));
+    out
+}
+
+/// Size of the data and its pieces, as text.
+fn data_of(image: &ImageDir, partition: &PartitionInfo, total: &mut u64) -> (String, String) {
+    let length = match &partition.content {
+        Content::Blocks { used, .. } => *used,
+        Content::Raw { .. } => partition.size,
+        Content::Swap => return ("made anew".to_owned(), "-".to_owned()),
+        Content::Empty => return ("none".to_owned(), "-".to_owned()),
+    };
+    *total += length;
+    let pieces = match image.metainfo(partition) {
+        Ok(metainfo) => {
+            format!("{} of {}", metainfo.piece_count(), bytes(u64::from(metainfo.piece_length())))
+        }
+        Err(error) => format!("{error:#}"),
+    };
+    (bytes(length), pieces)
+}

@@ -1,0 +1,175 @@
+//! The data against the hashes of its pieces.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ezio_image::metainfo::Metainfo;
+
+use super::Problems;
+use crate::image_dir::ImageDir;
+use crate::pieces::PieceHasher;
+use crate::progress::Progress;
+use crate::stop::Stop;
+
+/// Bytes read at once.
+const BLOCK: usize = 1 << 20;
+/// Of one partition, so many bad pieces are told one by one.
+const MOST_TOLD: usize = 10;
+
+/// Checks the data of one partition, piece by piece.
+pub(super) fn check(
+    image: &ImageDir,
+    name: &str,
+    metainfo: &Metainfo,
+    progress: &mut Progress,
+    problems: &mut Problems,
+    stop: &Stop,
+) -> Result<()> {
+    let mut checker = Checker { name, metainfo, piece: 0, bad: 0 };
+    let mut hasher = PieceHasher::new(metainfo.piece_length());
+    let mut buffer = vec![0; BLOCK];
+    for (path, length) in data_files(image, name, metainfo) {
+        let mut file = Content::open(path, length, problems);
+        let mut left = length;
+        while left > 0 {
+            stop.check()?;
+            let now = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            file.fill(&mut buffer[..now], length - left, problems);
+            hasher.update(&buffer[..now], |hash| checker.piece_is(hash, problems));
+            left -= now as u64;
+            progress.add(now as u64);
+            problems.print(|line| progress.note(line));
+        }
+    }
+    hasher.finish(|hash| checker.piece_is(hash, problems));
+    checker.sum_up(problems);
+    check_strangers(image, name, metainfo, problems);
+    problems.print(|line| progress.note(line));
+    Ok(())
+}
+
+/// Files of the data in content order, with their lengths.
+fn data_files(image: &ImageDir, name: &str, metainfo: &Metainfo) -> Vec<(PathBuf, u64)> {
+    let base = image.path.join(name);
+    // Only the last component names a run; `extents` has refused what is no offset in hex.
+    let path = |file: &ezio_image::metainfo::File| match file.path.last() {
+        Some(run) if run.bytes().all(|b| b.is_ascii_hexdigit()) => base.join(run),
+        _ => base.clone(),
+    };
+    metainfo.files().iter().map(|file| (path(file), file.length)).collect()
+}
+
+/// Files in the partition's folder that belong to no run.
+fn check_strangers(image: &ImageDir, name: &str, metainfo: &Metainfo, problems: &mut Problems) {
+    if metainfo.is_raw() {
+        return;
+    }
+    let known: BTreeSet<&str> =
+        metainfo.files().iter().filter_map(|f| f.path.last()).map(String::as_str).collect();
+    let Ok(entries) = fs::read_dir(image.path.join(name)) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if !known.contains(file.as_str()) {
+            problems.add(format!("{name}/{file}: is not in the torrent"));
+        }
+    }
+}
+
+/// One data file. What is missing of it reads as zeros, and is told once.
+struct Content {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Content {
+    fn open(path: PathBuf, length: u64, problems: &mut Problems) -> Self {
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let file = match opened {
+            Ok((found, file)) => {
+                if found != length {
+                    problems.add(format!("{}: has {found} bytes instead of {length}", path.display()));
+                }
+                Some(file)
+            }
+            Err(error) => {
+                problems.add(format!("{}: cannot be read: {error}", path.display()));
+                None
+            }
+        };
+        Self { path, file }
+    }
+
+    fn fill(&mut self, buffer: &mut [u8], at: u64, problems: &mut Problems) {
+        buffer.fill(0);
+        let Some(file) = &mut self.file else { return };
+        let wanted = buffer.len() as u64;
+        let mut filled = 0;
+        while (filled as u64) < wanted {
+            match file.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let at = at + filled as u64;
+                    problems.add(format!("{}: cannot be read at byte {at}: {error}", self.path.display()));
+                    self.file = None;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+struct Checker<'a> {
+    name: &'a str,
+    metainfo: &'a Metainfo,
+    piece: u32,
+    bad: usize,
+}
+
+impl Checker<'_> {
+    fn piece_is(&mut self, hash: [u8; 20], problems: &mut Problems) {
+        let piece = self.piece;
+        self.piece += 1;
+        if self.metainfo.piece_hash(piece) == Some(&hash) {
+            return;
+        }
+        self.bad += 1;
+        if self.bad <= MOST_TOLD {
+            let start = u64::from(piece) * u64::from(self.metainfo.piece_length());
+            problems.add(format!(
+                "{}: piece {piece} of {} is damaged (bytes {start} to {} of {}{})",
+                self.name,
+                self.metainfo.piece_count(),
+                start + u64::from(self.metainfo.piece_size(piece)),
+                self.metainfo.total_length(),
+                self.place(start)
+            ));
+        }
+    }
+
+    /// The file in which a piece begins.
+    fn place(&self, start: u64) -> String {
+        let mut begin = 0;
+        for file in self.metainfo.files() {
+            if start < begin + file.length {
+                return match file.path.last() {
+                    Some(run) => format!(", from byte {} of {}/{run}", start - begin, self.name),
+                    None => String::new(),
+                };
+            }
+            begin += file.length;
+        }
+        String::new()
+    }
+
+    fn sum_up(&self, problems: &mut Problems) {
+        if self.bad > MOST_TOLD {
+            let (bad, all) = (self.bad, self.metainfo.piece_count());
+            problems.add(format!("{}: {bad} of {all} pieces are damaged in all", self.name));
+        }
+    }
+}
