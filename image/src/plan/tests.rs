@@ -1,1 +1,257 @@
+use super::*;
+use crate::extents::Extent;
+use crate::manifest::{DiskInfo, DiskLabel, Source};
 
+const SECTOR: u64 = 512;
+const PIECE: u32 = 16 << 10;
+
+fn torrent(name: &str, runs: Option<&[(u64, u64)]>, raw_length: u64) -> Arc<Metainfo> {
+    let map = runs.map(|runs| {
+        ExtentMap::new(runs.iter().map(|&(offset, length)| Extent { offset, length }).collect()).unwrap()
+    });
+    let length = map.as_ref().map_or(raw_length, ExtentMap::total_length);
+    let hashes = vec![7; length.div_ceil(u64::from(PIECE)) as usize * 20];
+    Arc::new(Metainfo::create(name, PIECE, length, map.as_ref(), &hashes).unwrap())
+}
+
+fn info(name: &str, number: u32, start: u64, sectors: u64, content: Content) -> PartitionInfo {
+    PartitionInfo {
+        name: name.into(),
+        number,
+        offset: start * SECTOR,
+        size: sectors * SECTOR,
+        filesystem: None,
+        uuid: None,
+        label: None,
+        content,
+    }
+}
+
+fn blocks(torrent: &Metainfo) -> Content {
+    Content::Blocks { info_hash: torrent.info_hash().as_string(), used: torrent.total_length() }
+}
+
+fn manifest(kind: SourceKind, label: Option<DiskLabel>, partitions: Vec<PartitionInfo>) -> Manifest {
+    Manifest {
+        format: 1,
+        name: "golden".into(),
+        created: "2026-01-02T03:04:05Z".into(),
+        builder: "image-builder 0.1.0".into(),
+        source: Source { kind, path: "/dev/sda".into(), model: None, serial: None },
+        disk: label.map(|label| DiskInfo { size: 64 << 20, sector_size: 512, label, minimum_size: 40 << 20 }),
+        partitions,
+    }
+}
+
+fn gpt_image() -> ImageParts {
+    let layout = "label: gpt\nlabel-id: 6F1C1B57-6E0B-4B35-9B9A-0B4E5B1B7C11\ndevice: /dev/sda\nunit: sectors\n\
+        first-lba: 34\nlast-lba: 131038\nsector-size: 512\n\n\
+        /dev/sda1 : start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649, uuid=D2D4C8C1-0A41-4C0F-8F6B-2C0E5E6C8A01\n\
+        /dev/sda2 : start=4096, size=40960, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=D2D4C8C1-0A41-4C0F-8F6B-2C0E5E6C8A02\n\
+        /dev/sda3 : start=45056, size=8192, type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F, uuid=D2D4C8C1-0A41-4C0F-8F6B-2C0E5E6C8A03\n\
+        /dev/sda4 : start=53248, size=2048, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=D2D4C8C1-0A41-4C0F-8F6B-2C0E5E6C8A04\n";
+    let (sda1, sda2) =
+        (torrent("sda1", None, 1 << 20), torrent("sda2", Some(&[(0, 65536), (1 << 20, 4096)]), 0));
+    let mut swap = info("sda3", 3, 45056, 8192, Content::Swap);
+    swap.uuid = Some("3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d".into());
+    let partitions = vec![
+        info("sda1", 1, 2048, 2048, Content::Raw { info_hash: sda1.info_hash().as_string() }),
+        info("sda2", 2, 4096, 40960, blocks(&sda2)),
+        swap,
+        info("sda4", 4, 53248, 2048, Content::Empty),
+    ];
+    ImageParts {
+        manifest: manifest(SourceKind::Disk, Some(DiskLabel::Gpt), partitions),
+        layout: Some(Layout::parse_sfdisk(layout).unwrap()),
+        metainfos: [("sda1".into(), sda1), ("sda2".into(), sda2)].into(),
+        boot_code: Some(vec![0x90; 440]),
+        hidden: None,
+    }
+}
+
+fn mbr_image() -> ImageParts {
+    let layout = "label: dos\nlabel-id: 0xcafe1234\ndevice: /dev/sda\nunit: sectors\nsector-size: 512\n\n\
+        /dev/sda1 : start=2048, size=8192, type=83, bootable\n\
+        /dev/sda2 : start=10240, size=20480, type=5\n\
+        /dev/sda5 : start=12288, size=8192, type=83\n\
+        /dev/sda6 : start=22528, size=8192, type=82\n";
+    let (sda1, sda5) = (torrent("sda1", Some(&[(0, 4096)]), 0), torrent("sda5", Some(&[(8192, 4096)]), 0));
+    let partitions = vec![
+        info("sda1", 1, 2048, 8192, blocks(&sda1)),
+        info("sda2", 2, 10240, 20480, Content::Empty),
+        info("sda5", 5, 12288, 8192, blocks(&sda5)),
+        info("sda6", 6, 22528, 8192, Content::Swap),
+    ];
+    ImageParts {
+        manifest: manifest(SourceKind::Disk, Some(DiskLabel::Dos), partitions),
+        layout: Some(Layout::parse_sfdisk(layout).unwrap()),
+        metainfos: [("sda1".into(), sda1), ("sda5".into(), sda5)].into(),
+        boot_code: Some(vec![0x90; 440]),
+        hidden: Some(vec![0x42; 2047 * 512]),
+    }
+}
+
+fn raw_image() -> ImageParts {
+    let disk = torrent("disk", None, 64 << 20);
+    let content = Content::Raw { info_hash: disk.info_hash().as_string() };
+    let partitions = vec![info("disk", 0, 0, (64 << 20) / SECTOR, content)];
+    let mut manifest = manifest(SourceKind::RawDisk, Some(DiskLabel::None), partitions);
+    manifest.disk.as_mut().unwrap().minimum_size = 64 << 20;
+    ImageParts {
+        manifest,
+        layout: None,
+        metainfos: [("disk".into(), disk)].into(),
+        boot_code: None,
+        hidden: None,
+    }
+}
+
+/// With EZIO_BLESS=1 in the environment the files are written anew; look at the difference then.
+fn golden(name: &str, plan: &Plan) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/golden").join(name);
+    let text = plan.to_string();
+    if std::env::var_os("EZIO_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(text, expected, "{name}");
+}
+
+#[test]
+fn plans_are_what_they_were() {
+    golden("gpt.txt", &gpt_image().plan_for_disk(128 << 20, 512).unwrap());
+    golden("mbr.txt", &mbr_image().plan_for_disk(64 << 20, 512).unwrap());
+    golden("raw.txt", &raw_image().plan_for_disk(100 << 20, 512).unwrap());
+    golden("partition.txt", &gpt_image().plan_for_partition(Some("sda2"), 30 << 20).unwrap());
+    golden("torrent.txt", &Plan::for_torrent(torrent("sda1", None, 5000), 1 << 20).unwrap());
+}
+
+/// Ranges of the target that a step writes.
+fn ranges(step: &Step) -> Vec<std::ops::Range<u64>> {
+    let places: Vec<(u64, u64)> = match step {
+        Step::Clear { offset, length, .. } => vec![(*offset, *length)],
+        Step::Write { offset, bytes, .. } => vec![(*offset, bytes.len() as u64)],
+        Step::Payload(p) => p.extents.extents().iter().map(|e| (p.base + e.offset, e.length)).collect(),
+        Step::Table { image, .. } => {
+            image.writes().iter().map(|(at, bytes)| (*at, bytes.len() as u64)).collect()
+        }
+        Step::Sync | Step::Reread => Vec::new(),
+    };
+    places.into_iter().map(|(offset, length)| offset..offset + length).collect()
+}
+
+#[test]
+fn nothing_is_written_outside_or_twice_after_the_payload() {
+    for (image, size) in [(gpt_image(), 64 << 20), (mbr_image(), 64 << 20), (raw_image(), 64 << 20)] {
+        let plan = image.plan_for_disk(size, 512).unwrap();
+        for range in plan.steps().iter().flat_map(ranges) {
+            assert!(range.end <= size, "{range:?}\n{plan}");
+        }
+        assert!(plan.before_payload().iter().all(|s| matches!(s, Step::Clear { .. })), "{plan}");
+        let payload: Vec<_> = plan.payloads().flat_map(|p| ranges(&Step::Payload(p.clone()))).collect();
+        for late in plan.after_payload().iter().flat_map(ranges) {
+            let hit = payload.iter().find(|p| p.start < late.end && late.start < p.end);
+            assert_eq!(hit, None, "{late:?}\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn the_table_comes_last_and_between_two_syncs() {
+    for image in [gpt_image(), mbr_image()] {
+        let plan = image.plan_for_disk(64 << 20, 512).unwrap();
+        let [.., Step::Sync, Step::Table { image: table, .. }, Step::Sync, Step::Reread] = plan.steps()
+        else {
+            panic!("{plan}");
+        };
+        let (offset, sector) = table.writes().last().unwrap();
+        assert_eq!((*offset, &sector[..440]), (0, &[0x90; 440][..]));
+    }
+}
+
+fn refusal(image: &ImageParts, size: u64) -> String {
+    image.plan_for_disk(size, 512).expect_err("refused").to_string()
+}
+
+#[test]
+fn an_image_that_does_not_match_its_manifest_is_refused() {
+    let mismatch = "the image does not match its manifest: ";
+    let check = |change: &dyn Fn(&mut ImageParts), words: &str| {
+        let mut image = gpt_image();
+        change(&mut image);
+        let text = refusal(&image, 64 << 20);
+        assert!(text.starts_with(mismatch) && text.contains(words), "{words}: {text}");
+    };
+    check(&|i| drop(i.metainfos.remove("sda2")), "sda2: its torrent is missing");
+    check(&|i| drop(i.metainfos.insert("sda2".into(), torrent("x", Some(&[(0, 65536)]), 0))), "info hash");
+    check(&|i| i.layout = None, "the partition table is missing");
+    check(&|i| i.manifest.partitions[1].size -= 512, "sda2: the table puts it at byte 2097152");
+    check(&|i| i.manifest.partitions[3].number = 9, "no partition 9");
+    check(&|i| drop(i.manifest.partitions.pop()), "partition 4 of the table");
+    check(&|i| i.hidden = Some(vec![1; 512]), "a GPT lies in their place");
+    check(&|i| i.manifest.partitions[2].uuid = Some("x".into()), "UUID of a swap");
+    check(
+        &|i| i.manifest.disk.as_mut().unwrap().sector_size = 4096,
+        "sectors of 512 bytes, the manifest of 4096",
+    );
+    // Runs that lead into the next partition.
+    let long = torrent("sda2", Some(&[(40960 * SECTOR - 100, 101)]), 0);
+    check(
+        &|i| {
+            i.manifest.partitions[1].content = blocks(&long);
+            i.metainfos.insert("sda2".into(), Arc::clone(&long));
+        },
+        "sda2: its torrent writes up to byte 20971521 of a partition of 20971520 bytes",
+    );
+    check(
+        &|i| {
+            let Content::Blocks { used, .. } = &mut i.manifest.partitions[1].content else { panic!() };
+            *used += 1;
+        },
+        "the manifest says 69633",
+    );
+    let mut image = mbr_image();
+    image.hidden.as_mut().unwrap().push(0);
+    assert!(
+        refusal(&image, 64 << 20)
+            .contains("hidden sectors end at byte 1048577, the first partition begins at 1048576")
+    );
+}
+
+#[test]
+fn targets_that_are_too_small_are_refused_by_how_much() {
+    assert_eq!(
+        refusal(&gpt_image(), (40 << 20) - 10),
+        "the target is too small by 10 bytes: it has 41943030, the image golden needs 41943040"
+    );
+    assert_eq!(
+        refusal(&raw_image(), (64 << 20) - 1),
+        "the target is too small by 1 bytes: it has 67108863, the image golden needs 67108864"
+    );
+    let small = gpt_image().plan_for_partition(Some("sda2"), 1 << 20).unwrap_err().to_string();
+    assert_eq!(small, "the target is too small by 4096 bytes: it has 1048576, sda2 of golden needs 1052672");
+    assert!(Plan::for_torrent(torrent("sda1", None, 5000), 4999).is_err());
+    let sectors = gpt_image().plan_for_disk(64 << 20, 4096).unwrap_err().to_string();
+    assert_eq!(sectors, "the disk has logical sectors of 4096 bytes, the image was taken from one with 512");
+    assert!(raw_image().plan_for_disk(64 << 20, 4096).is_err());
+}
+
+#[test]
+fn it_must_be_clear_which_partition_is_meant() {
+    let image = gpt_image();
+    let text = image.plan_for_partition(None, 1 << 30).unwrap_err().to_string();
+    assert_eq!(text, "the image golden has sda1, sda2: say which one is meant with partition = \"…\"");
+    let text = image.plan_for_partition(Some("sda3"), 1 << 30).unwrap_err().to_string();
+    assert!(text.contains("no content for a partition \"sda3\": it has sda1, sda2"), "{text}");
+    assert_eq!(image.needed_for_partition(Some("sda2")).unwrap(), (1 << 20) + 4096);
+    assert_eq!(image.needed_for_disk(), Some(40 << 20));
+
+    let mut single = gpt_image();
+    let mut part = single.manifest.partitions.remove(1);
+    (part.number, part.offset) = (0, 0);
+    single.manifest.partitions = vec![part];
+    single.manifest.source.kind = SourceKind::Partition;
+    single.manifest.disk = None;
+    assert!(single.plan_for_partition(None, 1 << 30).is_ok());
+    assert!(matches!(single.plan_for_disk(1 << 30, 512), Err(PlanError::NotADisk { .. })));
+}
