@@ -1,6 +1,7 @@
 use super::*;
+
 use crate::extents::Extent;
-use crate::manifest::{DiskInfo, DiskLabel, Source};
+use crate::manifest::{Content, DiskInfo, DiskLabel, PartitionInfo, Source, SourceKind};
 
 const SECTOR: u64 = 512;
 const PIECE: u32 = 16 << 10;
