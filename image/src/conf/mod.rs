@@ -22,7 +22,7 @@
 //!
 //! [hooks]
 //! before = []
-//! after = ["sgdisk --randomize-guids $EZIO_DISK"]
+//! after = ["echo \"$EZIO_IMAGE is on $EZIO_DISKS\""]
 //!
 //! [[group]]
 //! name = "room-2"

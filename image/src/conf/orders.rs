@@ -171,7 +171,8 @@ impl fmt::Display for Bus {
 /// fit, and removable ones only when asked for by `removable` or `path`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskRule {
-    /// Device paths, symbolic links allowed (`/dev/disk/by-path/…`); empty: any.
+    /// Device paths; empty: any. Links (`/dev/disk/by-path/…`) work where udev makes them, which the
+    /// netbooted client does not: there, `serial` and `wwn` are what does not change.
     pub path: Vec<PathBuf>,
     /// Smallest size in bytes.
     pub min_size: Option<u64>,
