@@ -1,7 +1,7 @@
 //! A server or a member of a swarm, for trying the engine without the rest of ezio.
 //!
 //! ```text
-//! member create FILE TORRENT [--piece-length BYTES]
+//! member create FILE TORRENT [--piece-length BYTES]      prints the info hash
 //! member seed TORRENT FILE  [--listen ADDR] [--tracker URL] [--site CIDR=N]
 //! member get TORRENT FILE   [--listen ADDR] [--tracker URL] [--peer ADDR] [--limit-up N] [--limit-down N]
 //!                           [--memory BYTES] [--stay] [--done FILE]
@@ -75,6 +75,7 @@ fn create(file: &PathBuf, torrent: &PathBuf, piece_length: u32) -> Result<()> {
         piece.clear();
     }
     let metainfo = Metainfo::create("disk", piece_length, total, None, &hashes)?;
+    println!("{}", metainfo.info_hash().as_string());
     Ok(std::fs::write(torrent, metainfo.to_torrent(&[]))?)
 }
 
