@@ -116,7 +116,9 @@ impl Transmitter {
                 let begin = run.id.index * CHUNK_BLOCKS * BLOCK as u32 + at * BLOCK as u32;
                 headers.push(block_header(run.piece, begin, length));
                 // The last one may exceed what is granted, or a slow link would never see a whole block.
-                let end = data.len().min((limit - payload).max(1) + sent.saturating_sub(BLOCK_HEADER));
+                let end = data
+                    .len()
+                    .min((limit - payload).max(1).saturating_add(sent.saturating_sub(BLOCK_HEADER)));
                 let end = if most == usize::MAX { data.len() } else { end };
                 blocks.push((&data[..end], sent));
                 payload += end - sent.saturating_sub(BLOCK_HEADER).min(end);

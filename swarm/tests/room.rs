@@ -1,0 +1,222 @@
+//! Whole rooms in one process: every member ends with the image, whatever happens to the others.
+
+mod common;
+
+use common::*;
+use ezio_swarm::{Config, Role};
+use std::error::Error;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A server and `count` members with all pieces of `images`, started together.
+async fn everyone_gets_it(images: &[Image], count: usize) {
+    let server = server(images).await;
+    let disks: Vec<Disk> = (0..count).map(|_| Disk::blank(images)).collect();
+    let mut members = Vec::new();
+    for disk in &disks {
+        members.push(member(images, disk, &[server.listen_addr()]).await);
+    }
+    introduce(&members.iter().collect::<Vec<_>>());
+    let total: u64 = images.iter().map(|i| i.metainfo.total_length()).sum();
+    for (member, disk) in members.iter().zip(&disks) {
+        completed(member).await.unwrap();
+        disk.assert_holds(images);
+        let progress = *member.progress().borrow();
+        assert_eq!((progress.done_bytes, progress.total_bytes), (total, total));
+        assert!(progress.from_server_bytes + progress.from_peers_bytes >= total);
+        assert_eq!(member.write_stats().bytes, total, "each byte is written once");
+    }
+    for member in members {
+        member.shutdown().await;
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twelve_members_share_small_pieces() {
+    everyone_gets_it(&[raw("disk", 64 << 10, 8_000_000)], 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn smallest_pieces() {
+    everyone_gets_it(&[raw("disk", 16 << 10, 3_000_001)], 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_of_sixteen_mebibytes() {
+    everyone_gets_it(&[raw("disk", 16 << 20, (40 << 20) + 12_345)], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_span_pieces_and_pieces_span_runs() {
+    let lengths: Vec<u64> = (0..60).map(|i| 512 + (i * i * 977) % 300_000).collect();
+    everyone_gets_it(&[runs("sda1", 128 << 10, &lengths)], 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_torrents_are_one_job() {
+    let images = [
+        runs("sda1", 64 << 10, &[100_000, 1, 700_000]),
+        raw("sda2", 256 << 10, 3_000_000),
+        raw("sda3", 16 << 10, 5),
+    ];
+    everyone_gets_it(&images, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_corrupts_is_shunned() {
+    let images = [raw("disk", 64 << 10, 6_000_000)];
+    let server = server_with(&images, Config { limit_up: Some(4_000_000), ..config(Role::Server) }).await;
+    let liar_disk = Disk::full(&images).storages(&images).remove(0);
+    let liar = ezio_swarm::Swarm::start(
+        config(Role::Member),
+        contents(&images, vec![Arc::new(Corrupt(liar_disk))], true),
+    )
+    .await
+    .unwrap();
+    let disk = Disk::blank(&images);
+    let member = member(&images, &disk, &[liar.listen_addr(), server.listen_addr()]).await;
+    completed(&member).await.unwrap();
+    disk.assert_holds(&images);
+    let sent = liar.progress().borrow().sent_bytes;
+    assert!(sent > 0, "it was asked");
+    let room = member.room().borrow().clone();
+    assert!(room.peers.iter().all(|p| p.address != liar.listen_addr()), "it is not connected any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_finish_when_one_is_killed() {
+    let images = [raw("disk", 64 << 10, 8_000_000)];
+    let server = server_with(&images, Config { limit_up: Some(8_000_000), ..config(Role::Server) }).await;
+    let disks: Vec<Disk> = (0..5).map(|_| Disk::blank(&images)).collect();
+    let mut members = Vec::new();
+    for disk in &disks {
+        members.push(member(&images, disk, &[server.listen_addr()]).await);
+    }
+    introduce(&members.iter().collect::<Vec<_>>());
+    verified(&members[0], 2_000_000).await;
+    drop(members.remove(0));
+    for (member, disk) in members.iter().zip(&disks[1..]) {
+        completed(member).await.unwrap();
+        disk.assert_holds(&images);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_others_finish_when_the_server_is_gone() {
+    let images = [raw("disk", 64 << 10, 8_000_000)];
+    let server = server(&images).await;
+    let disks: Vec<Disk> = (0..4).map(|_| Disk::blank(&images)).collect();
+    let mut members = vec![member(&images, &disks[0], &[server.listen_addr()]).await];
+    for disk in &disks[1..] {
+        let slow =
+            Config { limit_down: Some(3_000_000), peers: vec![server.listen_addr()], ..config(Role::Member) };
+        members.push(member_with(&images, disk, slow).await);
+    }
+    introduce(&members.iter().collect::<Vec<_>>());
+    completed(&members[0]).await.unwrap();
+    server.shutdown().await;
+    let done: Vec<u64> = members.iter().map(|m| m.progress().borrow().done_bytes).collect();
+    assert!(done[1..].iter().any(|&d| d < 8_000_000), "somebody still needs something: {done:?}");
+    for (member, disk) in members.iter().zip(&disks) {
+        completed(member).await.unwrap();
+        disk.assert_holds(&images);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_member_is_served_by_those_who_are_done() {
+    let images = [raw("disk", 64 << 10, 4_000_000)];
+    let server = server(&images).await;
+    let disks = [Disk::blank(&images), Disk::blank(&images)];
+    let early = member(&images, &disks[0], &[server.listen_addr()]).await;
+    completed(&early).await.unwrap();
+    server.shutdown().await;
+    let late = member(&images, &disks[1], &[early.listen_addr()]).await;
+    completed(&late).await.unwrap();
+    disks[1].assert_holds(&images);
+    let progress = *late.progress().borrow();
+    assert_eq!((progress.from_server_bytes, progress.from_peers_bytes), (0, 4_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_an_error_that_names_the_place() {
+    let images = [raw("disk", 64 << 10, 4_000_000)];
+    let server = server(&images).await;
+    let inner = Disk::blank(&images).storages(&images).remove(0);
+    let storage = Failing { inner, full_from: 2_000_000, sync_fails: false };
+    let config = Config { peers: vec![server.listen_addr()], ..config(Role::Member) };
+    let member =
+        ezio_swarm::Swarm::start(config, contents(&images, vec![Arc::new(storage)], false)).await.unwrap();
+    let error = completed(&member).await.unwrap_err();
+    let cause = error.source().unwrap();
+    assert!(cause.to_string().starts_with("cannot write /dev/test at byte "), "{cause}");
+    assert!(cause.to_string().contains(" of disk)"), "{cause}");
+    assert!(cause.source().unwrap().to_string().contains("No space left"), "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails_is_not_completion() {
+    let images = [raw("disk", 64 << 10, 1_000_000)];
+    let server = server(&images).await;
+    let inner = Disk::blank(&images).storages(&images).remove(0);
+    let storage = Failing { inner, full_from: u64::MAX, sync_fails: true };
+    let config = Config { peers: vec![server.listen_addr()], ..config(Role::Member) };
+    let member =
+        ezio_swarm::Swarm::start(config, contents(&images, vec![Arc::new(storage)], false)).await.unwrap();
+    let error = completed(&member).await.unwrap_err();
+    assert_eq!(error.source().unwrap().to_string(), "cannot sync /dev/test");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rate_limits_hold_within_five_per_cent() {
+    let images = [raw("disk", 64 << 10, 6_000_000)];
+    for (up, down) in [(Some(3_000_000), None), (None, Some(3_000_000))] {
+        let server = server_with(&images, Config { limit_up: up, ..config(Role::Server) }).await;
+        let disk = Disk::blank(&images);
+        let start = Instant::now();
+        let limited = Config { limit_down: down, peers: vec![server.listen_addr()], ..config(Role::Member) };
+        let member = member_with(&images, &disk, limited).await;
+        completed(&member).await.unwrap();
+        let rate = 6e6 / start.elapsed().as_secs_f64();
+        // Not faster; and not much slower, although the machine may have other things to do.
+        assert!((2_300_000.0..3_150_000.0).contains(&rate), "{rate} with {up:?} {down:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_and_silence_do_not_disturb() {
+    let images = [raw("disk", 64 << 10, 2_000_000)];
+    let server = server(&images).await;
+    let mut intruders = Vec::new();
+    for bytes in [b"".as_slice(), b"GET / HTTP/1.0\r\n\r\n", &[0xff; 4096], b"\x13BitTorrent protocol"] {
+        let mut stream = std::net::TcpStream::connect(server.listen_addr()).unwrap();
+        stream.write_all(bytes).unwrap();
+        intruders.push(stream);
+    }
+    let mut hello = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\x04".to_vec();
+    hello.extend(images[0].metainfo.info_hash().0);
+    hello.extend(b"-XX0000-000000000000");
+    for tail in [b"\xff\xff\xff\xff".as_slice(), b"\0\0\0\x05\x04\xff\xff\xff\xff", b"\0\0\0\x02\x05\0"] {
+        let mut stream = std::net::TcpStream::connect(server.listen_addr()).unwrap();
+        stream.write_all(&[&hello, tail].concat()).unwrap();
+        intruders.push(stream);
+    }
+    let disk = Disk::blank(&images);
+    let member = member(&images, &disk, &[server.listen_addr()]).await;
+    completed(&member).await.unwrap();
+    disk.assert_holds(&images);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_magnet_link_gives_the_torrent() {
+    let lengths: Vec<u64> = (0..2000).map(|_| 512).collect();
+    let images = [runs("sda1", 16 << 10, &lengths)];
+    assert!(images[0].metainfo.info_bytes().len() > 3 * (16 << 10), "several blocks of metadata");
+    let server = server(&images).await;
+    let link = format!("magnet:?xt=urn:btih:{}", images[0].metainfo.info_hash().as_string());
+    let magnet = ezio_swarm::magnet::Magnet::parse(&link).unwrap();
+    let found = ezio_swarm::magnet::fetch(&magnet, &[server.listen_addr()], LIMIT).await.unwrap();
+    assert_eq!(found.info_bytes(), images[0].metainfo.info_bytes());
+}
