@@ -1,3 +1,32 @@
 //! The server of ezio: DHCP, TFTP, HTTP, tracker, seeder and the view of the room.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod boot;
+mod catalogue;
+mod cli;
+mod client;
+mod conf;
+mod dhcp;
+mod fleet;
+mod http;
+mod server;
+mod settings;
+mod sites;
+mod status;
+mod tftp;
+mod throttle;
+mod tracker;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match server::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ezio-pxe: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

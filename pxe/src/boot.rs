@@ -1,0 +1,151 @@
+//! What a machine that boots from the network is told to do next: scripts for iPXE and GRUB.
+
+use std::net::IpAddr;
+
+/// Where a machine is to boot from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boot {
+    /// Into init, to be deployed.
+    Deploy,
+    /// From its own disk: it is done.
+    Local,
+}
+
+/// What the scripts need to know of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    /// `http://ADDRESS:PORT`, as this client reaches it.
+    pub(crate) base: String,
+    /// More kernel arguments.
+    pub(crate) append: String,
+}
+
+/// First script: has iPXE come back with what it knows about the machine.
+pub(crate) fn ipxe_identify(base: &str) -> String {
+    format!(
+        "#!ipxe\n\
+         chain --replace {base}/boot.ipxe?mac=${{netX/mac:hexhyp}}\
+         &uuid=${{uuid}}&serial=${{serial:uristring}}&product=${{product:uristring}}\n"
+    )
+}
+
+/// Script for one machine.
+pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
+    let Site { base, append } = site;
+    match boot {
+        // `exit` returns to the firmware, which goes on to its next boot device.
+        Boot::Local => {
+            "#!ipxe\necho ezio: this machine is done, it starts from its own disk\nexit\n".to_owned()
+        }
+        Boot::Deploy => format!(
+            "#!ipxe\n\
+             set tries:int32 0\n\
+             :again\n\
+             echo ezio: loading from {base}\n\
+             kernel {base}/boot/vmlinuz initrd=initrd.img ezio.conf={base}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} {append} || goto failed\n\
+             initrd --name initrd.img {base}/boot/initrd.img || goto failed\n\
+             boot || goto failed\n\
+             :failed\n\
+             imgfree\n\
+             inc tries\n\
+             iseq ${{tries}} 5 && goto give_up ||\n\
+             echo ezio: {base} did not deliver, trying again in 10 seconds\n\
+             sleep 10\n\
+             goto again\n\
+             :give_up\n\
+             echo ezio: {base} did not deliver, going on to the next boot device\n\
+             exit 1\n"
+        ),
+    }
+}
+
+/// First file that network GRUB reads: has it ask for the machine's own, by the MAC that it booted from.
+pub(crate) fn grub_config() -> String {
+    "# GRUB has no word for the machine's UUID; the card that booted has to do.\n\
+     set timeout=0\n\
+     source /grub/machine-$net_default_mac.cfg\n"
+        .to_owned()
+}
+
+/// GRUB's file for one machine. Kernel and initrd come by TFTP: the signed network build of Debian 12 has no HTTP.
+pub(crate) fn grub_script(site: &Site, mac: &str, boot: Boot) -> String {
+    let Site { base, append } = site;
+    match boot {
+        // EDK2 shows its boot menu when a boot program returns success, so the disk's loader is started from here;
+        // where none is found, a failure makes the firmware go on to its next boot device.
+        Boot::Local => "echo 'ezio: this machine is done, it starts from its own disk'\n\
+             for loader in /EFI/BOOT/BOOTX64.EFI /EFI/debian/shimx64.efi /EFI/Microsoft/Boot/bootmgfw.efi; do\n\
+             \x20 if search --no-floppy --file --set=esp $loader; then\n\
+             \x20   chainloader ($esp)$loader\n\
+             \x20   boot\n\
+             \x20 fi\n\
+             done\n\
+             exit 1\n"
+            .to_owned(),
+        Boot::Deploy => {
+            let bootif = mac.replace(':', "-");
+            format!(
+                "echo 'ezio: loading the kernel'\n\
+                 linux /vmlinuz ezio.conf={base}/ezio.conf BOOTIF=01-{bootif} {append}\n\
+                 echo 'ezio: loading the initrd'\n\
+                 initrd /initrd.img\n\
+                 boot\n\
+                 echo 'ezio: the kernel could not be started, restarting in 30 seconds'\n\
+                 sleep 30\n\
+                 reboot\n"
+            )
+        }
+    }
+}
+
+/// `http://ADDRESS:PORT`.
+pub(crate) fn base_url(address: IpAddr, port: u16) -> String {
+    format!("http://{}", std::net::SocketAddr::new(address, port))
+}
+
+/// A MAC as it comes from scripts and file names, with hyphens or colons, in the form with colons; `None` for
+/// anything else.
+pub(crate) fn normal_mac(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.trim().split([':', '-']).collect();
+    let valid =
+        parts.len() == 6 && parts.iter().all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+    valid.then(|| parts.join(":").to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> Site {
+        Site { base: "http://10.0.0.1:8080".into(), append: "console=ttyS0".into() }
+    }
+
+    #[test]
+    fn a_machine_to_deploy_gets_kernel_initrd_and_conf() {
+        let script = ipxe_script(&site(), Boot::Deploy);
+        assert!(script.starts_with("#!ipxe\n"));
+        assert!(script.contains(
+            "kernel http://10.0.0.1:8080/boot/vmlinuz initrd=initrd.img ezio.conf=http://10.0.0.1:8080/ezio.conf \
+             BOOTIF=01-${netX/mac:hexhyp} console=ttyS0 ||"
+        ));
+        let script = grub_script(&site(), "52:54:00:12:34:56", Boot::Deploy);
+        assert!(script.contains(
+            "ezio.conf=http://10.0.0.1:8080/ezio.conf BOOTIF=01-52-54-00-12-34-56 console=ttyS0\n"
+        ));
+    }
+
+    #[test]
+    fn a_machine_that_is_done_never_loads_a_kernel() {
+        let ipxe = ipxe_script(&site(), Boot::Local);
+        assert!(ipxe.ends_with("\nexit\n") && !ipxe.contains("kernel"));
+        assert!(!grub_script(&site(), "52:54:00:12:34:56", Boot::Local).contains("linux"));
+    }
+
+    #[test]
+    fn macs_come_in_two_spellings() {
+        assert_eq!(normal_mac("52-54-00-AB-cd-EF").as_deref(), Some("52:54:00:ab:cd:ef"));
+        for bad in ["", "52:54:00:ab:cd", "52:54:00:ab:cd:eg", "..:..:..:..:..:..", "52:54:00:ab:cd:ef:00"] {
+            assert_eq!(normal_mac(bad), None, "{bad}");
+        }
+    }
+}

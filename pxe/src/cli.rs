@@ -1,0 +1,82 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::ServeArgs;
+
+const AFTER_HELP: &str = "\
+EXAMPLES
+  Beside the DHCP server that the network has (it keeps handing out the addresses):
+      ezio-pxe serve /srv/ezio/debian-12 --netboot dist --interface enp3s0
+
+  On a network of its own, handing out addresses too:
+      ezio-pxe serve /srv/ezio/debian-12 --netboot dist --interface enp3s0 \\
+          --dhcp full --dhcp-range 10.77.0.50-10.77.0.250
+
+  As a plain user, for tests: no DHCP, no TFTP, loopback only:
+      ezio-pxe serve images/debian-12 --dhcp off --listen 127.0.0.1
+
+  The room, while it runs, and a machine that is to be deployed once more:
+      ezio-pxe status
+      ezio-pxe again 52:54:00:12:34:56
+
+SIGNALS
+  SIGHUP re-reads the file of --conf; a file with mistakes is reported and the old one kept.
+  SIGTERM and SIGINT stop the server cleanly, within ten seconds.
+
+ENVIRONMENT
+  RUST_LOG   What is logged to standard error, such as `debug` or `ezio_pxe::dhcp=debug`; default `info`.
+
+EXIT STATUS
+  0 after a clean stop, 1 on an error (which is printed), 2 on a wrong command line.";
+
+/// Deploys a room of machines over the network: DHCP or proxyDHCP, TFTP, HTTP, BitTorrent tracker and seeder, and
+/// the view of the room, in one process.
+#[derive(Debug, Parser)]
+#[command(name = "ezio-pxe", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve images to a room until stopped
+    Serve(Box<ServeArgs>),
+    /// Show the room of a running server: who is done, working, failed or silent
+    Status(StatusArgs),
+    /// Have machines deployed again at their next network boot
+    ///
+    /// A machine that is done boots from its own disk until this is said, so that rooms whose firmware boots from
+    /// the network first do not deploy in a loop.
+    Again(AgainArgs),
+}
+
+/// Which server to ask.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Address of the running server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) server: url::Url,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print what GET /api/fleet answers instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgainArgs {
+    /// Machine by id, MAC address, SMBIOS UUID or serial number; or `all`
+    #[arg(value_name = "MACHINE|all")]
+    pub(crate) machine: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// The server's --token; needed from other machines than the server itself
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}

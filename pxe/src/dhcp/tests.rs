@@ -1,0 +1,220 @@
+//! Answers to packets as firmware sends them (tests/packets: recorded from QEMU's SeaBIOS with iPXE and from OVMF),
+//! and the rules around them.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use ezio_netproto::dhcp::{Kind, Message, option};
+
+use super::answer::{Me, Port, Responder, Verdict};
+use crate::boot::Boot;
+use crate::settings::Pool;
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+
+fn me() -> Me {
+    Me {
+        address: SERVER,
+        mask: Ipv4Addr::new(255, 255, 255, 0),
+        base: "http://10.0.0.1:8080".into(),
+        boots_bios: true,
+        boots_uefi: true,
+    }
+}
+
+fn full() -> Responder {
+    let range = "10.0.0.50-10.0.0.60".parse().unwrap();
+    let pool = Pool { range, router: Some(SERVER), dns: vec![SERVER], lease_time: Duration::from_secs(3600) };
+    Responder::full(me(), pool, Vec::new())
+}
+
+fn packet(name: &str) -> Message {
+    let path = format!("{}/tests/packets/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let text: String = std::fs::read_to_string(path).unwrap().split_whitespace().collect();
+    let bytes: Vec<u8> = text
+        .as_bytes()
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap())
+        .collect();
+    Message::decode(&bytes).unwrap()
+}
+
+fn pxe(arch: u16) -> Message {
+    let mut message = Message::request(Kind::Discover, 7, [2, 0, 0, 0, 0, 9]);
+    message.options.set(option::VENDOR_CLASS, format!("PXEClient:Arch:{arch:05}:UNDI:003016").into_bytes());
+    message.options.set(option::ARCHITECTURE, arch.to_be_bytes());
+    message.options.set(option::MACHINE_ID, [0; 17]);
+    message
+}
+
+fn answered(verdict: Verdict) -> (Message, SocketAddrV4) {
+    match verdict {
+        // What a client reads is what counts.
+        Verdict::Answer { message, to, .. } => (Message::decode(&message.encode()).unwrap(), to),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn offer(responder: &mut Responder, request: &Message) -> Message {
+    let (message, to) = answered(responder.answer(request, Port::Server, NOBODY, Boot::Deploy, 0));
+    assert_eq!(to, "255.255.255.255:68".parse().unwrap());
+    assert_eq!((message.kind, message.xid, message.mac), (Kind::Offer, request.xid, request.mac));
+    assert_eq!(message.options.address(option::SERVER_ID), Some(SERVER));
+    message
+}
+
+#[test]
+fn a_bios_takes_ipxe_from_the_proxys_offer() {
+    let reply = offer(&mut Responder::proxy(me()), &pxe(0));
+    assert!(reply.yiaddr.is_unspecified());
+    assert_eq!(reply.siaddr, SERVER);
+    assert_eq!(reply.file, "undionly.kpxe");
+    assert_eq!(reply.vendor_class(), "PXEClient");
+    assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
+    assert_eq!(reply.options.get(option::MACHINE_ID), Some(&[0; 17][..]));
+}
+
+#[test]
+fn recorded_ipxe_gets_the_script_from_proxy_and_server() {
+    let discover = packet("ipxe-bios-discover");
+    assert!(discover.is_ipxe());
+    let reply = offer(&mut Responder::proxy(me()), &discover);
+    assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot.ipxe"));
+    assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
+    let reply = offer(&mut full(), &discover);
+    assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot.ipxe"));
+    assert_eq!(reply.yiaddr, Ipv4Addr::new(10, 0, 0, 50));
+    assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), None);
+}
+
+#[test]
+fn recorded_ovmf_gets_shim_by_way_of_port_4011() {
+    let discover = packet("ovmf-discover");
+    let mut proxy = Responder::proxy(me());
+    let reply = offer(&mut proxy, &discover);
+    assert_eq!((reply.file.as_str(), reply.vendor_class().as_str()), ("shimx64.efi", "PXEClient"));
+    assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), None, "or firmware would not ask port 4011");
+    let mut request = Message { kind: Kind::Request, ..discover };
+    request.ciaddr = Ipv4Addr::new(10, 0, 0, 77);
+    let source = SocketAddrV4::new(request.ciaddr, 4011);
+    let (ack, to) = answered(proxy.answer(&request, Port::BootServer, source, Boot::Deploy, 0));
+    assert_eq!((ack.kind, to, ack.siaddr), (Kind::Ack, source, SERVER));
+    assert_eq!((ack.file.as_str(), ack.vendor_class().as_str()), ("shimx64.efi", "PXEClient"));
+    assert_eq!(ack.options.get(option::CLIENT_ID), request.options.get(option::CLIENT_ID));
+}
+
+#[test]
+fn recorded_ovmf_is_leased_an_address_with_its_program() {
+    let mut server = full();
+    let discover = packet("ovmf-discover");
+    let reply = offer(&mut server, &discover);
+    assert_eq!((reply.file.as_str(), reply.siaddr), ("shimx64.efi", SERVER));
+    assert_eq!(reply.options.get(option::VENDOR_CLASS), None, "or it would look for a boot server");
+    let mut request = Message { kind: Kind::Request, ..discover };
+    request.options.set_addresses(option::REQUESTED_ADDRESS, &[reply.yiaddr]);
+    request.options.set_addresses(option::SERVER_ID, &[SERVER]);
+    let verdict = server.answer(&request, Port::Server, NOBODY, Boot::Deploy, 5);
+    let Verdict::Answer { lease: Some(lease), .. } = &verdict else { panic!("{verdict:?}") };
+    assert_eq!((lease.address, lease.expires), (reply.yiaddr, 3605));
+    let (ack, _) = answered(verdict);
+    assert_eq!((ack.kind, ack.yiaddr), (Kind::Ack, reply.yiaddr));
+    assert_eq!(ack.options.u32(option::LEASE_TIME), Some(3600));
+    assert_eq!(ack.options.address(option::SUBNET_MASK), Some(Ipv4Addr::new(255, 255, 255, 0)));
+    assert_eq!(ack.options.address(option::ROUTER), Some(SERVER));
+}
+
+#[test]
+fn http_boot_gets_a_url_and_its_own_class_back() {
+    let mut request = pxe(16);
+    request.options.set(option::VENDOR_CLASS, b"HTTPClient:Arch:00016:UNDI:003001");
+    for responder in [&mut Responder::proxy(me()), &mut full()] {
+        let reply = offer(responder, &request);
+        assert_eq!(reply.vendor_class(), "HTTPClient");
+        assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/shimx64.efi"));
+    }
+}
+
+#[test]
+fn a_proxy_keeps_out_of_what_is_not_network_boot() {
+    let mut proxy = Responder::proxy(me());
+    let ask =
+        |proxy: &mut Responder, message: &Message, boot| proxy.answer(message, Port::Server, NOBODY, boot, 0);
+    let laptop = Message::request(Kind::Discover, 1, [1; 6]);
+    assert_eq!(ask(&mut proxy, &laptop, Boot::Deploy), Verdict::Ignore(None));
+    assert_eq!(
+        ask(&mut proxy, &Message { kind: Kind::Request, ..pxe(0) }, Boot::Deploy),
+        Verdict::Ignore(None)
+    );
+    for arch in [6, 11, 99] {
+        assert!(matches!(ask(&mut proxy, &pxe(arch), Boot::Deploy), Verdict::Ignore(Some(_))), "{arch}");
+    }
+    // A reply that comes back is nobody's request.
+    let mut reply = Message::reply(Kind::Offer, &pxe(0), SERVER);
+    reply.options.set(option::VENDOR_CLASS, b"PXEClient");
+    assert_eq!(ask(&mut proxy, &reply, Boot::Deploy), Verdict::Ignore(None));
+}
+
+#[test]
+fn a_machine_that_is_done_is_told_of_no_program() {
+    let verdict = Responder::proxy(me()).answer(&pxe(7), Port::Server, NOBODY, Boot::Local, 0);
+    assert!(matches!(verdict, Verdict::Ignore(Some(_))));
+    let verdict = Responder::proxy(me()).answer(
+        &Message { kind: Kind::Request, ..pxe(7) },
+        Port::BootServer,
+        NOBODY,
+        Boot::Local,
+        0,
+    );
+    assert!(matches!(verdict, Verdict::Ignore(Some(_))));
+    let (reply, _) = answered(full().answer(&pxe(7), Port::Server, NOBODY, Boot::Local, 0));
+    assert!(!reply.yiaddr.is_unspecified());
+    assert_eq!((reply.boot_file(), reply.siaddr), (None, Ipv4Addr::UNSPECIFIED));
+}
+
+#[test]
+fn init_learns_its_boot_server() {
+    let mut request = Message::request(Kind::Discover, 7, [2; 6]);
+    request.options.set(option::VENDOR_CLASS, b"ezio");
+    let reply = offer(&mut Responder::proxy(me()), &request);
+    assert!(reply.yiaddr.is_unspecified());
+    assert_eq!(reply.boot_server(), Some(SERVER));
+    let reply = offer(&mut full(), &request);
+    assert_eq!((reply.yiaddr, reply.boot_server()), (Ipv4Addr::new(10, 0, 0, 50), Some(SERVER)));
+}
+
+#[test]
+fn an_address_of_another_network_is_refused_and_a_renewal_goes_by_unicast() {
+    let mut server = full();
+    let mut request = Message::request(Kind::Request, 7, [2; 6]);
+    request.options.set_addresses(option::REQUESTED_ADDRESS, &[Ipv4Addr::new(192, 168, 0, 5)]);
+    let (nak, to) = answered(server.answer(&request, Port::Server, NOBODY, Boot::Deploy, 0));
+    assert_eq!((nak.kind, *to.ip()), (Kind::Nak, Ipv4Addr::BROADCAST));
+    let mut renewal = Message::request(Kind::Request, 8, [2; 6]);
+    renewal.ciaddr = Ipv4Addr::new(10, 0, 0, 55);
+    let (ack, to) = answered(server.answer(&renewal, Port::Server, NOBODY, Boot::Deploy, 0));
+    assert_eq!((ack.kind, ack.yiaddr, to), (Kind::Ack, renewal.ciaddr, "10.0.0.55:68".parse().unwrap()));
+    // It took another server's offer: silence.
+    request.options.set_addresses(option::SERVER_ID, &[Ipv4Addr::new(10, 0, 0, 2)]);
+    assert_eq!(server.answer(&request, Port::Server, NOBODY, Boot::Deploy, 0), Verdict::Ignore(None));
+}
+
+#[test]
+fn a_relay_is_answered_on_its_server_port() {
+    let mut request = pxe(7);
+    request.giaddr = Ipv4Addr::new(10, 9, 0, 1);
+    let (reply, to) = answered(full().answer(&request, Port::Server, NOBODY, Boot::Deploy, 0));
+    assert_eq!((reply.giaddr, to), (request.giaddr, "10.9.0.1:67".parse().unwrap()));
+}
+
+#[test]
+fn a_released_address_is_free_at_once() {
+    let mut server = full();
+    let request = pxe(0);
+    let address = offer(&mut server, &request).yiaddr;
+    let release = Message { kind: Kind::Release, ..pxe(0) };
+    let verdict = server.answer(&release, Port::Server, NOBODY, Boot::Deploy, 0);
+    assert!(matches!(verdict, Verdict::Released(lease) if lease.address == address));
+}

@@ -1,0 +1,137 @@
+//! The machines of the room: who they are, how far they are, and what they are told. The rules are in [`room`];
+//! here they meet the clock and the database.
+
+mod identity;
+mod machine;
+mod room;
+mod store;
+mod view;
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use ezio_image::report::{Directive, MachineId, Report};
+
+pub(crate) use machine::State;
+pub(crate) use room::Refusal;
+use room::{Change, Room};
+use store::MACHINES;
+pub(crate) use store::{Entry, LEASES, Store};
+pub(crate) use view::{Counts, FleetView, ImageView, MachineView};
+
+use crate::boot::Boot;
+
+/// Seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// Why a report was not accepted.
+#[derive(Debug)]
+pub(crate) enum ReportError {
+    /// It says nonsense.
+    Refused(Refusal),
+    /// It could not be kept; the machine should send it again.
+    NotKept(anyhow::Error),
+}
+
+/// All machines.
+pub(crate) struct Fleet {
+    room: Mutex<Room>,
+    store: Option<Store>,
+}
+
+impl Fleet {
+    /// Takes up what the database knows, if there is one.
+    pub(crate) fn open(store: Option<Store>, silent_after: Duration, linger: Duration) -> Result<Self> {
+        let machines = match &store {
+            Some(store) => store.load(MACHINES).context("machines")?,
+            None => Vec::new(),
+        };
+        Ok(Self { room: Mutex::new(Room::new(machines, silent_after, linger)), store })
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a machine boots from, without taking note of it.
+    pub(crate) fn boot_of(&self, id: &MachineId) -> Boot {
+        self.room().boot_of(id)
+    }
+
+    /// A machine asks for something to boot. One that is not taken note of is deployed all the same.
+    pub(crate) async fn boots(&self, id: &MachineId, address: IpAddr) -> Boot {
+        let taken = self.room().boots(id, &address.to_canonical().to_string(), now());
+        match taken {
+            Ok((boot, change)) => {
+                if let Err(e) = self.keep(change).await {
+                    tracing::error!("fleet: {e:#}");
+                }
+                boot
+            }
+            Err(refusal) => {
+                tracing::warn!("fleet: {address}: {refusal}");
+                Boot::Deploy
+            }
+        }
+    }
+
+    /// A machine reports. It is told yes only when what it said will outlive this process.
+    pub(crate) async fn report(&self, report: &Report, address: IpAddr) -> Result<Directive, ReportError> {
+        let taken = self.room().report(report, &address.to_canonical().to_string(), now());
+        let (directive, change) = taken.map_err(ReportError::Refused)?;
+        for machine in &change.save {
+            log(machine);
+        }
+        self.keep(change).await.map_err(ReportError::NotKept)?;
+        Ok(directive)
+    }
+
+    /// Has machines deployed again; how many were meant.
+    pub(crate) async fn again(&self, name: &str) -> Result<usize> {
+        let (meant, change) = self.room().again(name);
+        self.keep(change).await?;
+        Ok(meant)
+    }
+
+    pub(crate) fn view(&self) -> (Vec<MachineView>, Counts) {
+        view::machines(&self.room(), now())
+    }
+
+    /// Writes everything, so that the last progress outlives a restart too.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        let save = self.room().machines().to_vec();
+        self.keep(Change { save, remove: Vec::new() }).await
+    }
+
+    async fn keep(&self, change: Change) -> Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        if change == Change::default() {
+            return Ok(());
+        }
+        let mut entries: Vec<Entry> = change.remove.iter().map(|id| Entry::remove(MACHINES, id)).collect();
+        for machine in &change.save {
+            entries.push(Entry::put(MACHINES, &machine.id, machine)?);
+        }
+        store.save(entries).await.context("keeping machines in the database")
+    }
+}
+
+fn log(machine: &machine::Machine) {
+    let address = machine.address.as_deref().unwrap_or("?");
+    match (&machine.state, &machine.error) {
+        (State::Failed, Some(e)) => {
+            tracing::error!(
+                "machine {} ({address}) failed: {}: {}; next: {}",
+                machine.id,
+                e.step,
+                e.error,
+                e.next
+            );
+        }
+        (state, _) => tracing::info!("machine {} ({address}): {state:?}", machine.id),
+    }
+}

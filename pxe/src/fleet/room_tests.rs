@@ -1,0 +1,231 @@
+use super::*;
+use proptest::prelude::*;
+
+const UUID: &str = "aaaaaaaa-0000-1111-2222-333333333333";
+const UUID_2: &str = "bbbbbbbb-0000-1111-2222-333333333333";
+const MAC: &str = "52:54:00:00:00:01";
+const DOCK: &str = "02:00:00:00:00:99";
+
+fn room() -> Room {
+    Room::new(Vec::new(), Duration::from_secs(30), Duration::from_secs(15))
+}
+
+fn id(uuid: Option<&str>, macs: &[&str]) -> MachineId {
+    MachineId {
+        uuid: uuid.map(Into::into),
+        macs: macs.iter().map(|m| (*m).into()).collect(),
+        ..MachineId::default()
+    }
+}
+
+fn numbered(n: u32) -> MachineId {
+    id(Some(&format!("{n:08x}-0000-1111-2222-333333333333")), &[&format!("52:54:00:00:00:{n:02x}")])
+}
+
+fn progress(done_bytes: u64) -> Progress {
+    Progress { done_bytes, total_bytes: 100, ..Progress::default() }
+}
+
+fn script() -> Vec<Event> {
+    vec![
+        Event::Started { version: "1".into(), firmware: "uefi".into(), address: "10.0.0.9".into() },
+        Event::Planned { image: "debian".into(), disks: vec!["/dev/sda".into()], total_bytes: 100 },
+        Event::FirstByte,
+        Event::Progress(progress(50)),
+        Event::LastByte(progress(100)),
+        Event::Verified(progress(100)),
+        Event::Deployed(progress(100)),
+        Event::Seeding(progress(100)),
+        Event::Done { end: "reboot".into() },
+    ]
+}
+
+fn send(room: &mut Room, id: &MachineId, run: &str, sequence: u64, event: Event, now: f64) -> Directive {
+    let report = Report { machine: id.clone(), run: run.into(), sequence, uptime_s: 1.0, event };
+    room.report(&report, "10.0.0.9", now).unwrap().0
+}
+
+fn play(room: &mut Room, id: &MachineId, run: &str, events: usize, start: f64) {
+    for (n, event) in script().into_iter().take(events).enumerate() {
+        send(room, id, run, n as u64, event, start + n as f64);
+    }
+}
+
+#[test]
+fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
+    let mut room = room();
+    let id = id(Some(UUID), &[MAC]);
+    assert_eq!(room.boots(&id, "10.0.0.9", 100.0).unwrap().0, Boot::Deploy);
+    play(&mut room, &id, "r", 9, 110.0);
+    let machine = &room.machines()[0];
+    assert_eq!((machine.state, machine.boots_local, machine.deployments), (State::Done, true, 1));
+    let times = &machine.times;
+    assert_eq!((times.booting, times.started, times.first_byte), (Some(100.0), Some(110.0), Some(112.0)));
+    assert_eq!((times.last_byte, times.verified, times.done), (Some(114.0), Some(115.0), Some(118.0)));
+    assert_eq!(room.boot_of(&self::id(None, &[MAC])), Boot::Local);
+    assert_eq!(room.boots(&id, "10.0.0.9", 200.0).unwrap().0, Boot::Local);
+    assert_eq!(room.again("all").0, 1);
+    assert_eq!(room.machines()[0].state, State::Again);
+    assert_eq!(room.boots(&id, "10.0.0.9", 300.0).unwrap().0, Boot::Deploy);
+    // A report of the last run that was still under way puts nothing back.
+    send(&mut room, &id, "r", 8, Event::Done { end: "reboot".into() }, 301.0);
+    assert_eq!((room.machines()[0].state, room.machines()[0].boots_local), (State::Booting, false));
+}
+
+#[test]
+fn a_failure_is_kept_until_the_next_start() {
+    let mut room = room();
+    let id = id(Some(UUID), &[MAC]);
+    let failed = Event::Failed {
+        step: "choose disk".into(),
+        error: "no disk\u{1b}[2J fits".into(),
+        next: "hold".into(),
+    };
+    send(&mut room, &id, "r", 0, script()[0].clone(), 1.0);
+    send(&mut room, &id, "r", 1, failed, 2.0);
+    let machine = &room.machines()[0];
+    assert_eq!((machine.state, machine.boots_local), (State::Failed, false));
+    assert_eq!(machine.error.as_ref().unwrap().error, "no disk [2J fits");
+    room.boots(&id, "10.0.0.9", 60.0).unwrap();
+    assert!(room.machines()[0].error.is_some());
+    send(&mut room, &id, "r2", 0, script()[0].clone(), 70.0);
+    assert_eq!((room.machines()[0].state, room.machines()[0].error.clone()), (State::Started, None));
+}
+
+#[test]
+fn the_smbios_uuid_joins_what_macs_keep_apart() {
+    let mut room = room();
+    // Two cards boot before anybody knows that they are one machine.
+    room.boots(&id(None, &[MAC]), "10.0.0.9", 1.0).unwrap();
+    room.boots(&id(None, &[DOCK]), "10.0.0.8", 2.0).unwrap();
+    assert_eq!(room.machines().len(), 2);
+    let both = id(Some(UUID), &[MAC, DOCK]);
+    let report =
+        Report { machine: both, run: "r".into(), sequence: 0, uptime_s: 1.0, event: script()[0].clone() };
+    let (_, change) = room.report(&report, "10.0.0.9", 3.0).unwrap();
+    assert_eq!(room.machines().len(), 1);
+    assert_eq!((room.machines()[0].id.as_str(), room.machines()[0].times.first_seen), (UUID, 1.0));
+    let mut removed = change.remove;
+    removed.sort();
+    assert_eq!(removed, [DOCK, MAC]);
+}
+
+#[test]
+fn a_dock_that_moves_belongs_to_the_machine_that_has_it_now() {
+    let mut room = room();
+    play(&mut room, &id(Some(UUID), &[DOCK]), "a", 9, 0.0);
+    send(&mut room, &id(Some(UUID_2), &[DOCK]), "b", 0, script()[0].clone(), 50.0);
+    assert_eq!(room.machines().len(), 2);
+    assert_eq!(room.boot_of(&id(None, &[DOCK])), Boot::Deploy);
+    assert_eq!(room.boot_of(&id(Some(UUID), &[])), Boot::Local);
+}
+
+#[test]
+fn boards_that_share_a_uuid_are_told_apart_by_serial_number() {
+    let mut room = room();
+    for (serial, mac) in [("S1", MAC), ("S2", DOCK), ("S1", MAC)] {
+        let id = MachineId { serial: Some(serial.into()), ..id(Some(UUID), &[mac]) };
+        room.boots(&id, "10.0.0.9", 1.0).unwrap();
+    }
+    let mut ids: Vec<&str> = room.machines().iter().map(|m| m.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["S2", UUID]);
+}
+
+#[test]
+fn placeholders_name_nobody() {
+    let mut room = room();
+    for mac in [MAC, DOCK] {
+        let id = MachineId {
+            serial: Some("To Be Filled By O.E.M.".into()),
+            ..id(Some("00000000-0000-0000-0000-000000000000"), &[mac])
+        };
+        room.boots(&id, "10.0.0.9", 1.0).unwrap();
+    }
+    assert_eq!(room.machines().len(), 2);
+    assert_eq!(
+        room.boots(&id(Some("ffffffff-ffff-ffff-ffff-ffffffffffff"), &["junk"]), "", 1.0),
+        Err(Refusal::Nobody)
+    );
+}
+
+#[test]
+fn a_seeder_is_released_when_nobody_needs_it_any_more() {
+    let mut room = room();
+    let (one, two) = (numbered(1), numbered(2));
+    let seeding = || Event::Seeding(progress(100));
+    play(&mut room, &one, "a", 8, 0.0);
+    play(&mut room, &two, "b", 4, 0.0);
+    assert!(!send(&mut room, &one, "a", 9, seeding(), 20.0).release, "two still works");
+    for (n, event) in script().into_iter().enumerate().skip(4).take(3) {
+        send(&mut room, &two, "b", n as u64, event, 21.0);
+    }
+    assert!(!send(&mut room, &one, "a", 10, seeding(), 30.0).release, "late comers get 15 s");
+    assert!(send(&mut room, &one, "a", 11, seeding(), 36.0).release);
+    assert!(send(&mut room, &two, "b", 9, seeding(), 36.0).release);
+    // A third one boots: it may need anything.
+    room.boots(&numbered(3), "10.0.0.9", 37.0).unwrap();
+    assert!(!send(&mut room, &one, "a", 12, seeding(), 38.0).release);
+    // It never comes: nobody waits for ever.
+    assert!(send(&mut room, &one, "a", 13, seeding(), 37.0 + BOOT_TIME_S).release);
+}
+
+#[test]
+fn a_machine_that_died_does_not_hold_the_others() {
+    let mut room = room();
+    let (one, two) = (numbered(1), numbered(2));
+    play(&mut room, &one, "a", 8, 0.0);
+    play(&mut room, &two, "b", 4, 0.0);
+    assert!(!send(&mut room, &one, "a", 9, Event::Seeding(progress(100)), 30.0).release);
+    assert!(room.is_silent(room.machines().iter().find(|m| m.run == "b").unwrap(), 34.0));
+    assert!(send(&mut room, &one, "a", 10, Event::Seeding(progress(100)), 34.0).release);
+}
+
+#[test]
+fn another_image_does_not_count() {
+    let mut room = room();
+    play(&mut room, &numbered(1), "a", 8, 0.0);
+    let planned = Event::Planned { image: "windows".into(), disks: vec![], total_bytes: 5 };
+    send(&mut room, &numbered(2), "b", 1, planned, 29.0);
+    assert!(send(&mut room, &numbered(1), "a", 9, Event::Seeding(progress(100)), 30.0).release);
+}
+
+#[test]
+fn there_is_an_end_to_machines_and_to_text() {
+    let mut room = room();
+    for n in 0..MAX_MACHINES {
+        let mac = format!("02:00:00:00:{:02x}:{:02x}", n >> 8, n & 255);
+        room.boots(&id(None, &[&mac]), "", 1.0).unwrap();
+    }
+    assert_eq!(room.boots(&id(None, &["02:00:00:01:00:00"]), "", 1.0), Err(Refusal::Full));
+    assert_eq!(room.machines().len(), MAX_MACHINES);
+    let long = Report {
+        machine: MachineId { product: Some("ä".repeat(5000)), ..id(None, &["02:00:00:00:00:00"]) },
+        run: "r".into(),
+        sequence: 0,
+        uptime_s: 0.0,
+        event: Event::Planned { image: "x".repeat(9999), disks: vec!["y".repeat(9999); 999], total_bytes: 1 },
+    };
+    room.report(&long, "", 2.0).unwrap();
+    let machine = room.machines().last().unwrap();
+    assert!(serde_json::to_vec(machine).unwrap().len() < 16_000);
+    assert_eq!(room.report(&Report { run: "r".repeat(999), ..long }, "", 2.0), Err(Refusal::Run));
+}
+
+proptest! {
+    /// Whatever order the reports of a run come in, and however often each: the machine ends as if they had come
+    /// once and in order.
+    #[test]
+    fn order_and_repetition_do_not_matter(order in proptest::collection::vec(0usize..9, 0..40)) {
+        let mut room = room();
+        let id = numbered(1);
+        for n in order.iter().copied().chain(0..9) {
+            send(&mut room, &id, "r", n as u64, script()[n].clone(), 5.0);
+        }
+        let machine = &room.machines()[0];
+        prop_assert_eq!((machine.state, machine.boots_local, machine.deployments), (State::Done, true, 1));
+        prop_assert_eq!(machine.progress, progress(100));
+        prop_assert_eq!(machine.image.as_deref(), Some("debian"));
+        prop_assert_eq!(machine.times.verified, Some(5.0));
+    }
+}

@@ -1,0 +1,106 @@
+//! What `GET /api/fleet` answers (see API.md).
+
+use ezio_image::report::Progress;
+use serde::{Deserialize, Serialize};
+
+use super::machine::{Failure, Machine, State, Times};
+use super::room::Room;
+
+/// The room at one moment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct FleetView {
+    /// Server's time, seconds since 1970.
+    pub(crate) now: f64,
+    /// Version of the server.
+    pub(crate) version: String,
+    pub(crate) images: Vec<ImageView>,
+    /// What the server's seeder does.
+    pub(crate) seeder: Progress,
+    pub(crate) counts: Counts,
+    pub(crate) machines: Vec<MachineView>,
+}
+
+/// An image that is served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ImageView {
+    pub(crate) name: String,
+    /// Bytes that a machine receives.
+    pub(crate) payload_bytes: u64,
+}
+
+/// How many machines are how far, as people ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) done: usize,
+    pub(crate) working: usize,
+    pub(crate) failed: usize,
+    pub(crate) silent: usize,
+    pub(crate) waiting: usize,
+}
+
+/// One machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MachineView {
+    pub(crate) id: String,
+    pub(crate) uuid: Option<String>,
+    pub(crate) serial: Option<String>,
+    pub(crate) product: Option<String>,
+    pub(crate) macs: Vec<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) firmware: Option<String>,
+    pub(crate) image: Option<String>,
+    pub(crate) disks: Vec<String>,
+    pub(crate) state: State,
+    /// Should have been heard of, and was not.
+    pub(crate) silent: bool,
+    /// Boots from its own disk.
+    pub(crate) boots_local: bool,
+    pub(crate) progress: Progress,
+    pub(crate) error: Option<Failure>,
+    pub(crate) times: Times,
+    pub(crate) last_heard: f64,
+    pub(crate) deployments: u64,
+}
+
+impl MachineView {
+    fn new(machine: &Machine, silent: bool) -> Self {
+        let machine = machine.clone();
+        Self {
+            id: machine.id,
+            uuid: machine.identity.uuid,
+            serial: machine.identity.serial,
+            product: machine.identity.product,
+            macs: machine.identity.macs,
+            address: machine.address,
+            firmware: machine.firmware,
+            image: machine.image,
+            disks: machine.disks,
+            state: machine.state,
+            silent,
+            boots_local: machine.boots_local,
+            progress: machine.progress,
+            error: machine.error,
+            times: machine.times,
+            last_heard: machine.last_heard,
+            deployments: machine.deployments,
+        }
+    }
+}
+
+/// Machines in a steady order, and their counts.
+pub(super) fn machines(room: &Room, now: f64) -> (Vec<MachineView>, Counts) {
+    let mut views: Vec<MachineView> =
+        room.machines().iter().map(|m| MachineView::new(m, room.is_silent(m, now))).collect();
+    views.sort_by(|a, b| a.times.first_seen.total_cmp(&b.times.first_seen).then_with(|| a.id.cmp(&b.id)));
+    let mut counts = Counts::default();
+    for view in &views {
+        *match view.state {
+            _ if view.silent => &mut counts.silent,
+            State::Done => &mut counts.done,
+            State::Failed => &mut counts.failed,
+            State::Again | State::Booting => &mut counts.waiting,
+            _ => &mut counts.working,
+        } += 1;
+    }
+    (views, counts)
+}

@@ -1,0 +1,94 @@
+//! Connections, with a bound on everything that a client could stretch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+
+use super::Peer;
+use crate::throttle::Throttle;
+
+const MAX_CONNECTIONS: usize = 2048;
+/// From the connection, or the last answer, to the end of the next request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_HEADERS: usize = 64;
+const MAX_HEAD_BYTES: usize = 32 << 10;
+/// Longest life of a connection: a client that takes an hour for an initrd is stuck.
+const LIFETIME: Duration = Duration::from_secs(3600);
+const DRAIN: Duration = Duration::from_secs(4);
+/// Pause after an accept that failed, for lack of descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` turns true, then lets answers under way end, for a few seconds.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    throttle: Arc<Throttle>,
+) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                throttle.warn("http", || format!("accepting a connection: {e}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            throttle.warn("http", || {
+                format!("{remote}: more than {MAX_CONNECTIONS} connections, this one is closed")
+            });
+            continue;
+        };
+        let Ok(local) = stream.local_addr() else { continue };
+        let router = router.clone().layer(Extension(Peer { remote, local }));
+        let connection = graceful.watch(connection(stream, router));
+        let throttle = Arc::clone(&throttle);
+        tokio::spawn(async move {
+            match tokio::time::timeout(LIFETIME, connection).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => log(&throttle, remote, &e),
+                Err(_) => throttle.warn("http", || format!("{remote}: cut after {} s", LIFETIME.as_secs())),
+            }
+            drop(slot);
+        });
+    }
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::info!("http: some connections did not end in time and are cut");
+    }
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+fn connection(stream: TcpStream, router: Router) -> Connection {
+    // Small answers to many small requests: waiting to fill a segment only costs time.
+    let _ = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}
+
+fn log(throttle: &Throttle, remote: std::net::SocketAddr, error: &hyper::Error) {
+    // Clients that hang up, and idle connections that time out, are everyday life.
+    if error.is_parse() {
+        throttle.warn("http", || format!("{remote}: {error}"));
+    } else {
+        tracing::debug!("http: {remote}: {error}");
+    }
+}

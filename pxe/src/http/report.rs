@@ -1,0 +1,114 @@
+//! Reports of machines, the view of the room, and putting machines back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Json, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ezio_image::report::Report;
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_BODY, Peer};
+use crate::fleet::ReportError;
+use crate::server::App;
+
+/// From the head of a request to the end of its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Reads a small JSON body in bounded time.
+async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, (StatusCode, String)> {
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await;
+    let bytes = bytes.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body took too long\n".to_owned()))?;
+    let bytes = bytes.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("{e}\n")))?;
+    serde_json::from_slice(&bytes).map_err(|e| (StatusCode::BAD_REQUEST, format!("{e}\n")))
+}
+
+pub(super) async fn report(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Response {
+    let report: Report = match read(body).await {
+        Ok(report) => report,
+        Err((status, why)) => {
+            app.throttle.warn("report", || format!("{}: {}", peer.remote, why.trim_end()));
+            return (status, why).into_response();
+        }
+    };
+    match app.fleet.report(&report, peer.remote.ip()).await {
+        Ok(directive) => Json(directive).into_response(),
+        Err(ReportError::Refused(refusal)) => {
+            app.throttle.warn("report", || format!("{}: {refusal}", peer.remote));
+            (StatusCode::UNPROCESSABLE_ENTITY, format!("{refusal}\n")).into_response()
+        }
+        Err(ReportError::NotKept(e)) => {
+            tracing::error!("report of {}: {e:#}", peer.remote);
+            (StatusCode::SERVICE_UNAVAILABLE, "the report could not be kept, send it again\n").into_response()
+        }
+    }
+}
+
+pub(super) async fn fleet(State(app): State<Arc<App>>) -> Response {
+    Json(app.view()).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Again {
+    machine: String,
+}
+
+/// Answer to `/api/again`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AgainAnswer {
+    /// Machines that will be deployed again.
+    pub(crate) machines: usize,
+}
+
+/// From this machine only, or with the operator's token: it erases disks at the next boot.
+pub(super) async fn again(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if !(peer.is_here() || app.token.as_deref().is_some_and(|token| bears(&headers, token))) {
+        app.throttle.warn("again", || format!("{} may not put machines back", peer.remote));
+        let why = "only from the server itself, or with the server's --token\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    // A page in a browser on this machine cannot send this without asking first.
+    let json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if !json {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n").into_response();
+    }
+    let wanted: Again = match read(body).await {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal.into_response(),
+    };
+    match app.fleet.again(&wanted.machine).await {
+        Ok(0) if wanted.machine != "all" => {
+            (StatusCode::NOT_FOUND, "no machine has this id, MAC, UUID or serial number\n").into_response()
+        }
+        Ok(machines) => Json(AgainAnswer { machines }).into_response(),
+        Err(e) => {
+            tracing::error!("again: {e:#}");
+            (StatusCode::SERVICE_UNAVAILABLE, "this could not be kept, try again\n").into_response()
+        }
+    }
+}
+
+/// Compares all bytes, so that the time does not tell how many were right.
+fn bears(headers: &HeaderMap, token: &str) -> bool {
+    let given =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    given.is_some_and(|given| {
+        given.len() == token.len()
+            && given.iter().zip(token.as_bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+    })
+}

@@ -1,0 +1,337 @@
+//! What the operator sets, on the command line or in a file: one struct for both. The command line wins over the
+//! file, key by key. [`ServeArgs::resolve`] checks it all and fills in the defaults.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use ezio_image::conf::units::{parse_duration, parse_size};
+use serde::Deserialize;
+
+use crate::sites::{AddressRange, SiteRange};
+
+/// Where leases and machines are kept, unless said otherwise.
+const DEFAULT_STATE: &str = "/var/lib/ezio";
+const DEFAULT_HTTP_PORT: u16 = 8080;
+const DEFAULT_PEER_PORT: u16 = 6881;
+
+/// How much of DHCP to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DhcpMode {
+    /// Say what to boot, beside a DHCP server that hands out the addresses
+    Proxy,
+    /// Hand out addresses too
+    Full,
+    /// Nothing
+    Off,
+}
+
+/// `ezio-pxe serve`. In the file of --config the names are the same, without the dashes.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct ServeArgs {
+    /// Image directories; each is served under its base name
+    #[arg(value_name = "IMAGE_DIR")]
+    images: Vec<PathBuf>,
+    /// Read settings from this TOML file; what the command line says wins
+    #[arg(short, long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Directory with vmlinuz, initrd.img and the network boot programs, as `image-builder netboot` makes it
+    #[arg(long, value_name = "DIST")]
+    netboot: Option<PathBuf>,
+    /// Network interface of the room; DHCP is answered on this one only
+    #[arg(long, value_name = "IF")]
+    interface: Option<String>,
+    /// How much of DHCP to do [default: proxy]
+    #[arg(long, value_name = "MODE")]
+    dhcp: Option<DhcpMode>,
+    /// With --dhcp full: addresses to hand out
+    #[arg(long, value_name = "FIRST-LAST")]
+    dhcp_range: Option<AddressRange>,
+    /// With --dhcp full: default router to name
+    #[arg(long, value_name = "ADDR")]
+    router: Option<Ipv4Addr>,
+    /// With --dhcp full: name server to name; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    dns: Vec<Ipv4Addr>,
+    /// With --dhcp full: how long a lease holds [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    lease_time: Option<String>,
+    /// Address to serve on [default: the interface's first IPv4 address, else all addresses]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<IpAddr>,
+    /// TCP port of HTTP: boot files, configuration, torrents, tracker, dashboard [default: 8080]
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
+    /// UDP port of TFTP [default: 69; with --dhcp off: no TFTP unless this is given]
+    #[arg(long, value_name = "PORT")]
+    tftp_port: Option<u16>,
+    /// TCP port of the seeder [default: 6881]
+    #[arg(long, value_name = "PORT")]
+    peer_port: Option<u16>,
+    /// The room's ezio.conf [default: the one image to the one disk, then reboot]
+    #[arg(long, value_name = "FILE")]
+    conf: Option<PathBuf>,
+    /// Directory for the database of machines and leases [default: /var/lib/ezio; with --dhcp off: not kept]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Machines behind one switch: NAME=FIRST-LAST or NAME=NETWORK/BITS; may be repeated
+    ///
+    /// Bytes then cross the link between switches about once, not once a machine.
+    #[arg(long, value_name = "NAME=RANGE")]
+    site: Vec<SiteRange>,
+    /// Send at most so many bytes a second, such as 50M
+    #[arg(long, value_name = "RATE")]
+    limit_up: Option<String>,
+    /// More arguments for the kernel of every client, such as "console=ttyS0,115200"
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    append: Option<String>,
+    /// Once nobody needs an image any more, how long its machines go on serving it for late comers [default: 15s]
+    #[arg(long, value_name = "TIME")]
+    linger: Option<String>,
+    /// After how long without a word a machine that works counts as silent [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    silent_after: Option<String>,
+    /// Lets other machines than the server itself use POST /api/again, as `Authorization: Bearer TOKEN`
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+}
+
+/// Addresses to hand out, and what goes with them.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    pub(crate) range: AddressRange,
+    pub(crate) router: Option<Ipv4Addr>,
+    pub(crate) dns: Vec<Ipv4Addr>,
+    pub(crate) lease_time: Duration,
+}
+
+/// What DHCP is to do.
+#[derive(Debug, Clone)]
+pub(crate) enum Dhcp {
+    Off,
+    Proxy { interface: String },
+    Full { interface: String, pool: Pool },
+}
+
+/// Settings, checked and complete.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) images: Vec<PathBuf>,
+    pub(crate) netboot: Option<PathBuf>,
+    pub(crate) interface: Option<String>,
+    pub(crate) dhcp: Dhcp,
+    pub(crate) listen: Option<IpAddr>,
+    pub(crate) http_port: u16,
+    pub(crate) tftp_port: Option<u16>,
+    pub(crate) peer_port: u16,
+    pub(crate) conf: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) sites: Vec<SiteRange>,
+    pub(crate) limit_up: Option<u64>,
+    pub(crate) append: String,
+    pub(crate) linger: Duration,
+    pub(crate) silent_after: Duration,
+    pub(crate) token: Option<String>,
+}
+
+impl ServeArgs {
+    /// Reads the file of --config, if one is given, and checks everything.
+    pub(crate) fn resolve(self) -> Result<Settings> {
+        let args = match &self.config {
+            Some(path) => {
+                let file = read_file(path)?;
+                self.over(file)
+            }
+            None => self,
+        };
+        args.check()
+    }
+
+    /// These settings, and those of `file` where these are silent.
+    fn over(self, file: Self) -> Self {
+        let list = |mine: Vec<_>, theirs: Vec<_>| if mine.is_empty() { theirs } else { mine };
+        Self {
+            images: list(self.images, file.images),
+            config: self.config,
+            netboot: self.netboot.or(file.netboot),
+            interface: self.interface.or(file.interface),
+            dhcp: self.dhcp.or(file.dhcp),
+            dhcp_range: self.dhcp_range.or(file.dhcp_range),
+            router: self.router.or(file.router),
+            dns: if self.dns.is_empty() { file.dns } else { self.dns },
+            lease_time: self.lease_time.or(file.lease_time),
+            listen: self.listen.or(file.listen),
+            http_port: self.http_port.or(file.http_port),
+            tftp_port: self.tftp_port.or(file.tftp_port),
+            peer_port: self.peer_port.or(file.peer_port),
+            conf: self.conf.or(file.conf),
+            state: self.state.or(file.state),
+            site: if self.site.is_empty() { file.site } else { self.site },
+            limit_up: self.limit_up.or(file.limit_up),
+            append: self.append.or(file.append),
+            linger: self.linger.or(file.linger),
+            silent_after: self.silent_after.or(file.silent_after),
+            token: self.token.or(file.token),
+        }
+    }
+
+    fn check(self) -> Result<Settings> {
+        let mode = self.dhcp.unwrap_or(DhcpMode::Proxy);
+        ensure!(!self.images.is_empty(), "no image: name at least one image directory to serve");
+        if mode != DhcpMode::Off && self.netboot.is_none() {
+            bail!(
+                "--netboot is missing: clients need the directory that `make netboot` makes (or give --dhcp off, \
+                 to serve images only)"
+            );
+        }
+        let append = self.append.clone().unwrap_or_default();
+        check_append(&append)?;
+        let limit_up =
+            self.limit_up.as_deref().map(|text| parsed("limit-up", text, parse_size)).transpose()?;
+        let duration = |name: &str, text: &Option<String>, default_s: u64| match text {
+            Some(text) => parsed(name, text, parse_duration),
+            None => Ok(Duration::from_secs(default_s)),
+        };
+        let lease_time = duration("lease-time", &self.lease_time, 3600)?;
+        ensure!(
+            lease_time >= Duration::from_secs(120),
+            "--lease-time: leases shorter than 2 minutes help nobody"
+        );
+        Ok(Settings {
+            linger: duration("linger", &self.linger, 15)?,
+            silent_after: duration("silent-after", &self.silent_after, 30)?,
+            dhcp: self.dhcp_of(mode, lease_time)?,
+            tftp_port: if mode == DhcpMode::Off {
+                self.tftp_port
+            } else {
+                Some(self.tftp_port.unwrap_or(69))
+            },
+            state: self.state.or_else(|| (mode != DhcpMode::Off).then(|| DEFAULT_STATE.into())),
+            images: self.images,
+            netboot: self.netboot,
+            interface: self.interface,
+            listen: self.listen,
+            http_port: self.http_port.unwrap_or(DEFAULT_HTTP_PORT),
+            peer_port: self.peer_port.unwrap_or(DEFAULT_PEER_PORT),
+            conf: self.conf,
+            sites: self.site,
+            limit_up,
+            append,
+            token: self.token.filter(|token| !token.is_empty()),
+        })
+    }
+
+    fn dhcp_of(&self, mode: DhcpMode, lease_time: Duration) -> Result<Dhcp> {
+        if mode != DhcpMode::Full {
+            let pool_keys = self.dhcp_range.is_some() || self.router.is_some() || !self.dns.is_empty();
+            ensure!(
+                !pool_keys && self.lease_time.is_none(),
+                "--dhcp-range, --router, --dns and --lease-time go with --dhcp full: in other modes no address is handed out"
+            );
+        }
+        if mode == DhcpMode::Off {
+            return Ok(Dhcp::Off);
+        }
+        let interface = self.interface.clone().context(
+            "--interface is missing: DHCP is answered on one interface only (`ip -br addr` lists them)",
+        )?;
+        if mode == DhcpMode::Proxy {
+            return Ok(Dhcp::Proxy { interface });
+        }
+        let range = self.dhcp_range.context("--dhcp full needs --dhcp-range FIRST-LAST")?;
+        let pool = Pool { range, router: self.router, dns: self.dns.clone(), lease_time };
+        Ok(Dhcp::Full { interface, pool })
+    }
+}
+
+fn read_file(path: &Path) -> Result<ServeArgs> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in {}", path.display()))
+}
+
+fn parsed<T, E: std::fmt::Display>(
+    name: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T> {
+    parse(text).map_err(|e| anyhow::anyhow!("--{name}: {e}"))
+}
+
+/// The arguments become part of scripts of iPXE and GRUB, which would read some characters as their own.
+fn check_append(append: &str) -> Result<()> {
+    let bad = append.chars().find(|c| !c.is_ascii_graphic() && *c != ' ' || "\"'`$\\;{}&|<>#".contains(*c));
+    match bad {
+        Some(c) => bail!("--append: {c:?} cannot stand in kernel arguments here"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn args(line: &[&str]) -> ServeArgs {
+        Line::try_parse_from([&["serve"], line].concat()).unwrap().serve
+    }
+
+    fn error(line: &[&str]) -> String {
+        format!("{:#}", args(line).resolve().unwrap_err())
+    }
+
+    #[test]
+    fn a_plain_user_needs_nothing_but_an_image() {
+        let settings = args(&["img", "--dhcp", "off", "--listen", "127.0.0.1"]).resolve().unwrap();
+        assert_eq!((settings.http_port, settings.tftp_port, settings.state), (8080, None, None));
+        assert_eq!(settings.listen, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert!(error(&["--dhcp", "off"]).contains("image"));
+        assert!(error(&["img"]).contains("--netboot"));
+        assert!(error(&["img", "--netboot", "d"]).contains("--interface"));
+        assert!(
+            error(&["img", "--netboot", "d", "--interface", "e", "--dhcp", "full"]).contains("--dhcp-range")
+        );
+        assert!(error(&["img", "--dhcp", "off", "--router", "1.2.3.4"]).contains("--dhcp full"));
+        assert!(error(&["img", "--dhcp", "off", "--append", "a;b"]).contains("--append"));
+        assert!(error(&["img", "--dhcp", "off", "--linger", "soon"]).contains("--linger"));
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file_and_the_file_knows_no_other_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ezio-pxe.toml");
+        let name = file.to_str().unwrap();
+        std::fs::write(
+            &file,
+            "images = ['a']\ndhcp = 'off'\nhttp-port = 1\npeer-port = 2\nlimit-up = '2M'\n",
+        )
+        .unwrap();
+        let settings = args(&["-c", name, "--http-port", "9"]).resolve().unwrap();
+        assert_eq!((settings.http_port, settings.peer_port), (9, 2));
+        assert_eq!(settings.images, [PathBuf::from("a")]);
+        std::fs::write(&file, "images = ['a']\nhttpport = 1\n").unwrap();
+        let message = format!("{:#}", args(&["-c", name]).resolve().unwrap_err());
+        assert!(message.contains("httpport") && message.contains("line 2"), "{message}");
+    }
+
+    #[test]
+    fn the_example_file_is_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config-examples/ezio-pxe.toml");
+        let settings = args(&["-c", path]).resolve().unwrap();
+        assert!(matches!(settings.dhcp, Dhcp::Proxy { .. }));
+    }
+}

@@ -1,0 +1,78 @@
+//! What TFTP serves: the same tree as HTTP, for firmware and programs that know nothing else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use ezio_image::report::MachineId;
+use ezio_netproto::tftp::server::{File, Handler, Outcome};
+
+use crate::boot::{grub_config, grub_script, ipxe_identify, normal_mac};
+use crate::server::App;
+
+/// Counts for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sent_files: AtomicU64,
+    pub(crate) sent_bytes: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+/// Serves the catalogue.
+pub(crate) struct Files(pub(crate) Arc<App>);
+
+impl Handler for Files {
+    fn open(&self, path: &str, _: SocketAddr) -> Option<File> {
+        find(&self.0, path).map(|bytes| Arc::new(bytes) as File)
+    }
+
+    fn ended(&self, path: &str, client: SocketAddr, outcome: Outcome) {
+        let counters = &self.0.tftp;
+        match outcome {
+            Outcome::Sent { bytes } => {
+                counters.sent_files.fetch_add(1, Ordering::Relaxed);
+                counters.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+                tracing::info!("tftp: {client} has {path} ({bytes} bytes)");
+            }
+            // Boot programs try many names that need not exist.
+            Outcome::NotFound => tracing::debug!("tftp: {client} asks for {path:?}, which is not served"),
+            Outcome::Cancelled(why) => tracing::debug!("tftp: {client} cancelled {path}: {why}"),
+            Outcome::Silent { bytes } => {
+                counters.failed.fetch_add(1, Ordering::Relaxed);
+                self.0
+                    .throttle
+                    .warn("tftp", || format!("{client} fell silent after {bytes} bytes of {path:?}"));
+            }
+            Outcome::Refused(why) | Outcome::Garbage(why) | Outcome::Failed(why) => {
+                counters.failed.fetch_add(1, Ordering::Relaxed);
+                self.0.throttle.warn("tftp", || format!("{client}: {why}"));
+            }
+        }
+    }
+}
+
+/// The file of a name. Names are looked up, never opened, so `..` leads nowhere.
+pub(crate) fn find(app: &App, path: &str) -> Option<Bytes> {
+    // Firmware writes paths with a slash, several, backslashes, or none.
+    let path = path.replace('\\', "/");
+    let path = path.trim_start_matches('/').trim_start_matches("./");
+    let base = &app.base;
+    if let Some(bytes) = app.catalogue.netboot.as_ref().and_then(|netboot| netboot.file(path)) {
+        return Some(bytes.clone());
+    }
+    match path {
+        "ezio.conf" => return app.conf.text_with_report(),
+        // iPXE asks for autoexec.ipxe by itself, in the directory that it came from.
+        "boot.ipxe" | "autoexec.ipxe" => return Some(ipxe_identify(base).into()),
+        "grub/grub.cfg" => return Some(grub_config().into()),
+        _ => {}
+    }
+    if let Some(mac) = path.strip_prefix("grub/machine-").and_then(|rest| rest.strip_suffix(".cfg")) {
+        let mac = normal_mac(mac)?;
+        let boot = app.fleet.boot_of(&MachineId { macs: vec![mac.clone()], ..MachineId::default() });
+        return Some(grub_script(&app.boot_site(base), &mac, boot).into());
+    }
+    let (image, file) = path.strip_prefix("images/")?.split_once('/')?;
+    app.catalogue.image(image)?.file(file, &format!("{base}/announce"))
+}
