@@ -1,5 +1,6 @@
 //! The commands that talk to a running server.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -21,12 +22,10 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<()> {
     let answer = client()?.get(url.clone()).send().await.with_context(asked)?;
     let text = answer.error_for_status().with_context(asked)?.text().await.with_context(asked)?;
     if args.json {
-        println!("{text}");
-        return Ok(());
+        return print(&format!("{text}\n"));
     }
     let view: FleetView = serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
-    print!("{}", status::table(&view));
-    Ok(())
+    print(&status::table(&view))
 }
 
 /// `ezio-pxe again`.
@@ -45,9 +44,12 @@ pub(crate) async fn again(args: &AgainArgs) -> Result<()> {
     }
     let answer: crate::http::AgainAnswer =
         serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
-    match answer.machines {
-        1 => println!("1 machine will be deployed at its next network boot"),
-        n => println!("{n} machines will be deployed at their next network boot"),
-    }
-    Ok(())
+    print(&match answer.machines {
+        1 => "1 machine will be deployed at its next network boot\n".to_owned(),
+        n => format!("{n} machines will be deployed at their next network boot\n"),
+    })
+}
+
+fn print(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("printing")
 }

@@ -1,5 +1,6 @@
 //! The server as a whole: opens what it serves, takes its ports, says what it serves, runs, and stops cleanly.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -173,7 +174,9 @@ async fn serve(settings: Settings) -> Result<()> {
         fleet,
         base,
     });
-    print_service(&app, &settings, &bound);
+    let lines = describe(&app, &settings, &bound).join("\n");
+    // Whoever started us may have stopped reading: that is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "{lines}");
     run_until_stopped(app, bound, store).await
 }
 
@@ -259,49 +262,53 @@ async fn start_seeder(settings: &Settings, listen: IpAddr, catalogue: &Catalogue
     Swarm::start(config, contents).await.context("starting the seeder (--peer-port names another port)")
 }
 
-/// What is served, and how a client reaches it: on standard output, for the operator and for scripts.
-fn print_service(app: &App, settings: &Settings, bound: &Bound) {
-    println!("ezio-pxe {} serves", env!("CARGO_PKG_VERSION"));
+/// What is served, and how a client reaches it: for the operator and for scripts.
+fn describe(app: &App, settings: &Settings, bound: &Bound) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |text: String| lines.push(text);
+    line(format!("ezio-pxe {} serves", env!("CARGO_PKG_VERSION")));
     for image in &app.catalogue.images {
         let torrents = image.torrents.len();
         let plural = if torrents == 1 { "" } else { "s" };
-        println!(
+        line(format!(
             "  image      {}: {} in {torrents} torrent{plural}, from {}",
             image.name,
             human_size(image.payload_bytes()),
             image.dir.display()
-        );
+        ));
     }
     if let Some(netboot) = &app.catalogue.netboot {
         let files: Vec<String> =
             netboot.list().map(|(name, size)| format!("{name} {}", human_size(size as u64))).collect();
-        println!("  netboot    {}", files.join(", "));
+        line(format!("  netboot    {}", files.join(", ")));
     }
     match app.conf.current() {
-        Some(conf) => println!("  ezio.conf  {}", conf.origin),
-        None => {
-            println!("  ezio.conf  none: with several images, --conf has to say which machine gets which")
-        }
+        Some(conf) => line(format!("  ezio.conf  {}", conf.origin)),
+        None => line(format!(
+            "  ezio.conf  none: with several images, --conf has to say which machine gets which"
+        )),
     }
-    println!("to clients at");
-    println!("  http       {}/", app.base);
+    line(format!("to clients at"));
+    line(format!("  http       {}/", app.base));
     if let Some(tftp) = &bound.tftp {
-        println!("  tftp       {}", tftp.address());
+        line(format!("  tftp       {}", tftp.address()));
     }
-    println!("  peers      {}", bound.swarm.listen_addr());
+    line(format!("  peers      {}", bound.swarm.listen_addr()));
     match &settings.dhcp {
-        Dhcp::Off => {
-            println!("  dhcp       off: clients boot by other means, with ezio.conf={}/ezio.conf", app.base)
-        }
+        Dhcp::Off => line(format!(
+            "  dhcp       off: clients boot by other means, with ezio.conf={}/ezio.conf",
+            app.base
+        )),
         Dhcp::Proxy { interface } => {
-            println!("  dhcp       proxy on {interface}, beside the network's own server")
+            line(format!("  dhcp       proxy on {interface}, beside the network's own server"))
         }
-        Dhcp::Full { interface, pool } => println!("  dhcp       full on {interface}: {}", pool.range),
+        Dhcp::Full { interface, pool } => line(format!("  dhcp       full on {interface}: {}", pool.range)),
     }
-    println!("dashboard    {}/", app.base);
     if let Some(state) = &settings.state {
-        println!("state in     {}", state.display());
+        line(format!("state in     {}", state.display()));
     }
+    line(format!("dashboard    {}/", app.base));
+    lines
 }
 
 async fn run_until_stopped(app: Arc<App>, bound: Bound, store: Option<Store>) -> Result<()> {

@@ -239,7 +239,9 @@ fn apply(machine: &mut Machine, report: &Report, now: f64) {
     if time.is_none() && !idle {
         *time = Some(now);
     }
-    learn_event(machine, &report.event, progress.filter(|_| newest));
+    let further = |p: &&Progress| newest || p.done_bytes > machine.progress.done_bytes;
+    let progress = progress.filter(further);
+    learn_event(machine, &report.event, progress);
     if state > machine.state {
         if state == State::Done {
             machine.boots_local = true;

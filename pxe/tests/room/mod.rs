@@ -1,0 +1,213 @@
+//! A small image, and the program serving it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use ezio_image::manifest::{Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind};
+use ezio_image::metainfo::{InfoHash, Metainfo};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+use tempfile::TempDir;
+
+const BOUND: Duration = Duration::from_secs(30);
+const PIECE: usize = 64 << 10;
+
+/// A raw image of 300 KiB in a directory of its own.
+pub(crate) struct Image {
+    pub(crate) folder: TempDir,
+    pub(crate) dir: PathBuf,
+    pub(crate) info_hash: InfoHash,
+}
+
+impl Image {
+    pub(crate) fn make(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let data: Vec<u8> = (0..300u32 << 10).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        let hashes: Vec<u8> = data.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+        let metainfo = Metainfo::create("disk", PIECE as u32, data.len() as u64, None, &hashes).unwrap();
+        let info_hash = metainfo.info_hash();
+        let size = data.len() as u64;
+        let manifest = Manifest {
+            format: 1,
+            name: name.to_owned(),
+            created: "2026-01-01T00:00:00Z".into(),
+            builder: "test".into(),
+            source: Source {
+                kind: SourceKind::RawDisk,
+                path: "test machine".into(),
+                model: None,
+                serial: None,
+            },
+            disk: Some(DiskInfo { size, sector_size: 512, label: DiskLabel::None, minimum_size: size }),
+            partitions: vec![PartitionInfo {
+                name: "disk".into(),
+                number: 0,
+                offset: 0,
+                size,
+                filesystem: None,
+                uuid: None,
+                label: None,
+                content: Content::Raw { info_hash: info_hash.as_string() },
+            }],
+        };
+        let manifest = toml::to_string(&manifest).unwrap();
+        let torrent = metainfo.to_torrent(&[]);
+        let sum = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let sums = format!("{}  manifest.toml\n{}  disk.torrent\n", sum(manifest.as_bytes()), sum(&torrent));
+        for (file, bytes) in [
+            ("manifest.toml", manifest.as_bytes()),
+            ("disk.torrent", &torrent),
+            ("disk", &data),
+            ("SHA256SUMS", sums.as_bytes()),
+        ] {
+            std::fs::write(dir.join(file), bytes).unwrap();
+        }
+        Self { folder, dir, info_hash }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.dir.join(name)).unwrap()
+    }
+
+    /// Something that looks like `dist/`.
+    pub(crate) fn netboot() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in [
+            ("vmlinuz", "kernel"),
+            ("initrd.img", "initrd"),
+            ("shimx64.efi", "shim"),
+            ("grubx64.efi", "grub"),
+        ] {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        folder
+    }
+}
+
+/// The running program.
+pub(crate) struct Server {
+    child: Child,
+    log: Receiver<String>,
+    /// What it printed at start.
+    pub(crate) printed: String,
+    /// `http://ADDRESS:PORT`.
+    pub(crate) base: String,
+}
+
+fn program(image: &Image, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ezio-pxe"));
+    command.arg("serve").arg(&image.dir).args(["--dhcp", "off", "--listen", "127.0.0.1"]);
+    if !args.contains(&"--http-port") {
+        command.args(["--http-port", "0"]);
+    }
+    command.args(["--peer-port", "0"]).args(args).stdin(Stdio::null());
+    command.env("RUST_LOG", "info").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Server {
+    pub(crate) fn start(image: &Image, args: &[&str]) -> Self {
+        let mut child = program(image, args).spawn().unwrap();
+        let (send, log) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut printed = String::new();
+        let mut base = None;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            printed.push_str(&line);
+            printed.push('\n');
+            if let Some(url) = line.strip_prefix("dashboard ") {
+                base = Some(url.trim().trim_end_matches('/').to_owned());
+                break;
+            }
+        }
+        let Some(base) = base else {
+            let _ = child.kill();
+            panic!("it did not start: {printed}{}", log.try_iter().collect::<Vec<_>>().join("\n"));
+        };
+        Self { child, log, printed, base }
+    }
+
+    /// Starts it, and gives what it says when it cannot.
+    pub(crate) fn fails(image: &Image, args: &[&str]) -> String {
+        let output = program(image, args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// The address that it printed for `what`.
+    pub(crate) fn find<T: std::str::FromStr>(&self, what: &str) -> T {
+        let line = self.printed.lines().find_map(|line| line.trim().strip_prefix(what)).unwrap();
+        let address = line.trim().trim_start_matches("http://").trim_end_matches('/');
+        address.parse().unwrap_or_else(|_| panic!("{address}"))
+    }
+
+    fn run(&self, args: &[&str]) -> std::process::Output {
+        let program = env!("CARGO_BIN_EXE_ezio-pxe");
+        Command::new(program).args(args).args(["--server", &self.base]).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn command_error(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let until = Instant::now() + BOUND;
+        loop {
+            let line = self.log.recv_timeout(until.saturating_duration_since(Instant::now()));
+            if line.unwrap_or_else(|_| panic!("the log never said {text:?}")).contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Ends it by SIGTERM and expects a good end.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let until = Instant::now() + BOUND;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it did not stop");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

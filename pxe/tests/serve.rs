@@ -1,0 +1,314 @@
+//! The built program as a plain user on loopback: what it serves, what it refuses, and how it stops.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod room;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use ezio_image::metainfo::Metainfo;
+use ezio_image::report::{Event, MachineId, Progress, Report};
+use ezio_netproto::tftp::client::{Limits, TftpError, get};
+use reqwest::StatusCode;
+use room::{Image, Server};
+use serde_json::{Value, json};
+
+const MAC: &str = "52:54:00:12:34:56";
+
+async fn fetch(server: &Server, path: &str) -> (StatusCode, Vec<u8>) {
+    let answer = reqwest::get(format!("{}{path}", server.base)).await.unwrap();
+    (answer.status(), answer.bytes().await.unwrap().into())
+}
+
+async fn text(server: &Server, path: &str) -> String {
+    let (status, bytes) = fetch(server, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}");
+    String::from_utf8(bytes).unwrap()
+}
+
+async fn fleet(server: &Server) -> Value {
+    serde_json::from_str(&text(server, "/api/fleet").await).unwrap()
+}
+
+fn report(run: &str, sequence: u64, event: Event) -> Report {
+    let machine = MachineId { serial: Some("S1".into()), macs: vec![MAC.into()], ..MachineId::default() };
+    Report { machine, run: run.into(), sequence, uptime_s: 1.0, event }
+}
+
+async fn send(server: &Server, report: &Report) -> Value {
+    let client = reqwest::Client::new();
+    let answer = client.post(format!("{}/api/report", server.base)).json(report).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn serves_an_image_with_nothing_but_its_directory() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    assert!(server.printed.contains("golden: 300.0 KiB in 1 torrent"), "{}", server.printed);
+    assert_eq!(text(&server, "/images/golden/manifest.toml").await, image.file("manifest.toml"));
+    let conf = text(&server, "/ezio.conf").await;
+    assert!(conf.contains("image = \"golden\""), "{conf}");
+    let (_, torrent) = fetch(&server, "/images/golden/disk.torrent").await;
+    let metainfo = Metainfo::parse(&torrent).unwrap();
+    assert_eq!(metainfo.trackers(), [format!("{}/announce", server.base)]);
+    assert_eq!(metainfo.info_hash(), image.info_hash);
+    assert!(text(&server, "/").await.contains("<title>ezio</title>"));
+    assert!(text(&server, "/metrics").await.contains("ezio_machines{state=\"done\"} 0\n"));
+}
+
+#[tokio::test]
+async fn the_tracker_names_the_seeder_and_takes_this_servers_torrents_only() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    let announce = |hash: &[u8], id: &str, port: u16| {
+        let hash: String = hash.iter().map(|b| format!("%{b:02x}")).collect();
+        format!(
+            "/announce?info_hash={hash}&peer_id=-XX0000-{id:0>12}&port={port}&left=5&compact=1&event=started"
+        )
+    };
+    let (_, answer) = fetch(&server, &announce(&image.info_hash.0, "1", 7001)).await;
+    let seeder: SocketAddr = server.find("peers");
+    let compact = |port: u16| [&[127, 0, 0, 1], port.to_be_bytes().as_slice()].concat();
+    assert!(answer.ends_with(&[b"5:peers6:".as_slice(), &compact(seeder.port()), b"e"].concat()));
+    let (_, answer) = fetch(&server, &announce(&image.info_hash.0, "2", 7002)).await;
+    assert!(
+        answer.ends_with(&[b"5:peers12:".as_slice(), &compact(seeder.port()), &compact(7001), b"e"].concat())
+    );
+    let (_, answer) = fetch(&server, &announce(&[1; 20], "3", 7003)).await;
+    assert!(answer.starts_with(b"d14:failure reason"));
+    let (_, answer) = fetch(&server, "/announce").await;
+    assert!(answer.starts_with(b"d14:failure reason"));
+    let (_, answer) = fetch(&server, "/scrape").await;
+    assert!(answer.ends_with(b"d8:completei1e10:downloadedi0e10:incompletei2eeee"));
+}
+
+#[tokio::test]
+async fn a_machine_is_followed_to_its_end_and_put_back() {
+    let image = Image::make("golden");
+    let state = tempfile::tempdir().unwrap();
+    let state_dir = state.path().to_str().unwrap();
+    let server =
+        Server::start(&image, &["--state", state_dir, "--linger", "0s", "--append", "console=ttyS0"]);
+    assert!(text(&server, "/boot.ipxe").await.contains("/boot.ipxe?mac=${netX/mac:hexhyp}"));
+    let script = text(&server, "/boot.ipxe?mac=52-54-00-12-34-56&uuid=&serial=S1").await;
+    assert!(script.contains(&format!(
+        "ezio.conf={}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} console=ttyS0",
+        server.base
+    )));
+    let started = Event::Started { version: "1".into(), firmware: "bios".into(), address: "10.0.0.9".into() };
+    send(&server, &report("r", 0, started)).await;
+    let planned = Event::Planned { image: "golden".into(), disks: vec!["/dev/sda".into()], total_bytes: 10 };
+    send(&server, &report("r", 1, planned)).await;
+    let progress = Progress { done_bytes: 5, total_bytes: 10, from_peers_bytes: 3, ..Progress::default() };
+    send(&server, &report("r", 2, Event::Progress(progress))).await;
+    let view = fleet(&server).await;
+    assert_eq!(view["counts"], json!({"done": 0, "working": 1, "failed": 0, "silent": 0, "waiting": 0}));
+    let machine = &view["machines"][0];
+    assert_eq!((&machine["id"], &machine["state"]), (&json!("S1"), &json!("working")));
+    assert_eq!(machine["progress"]["from_peers_bytes"], 3);
+    let status = server.command(&["status"]);
+    assert!(status.contains(MAC) && status.contains("working 50 %"), "{status}");
+    send(&server, &report("r", 3, Event::Verified(progress))).await;
+    assert_eq!(send(&server, &report("r", 4, Event::Seeding(progress))).await, json!({"release": true}));
+    send(&server, &report("r", 5, Event::Done { end: "reboot".into() })).await;
+    assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.ends_with("\nexit\n"));
+
+    // All of it outlives a restart.
+    server.stop();
+    let server = Server::start(&image, &["--state", state_dir]);
+    let view = fleet(&server).await;
+    assert_eq!(view["machines"][0]["state"], "done");
+    assert!(view["machines"][0]["times"]["verified"].as_f64().unwrap() > 1e9);
+    assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.ends_with("\nexit\n"));
+    assert!(server.command(&["again", MAC]).contains("1 machine will be deployed"));
+    assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.contains("vmlinuz"));
+    assert!(server.command_error(&["again", "nobody"]).contains("no machine has this"));
+}
+
+#[tokio::test]
+async fn tftp_serves_the_same_tree_and_the_way_to_report() {
+    let image = Image::make("golden");
+    let netboot = Image::netboot();
+    let dist = netboot.path().to_str().unwrap();
+    let server = Server::start(&image, &["--netboot", dist, "--tftp-port", "0"]);
+    let tftp: SocketAddr = server.find("tftp");
+    let fetch = async |path: &str| get(tftp, path, &Limits::default()).await;
+    let conf = String::from_utf8(fetch("ezio.conf").await.unwrap()).unwrap();
+    assert!(conf.contains(&format!("report = \"{}/api/report\"", server.base)), "{conf}");
+    assert_eq!(fetch("vmlinuz").await.unwrap(), b"kernel");
+    assert_eq!(fetch("/shimx64.efi").await.unwrap(), b"shim");
+    assert_eq!(fetch("images/golden/manifest.toml").await.unwrap(), image.file("manifest.toml").into_bytes());
+    let grub = String::from_utf8(fetch("/grub/grub.cfg").await.unwrap()).unwrap();
+    assert!(grub.contains("source /grub/machine-$net_default_mac.cfg"));
+    let machine = String::from_utf8(fetch(&format!("/grub/machine-{MAC}.cfg")).await.unwrap()).unwrap();
+    assert!(
+        machine.contains("linux /vmlinuz") && machine.contains("BOOTIF=01-52-54-00-12-34-56"),
+        "{machine}"
+    );
+    for path in [
+        "../../../etc/passwd",
+        "images/golden/../../../etc/passwd",
+        "images/golden/disk",
+        "images/../x",
+        "grub/machine-../../etc/passwd.cfg",
+        "/etc/passwd",
+        "",
+    ] {
+        let error = fetch(path).await.unwrap_err();
+        assert!(matches!(error, TftpError::Refused { .. }), "{path}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn no_path_leads_outside_and_run_data_is_not_served() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    for path in [
+        "/../../etc/passwd",
+        "/images/golden/../../../../etc/passwd",
+        "/images/golden/..%2f..%2f..%2fetc%2fpasswd",
+        "/images/golden/%2e%2e/%2e%2e/etc/passwd",
+        "/images/../../etc/passwd",
+        "/images//etc/passwd",
+        "/images/golden/disk",
+        "/images/golden/",
+        "/boot/../../etc/passwd",
+        "/boot/%2e%2e%2fx",
+    ] {
+        // Written by hand: a client's library would tidy the path up.
+        let answer =
+            raw(&server, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
+}
+
+fn raw(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.find::<SocketAddr>("http")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The server may hang up before it has read all.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn garbage_on_every_port_is_survived() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &["--tftp-port", "0"]);
+    let garbage: Vec<u8> = (0..20_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for chunk in garbage.chunks(900) {
+        udp.send_to(chunk, server.find::<SocketAddr>("tftp")).unwrap();
+        for port in ["http", "peers"] {
+            let mut stream = TcpStream::connect(server.find::<SocketAddr>(port)).unwrap();
+            let _ = stream.write_all(chunk);
+        }
+    }
+    let client = reqwest::Client::new();
+    let post = async |body: Vec<u8>| {
+        client.post(format!("{}/api/report", server.base)).body(body).send().await.map(|a| a.status())
+    };
+    assert_eq!(post(b"{}".to_vec()).await.unwrap(), StatusCode::BAD_REQUEST);
+    assert_eq!(post(vec![b'['; 60_000]).await.unwrap(), StatusCode::BAD_REQUEST);
+    // Too large: refused, or cut off while it is still being sent.
+    assert!(post(vec![b' '; 1 << 20]).await.map_or(true, |status| status == StatusCode::PAYLOAD_TOO_LARGE));
+    let nobody = Report { machine: MachineId::default(), ..report("r", 0, Event::FirstByte) };
+    assert_eq!(post(serde_json::to_vec(&nobody).unwrap()).await.unwrap(), StatusCode::UNPROCESSABLE_ENTITY);
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(2000));
+    assert!(raw(&server, many.as_bytes()).starts_with("HTTP/1.1 431"));
+    assert_eq!(fleet(&server).await["machines"], json!([]));
+    let tftp = get(server.find("tftp"), "ezio.conf", &Limits::default()).await;
+    assert!(tftp.is_ok(), "{tftp:?}");
+}
+
+#[tokio::test]
+async fn again_is_for_this_machine_or_for_those_with_the_token() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &["--token", "secret"]);
+    let client = reqwest::Client::new();
+    let url = format!("{}/api/again", server.base);
+    // Another address of loopback is still this machine; a form of a web page is not accepted from anywhere.
+    let form =
+        client.post(&url).header("content-type", "text/plain").body(r#"{"machine":"all"}"#).send().await;
+    assert_eq!(form.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let all = client.post(&url).json(&json!({"machine": "all"})).send().await.unwrap();
+    assert_eq!((all.status(), all.json::<Value>().await.unwrap()), (StatusCode::OK, json!({"machines": 0})));
+    let odd = client.post(&url).json(&json!({"machine": "all", "disk": "sda"})).send().await.unwrap();
+    assert_eq!(odd.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_conf_is_read_again_at_sighup_and_mistakes_leave_the_old_one() {
+    let image = Image::make("golden");
+    let conf = image.folder.path().join("ezio.conf");
+    std::fs::write(&conf, "image = \"golden\"\nend = \"hold\"\n").unwrap();
+    let server = Server::start(&image, &["--conf", conf.to_str().unwrap()]);
+    assert!(text(&server, "/ezio.conf").await.contains("hold"));
+    std::fs::write(&conf, "image = \"golden\"\nend = \"explode\"\n").unwrap();
+    server.hang_up();
+    server.wait_for_log("line 2, column");
+    assert!(text(&server, "/ezio.conf").await.contains("hold"));
+    std::fs::write(&conf, "image = \"golden\"\nend = \"poweroff\"\n").unwrap();
+    server.hang_up();
+    server.wait_for_log("was read again");
+    assert!(text(&server, "/ezio.conf").await.contains("poweroff"));
+}
+
+#[tokio::test]
+async fn stops_cleanly_and_soon_with_clients_that_hang() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    let mut hanging = TcpStream::connect(server.find::<SocketAddr>("http")).unwrap();
+    hanging.write_all(b"GET /api/fleet HTTP/1.1\r\n").unwrap();
+    assert_eq!(fleet(&server).await["machines"], json!([]));
+    let began = Instant::now();
+    server.stop();
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn what_is_wrong_at_start_is_said_with_what_to_do() {
+    let image = Image::make("golden");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let error = Server::fails(&image, &["--http-port", &port]);
+    assert!(error.contains(&port) && error.contains("--http-port") && error.contains("ss -lntup"), "{error}");
+    let conf = image.folder.path().join("ezio.conf");
+    std::fs::write(&conf, "image = \"golden\"\nimagee = 1\n").unwrap();
+    let error = Server::fails(&image, &["--conf", conf.to_str().unwrap()]);
+    assert!(error.contains("line 2, column"), "{error}");
+    std::fs::write(&conf, "image = \"silver\"\n").unwrap();
+    let error = Server::fails(&image, &["--conf", conf.to_str().unwrap()]);
+    assert!(error.contains("\"silver\", which is not served here (served: golden)"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_damaged_image_is_refused() {
+    let image = Image::make("golden");
+    let disk = image.dir.join("disk");
+    std::fs::OpenOptions::new().write(true).open(&disk).unwrap().set_len(1000).unwrap();
+    let error = Server::fails(&image, &[]);
+    assert!(error.contains("golden") && error.contains("disk"), "{error}");
+    std::fs::remove_file(&disk).unwrap();
+    assert!(Server::fails(&image, &[]).contains("disk"));
+
+    let image = Image::make("sums");
+    let manifest = image.dir.join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap().replace("test machine", "other thing");
+    std::fs::write(&manifest, text).unwrap();
+    assert!(Server::fails(&image, &[]).contains("does not match SHA256SUMS"));
+
+    let image = Image::make("mixed");
+    let manifest = image.dir.join("manifest.toml");
+    std::fs::remove_file(image.dir.join("SHA256SUMS")).unwrap();
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let hash = image.info_hash.as_string();
+    std::fs::write(&manifest, text.replace(&hash, &"0".repeat(40))).unwrap();
+    assert!(Server::fails(&image, &[]).contains("damaged or mixed up"));
+}
