@@ -284,11 +284,11 @@ fn describe(app: &App, settings: &Settings, bound: &Bound) -> Vec<String> {
     }
     match app.conf.current() {
         Some(conf) => line(format!("  ezio.conf  {}", conf.origin)),
-        None => line(format!(
-            "  ezio.conf  none: with several images, --conf has to say which machine gets which"
-        )),
+        None => line(
+            "  ezio.conf  none: with several images, --conf has to say which machine gets which".to_owned(),
+        ),
     }
-    line(format!("to clients at"));
+    line("to clients at".to_owned());
     line(format!("  http       {}/", app.base));
     if let Some(tftp) = &bound.tftp {
         line(format!("  tftp       {}", tftp.address()));

@@ -116,7 +116,7 @@ fn number_of(ranges: &[SiteRange], name: &str) -> Option<usize> {
 pub(crate) fn for_swarm(ranges: &[SiteRange]) -> Vec<Site> {
     let mut sites = Vec::new();
     for range in ranges {
-        let number = number_of(ranges, &range.name).unwrap_or_default() as u32;
+        let number = number_of(ranges, &range.name).unwrap_or_default() as u16;
         for (network, prefix) in range.range.networks() {
             sites.push(Site { network: IpAddr::V4(network), prefix, site: number });
         }
