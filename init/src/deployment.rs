@@ -188,3 +188,7 @@ fn storage(
     held.push(Arc::clone(&head));
     head
 }
+
+#[cfg(test)]
+#[path = "deployment_tests.rs"]
+mod tests;

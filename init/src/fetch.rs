@@ -45,9 +45,8 @@ pub(crate) enum FetchError {
     TooLarge(Location),
     #[error("{0}: the answer stopped short: silence for {1:?}")]
     Silence(Location, Duration),
-    // The errors of reqwest name the address themselves.
-    #[error("fetching {location}")]
-    Http { location: Location, source: reqwest::Error },
+    #[error("fetching {location}: {reason}")]
+    Http { location: Location, reason: String },
     #[error(transparent)]
     Tftp(#[from] TftpError),
     #[error("finding the address of {host}")]
@@ -122,9 +121,9 @@ impl Fetcher {
     }
 
     async fn get_http(&self, location: &Location, url: &Url) -> Result<Vec<u8>, FetchError> {
-        let failed = |source: reqwest::Error| FetchError::Http {
+        let failed = |error: reqwest::Error| FetchError::Http {
             location: location.clone(),
-            source: source.without_url(),
+            reason: innermost(&error),
         };
         let silence = |_| FetchError::Silence(location.clone(), READ_TIMEOUT);
         let sent = timeout(READ_TIMEOUT, self.http.get(url.clone()).send()).await;
@@ -147,6 +146,11 @@ impl Fetcher {
         }
         Ok(body)
     }
+}
+
+/// The layers of an HTTP client each say that something failed; only the innermost says what.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 async fn get_tftp(url: &Url) -> Result<Vec<u8>, FetchError> {

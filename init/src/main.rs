@@ -25,6 +25,8 @@ mod run;
 mod screen;
 mod signals;
 mod signature;
+#[cfg(test)]
+mod test_image;
 mod torrent_source;
 mod transfer;
 mod worker;

@@ -51,7 +51,7 @@ impl PublicKey {
             .with_context(|| format!("{location} is not signed with the key of this initrd"))
     }
 
-    fn verify(&self, bytes: &[u8], signature: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn verify(&self, bytes: &[u8], signature: &[u8]) -> anyhow::Result<()> {
         let signature = Signature::decode(&String::from_utf8_lossy(signature))?;
         Ok(self.0.verify(bytes, &signature, false)?)
     }

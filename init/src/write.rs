@@ -109,6 +109,11 @@ fn check_target(target: &Path, needed: u64) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| target.display().to_string()),
     };
+    ensure!(
+        metadata.is_file() || metadata.file_type().is_block_device(),
+        "{} is neither a block device nor a regular file",
+        target.display()
+    );
     if metadata.file_type().is_block_device() {
         let size = BlockTarget::open_exclusive(target)?.size();
         if size < needed {
