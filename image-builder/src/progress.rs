@@ -10,6 +10,8 @@ use crate::units::bytes;
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+const TEMPLATE: &str = "{msg:12!} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} ETA {eta}";
+
 /// Progress of one command.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -30,10 +32,9 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         if terminal && !quiet {
             bar.set_draw_target(ProgressDrawTarget::stderr());
-            let template = "{msg:12!} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} ETA {eta}";
-            // The template is a constant that a test reads.
+            // A test reads the template: the default bar is never needed.
             bar.set_style(
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+                ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
         }
         let now = Instant::now();
@@ -99,6 +100,11 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_template_of_the_bar_is_right() {
+        ProgressStyle::with_template(TEMPLATE).unwrap();
+    }
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {

@@ -44,7 +44,7 @@ impl Output {
             .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
         let room = statvfs(partial.path())
             .with_context(|| format!("cannot ask for room in {}", parent.display()))?;
-        let free = u64::from(room.blocks_available()).saturating_mul(u64::from(room.fragment_size()));
+        let free = room.blocks_available().saturating_mul(room.fragment_size());
         if free < needed {
             bail!(
                 "no room for the image in {}: it takes {}, {} are free",

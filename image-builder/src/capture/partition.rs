@@ -100,9 +100,7 @@ impl Planner<'_> {
         program: &'static str,
         device: &Path,
     ) -> Result<PlannedContent> {
-        if filesystem == "ntfs"
-            && let Some(complaint) = cleanliness::ntfs_complaint(device)?
-        {
+        if let Some(complaint) = cleanliness::complaint_of_device(filesystem, self.stop, device)? {
             self.refuse_unless_forced(stretch, filesystem, &complaint)?;
         }
         let map = match used_blocks::map(self.stop, program, device, stretch.size, self.force) {

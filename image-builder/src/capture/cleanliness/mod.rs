@@ -1,12 +1,16 @@
 //! Was a file system unmounted properly? What partclone does not look at, or says in words that do
 //! not help: each refusal says what to do.
 
-use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ezio_image::layout::ReadAt;
+
+use crate::stop::Stop;
+
+mod fat;
+mod ntfs;
+mod xfs;
 
 /// Why a file system should not be captured as it is; none where it is clean, or not known here.
 /// `read` gives bytes of the partition.
@@ -15,6 +19,17 @@ pub(crate) fn complaint(filesystem: &str, read: &impl ReadAt) -> std::io::Result
         "ext2" | "ext3" | "ext4" => ext(read),
         "btrfs" => btrfs(read),
         "exfat" => exfat(read),
+        "vfat" => fat::dirty(read),
+        "ntfs" => ntfs::dirty(read),
+        _ => Ok(None),
+    }
+}
+
+/// The same for what programs of the system have to look for, on a device (or file) of its own.
+pub(crate) fn complaint_of_device(filesystem: &str, stop: &Stop, device: &Path) -> Result<Option<String>> {
+    match filesystem {
+        "ntfs" => ntfs::hibernated(device),
+        "xfs" => xfs::dirty_log(stop, device),
         _ => Ok(None),
     }
 }
@@ -50,24 +65,6 @@ fn exfat(read: &impl ReadAt) -> std::io::Result<Option<String>> {
     let flags = read.read_vec(106, 2)?;
     let dirty = "was not cleanly unmounted: run fsck.exfat on it";
     Ok((flags[0] & 2 != 0).then(|| dirty.to_owned()))
-}
-
-/// Looks for a hibernated Windows, of which partclone knows nothing: fast start-up leaves one at every
-/// shutdown. Its `hiberfil.sys` then begins with "hibr". Without `ntfscat` nothing is known here.
-pub(crate) fn ntfs_complaint(device: &Path) -> Result<Option<String>> {
-    let Some(program) = crate::find_program("ntfscat") else { return Ok(None) };
-    let mut command = Command::new(program);
-    command.arg(device).arg("hiberfil.sys").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().context("cannot run ntfscat")?;
-    let mut magic = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(4).read_to_end(&mut magic).context("cannot read from ntfscat")?;
-    }
-    // The file is as large as the machine's memory; without a reader the rest ends in EPIPE.
-    child.wait().context("cannot wait for ntfscat")?;
-    let complaint = "holds a hibernated Windows (fast start-up does that): in Windows run \
-        `shutdown /s /f /t 0`, or turn fast start-up off and shut down";
-    Ok(magic.eq_ignore_ascii_case(b"hibr").then(|| complaint.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,252 @@
+//! `netboot` on a small kernel of our own making; `cpio` and `zstd` read what it packs.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use object::write::Object;
+use object::{Architecture, BinaryFormat, Endianness, SectionKind};
+
+const VERSION: &str = "6.1.0-test";
+
+/// A tree with a kernel, modules and init as `netboot` wants them.
+struct Tree {
+    folder: tempfile::TempDir,
+}
+
+impl Tree {
+    fn new() -> Self {
+        let tree = Self { folder: tempfile::tempdir().unwrap() };
+        let mut kernel = vec![0u8; 0x1000];
+        kernel[0x202..0x206].copy_from_slice(b"HdrS");
+        kernel[0x20e..0x210].copy_from_slice(&0x200u16.to_le_bytes());
+        kernel[0x400..0x400 + VERSION.len()].copy_from_slice(VERSION.as_bytes());
+        tree.write(&format!("boot/vmlinuz-{VERSION}"), &kernel);
+        tree.write("ezio-init", &elf(&[(".text", b"\xf4")]));
+        tree.modules(&[
+            ("drivers/net/ethernet/acme/acme.ko", "name=acme\0depends=libacme,mii\0alias=pci:v0000ACMEd*\0softdep=pre: crc32c\0firmware=acme/one.fw\0firmware=acme/two.fw\0"),
+            ("drivers/net/ethernet/acme/libacme.ko", "name=libacme\0depends=\0"),
+            ("drivers/net/ethernet/acme/orphan.ko", "name=orphan\0depends=\0"),
+            ("drivers/net/mii.ko", "name=mii\0depends=\0"),
+            ("crypto/crc32c_generic.ko", "name=crc32c_generic\0depends=\0alias=crc32c\0"),
+            ("drivers/scsi/big-hba.ko", "name=big_hba\0depends=scsi-mod\0alias=pci:v0000B1Gd*\0"),
+            ("drivers/gpu/drm/card.ko", "name=card\0depends=\0alias=pci:v0000CA2Dd*\0"),
+        ]);
+        tree.write(&format!("lib/modules/{VERSION}/modules.builtin"), b"kernel/drivers/scsi/scsi_mod.ko\n");
+        tree.write("firmware/acme/one.fw", b"one");
+        tree.write("firmware/acme/other.fw", b"other");
+        for program in ["shimx64.efi.signed", "grubnetx64.efi.signed", "undionly.kpxe"] {
+            tree.write(&format!("programs/{program}"), program.as_bytes());
+        }
+        tree
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn modules(&self, modules: &[(&str, &str)]) {
+        for (path, info) in modules {
+            let mut bytes = elf(&[(".modinfo", info.as_bytes())]);
+            bytes.extend(b"~Module signature appended~\n");
+            self.write(&format!("lib/modules/{VERSION}/kernel/{path}"), &bytes);
+        }
+    }
+
+    fn netboot(&self, output: &Path, more: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_image-builder"))
+            .args(["netboot", "-o"])
+            .arg(output)
+            .arg("--kernel")
+            .arg(self.path(&format!("boot/vmlinuz-{VERSION}")))
+            .arg("--init")
+            .arg(self.path("ezio-init"))
+            .arg("--boot-programs")
+            .arg(self.path("programs"))
+            .args(more)
+            .output()
+            .unwrap()
+    }
+
+    /// Packs, and gives the output folder.
+    fn packed(&self, name: &str, more: &[&str]) -> PathBuf {
+        let dist = self.path(name);
+        let output = self.netboot(&dist, more);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        dist
+    }
+}
+
+fn elf(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    for (name, content) in sections {
+        let id = object.add_section(Vec::new(), name.as_bytes().to_vec(), SectionKind::ReadOnlyData);
+        object.append_section_data(id, content, 1);
+    }
+    object.write().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs `cpio` on the unpacked initrd.
+fn cpio(dist: &Path, args: &[&str], folder: &Path) -> String {
+    let archive = Command::new("zstd").args(["-dc"]).arg(dist.join("initrd.img")).output().unwrap();
+    assert!(archive.status.success(), "{}", text(&archive.stderr));
+    let mut child = Command::new("cpio")
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn(move || stdin.write_all(&archive.stdout));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    assert!(output.status.success());
+    text(&output.stdout)
+}
+
+#[test]
+fn cpio_reads_the_initrd_and_finds_all_in_order() {
+    let tree = Tree::new();
+    let dist = tree.packed("dist", &["--firmware", tree.path("firmware").to_str().unwrap()]);
+    let listing = cpio(&dist, &["-t", "--quiet"], tree.folder.path());
+    let names: Vec<&str> = listing.lines().collect();
+    assert!(names.is_sorted(), "{names:?}");
+    for (i, name) in names.iter().enumerate() {
+        if let Some((parent, _)) = name.rsplit_once('/') {
+            assert!(names[..i].contains(&parent), "{parent} does not come before {name}");
+        }
+    }
+    for wanted in [
+        "init",
+        "dev/console",
+        "sbin/modprobe",
+        "lib/ezio/modules.idx",
+        "lib/ezio/modules/drivers/net/ethernet/acme/acme.ko",
+        "lib/ezio/modules/drivers/net/ethernet/acme/libacme.ko",
+        "lib/ezio/modules/drivers/net/mii.ko",
+        "lib/ezio/modules/crypto/crc32c_generic.ko",
+        "lib/ezio/modules/drivers/scsi/big-hba.ko",
+        "lib/firmware/acme/one.fw",
+    ] {
+        assert!(names.contains(&wanted), "{wanted} is not in {names:?}");
+    }
+    for unwanted in ["orphan", "card.ko", "other.fw", "two.fw"] {
+        assert!(!listing.contains(unwanted), "{unwanted}");
+    }
+    let long = cpio(&dist, &["-tv", "--quiet", "--numeric-uid-gid"], tree.folder.path());
+    let console = long.lines().find(|line| line.ends_with("dev/console")).unwrap();
+    assert!(console.starts_with("crw-------") && console.contains("5,   1"), "{console}");
+    assert!(
+        long.lines().all(|line| line.contains(" 0        0 ") && line.contains("Jan  1  1970")),
+        "{long}"
+    );
+}
+
+#[test]
+fn modules_are_packed_with_their_signatures_and_loaded_in_order() {
+    let tree = Tree::new();
+    let dist = tree.packed("dist", &[]);
+    let root = tree.path("root");
+    fs::create_dir(&root).unwrap();
+    cpio(&dist, &["-i", "-d", "--quiet", "--nonmatching", "dev/console"], &root);
+    let index = fs::read_to_string(root.join("lib/ezio/modules.idx")).unwrap();
+    let index = ezio_image::modules::ModuleIndex::parse(&index).unwrap();
+    assert_eq!(index.kernel, VERSION);
+    let files = index.files_for("pci:v0000ACMEd0001");
+    let names: Vec<&str> = files.iter().map(|f| f.rsplit('/').next().unwrap()).collect();
+    assert_eq!(names, ["crc32c_generic.ko", "libacme.ko", "mii.ko", "acme.ko"]);
+    for file in files {
+        let packed = fs::read(root.join("lib/ezio").join(file)).unwrap();
+        assert!(packed.ends_with(b"~Module signature appended~\n"), "{file}");
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let tree = Tree::new();
+    let (one, two) = (tree.packed("one", &[]), tree.packed("two", &[]));
+    for file in ["vmlinuz", "initrd.img", "netboot.toml", "shimx64.efi", "grubx64.efi", "undionly.kpxe"] {
+        assert!(fs::read(one.join(file)).unwrap() == fs::read(two.join(file)).unwrap(), "{file}");
+    }
+    assert_eq!(fs::read_dir(&one).unwrap().count(), 6);
+    let toml = fs::read_to_string(one.join("netboot.toml")).unwrap();
+    let toml: toml::Value = toml::from_str(&toml).unwrap();
+    assert_eq!(toml["kernel"].as_str(), Some(VERSION));
+    let initrd =
+        toml["file"].as_array().unwrap().iter().find(|f| f["name"].as_str() == Some("initrd.img")).unwrap();
+    let sum = Command::new("sha256sum").arg(one.join("initrd.img")).output().unwrap();
+    assert_eq!(text(&sum.stdout)[..64], *initrd["sha256"].as_str().unwrap());
+}
+
+#[test]
+fn the_choice_of_modules_can_be_changed() {
+    let tree = Tree::new();
+    tree.write("list", b"# ours\n+card -big-hba\n");
+    let list = format!("@{}", tree.path("list").display());
+    for (changes, there, not_there) in [
+        ("+card,-acme", &["card", "big_hba"][..], &["acme", "libacme"][..]),
+        (&list, &["card", "acme"], &["big_hba"]),
+        ("-all,drivers/gpu/", &["card"], &["acme", "big_hba"]),
+        ("orphan", &["orphan", "acme"], &["card"]),
+    ] {
+        let output = tree.netboot(&tree.path("none"), &["--dry-run", "--modules", changes]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let listed = text(&output.stdout);
+        let words: Vec<&str> = listed.split_whitespace().collect();
+        assert!(there.iter().all(|name| words.contains(name)), "{changes}: {listed}");
+        assert!(!not_there.iter().any(|name| words.contains(name)), "{changes}: {listed}");
+    }
+    assert!(!tree.path("none").exists());
+    let output = tree.netboot(&tree.path("none"), &["--modules", "+nonsense"]);
+    assert!(text(&output.stderr).contains("has no module \"nonsense\""), "{}", text(&output.stderr));
+}
+
+#[test]
+fn key_and_conf_are_embedded_and_a_wrong_conf_is_refused() {
+    let tree = Tree::new();
+    tree.write("ezio.conf", b"TORRENT=/images/a.torrent\nTARGET=/dev/sda1\n");
+    tree.write("key.pub", b"a key");
+    let (conf, key) = (tree.path("ezio.conf"), tree.path("key.pub"));
+    let dist = tree.packed("dist", &["--conf", conf.to_str().unwrap(), "--key", key.to_str().unwrap()]);
+    let listing = cpio(&dist, &["-t", "--quiet"], tree.folder.path());
+    assert!(listing.contains("etc/ezio/ezio.conf") && listing.contains("etc/ezio/key.pub"), "{listing}");
+    tree.write("ezio.conf", b"nonsense = 1\n");
+    let output = tree.netboot(&dist, &["--conf", conf.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is no ezio.conf"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn wrong_inputs_are_refused_with_a_reason() {
+    let tree = Tree::new();
+    let refused = |more: &[&str], reason: &str| {
+        let output = tree.netboot(&tree.path("dist"), more);
+        assert_eq!(output.status.code(), Some(1), "{more:?}");
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+        assert!(!tree.path("dist").exists());
+    };
+    tree.write("lib/modules/6.1.0-other/kernel/x.ko", &elf(&[(".modinfo", b"name=x\0")]));
+    let other = tree.path("lib/modules/6.1.0-other");
+    refused(&["--modules-dir", other.to_str().unwrap()], "but the modules are for 6.1.0-other");
+    tree.modules(&[("drivers/ata/lost.ko", "name=lost\0depends=nowhere\0alias=x\0")]);
+    refused(&[], "needs module nowhere");
+    tree.modules(&[("drivers/ata/lost.ko", "name=lost\0depends=\0alias=x\0")]);
+    tree.write("ezio-init", &elf(&[(".interp", b"/lib64/ld-linux-x86-64.so.2\0")]));
+    refused(&[], "it is not static: it needs /lib64/ld-linux-x86-64.so.2");
+    tree.write("ezio-init", b"#!/bin/sh\n");
+    refused(&[], "it is not an ELF program");
+}
