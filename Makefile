@@ -57,7 +57,7 @@ netboot: build ## dist/: vmlinuz, initrd.img and the network boot programs
 	$(BIN)/image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-* --init $(BIN)/ezio-init
 
 golden: build ## build/golden: a real Debian 12 on a disk, and its image
-	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-cache
+	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
 
 classroom: netboot $(if $(IMAGE),,golden) ## deploy a room of virtual machines, from power-on to their own login

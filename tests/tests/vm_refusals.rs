@@ -65,7 +65,7 @@ fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str
     let (sender, _events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder, sender)?;
     let uuid = machine.hardware.uuid.clone();
-    let error = server
+    let failure = server
         .wait_for(REFUSAL_TIMEOUT, |fleet| {
             fleet
                 .member(&uuid)
@@ -73,7 +73,8 @@ fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str
                 .and_then(|member| member.error.clone())
         })
         .with_context(|| machine.autopsy())?;
-    println!("refused: {error}");
+    let error = failure.error;
+    println!("refused in step {:?}: {error}; next: {}", failure.step, failure.next);
     let screen = machine.console.tail(60).join("\n");
     for reason in reasons {
         ensure!(error.contains(reason), "the server was not told {reason:?} but {error:?}");

@@ -127,9 +127,7 @@ impl Seat {
             running: self.times.running,
         };
         self.times = times;
-        if let Some(progress) = member.progress {
-            self.progress = progress;
-        }
+        self.progress = member.progress;
         let reached = [
             (member.times.started.is_some(), Stage::Init),
             (member.times.first_byte.is_some(), Stage::Receiving),
@@ -141,7 +139,9 @@ impl Seat {
             self.advance(stage);
         }
         if member.state == "failed" {
-            let error = member.error.clone().unwrap_or_else(|| "failed without a reason".to_owned());
+            let error = member.error.as_ref();
+            let error =
+                error.map_or_else(|| "failed".to_owned(), |why| format!("{}: {}", why.step, why.error));
             self.failure.get_or_insert(error);
         }
     }

@@ -12,29 +12,30 @@ pub struct Fleet {
 /// One machine.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Member {
-    /// Who it is.
-    pub machine: Identity,
+    /// SMBIOS UUID.
+    pub uuid: Option<String>,
     /// "working", "done", "failed", ….
     pub state: String,
     /// Why it failed.
     #[serde(default)]
-    pub error: Option<String>,
+    pub error: Option<Failure>,
     /// How far it is.
     #[serde(default)]
-    pub progress: Option<Progress>,
+    pub progress: Progress,
     /// When it got how far.
     #[serde(default)]
     pub times: Times,
 }
 
-/// How a machine is told from others.
+/// Why a run failed.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Identity {
-    /// SMBIOS UUID.
-    pub uuid: Option<String>,
-    /// MAC addresses.
-    #[serde(default)]
-    pub macs: Vec<String>,
+pub struct Failure {
+    /// Step that failed.
+    pub step: String,
+    /// Whole cause chain.
+    pub error: String,
+    /// What the machine does next.
+    pub next: String,
 }
 
 /// Bytes of payload.
@@ -55,7 +56,7 @@ pub struct Progress {
 
 /// When the first event of each kind came, in seconds of Unix time.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
+#[serde(default)]
 pub struct Times {
     /// Init had a network address.
     pub started: Option<f64>,
@@ -73,6 +74,6 @@ impl Fleet {
     /// The machine with this UUID.
     #[must_use]
     pub fn member(&self, uuid: &str) -> Option<&Member> {
-        self.machines.iter().find(|member| member.machine.uuid.as_deref() == Some(uuid))
+        self.machines.iter().find(|member| member.uuid.as_deref() == Some(uuid))
     }
 }
