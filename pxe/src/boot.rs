@@ -71,16 +71,19 @@ pub(crate) fn grub_config() -> String {
 pub(crate) fn grub_script(site: &Site, mac: &str, boot: Boot) -> String {
     let Site { base, append } = site;
     match boot {
-        // EDK2 shows its boot menu when a boot program returns success, so the disk's loader is started from here;
-        // where none is found, a failure makes the firmware go on to its next boot device.
+        // The disk's loader is started from here: EDK2 shows its boot menu when a boot program returns, whatever it
+        // returns, and without any answer it goes on to IPv6 and HTTP for minutes. It must be `root` that is set:
+        // GRUB 2.06 takes the device that it tells the loader of from there.
         Boot::Local => "echo 'ezio: this machine is done, it starts from its own disk'\n\
-             for loader in /EFI/BOOT/BOOTX64.EFI /EFI/debian/shimx64.efi /EFI/Microsoft/Boot/bootmgfw.efi; do\n\
-             \x20 if search --no-floppy --file --set=esp $loader; then\n\
-             \x20   chainloader ($esp)$loader\n\
+             for loader in /EFI/BOOT/BOOTX64.EFI /EFI/debian/shimx64.efi /EFI/ubuntu/shimx64.efi \
+             /EFI/Microsoft/Boot/bootmgfw.efi; do\n\
+             \x20 if search --no-floppy --set=root --file $loader; then\n\
+             \x20   chainloader $loader\n\
              \x20   boot\n\
              \x20 fi\n\
              done\n\
-             exit 1\n"
+             echo 'ezio: no loader was found on its disks; for a new deployment: ezio-pxe again MACHINE'\n\
+             exit\n"
             .to_owned(),
         Boot::Deploy => {
             let bootif = mac.replace(':', "-");

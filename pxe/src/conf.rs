@@ -17,6 +17,8 @@ pub(crate) struct ServedConf {
     text: Bytes,
     /// With an address for reports, for those who fetch it over TFTP and cannot derive one.
     with_report: Bytes,
+    /// The operator's signature, beside the file.
+    signature: Option<Bytes>,
     /// For people: where it comes from.
     pub(crate) origin: String,
 }
@@ -57,6 +59,11 @@ impl RoomConf {
         self.current().map(|conf| conf.text.clone())
     }
 
+    /// The operator's signature (minisign).
+    pub(crate) fn signature(&self) -> Option<Bytes> {
+        self.current()?.signature.clone()
+    }
+
     /// For TFTP.
     pub(crate) fn text_with_report(&self) -> Option<Bytes> {
         self.current().map(|conf| conf.with_report.clone())
@@ -77,20 +84,34 @@ fn read(path: &Path, catalogue: &Catalogue, report_url: &str) -> Result<ServedCo
             );
         }
     }
-    Ok(serve(&conf, Bytes::from(text), report_url, path.display().to_string()))
+    let signature_path = PathBuf::from(format!("{}.minisig", path.display()));
+    let signature = match std::fs::read(&signature_path) {
+        Ok(bytes) => Some(Bytes::from(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(e).with_context(|| format!("reading {}", signature_path.display())),
+    };
+    Ok(serve(&conf, Bytes::from(text), signature, report_url, path.display().to_string()))
 }
 
 fn made_up(catalogue: &Catalogue, report_url: &str) -> Option<ServedConf> {
     let [image] = catalogue.images.as_slice() else { return None };
     let conf = Conf::for_image(ImageRef::Name(image.name.clone()), Settings::default());
     let text = Bytes::from(conf.to_toml());
-    Some(serve(&conf, text, report_url, format!("made up: {:?} to the one disk, then reboot", image.name)))
+    Some(serve(
+        &conf,
+        text,
+        None,
+        report_url,
+        format!("made up: {:?} to the one disk, then reboot", image.name),
+    ))
 }
 
-fn serve(conf: &Conf, text: Bytes, report_url: &str, origin: String) -> ServedConf {
+fn serve(conf: &Conf, text: Bytes, signature: Option<Bytes>, report_url: &str, origin: String) -> ServedConf {
     let with_report = match conf.report() {
         Some(_) => text.clone(),
+        // A signed file is served as it is: any change would break the signature.
+        None if signature.is_some() => text.clone(),
         None => Bytes::from(conf.clone().with_report(report_url).to_toml()),
     };
-    ServedConf { text, with_report, origin }
+    ServedConf { text, with_report, signature, origin }
 }

@@ -22,7 +22,7 @@ use crate::conf::RoomConf;
 use crate::dhcp::answer::{Me, Responder};
 use crate::dhcp::serve::Sockets;
 use crate::fleet::{Fleet, FleetView, ImageView, LEASES, Store};
-use crate::settings::{Dhcp, Settings};
+use crate::settings::{Dhcp, Settings, default_range};
 use crate::throttle::Throttle;
 use crate::tracker::Tracker;
 use crate::{client, dhcp, fleet, http, sites, tftp};
@@ -232,8 +232,10 @@ fn bind_dhcp(
     let responder = match pool {
         None => Responder::proxy(me),
         Some(pool) => {
+            let range = pool.range.map_or_else(|| default_range(address, addresses.mask), Ok)?;
+            tracing::info!("dhcp: handing out {range}");
             let known = store.map(|store| store.load(LEASES)).transpose().context("leases")?;
-            Responder::full(me, pool, known.unwrap_or_default())
+            Responder::full(me, pool, range, known.unwrap_or_default())
         }
     };
     Ok(Some((sockets, responder)))
@@ -302,7 +304,9 @@ fn describe(app: &App, settings: &Settings, bound: &Bound) -> Vec<String> {
         Dhcp::Proxy { interface } => {
             line(format!("  dhcp       proxy on {interface}, beside the network's own server"))
         }
-        Dhcp::Full { interface, pool } => line(format!("  dhcp       full on {interface}: {}", pool.range)),
+        Dhcp::Full { interface, .. } => {
+            line(format!("  dhcp       full on {interface}: it hands out the addresses"))
+        }
     }
     if let Some(state) = &settings.state {
         line(format!("state in     {}", state.display()));

@@ -49,7 +49,7 @@ pub(crate) struct ServeArgs {
     /// How much of DHCP to do [default: proxy]
     #[arg(long, value_name = "MODE")]
     dhcp: Option<DhcpMode>,
-    /// With --dhcp full: addresses to hand out
+    /// With --dhcp full: addresses to hand out [default: the upper three quarters of the interface's network]
     #[arg(long, value_name = "FIRST-LAST")]
     dhcp_range: Option<AddressRange>,
     /// With --dhcp full: default router to name
@@ -104,7 +104,8 @@ pub(crate) struct ServeArgs {
 /// Addresses to hand out, and what goes with them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    pub(crate) range: AddressRange,
+    /// None: what [`default_range`] says of the interface.
+    pub(crate) range: Option<AddressRange>,
     pub(crate) router: Option<Ipv4Addr>,
     pub(crate) dns: Vec<Ipv4Addr>,
     pub(crate) lease_time: Duration,
@@ -243,10 +244,22 @@ impl ServeArgs {
         if mode == DhcpMode::Proxy {
             return Ok(Dhcp::Proxy { interface });
         }
-        let range = self.dhcp_range.context("--dhcp full needs --dhcp-range FIRST-LAST")?;
-        let pool = Pool { range, router: self.router, dns: self.dns.clone(), lease_time };
+        let pool = Pool { range: self.dhcp_range, router: self.router, dns: self.dns.clone(), lease_time };
         Ok(Dhcp::Full { interface, pool })
     }
+}
+
+/// Addresses of a network that may be handed out when the operator names none: not those at its lower end, where
+/// servers and routers are as a rule.
+pub(crate) fn default_range(address: Ipv4Addr, mask: Ipv4Addr) -> Result<AddressRange> {
+    let host = !mask.to_bits();
+    ensure!(
+        host >= 7,
+        "the network {address}/{mask} is too small to choose addresses from: give --dhcp-range"
+    );
+    let network = address.to_bits() & mask.to_bits();
+    let first = network + host / 4 + 1;
+    Ok(AddressRange { first: first.into(), last: (network + host - 1).into() })
 }
 
 fn read_file(path: &Path) -> Result<ServeArgs> {
@@ -295,6 +308,16 @@ mod tests {
         let settings = args(&["img", "--dhcp", "off", "--listen", "127.0.0.1"]).resolve().unwrap();
         assert_eq!((settings.http_port, settings.tftp_port, settings.state), (8080, None, None));
         assert_eq!(settings.listen, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+
+    #[test]
+    fn addresses_are_chosen_from_the_upper_part_of_the_network() {
+        let range = |address: [u8; 4], mask: [u8; 4]| {
+            default_range(address.into(), mask.into()).map(|r| r.to_string())
+        };
+        assert_eq!(range([10, 7, 0, 1], [255, 255, 255, 0]).unwrap(), "10.7.0.64-10.7.0.254");
+        assert_eq!(range([10, 7, 5, 9], [255, 255, 0, 0]).unwrap(), "10.7.64.0-10.7.255.254");
+        assert!(range([10, 7, 0, 1], [255, 255, 255, 252]).is_err());
     }
 
     #[test]

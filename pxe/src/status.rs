@@ -26,14 +26,9 @@ pub(crate) fn table(view: &FleetView) -> String {
     }
     for machine in &view.machines {
         if let Some(error) = &machine.error {
-            let _ = writeln!(
-                out,
-                "\n{} failed: {}: {}\n  next: {}",
-                label(machine),
-                error.step,
-                error.error,
-                error.next
-            );
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (step, next) = (text(&machine.failed_step), text(&machine.next));
+            let _ = writeln!(out, "\n{} failed: {step}: {error}\n  next: {next}", label(machine));
         }
     }
     let c = view.counts;
@@ -52,7 +47,7 @@ pub(crate) fn table(view: &FleetView) -> String {
 }
 
 fn label(machine: &MachineView) -> &str {
-    machine.macs.first().unwrap_or(&machine.id)
+    machine.machine.macs.first().unwrap_or(&machine.id)
 }
 
 fn row(machine: &MachineView, now: f64) -> [String; 7] {

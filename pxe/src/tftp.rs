@@ -23,8 +23,15 @@ pub(crate) struct Counters {
 pub(crate) struct Files(pub(crate) Arc<App>);
 
 impl Handler for Files {
-    fn open(&self, path: &str, _: SocketAddr) -> Option<File> {
-        find(&self.0, path).map(|bytes| Arc::new(bytes) as File)
+    fn open(&self, path: &str, client: SocketAddr) -> Option<File> {
+        let path = normal(path);
+        if let Some(mac) = machine_of(&path) {
+            // GRUB boots this machine. Taking note of it may wait for the database, the answer does not.
+            let app = Arc::clone(&self.0);
+            let id = MachineId { macs: vec![mac], ..MachineId::default() };
+            tokio::spawn(async move { app.fleet.boots(&id, client.ip()).await });
+        }
+        find(&self.0, &path).map(|bytes| Arc::new(bytes) as File)
     }
 
     fn ended(&self, path: &str, client: SocketAddr, outcome: Outcome) {
@@ -52,24 +59,31 @@ impl Handler for Files {
     }
 }
 
+/// Firmware writes paths with a slash, several, backslashes, or none.
+fn normal(path: &str) -> String {
+    path.replace('\\', "/").trim_start_matches('/').trim_start_matches("./").to_owned()
+}
+
+/// The machine whose own GRUB file this is, by its MAC.
+fn machine_of(path: &str) -> Option<String> {
+    normal_mac(path.strip_prefix("grub/machine-")?.strip_suffix(".cfg")?)
+}
+
 /// The file of a name. Names are looked up, never opened, so `..` leads nowhere.
-pub(crate) fn find(app: &App, path: &str) -> Option<Bytes> {
-    // Firmware writes paths with a slash, several, backslashes, or none.
-    let path = path.replace('\\', "/");
-    let path = path.trim_start_matches('/').trim_start_matches("./");
+fn find(app: &App, path: &str) -> Option<Bytes> {
     let base = &app.base;
     if let Some(bytes) = app.catalogue.netboot.as_ref().and_then(|netboot| netboot.file(path)) {
         return Some(bytes.clone());
     }
     match path {
         "ezio.conf" => return app.conf.text_with_report(),
+        "ezio.conf.minisig" => return app.conf.signature(),
         // iPXE asks for autoexec.ipxe by itself, in the directory that it came from.
         "boot.ipxe" | "autoexec.ipxe" => return Some(ipxe_identify(base).into()),
         "grub/grub.cfg" => return Some(grub_config().into()),
         _ => {}
     }
-    if let Some(mac) = path.strip_prefix("grub/machine-").and_then(|rest| rest.strip_suffix(".cfg")) {
-        let mac = normal_mac(mac)?;
+    if let Some(mac) = machine_of(path) {
         let boot = app.fleet.boot_of(&MachineId { macs: vec![mac.clone()], ..MachineId::default() });
         return Some(grub_script(&app.boot_site(base), &mac, boot).into());
     }

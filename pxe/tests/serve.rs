@@ -109,6 +109,7 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     assert_eq!(view["counts"], json!({"done": 0, "working": 1, "failed": 0, "silent": 0, "waiting": 0}));
     let machine = &view["machines"][0];
     assert_eq!((&machine["id"], &machine["state"]), (&json!("S1"), &json!("working")));
+    assert_eq!(machine["machine"]["macs"], json!([MAC]));
     assert_eq!(machine["progress"]["from_peers_bytes"], 3);
     let status = server.command(&["status"]);
     assert!(status.contains(MAC) && status.contains("working 50 %"), "{status}");
@@ -311,4 +312,21 @@ fn a_damaged_image_is_refused() {
     let hash = image.info_hash.as_string();
     std::fs::write(&manifest, text.replace(&hash, &"0".repeat(40))).unwrap();
     assert!(Server::fails(&image, &[]).contains("damaged or mixed up"));
+}
+
+#[tokio::test]
+async fn signatures_are_served_beside_what_they_sign() {
+    let image = Image::make("golden");
+    let conf = image.folder.path().join("ezio.conf");
+    std::fs::write(&conf, "image = \"golden\"\n").unwrap();
+    std::fs::write(image.folder.path().join("ezio.conf.minisig"), "conf signature").unwrap();
+    std::fs::write(image.dir.join("SHA256SUMS.minisig"), "image signature").unwrap();
+    let server = Server::start(&image, &["--conf", conf.to_str().unwrap(), "--tftp-port", "0"]);
+    assert_eq!(text(&server, "/ezio.conf.minisig").await, "conf signature");
+    assert_eq!(text(&server, "/images/golden/SHA256SUMS.minisig").await, "image signature");
+    let tftp = async |path: &str| get(server.find("tftp"), path, &Limits::default()).await.unwrap();
+    assert_eq!(tftp("ezio.conf.minisig").await, b"conf signature");
+    // As signed, to the byte.
+    assert_eq!(tftp("ezio.conf").await, b"image = \"golden\"\n");
+    assert_eq!(tftp("images/golden/SHA256SUMS").await, image.file("SHA256SUMS").into_bytes());
 }

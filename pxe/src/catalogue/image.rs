@@ -19,6 +19,9 @@ use sha2::{Digest, Sha256};
 /// Largest small file that is held in memory: a torrent of a 16 TiB partition is smaller.
 const MAX_FILE: u64 = 256 << 20;
 
+/// Signature of the checksums (minisign), where the operator signs images.
+const SIGNATURE_FILE: &str = "SHA256SUMS.minisig";
+
 /// A torrent of an image, and the data behind it.
 pub(crate) struct Torrent {
     pub(crate) metainfo: Arc<Metainfo>,
@@ -69,7 +72,7 @@ impl Image {
             manifest.format
         );
         let mut files = BTreeMap::from([(MANIFEST_FILE.to_owned(), text)]);
-        for file in [LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE] {
+        for file in [LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE, SIGNATURE_FILE] {
             if let Some(bytes) = read_small(&dir, file)? {
                 files.insert(file.to_owned(), bytes);
             }

@@ -9,6 +9,7 @@ use super::pool::{Lease, Leases};
 use crate::boot::Boot;
 use crate::catalogue::Netboot;
 use crate::settings::Pool;
+use crate::sites::AddressRange;
 
 /// PXE's discovery control (option 43, tag 6) with bit 3: do not look for boot servers, take the file named here.
 const PXE_USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
@@ -87,9 +88,10 @@ impl Responder {
         Self { me, full: None }
     }
 
-    pub(crate) fn full(me: Me, pool: Pool, known: Vec<Lease>) -> Self {
+    /// `range` are the addresses that are handed out.
+    pub(crate) fn full(me: Me, pool: Pool, range: AddressRange, known: Vec<Lease>) -> Self {
         let reserved = std::iter::once(me.address).chain(pool.router).collect();
-        let leases = Leases::new(pool.range, reserved, pool.lease_time.as_secs(), known);
+        let leases = Leases::new(range, reserved, pool.lease_time.as_secs(), known);
         Self { me, full: Some((pool, leases)) }
     }
 
@@ -246,9 +248,13 @@ impl Responder {
             return Err(None);
         }
         let mac = format_mac(&request.mac);
-        if boot == Boot::Local {
-            // Saying nothing is what every firmware understands: it goes on to its disk. A boot program that
-            // returns is not: EDK2 then shows its menu.
+        let is_http = request.architecture() == Some(Architecture::HTTP_X64);
+        if boot == Boot::Local
+            && (is_http || request.architecture() == Some(Architecture::BIOS))
+            && !request.is_ipxe()
+        {
+            // A BIOS that hears of no boot file goes on to its disk. UEFI would go on to IPv6 and HTTP, for minutes,
+            // so it gets GRUB, which starts the loader on the disk.
             return Err(Some(format!("{mac} is done and boots from its own disk")));
         }
         if request.is_ipxe() {

@@ -94,7 +94,7 @@ impl Leases {
         let fresh = all().find(|a| !used.contains_key(a) && self.is_free_for(*a, mac, now));
         let expired = || {
             let candidates = used.iter().filter(|(address, _)| self.is_free_for(**address, mac, now));
-            candidates.min_by_key(|(_, expires)| **expires).map(|(address, _)| *address)
+            candidates.min_by_key(|(address, expires)| (**expires, **address)).map(|(address, _)| *address)
         };
         fresh.or_else(expired)
     }

@@ -9,6 +9,7 @@ use ezio_netproto::dhcp::{Kind, Message, option};
 use super::answer::{Me, Port, Responder, Verdict};
 use crate::boot::Boot;
 use crate::settings::Pool;
+use crate::sites::AddressRange;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
@@ -24,9 +25,14 @@ fn me() -> Me {
 }
 
 fn full() -> Responder {
-    let range = "10.0.0.50-10.0.0.60".parse().unwrap();
-    let pool = Pool { range, router: Some(SERVER), dns: vec![SERVER], lease_time: Duration::from_secs(3600) };
-    Responder::full(me(), pool, Vec::new())
+    let range = "10.0.0.50-10.0.0.60".parse::<AddressRange>().unwrap();
+    let pool = Pool {
+        range: Some(range),
+        router: Some(SERVER),
+        dns: vec![SERVER],
+        lease_time: Duration::from_secs(3600),
+    };
+    Responder::full(me(), pool, range, Vec::new())
 }
 
 fn packet(name: &str) -> Message {
@@ -158,20 +164,22 @@ fn a_proxy_keeps_out_of_what_is_not_network_boot() {
 }
 
 #[test]
-fn a_machine_that_is_done_is_told_of_no_program() {
-    let verdict = Responder::proxy(me()).answer(&pxe(7), Port::Server, NOBODY, Boot::Local, 0);
+fn a_bios_that_is_done_is_told_of_no_program() {
+    let verdict = Responder::proxy(me()).answer(&pxe(0), Port::Server, NOBODY, Boot::Local, 0);
     assert!(matches!(verdict, Verdict::Ignore(Some(_))));
-    let verdict = Responder::proxy(me()).answer(
-        &Message { kind: Kind::Request, ..pxe(7) },
-        Port::BootServer,
-        NOBODY,
-        Boot::Local,
-        0,
-    );
-    assert!(matches!(verdict, Verdict::Ignore(Some(_))));
-    let (reply, _) = answered(full().answer(&pxe(7), Port::Server, NOBODY, Boot::Local, 0));
+    let (reply, _) = answered(full().answer(&pxe(0), Port::Server, NOBODY, Boot::Local, 0));
     assert!(!reply.yiaddr.is_unspecified());
     assert_eq!((reply.boot_file(), reply.siaddr), (None, Ipv4Addr::UNSPECIFIED));
+}
+
+#[test]
+fn uefi_and_ipxe_that_are_done_get_a_program_that_starts_the_disk() {
+    for request in [packet("ovmf-discover"), packet("ipxe-bios-discover")] {
+        for mut responder in [Responder::proxy(me()), full()] {
+            let (reply, _) = answered(responder.answer(&request, Port::Server, NOBODY, Boot::Local, 0));
+            assert!(reply.boot_file().is_some());
+        }
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) struct Failure {
 
 /// When something first happened in the last run (but `first_seen`: ever), in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "kebab-case")]
 pub(crate) struct Times {
     pub(crate) first_seen: f64,
     #[serde(skip_serializing_if = "Option::is_none")]

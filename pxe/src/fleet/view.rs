@@ -1,6 +1,6 @@
 //! What `GET /api/fleet` answers (see API.md).
 
-use ezio_image::report::Progress;
+use ezio_image::report::{MachineId, Progress};
 use serde::{Deserialize, Serialize};
 
 use super::machine::{Failure, Machine, State, Times};
@@ -41,11 +41,9 @@ pub(crate) struct Counts {
 /// One machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MachineView {
+    /// Its name here; `ezio-pxe again` takes it.
     pub(crate) id: String,
-    pub(crate) uuid: Option<String>,
-    pub(crate) serial: Option<String>,
-    pub(crate) product: Option<String>,
-    pub(crate) macs: Vec<String>,
+    pub(crate) machine: MachineId,
     pub(crate) address: Option<String>,
     pub(crate) firmware: Option<String>,
     pub(crate) image: Option<String>,
@@ -56,7 +54,12 @@ pub(crate) struct MachineView {
     /// Boots from its own disk.
     pub(crate) boots_local: bool,
     pub(crate) progress: Progress,
-    pub(crate) error: Option<Failure>,
+    /// Cause chain of the last failure.
+    pub(crate) error: Option<String>,
+    /// Step that failed.
+    pub(crate) failed_step: Option<String>,
+    /// What the machine does after the failure.
+    pub(crate) next: Option<String>,
     pub(crate) times: Times,
     pub(crate) last_heard: f64,
     pub(crate) deployments: u64,
@@ -65,12 +68,13 @@ pub(crate) struct MachineView {
 impl MachineView {
     fn new(machine: &Machine, silent: bool) -> Self {
         let machine = machine.clone();
+        let (failed_step, error, next) = match machine.error {
+            Some(Failure { step, error, next }) => (Some(step), Some(error), Some(next)),
+            None => (None, None, None),
+        };
         Self {
             id: machine.id,
-            uuid: machine.identity.uuid,
-            serial: machine.identity.serial,
-            product: machine.identity.product,
-            macs: machine.identity.macs,
+            machine: machine.identity,
             address: machine.address,
             firmware: machine.firmware,
             image: machine.image,
@@ -79,7 +83,9 @@ impl MachineView {
             silent,
             boots_local: machine.boots_local,
             progress: machine.progress,
-            error: machine.error,
+            error,
+            failed_step,
+            next,
             times: machine.times,
             last_heard: machine.last_heard,
             deployments: machine.deployments,

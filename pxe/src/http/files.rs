@@ -24,6 +24,10 @@ pub(super) async fn conf(State(app): State<Arc<App>>) -> Response {
     app.conf.text().map_or_else(not_found, |conf| text(TEXT, conf))
 }
 
+pub(super) async fn conf_signature(State(app): State<Arc<App>>) -> Response {
+    app.conf.signature().map_or_else(not_found, |signature| text(TEXT, signature))
+}
+
 pub(super) async fn boot(State(app): State<Arc<App>>, Path(file): Path<String>) -> Response {
     let found = app.catalogue.netboot.as_ref().and_then(|netboot| netboot.file(&file));
     found.map_or_else(not_found, |bytes| text(BINARY, bytes.clone()))

@@ -44,6 +44,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(files::dashboard))
         .route("/ezio.conf", get(files::conf))
+        .route("/ezio.conf.minisig", get(files::conf_signature))
         .route("/boot.ipxe", get(files::ipxe))
         .route("/autoexec.ipxe", get(files::ipxe))
         .route("/boot/{file}", get(files::boot))
