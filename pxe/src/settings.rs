@@ -325,9 +325,6 @@ mod tests {
         assert!(error(&["--dhcp", "off"]).contains("image"));
         assert!(error(&["img"]).contains("--netboot"));
         assert!(error(&["img", "--netboot", "d"]).contains("--interface"));
-        assert!(
-            error(&["img", "--netboot", "d", "--interface", "e", "--dhcp", "full"]).contains("--dhcp-range")
-        );
         assert!(error(&["img", "--dhcp", "off", "--router", "1.2.3.4"]).contains("--dhcp full"));
         assert!(error(&["img", "--dhcp", "off", "--append", "a;b"]).contains("--append"));
         assert!(error(&["img", "--dhcp", "off", "--linger", "soon"]).contains("--linger"));
