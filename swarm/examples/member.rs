@@ -4,7 +4,7 @@
 //! member create FILE TORRENT [--piece-length BYTES]      prints the info hash
 //! member seed TORRENT FILE  [--listen ADDR] [--tracker URL] [--site CIDR=N]
 //! member get TORRENT FILE   [--listen ADDR] [--tracker URL] [--peer ADDR] [--limit-up N] [--limit-down N]
-//!                           [--memory BYTES] [--stay] [--done FILE]
+//!                           [--memory BYTES] [--stay] [--verbose] [--done FILE]
 //! ```
 #![allow(clippy::unwrap_used, reason = "an example")]
 
@@ -27,6 +27,7 @@ struct Options {
     trackers: Vec<String>,
     piece_length: Option<u32>,
     stay: bool,
+    verbose: bool,
     done: Option<PathBuf>,
     positional: Vec<PathBuf>,
 }
@@ -37,6 +38,10 @@ fn options(args: impl Iterator<Item = String>) -> Result<Options> {
     while let Some(arg) = args.next() {
         if !arg.starts_with("--") {
             options.positional.push(arg.into());
+            continue;
+        }
+        if arg == "--verbose" {
+            options.verbose = true;
             continue;
         }
         if arg == "--stay" {
@@ -100,7 +105,17 @@ async fn share(role: Role, mut options: Options) -> Result<()> {
         swarm.shutdown().await;
         return Ok(());
     }
-    swarm.completed().await?;
+    let mut progress = swarm.progress();
+    let mut shown = Instant::now();
+    loop {
+        tokio::select! {
+            done = swarm.completed() => break done?,
+            _ = progress.changed() => if options.verbose && shown.elapsed() > Duration::from_secs(1) {
+                shown = Instant::now();
+                println!("{:.1} {:?}", start.elapsed().as_secs_f64(), *progress.borrow_and_update());
+            },
+        }
+    }
     let seconds = start.elapsed().as_secs_f64();
     let progress = *swarm.progress().borrow();
     println!(

@@ -1,5 +1,7 @@
 //! Whole rooms in one process: every member ends with the image, whatever happens to the others.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::*;

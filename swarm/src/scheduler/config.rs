@@ -50,6 +50,8 @@ pub struct Tuning {
     pub steer: Duration,
     /// Bytes the server keeps assigned ahead, at least.
     pub steer_min: u32,
+    /// Bytes the server keeps assigned ahead, at most.
+    pub steer_max: u32,
     /// Requests not answered for so long are asked elsewhere, whatever the rate.
     pub late: Duration,
 }
@@ -67,6 +69,7 @@ impl Default for Tuning {
             announce: Duration::from_millis(200),
             steer: Duration::from_millis(150),
             steer_min: 192 << 10,
+            steer_max: 48 << 20,
             late: Duration::from_millis(2500),
         }
     }

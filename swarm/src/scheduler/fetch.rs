@@ -11,8 +11,8 @@ use super::geometry::{BLOCK_SIZE, PieceId};
 use super::peer::{Conn, Pending};
 use super::pieces::Block;
 
-/// Suggestions remembered of one connection.
-const SUGGESTIONS: usize = 256;
+/// Suggestions remembered of one connection: more than a server makes ahead with the smallest pieces.
+const SUGGESTIONS: usize = 4096;
 
 impl Scheduler {
     /// Bytes that should be outstanding.

@@ -80,6 +80,7 @@ impl Scheduler {
             conn.up.add(bytes);
         }
         self.steering.sent(id, bytes);
+        self.steer(out);
         self.pump(out);
         if self.complete {
             self.part_if_finished(id, out);

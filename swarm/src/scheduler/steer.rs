@@ -32,6 +32,8 @@ pub(super) struct Steering {
     left: Bits,
     holder: Vec<Option<ConnId>>,
     loads: HashMap<ConnId, Load>,
+    /// Bytes suggested and not sent yet, over all loads.
+    under_way: u64,
 }
 
 impl Steering {
@@ -40,11 +42,13 @@ impl Steering {
         (0..count).for_each(|p| {
             left.set(p);
         });
-        Self { left, holder: vec![None; count as usize], loads: HashMap::new() }
+        Self { left, holder: vec![None; count as usize], loads: HashMap::new(), under_way: 0 }
     }
 
     pub(super) fn closed(&mut self, id: ConnId) {
-        self.loads.remove(&id);
+        if let Some(load) = self.loads.remove(&id) {
+            self.under_way -= load.ahead;
+        }
         for (piece, holder) in self.holder.iter_mut().enumerate() {
             if *holder == Some(id) {
                 *holder = None;
@@ -55,7 +59,9 @@ impl Steering {
 
     pub(super) fn sent(&mut self, id: ConnId, bytes: u32) {
         if let Some(load) = self.loads.get_mut(&id) {
-            load.ahead = load.ahead.saturating_sub(u64::from(bytes));
+            let sent = u64::from(bytes).min(load.ahead);
+            load.ahead -= sent;
+            self.under_way -= sent;
         }
     }
 
@@ -78,17 +84,19 @@ impl Scheduler {
             return;
         }
         let t = &self.config.tuning;
-        let enough = ((self.up.per_s() * t.steer.as_secs_f64()) as u64).max(u64::from(t.steer_min));
+        let enough = ((self.up.per_s() * t.steer.as_secs_f64()) as u64)
+            .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));
         loop {
-            let under_way: u64 = self.steering.loads.values().map(|l| l.ahead).sum();
-            if under_way >= enough {
+            if self.steering.under_way >= enough {
                 return;
             }
             let Some((id, piece)) = self.next_gift() else { return };
             self.steering.left.clear(piece.0);
             self.steering.holder[piece.index()] = Some(id);
+            let size = u64::from(self.geometry.piece_size(piece));
+            self.steering.under_way += size;
             let load = self.steering.loads.entry(id).or_default();
-            load.ahead += u64::from(self.geometry.piece_size(piece));
+            load.ahead += size;
             load.fresh += 1;
             load.given.push_back((piece, self.now));
             out.push(Output::Suggest(id, piece));
