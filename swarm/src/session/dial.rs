@@ -19,7 +19,7 @@ use crate::scheduler::{Reason, TorrentId};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Dials under way at once.
 const HALF_OPEN: usize = 64;
-/// A room of so many is a full mesh; in a larger one each machine dials so many, and is dialled by others.
+/// A room of so many is a full mesh; in a larger one each machine stops dialling here, and is dialled by others.
 const NEIGHBOURS: usize = 40;
 /// Addresses remembered for a torrent.
 const MAX_ADDRESSES: usize = 2000;

@@ -83,7 +83,8 @@ impl Engine {
         let start: Vec<Start<'_>> =
             contents.iter().map(|c| if c.complete { Start::All } else { Start::None }).collect();
         let scheduler = Scheduler::new(policy, geometry.clone(), &start);
-        let pool = BlockPool::new(config.memory / 8);
+        // All of it is kept for use: memory that goes back and forth to the system costs as much as copying.
+        let pool = BlockPool::new(config.memory);
         let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
         let store = Store::new(targets, geometry.clone(), Arc::clone(&pool), cache, arriving / 2);
         let torrents = (0..).zip(&contents).map(|(i, c)| (c.metainfo.info_hash().0, TorrentId(i))).collect();

@@ -255,3 +255,7 @@ impl Receiver {
 fn number(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|b| b.first_chunk::<4>()).map_or(0, |b| u32::from_be_bytes(*b))
 }
+
+#[cfg(test)]
+#[path = "receive_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 /// Data not acknowledged for so long: the peer is dead.
-const USER_TIMEOUT: Duration = Duration::from_secs(10);
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The kernel's queue holds what goes out in so long: enough to never run dry, and little enough that what
 /// the scheduler takes for sent has nearly left.
 const QUEUE: f64 = 0.025;
@@ -21,8 +21,8 @@ pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(5))
-        .with_interval(Duration::from_secs(2))
+        .with_time(Duration::from_secs(2))
+        .with_interval(Duration::from_secs(1))
         .with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_send_buffer_size(FIRST)

@@ -167,3 +167,6 @@ impl Store {
 pub(crate) fn block_length(size: u32, block: u32) -> usize {
     (size as usize).saturating_sub(block as usize * BLOCK).min(BLOCK)
 }
+
+#[cfg(test)]
+mod tests;
