@@ -41,6 +41,7 @@ pub(crate) struct App {
     tracker: Mutex<Tracker>,
     pub(crate) throttle: Arc<Throttle>,
     pub(crate) tftp: tftp::Counters,
+    pub(crate) grub: tftp::GrubWatch,
     /// `http://ADDRESS:PORT`, as clients reach us.
     pub(crate) base: String,
     pub(crate) seeder_port: u16,
@@ -165,6 +166,7 @@ async fn serve(settings: Settings) -> Result<()> {
         tracker: Mutex::new(Tracker::new(torrents, settings.sites.clone())),
         throttle: Arc::default(),
         tftp: tftp::Counters::default(),
+        grub: tftp::GrubWatch::default(),
         seeder_port: bound.swarm.listen_addr().port(),
         seeder: bound.swarm.progress(),
         token: settings.token.clone(),

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use ezio_image::metainfo::InfoHash;
 
 pub(crate) use image::{Image, Torrent};
-pub(crate) use netboot::Netboot;
+pub(crate) use netboot::{GRUB, Netboot};
 
 /// Everything that is served.
 #[derive(Debug)]
