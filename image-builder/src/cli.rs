@@ -24,16 +24,15 @@ Exit status:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Capture a disk, a disk image file or a partition into an image directory
+    // Their help is that of their arguments, below.
     Capture(CaptureArgs),
-    /// Show what an image directory holds
     Show(ShowArgs),
-    /// Check every byte of an image directory against its checksums
     Verify(VerifyArgs),
-    /// Pack kernel, initrd and network boot programs
     Netboot(NetbootArgs),
 }
 
+/// Capture a disk, a disk image file or a partition into an image directory
+///
 /// Captures SOURCE into the image directory DIR: the partition table, the boot code and what lies
 /// between them, and of each partition only the blocks in use, with a torrent for each.
 ///
@@ -88,6 +87,8 @@ pub(crate) struct CaptureArgs {
     pub(crate) dry_run: bool,
 }
 
+/// Show what an image directory holds
+///
 /// Shows what an image directory holds: where it came from, the disk, its partitions and their data.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
@@ -99,6 +100,8 @@ pub(crate) struct ShowArgs {
     pub(crate) json: bool,
 }
 
+/// Check every byte of an image directory against its checksums
+///
 /// Checks an image directory: checksums, manifest against torrents, the partition table against the
 /// disk and the partitions, and every piece of the data against its hash.
 ///
@@ -114,6 +117,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) no_progress: bool,
 }
 
+/// Pack kernel, initrd and network boot programs
+///
 /// Packs what machines boot from the network: DIST/vmlinuz (Debian's kernel as it is, so that its
 /// signature holds under Secure Boot), DIST/initrd.img (init, drivers for wired network cards and
 /// storage), the signed shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists
@@ -195,6 +200,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_summary_and_a_description() {
+        for command in Cli::command().get_subcommands().filter(|c| c.get_name() != "help") {
+            let summary = command.get_about().map(ToString::to_string).unwrap();
+            let description = command.get_long_about().map(ToString::to_string).unwrap();
+            assert!(summary.len() < 80 && description.len() > 2 * summary.len(), "{summary}");
+        }
     }
 
     #[test]

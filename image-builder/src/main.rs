@@ -39,12 +39,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
     match &cli.command {
-        Command::Capture(args) => capture::run(args, &stop)?,
+        Command::Capture(args) => capture::run(args, &Stop::on_signals()?)?,
         Command::Show(args) => show::run(args)?,
         Command::Verify(args) => {
-            if !verify::run(args, &stop)? {
+            if !verify::run(args, &Stop::on_signals()?)? {
                 return Ok(ExitCode::FAILURE);
             }
         }

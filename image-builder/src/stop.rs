@@ -13,7 +13,7 @@ use thiserror::Error;
 
 /// The user asked to stop.
 #[derive(Debug, Error)]
-#[error("stopped by a signal: nothing was left behind")]
+#[error("stopped by a signal")]
 pub(crate) struct Stopped;
 
 /// Whether to stop. Cheap to clone.
