@@ -12,6 +12,7 @@ use url::Url;
 use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::image_source::Image;
 use crate::location::Location;
+use crate::nag::Nag;
 use crate::screen::Screen;
 use crate::signature::PublicKey;
 use crate::torrent_source;
@@ -79,6 +80,7 @@ pub(crate) async fn fetch_conf(
     screen: &Screen,
 ) -> anyhow::Result<(Conf, Location)> {
     let end = Instant::now() + patience.total;
+    let mut nag = Nag::new(screen);
     loop {
         let mut errors: Vec<FetchError> = Vec::new();
         for location in &places.candidates {
@@ -101,7 +103,7 @@ pub(crate) async fn fetch_conf(
         if Instant::now() + ROUND_PAUSE > end {
             bail!("no server gave ezio.conf within {} s: {all}", patience.total.as_secs());
         }
-        screen.step(&format!("ezio.conf: {all}: trying again"));
+        nag.say(format!("conf: {all}: trying again"));
         sleep(ROUND_PAUSE).await;
     }
 }
@@ -137,7 +139,8 @@ impl Briefing {
                 key.is_none(),
                 "{source}: this initrd takes signed images only, and a torrent has no signature"
             );
-            let tell = |error: &FetchError, _| screen.step(&format!("image: {error}: trying again"));
+            let mut nag = Nag::new(screen);
+            let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
             Ok(Image::Torrent(torrent_source::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?))
         };
         match &self.orders.image {

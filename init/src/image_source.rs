@@ -15,6 +15,7 @@ use ezio_image::plan::{ImageParts, Plan, PlanError};
 
 use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::location::Location;
+use crate::nag::Nag;
 use crate::screen::Screen;
 use crate::signature::PublicKey;
 use crate::torrent_source;
@@ -125,7 +126,8 @@ impl Source<'_> {
 
     /// A file whatever is in it.
     async fn bytes(&self, name: &str) -> anyhow::Result<Vec<u8>> {
-        let tell = |error: &FetchError, _| self.screen.step(&format!("image: {error}: trying again"));
+        let mut nag = Nag::new(self.screen);
+        let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
         Ok(self.fetcher.get_patiently(&self.folder.file(name), Patience::DEFAULT, tell).await?)
     }
 

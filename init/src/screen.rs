@@ -89,15 +89,20 @@ impl Screen {
     }
 }
 
-/// One line: `writing [#####.....]  52.1 %  1.2 of 2.4 GiB  in 112.3 MiB/s  out 98.1 MiB/s  37 peers  0:11 left`.
+/// One line: `write [####....] 50.0% of 1.2 GiB, in 60.0 out 55.0 MiB/s, 37 peers, 0:10 left`.
 pub(crate) fn progress_line(doing: &str, p: &Progress) -> String {
-    let mut line = format!("{doing} {}", bar(p));
-    // Writing to a String cannot fail.
-    let _ = write!(line, " {:5.1}%  {}", percent(p), amount(p.done_bytes, p.total_bytes));
-    let _ = write!(line, "  in {}/s out {}/s", bytes(p.down_bytes_per_s), bytes(p.up_bytes_per_s));
-    let _ = write!(line, "  {} peers", p.peers);
+    let (unit, name) = unit_of(p.down_bytes_per_s.max(p.up_bytes_per_s));
+    let (down, up) = (p.down_bytes_per_s as f64 / unit, p.up_bytes_per_s as f64 / unit);
+    let mut line = format!(
+        "{doing} {} {:.1}% of {}, in {down:.1} out {up:.1} {name}/s, {} peers",
+        bar(p),
+        percent(p),
+        bytes(p.total_bytes),
+        p.peers
+    );
     if let Some(left) = time_left(p) {
-        let _ = write!(line, "  {} left", clock(left));
+        // Writing to a String cannot fail.
+        let _ = write!(line, ", {} left", clock(left));
     }
     line.truncate(line.char_indices().nth(WIDTH).map_or(line.len(), |(at, _)| at));
     line
@@ -110,14 +115,9 @@ fn percent(p: &Progress) -> f64 {
 }
 
 fn bar(p: &Progress) -> String {
-    const CELLS: usize = 10;
+    const CELLS: usize = 8;
     let full = ((percent(p) / 100.0 * CELLS as f64) as usize).min(CELLS);
     format!("[{}{}]", "#".repeat(full), ".".repeat(CELLS - full))
-}
-
-fn amount(done: u64, total: u64) -> String {
-    let (unit, name) = unit_of(total);
-    format!("{:.1}/{:.1} {name}", done as f64 / unit, total as f64 / unit)
 }
 
 fn unit_of(value: u64) -> (f64, &'static str) {
@@ -187,12 +187,8 @@ mod tests {
     #[test]
     fn the_line_says_all_and_fits() {
         let line = progress_line("write", &half());
-        assert_eq!(
-            line,
-            "write [#####.....]  50.0%  0.6/1.2 GiB  in 60.0 MiB/s out 55.0 MiB/s  37 peers  0:10 le"
-                .get(..WIDTH)
-                .unwrap()
-        );
+        assert_eq!(line, "write [####....] 50.0% of 1.2 GiB, in 60.0 out 55.0 MiB/s, 37 peers, 0:10 left");
+        assert!(line.len() < WIDTH, "{}", line.len());
         let nearly = Progress { done_bytes: u64::MAX / 2 - 1, total_bytes: u64::MAX / 2, ..half() };
         assert!(progress_line("w", &nearly).contains(" 99.9%"));
         assert!(progress_line("w", &Progress::default()).contains("0.0%"));

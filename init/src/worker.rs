@@ -24,7 +24,7 @@ use crate::signature::{KEY_FILE, PublicKey};
 /// What follows a failure when no orders say otherwise: the machine asks again from the start.
 const DEFAULT_ON_ERROR: EndAction = EndAction::Reboot;
 /// A server that is just starting is waited for.
-const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(180) };
+const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
 
 /// Was this started by an ezio-init that is PID 1?
 pub(crate) fn is_child_of_pid1() -> anyhow::Result<()> {

@@ -1,5 +1,7 @@
 //! `ezio-init write SOURCE TARGET`: one torrent onto a disk, a partition or a file of a running Linux.
 
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use tokio::sync::watch;
 
 use crate::arguments::WriteOptions;
 use crate::fetch::{FetchError, Fetcher, Patience};
+use crate::in_use;
+use crate::machine::SystemPaths;
 use crate::progress_output::ProgressOutput;
 use crate::signals::{StopSignals, Stopped};
 use crate::torrent_source;
@@ -31,13 +35,13 @@ pub(crate) async fn write(
         fetched = fetch(options, &output) => fetched?,
         stopped = signals.received() => return Ok(Err(stopped)),
     };
-    check_target(&options.target, extents.target_end())?;
+    check_target(options, extents.target_end())?;
     if options.dry_run {
         output.note(&dry_run(&metainfo, &extents, &options.target));
         return Ok(Ok(()));
     }
     let target = open(options, extents.target_end())?;
-    let swarm = start(options, metainfo, extents, &target).await?;
+    let swarm = start(options, metainfo, extents, target).await?;
     output.note(&format!("writing to {}, listening on {}", options.target.display(), swarm.listen_addr()));
     let result = tokio::select! {
         complete = transfer::complete(&swarm, |moment| output.moment(moment)) => {
@@ -75,7 +79,7 @@ async fn start(
     options: &WriteOptions,
     metainfo: Arc<Metainfo>,
     extents: ExtentMap,
-    target: &BlockTarget,
+    target: Arc<File>,
 ) -> anyhow::Result<Swarm> {
     let device = options.target.display().to_string();
     let trackers = metainfo.trackers().to_vec();
@@ -83,7 +87,7 @@ async fn start(
         !(trackers.is_empty() && options.peers.is_empty() && options.listen.is_none()),
         "the torrent names no tracker: name a peer with --peer, or an address for peers to come to with --listen"
     );
-    let storage = Arc::new(DeviceStorage::new(target.file(), device, 0, extents));
+    let storage = Arc::new(DeviceStorage::new(target, device, 0, extents));
     let defaults = Config::default();
     let config = Config {
         listen: options.listen.unwrap_or(defaults.listen),
@@ -96,8 +100,9 @@ async fn start(
     Swarm::start(config, vec![content]).await.context("starting the transfer")
 }
 
-/// Is it something that can be written, and large enough? Nothing is made or changed.
-fn check_target(target: &Path, needed: u64) -> anyhow::Result<()> {
+/// Is it something that can be written, large enough, and not in use? Nothing is made or changed.
+fn check_target(options: &WriteOptions, needed: u64) -> anyhow::Result<()> {
+    let target = options.target.as_path();
     let metadata = match std::fs::metadata(target) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -109,27 +114,41 @@ fn check_target(target: &Path, needed: u64) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).with_context(|| target.display().to_string()),
     };
-    ensure!(
-        metadata.is_file() || metadata.file_type().is_block_device(),
-        "{} is neither a block device nor a regular file",
-        target.display()
-    );
-    if metadata.file_type().is_block_device() {
-        let size = BlockTarget::open_exclusive(target)?.size();
+    let is_device = metadata.file_type().is_block_device();
+    let path = target.display();
+    ensure!(metadata.is_file() || is_device, "{path} is neither a block device nor a regular file");
+    if is_device {
+        if let Some(mounted) = in_use::mounted(target, &SystemPaths::below(Path::new("/"))) {
+            bail!("{path} is in use: {} is mounted, or in use as swap", mounted.display());
+        }
+        let size = open_device(options)?.1;
         if size < needed {
-            let (missing, size, needed) = (needed - size, human_size(size), human_size(needed));
-            bail!("{} is too small by {missing} bytes: has {size}, needs {needed}", target.display());
+            let missing = needed - size;
+            let (size, needed) = (human_size(size), human_size(needed));
+            bail!("{path} is too small by {missing} bytes: it has {size}, the image needs {needed}");
         }
     }
     Ok(())
 }
 
-fn open(options: &WriteOptions, needed: u64) -> anyhow::Result<BlockTarget> {
+fn open(options: &WriteOptions, needed: u64) -> anyhow::Result<Arc<File>> {
     let is_device = std::fs::metadata(&options.target).is_ok_and(|m| m.file_type().is_block_device());
     Ok(match is_device {
-        true => BlockTarget::open_exclusive(&options.target)?,
-        false => BlockTarget::create_file(&options.target, needed)?,
+        true => open_device(options)?.0,
+        false => BlockTarget::create_file(&options.target, needed)?.file(),
     })
+}
+
+/// The device and its size in bytes; ours alone, unless forced.
+fn open_device(options: &WriteOptions) -> anyhow::Result<(Arc<File>, u64)> {
+    if !options.force {
+        let device = BlockTarget::open_exclusive(&options.target)?;
+        return Ok((device.file(), device.size()));
+    }
+    let context = || format!("opening {}", options.target.display());
+    let mut file = File::options().read(true).write(true).open(&options.target).with_context(context)?;
+    let size = file.seek(SeekFrom::End(0)).with_context(context)?;
+    Ok((Arc::new(file), size))
 }
 
 fn dry_run(metainfo: &Metainfo, extents: &ExtentMap, target: &Path) -> String {

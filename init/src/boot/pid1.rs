@@ -194,9 +194,7 @@ impl Supervisor {
 
     fn give_shell(&mut self) {
         if shell().is_none() {
-            self.screen.step(
-                "no shell in this initrd (one can be packed with image-builder netboot --extra): holding",
-            );
+            self.screen.step("there is no shell in this initrd: hold (Ctrl-Alt-Del restarts)");
             return;
         }
         self.screen.step("a shell; when it ends, the machine restarts");

@@ -1,0 +1,261 @@
+//! The whole way without a virtual machine: a disk is captured, served by `ezio-pxe` on loopback, and
+//! deployed by `ezio-init deploy` to a loop device; then looked at with the tools of others.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ezio_tests::programs;
+
+const MIB: u64 = 1 << 20;
+/// Start and length of the root partition on the golden disk, in sectors.
+const ROOT: (u64, u64) = (6144, 81920);
+const SWAP_SECTORS: u64 = 20480;
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"))
+}
+
+/// What a program prints; it must succeed.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = run(program, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {}\n{errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A loop device; gone when dropped.
+struct Loop(String);
+
+impl Loop {
+    fn new(file: &Path, offset: u64, length: u64) -> Self {
+        let (offset, length) = (offset.to_string(), length.to_string());
+        let options = ["--find", "--show", "--offset", &offset, "--sizelimit", &length, text(file)];
+        Self(output("/usr/sbin/losetup", &options).trim().to_owned())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // The kernel keeps partitions of a loop device until they are taken off.
+        let _ = Command::new("partx").args(["--delete", &self.0]).output();
+        let _ = Command::new("/usr/sbin/losetup").args(["--detach", &self.0]).output();
+    }
+}
+
+/// A disk image file with a GPT: ext4 with files, and swap.
+fn golden_disk(folder: &Path) -> PathBuf {
+    let disk = folder.join("golden.img");
+    fs::File::create(&disk).unwrap().set_len(64 * MIB).unwrap();
+    let table = format!(
+        "label: gpt\nsize=1MiB, type=21686148-6449-6E6F-744E-656564454649\n\
+         start={}, size={}, type=L, name=root\nsize={SWAP_SECTORS}, type=S\n",
+        ROOT.0, ROOT.1
+    );
+    let script = folder.join("table");
+    fs::write(&script, table).unwrap();
+    let script = fs::File::open(&script).unwrap();
+    assert!(
+        Command::new("/usr/sbin/sfdisk").arg("--quiet").arg(&disk).stdin(script).status().unwrap().success()
+    );
+    let files = folder.join("files");
+    fs::create_dir_all(files.join("etc")).unwrap();
+    fs::write(files.join("etc/hostname"), "golden\n").unwrap();
+    let noise: Vec<u8> =
+        (0..5 * MIB).map(|i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+    fs::write(files.join("noise"), noise).unwrap();
+    let root = Loop::new(&disk, ROOT.0 * 512, ROOT.1 * 512);
+    output("/usr/sbin/mkfs.ext4", &["-q", "-L", "root", "-d", text(&files), &root.0]);
+    let swap = Loop::new(&disk, (ROOT.0 + ROOT.1) * 512, SWAP_SECTORS * 512);
+    output("/usr/sbin/mkswap", &["--label", "SWAP", &swap.0]);
+    disk
+}
+
+/// `ezio-pxe` on loopback with this image; stopped when dropped.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn new(image: &Path, conf: &Path) -> Self {
+        let mut process = Command::new(programs::find("ezio-pxe").unwrap())
+            .arg("serve")
+            .arg(image)
+            .args([
+                "--dhcp",
+                "off",
+                "--listen",
+                "127.0.0.1",
+                "--http-port",
+                "0",
+                "--peer-port",
+                "0",
+                "--linger",
+                "0s",
+            ])
+            .arg("--conf")
+            .arg(conf)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let url = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.trim().strip_prefix("dashboard").map(|rest| rest.trim().to_owned()));
+        Self { process, url: url.expect("ezio-pxe says where its dashboard is") }
+    }
+
+    fn fleet(&self) -> String {
+        let status = programs::find("ezio-pxe").unwrap();
+        output(text(&status), &["status", "--json", "--server", self.url.trim_end_matches('/')])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// `ezio-init deploy`, bounded.
+fn deploy(server: &Server, disk: &str) -> (bool, String) {
+    let mut process = Command::new(programs::find("ezio-init").unwrap())
+        .args(["deploy", "--conf", &format!("{}ezio.conf", server.url), "--disk", disk])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let errors = process.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || std::io::read_to_string(errors).unwrap());
+    let end = Instant::now() + Duration::from_secs(120);
+    let status = loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            process.kill().unwrap();
+            panic!("deploy has not ended:\n{}", reader.join().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    (status.success(), reader.join().unwrap())
+}
+
+fn prepare(folder: &Path, conf: &str) -> (PathBuf, PathBuf, Server) {
+    programs::need_root().unwrap();
+    programs::need(&["sfdisk", "sgdisk", "partclone.ext4", "mkfs.ext4", "losetup", "partx", "blkid"])
+        .unwrap();
+    let golden = golden_disk(folder);
+    let image = folder.join("golden");
+    let builder = programs::find("image-builder").unwrap();
+    output(text(&builder), &["capture", text(&golden), "-o", text(&image)]);
+    let conf_file = folder.join("ezio.conf");
+    fs::write(&conf_file, conf).unwrap();
+    let server = Server::new(&image, &conf_file);
+    (golden, image, server)
+}
+
+/// The dump of a table without what names the device.
+fn table(disk: &str) -> String {
+    let dump = output("/usr/sbin/sfdisk", &["--dump", disk]);
+    let lines = dump.lines().filter(|line| !line.starts_with("device:") && !line.starts_with("last-lba:"));
+    lines.map(|line| line.split_once(" : ").map_or(line, |(_, entry)| entry)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_captured_disk_arrives_whole_on_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let hooks = format!(
+        "[hooks]\nbefore = [\"test -b $EZIO_DISKS\"]\nafter = [\"echo $EZIO_IMAGE > {}\"]\n",
+        mark.display()
+    );
+    let (golden, _image, server) = prepare(folder.path(), &format!("image = \"golden\"\n{hooks}"));
+    let target = folder.path().join("target.img");
+    fs::File::create(&target).unwrap().set_len(80 * MIB).unwrap();
+    let device = Loop::new(&target, 0, 80 * MIB);
+
+    let (good, said) = deploy(&server, &device.0);
+    assert!(good, "{said}");
+    for step in ["ezio: disk: clearing", "ezio: verified", "ezio: deployed", "ezio: done: the server knows"] {
+        assert!(said.contains(step), "{step} is missing:\n{said}");
+    }
+    assert_eq!(fs::read_to_string(&mark).unwrap(), "golden\n", "the hook after");
+    assert!(server.fleet().contains("\"done\""), "{}", server.fleet());
+
+    assert_eq!(table(&device.0), table(text(&golden)));
+    output("/usr/sbin/sgdisk", &["--verify", &device.0]);
+    for number in 1..=3 {
+        assert!(Path::new(&format!("{}p{number}", device.0)).exists(), "the kernel knows partition {number}");
+    }
+    let root = format!("{}p2", device.0);
+    output("/usr/sbin/e2fsck", &["-f", "-n", &root]);
+    let files = folder.path().join("files");
+    for (inside, outside) in [("/etc/hostname", "etc/hostname"), ("/noise", "noise")] {
+        let copy = folder.path().join("copy");
+        output("/usr/sbin/debugfs", &["-R", &format!("dump {inside} {}", copy.display()), &root]);
+        assert!(fs::read(&copy).unwrap() == fs::read(files.join(outside)).unwrap(), "{inside} differs");
+    }
+    let swap_id = |disk: &Path| {
+        let offset = ((ROOT.0 + ROOT.1) * 512).to_string();
+        output(
+            "/usr/sbin/blkid",
+            &["-p", "-o", "value", "-s", "UUID", "-s", "LABEL", "-O", &offset, text(disk)],
+        )
+    };
+    assert_eq!(swap_id(&target), swap_id(&golden));
+}
+
+#[test]
+fn what_does_not_fit_or_is_in_use_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_golden, image, server) =
+        prepare(folder.path(), "image = \"golden\"\n[hooks]\nbefore = [\"exit 9\"]\n");
+    let disk = |name: &str, size: u64| {
+        let file = folder.path().join(name);
+        fs::File::create(&file).unwrap().set_len(size).unwrap();
+        (Loop::new(&file, 0, size), file)
+    };
+    let refused = |device: &str, words: &[&str]| {
+        let (good, said) = deploy(&server, device);
+        assert!(!good && words.iter().all(|word| said.contains(word)), "{words:?}:\n{said}");
+    };
+    let (small, small_file) = disk("small.img", 20 * MIB);
+    refused(&small.0, &["too small by"]);
+    let (good, good_file) = disk("good.img", 80 * MIB);
+    refused(&good.0, &["hook before", "exit status: 9"]);
+    refused("/dev/no-such-disk", &["no disk of this machine"]);
+    assert!(server.fleet().contains("\"failed\""), "{}", server.fleet());
+    for file in [small_file, good_file] {
+        assert!(fs::read(&file).unwrap().iter().all(|byte| *byte == 0), "{} was written", file.display());
+    }
+
+    let (used, _file) = disk("used.img", 80 * MIB);
+    output("/usr/sbin/mkfs.ext4", &["-q", &used.0]);
+    let mount = folder.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    output("/usr/bin/mount", &[&used.0, text(&mount)]);
+    let write = |more: &[&str]| {
+        let init = programs::find("ezio-init").unwrap();
+        let torrent = image.join("sda2.torrent");
+        run(text(&init), &[&["write", text(&torrent), &used.0, "--listen", "127.0.0.1:0"], more].concat())
+    };
+    let (plain, forced) = (write(&[]), write(&["--force"]));
+    let (_, said) = deploy(&server, &used.0);
+    output("/usr/bin/umount", &[text(&mount)]);
+    for output in [plain, forced] {
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && errors.contains("in use"), "{errors}");
+    }
+    assert!(said.contains("mounted"), "{said}");
+    output("/usr/sbin/e2fsck", &["-f", "-n", &used.0]);
+}
