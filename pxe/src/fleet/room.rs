@@ -115,6 +115,7 @@ impl Room {
         }
         apply(machine, report, now);
         if before != (machine.state, machine.run.clone()) {
+            change.save.retain(|saved| saved.id != machine.id);
             change.save.push(machine.clone());
         }
         Ok((Directive { release: self.released(at, now) }, change))
