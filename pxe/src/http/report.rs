@@ -112,3 +112,31 @@ fn bears(headers: &HeaderMap, token: &str) -> bool {
             && given.iter().zip(token.as_bytes()).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_token_counts() {
+        let headers = |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+        assert!(bears(&headers("Bearer secret"), "secret"));
+        for wrong in ["Bearer secre", "Bearer secret2", "Bearer ", "secret", "Basic secret", "bearer secret"]
+        {
+            assert!(!bears(&headers(wrong), "secret"), "{wrong}");
+        }
+        assert!(!bears(&HeaderMap::new(), "secret"));
+    }
+
+    #[test]
+    fn this_machine_is_known_by_loopback_and_by_its_own_address() {
+        let peer = |remote: &str, local: &str| Peer {
+            remote: remote.parse().unwrap(),
+            local: local.parse().unwrap(),
+        };
+        assert!(peer("127.0.0.9:5000", "127.0.0.1:8080").is_here());
+        assert!(peer("[::ffff:127.0.0.1]:5000", "[::1]:8080").is_here());
+        assert!(peer("10.0.0.1:5000", "10.0.0.1:8080").is_here());
+        assert!(!peer("10.0.0.2:5000", "10.0.0.1:8080").is_here());
+    }
+}
