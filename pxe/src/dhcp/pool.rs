@@ -83,8 +83,13 @@ impl Leases {
 
     fn is_free_for(&self, address: Ipv4Addr, mac: &str, now: u64) -> bool {
         let taken = self.by_mac.values().any(|l| l.address == address && l.mac != mac && l.expires > now);
+        !taken && self.is_usable(address, now)
+    }
+
+    /// May the address be handed out at all?
+    fn is_usable(&self, address: Ipv4Addr, now: u64) -> bool {
         let declined = self.declined.get(&address).is_some_and(|until| *until > now);
-        self.range.contains(address) && !self.reserved.contains(&address) && !taken && !declined
+        self.range.contains(address) && !self.reserved.contains(&address) && !declined
     }
 
     fn free(&self, mac: &str, now: u64) -> Option<Ipv4Addr> {
@@ -93,8 +98,9 @@ impl Leases {
         // At most one address more than there are leases, reservations and declined ones is looked at.
         let fresh = all().find(|a| !used.contains_key(a) && self.is_free_for(*a, mac, now));
         let expired = || {
-            let candidates = used.iter().filter(|(address, _)| self.is_free_for(**address, mac, now));
-            candidates.min_by_key(|(address, expires)| (**expires, **address)).map(|(address, _)| *address)
+            let over =
+                used.iter().filter(|(address, expires)| **expires <= now && self.is_usable(**address, now));
+            over.min_by_key(|(address, expires)| (**expires, **address)).map(|(address, _)| *address)
         };
         fresh.or_else(expired)
     }

@@ -10,6 +10,7 @@ use ezio_netproto::dhcp::Message;
 use ezio_netproto::dhcp::message::{BOOT_SERVER_PORT, SERVER_PORT, format_mac};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 
 use super::answer::{Port, Responder, Verdict};
 use crate::fleet::{Entry, LEASES, Store};
@@ -50,6 +51,7 @@ pub(crate) async fn run(
     app: Arc<App>,
     store: Option<Store>,
 ) -> Result<()> {
+    let keeper = Keeper::start(store);
     let (mut buffer, mut boot_buffer) = (vec![0; 4096], vec![0; 4096]);
     loop {
         let (port, received) = tokio::select! {
@@ -68,7 +70,7 @@ pub(crate) async fn run(
             Port::BootServer => (&sockets.boot_server, &boot_buffer[..length]),
         };
         match Message::decode(bytes) {
-            Ok(request) => handle(&request, port, source, socket, &mut responder, &app, store.as_ref()).await,
+            Ok(request) => handle(&request, port, source, socket, &mut responder, &app, &keeper).await,
             Err(e) => app.throttle.warn("dhcp", || format!("{source}: {e}")),
         }
     }
@@ -81,34 +83,54 @@ async fn handle(
     socket: &UdpSocket,
     responder: &mut Responder,
     app: &App,
-    store: Option<&Store>,
+    keeper: &Keeper,
 ) {
     let id = MachineId { macs: vec![format_mac(&request.mac)], ..MachineId::default() };
     let boot = app.fleet.boot_of(&id);
     match responder.answer(request, port, source, boot, crate::fleet::now() as u64) {
         Verdict::Answer { message, to, lease, note } => {
             if let Some(lease) = lease {
-                keep(store, Entry::put(LEASES, &lease.mac, &lease)).await;
+                keeper.keep(Entry::put(LEASES, &lease.mac, &lease));
             }
             app.throttle.info("dhcp answers", || note);
             if let Err(e) = socket.send_to(&message.encode(), to).await {
                 app.throttle.warn("dhcp", || format!("answering {to}: {e}"));
             }
         }
-        Verdict::Released(lease) => keep(store, Ok(Entry::remove(LEASES, &lease.mac))).await,
+        Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac))),
         Verdict::Ignore(Some(why)) => app.throttle.info("dhcp answers", || format!("no answer: {why}")),
         Verdict::Ignore(None) => {}
     }
 }
 
-/// A lease that could not be kept is still good until a restart, so the client gets it.
-async fn keep(store: Option<&Store>, entry: Result<Entry>) {
-    let Some(store) = store else { return };
-    let kept = match entry {
-        Ok(entry) => store.save(vec![entry]).await,
-        Err(e) => Err(e),
-    };
-    if let Err(e) = kept {
-        tracing::error!("dhcp: keeping a lease: {e:#}");
+/// Writes leases to the database behind the answers' back: a durable write takes longer than an answer may. What comes
+/// while one is under way is written in one go. A lease that could not be kept is still good until a restart.
+struct Keeper {
+    entries: Option<mpsc::Sender<Entry>>,
+}
+
+impl Keeper {
+    fn start(store: Option<Store>) -> Self {
+        const WAITING: usize = 1024;
+        let Some(store) = store else { return Self { entries: None } };
+        let (entries, mut waiting) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while waiting.recv_many(&mut batch, WAITING).await > 0 {
+                if let Err(e) = store.save(std::mem::take(&mut batch)).await {
+                    tracing::error!("dhcp: keeping leases: {e:#}");
+                }
+            }
+        });
+        Self { entries: Some(entries) }
+    }
+
+    fn keep(&self, entry: Result<Entry>) {
+        let Some(entries) = &self.entries else { return };
+        // With a full queue somebody floods us with requests, and repeats itself.
+        match entry {
+            Ok(entry) => drop(entries.try_send(entry)),
+            Err(e) => tracing::error!("dhcp: keeping a lease: {e:#}"),
+        }
     }
 }
