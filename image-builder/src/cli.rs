@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 /// Captures golden disks into images, checks them, and packs the kernel and initrd that machines
 /// boot from the network to receive them.
 #[derive(Debug, Parser)]
-#[command(name = "image-builder", version, about, max_term_width = 100, after_long_help = EXIT_STATUS)]
+#[command(name = "image-builder", version, max_term_width = 100, after_long_help = EXIT_STATUS)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
