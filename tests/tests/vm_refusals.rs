@@ -65,16 +65,13 @@ fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str
     let (sender, _events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder, sender)?;
     let uuid = machine.hardware.uuid.clone();
-    let failure = server
+    let member = server
         .wait_for(REFUSAL_TIMEOUT, |fleet| {
-            fleet
-                .member(&uuid)
-                .filter(|member| member.state == "failed")
-                .and_then(|member| member.error.clone())
+            fleet.member(&uuid).filter(|member| member.state == "failed").cloned()
         })
         .with_context(|| machine.autopsy())?;
-    let error = failure.error;
-    println!("refused in step {:?}: {error}; next: {}", failure.step, failure.next);
+    let error = member.error.context("failed without a reason")?;
+    println!("refused in step {:?}: {error}; next: {:?}", member.failed_step, member.next);
     let screen = machine.console.tail(60).join("\n");
     for reason in reasons {
         ensure!(error.contains(reason), "the server was not told {reason:?} but {error:?}");

@@ -139,9 +139,8 @@ impl Seat {
             self.advance(stage);
         }
         if member.state == "failed" {
-            let error = member.error.as_ref();
-            let error =
-                error.map_or_else(|| "failed".to_owned(), |why| format!("{}: {}", why.step, why.error));
+            let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+            let error = format!("{}: {}", said(&member.failed_step), said(&member.error));
             self.failure.get_or_insert(error);
         }
     }

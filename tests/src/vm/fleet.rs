@@ -12,35 +12,31 @@ pub struct Fleet {
 /// One machine.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Member {
-    /// SMBIOS UUID.
-    pub uuid: Option<String>,
+    /// Who it is.
+    pub machine: Identity,
     /// "working", "done", "failed", ….
     pub state: String,
-    /// Why it failed.
-    #[serde(default)]
-    pub error: Option<Failure>,
+    /// Why it failed: the whole cause chain.
+    pub error: Option<String>,
+    /// Step that failed.
+    pub failed_step: Option<String>,
+    /// What the machine does after its failure.
+    pub next: Option<String>,
     /// How far it is.
-    #[serde(default)]
     pub progress: Progress,
     /// When it got how far.
-    #[serde(default)]
     pub times: Times,
 }
 
-/// Why a run failed.
+/// How a machine is told from others.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Failure {
-    /// Step that failed.
-    pub step: String,
-    /// Whole cause chain.
-    pub error: String,
-    /// What the machine does next.
-    pub next: String,
+pub struct Identity {
+    /// SMBIOS UUID.
+    pub uuid: Option<String>,
 }
 
 /// Bytes of payload.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
 pub struct Progress {
     /// Verified.
     pub done_bytes: u64,
@@ -56,7 +52,7 @@ pub struct Progress {
 
 /// When the first event of each kind came, in seconds of Unix time.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Times {
     /// Init had a network address.
     pub started: Option<f64>,
@@ -74,6 +70,6 @@ impl Fleet {
     /// The machine with this UUID.
     #[must_use]
     pub fn member(&self, uuid: &str) -> Option<&Member> {
-        self.machines.iter().find(|member| member.uuid.as_deref() == Some(uuid))
+        self.machines.iter().find(|member| member.machine.uuid.as_deref() == Some(uuid))
     }
 }

@@ -165,6 +165,7 @@ fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
         .arg("--state")
         .arg(settings.folder.join("state"))
         .args(["--append", append.trim()])
+        .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .stdout(log_file)
         .stderr(errors)
