@@ -16,6 +16,7 @@ pub mod config;
 pub mod magnet;
 pub mod room;
 pub mod scheduler;
+pub mod simulator;
 pub mod storage;
 pub mod wire;
 

@@ -59,8 +59,8 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            ahead: Duration::from_millis(400),
-            ahead_min: 512 << 10,
+            ahead: Duration::from_millis(1000),
+            ahead_min: 1536 << 10,
             ahead_max: 24 << 20,
             run: (64 << 10, 1 << 20),
             window: 256,

@@ -1,0 +1,51 @@
+//! One machine: the scheduler, and what a driver would do around it.
+
+use std::collections::HashSet;
+
+use crate::scheduler::{BLOCK_SIZE, Blocks, PieceId, Scheduler};
+
+use super::link::Nanos;
+
+/// A message on the wire.
+#[derive(Debug, Clone)]
+pub(super) enum Message {
+    Bitfield(Vec<u8>),
+    Have(PieceId),
+    Interested(bool),
+    Choked(bool),
+    Request(Blocks),
+    Cancel(Blocks),
+    Reject(Blocks),
+    Suggest(PieceId),
+    /// A block, and whether it is what it should be.
+    Block(Blocks, bool),
+}
+
+impl Message {
+    /// Bytes of BEP 3's and BEP 6's framing, with what a handshake adds to the first.
+    pub(super) fn bytes(&self) -> u32 {
+        match self {
+            Self::Bitfield(bits) => 68 + 160 + 5 + bits.len() as u32,
+            Self::Have(_) | Self::Suggest(_) => 9,
+            Self::Interested(_) | Self::Choked(_) => 5,
+            Self::Request(b) | Self::Cancel(b) | Self::Reject(b) => 17 * b.count,
+            Self::Block(_, _) => 13 + BLOCK_SIZE,
+        }
+    }
+}
+
+/// A machine.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) scheduler: Option<Scheduler>,
+    /// Global connection and end of each local connection id.
+    pub(super) conns: Vec<(u32, u8)>,
+    pub(super) wake: Nanos,
+    pub(super) bad: HashSet<(u32, u32)>,
+    pub(super) start: Nanos,
+    pub(super) done: Option<Nanos>,
+    pub(super) dead: bool,
+    pub(super) corrupt: bool,
+    /// Most bytes that the scheduler had outstanding.
+    pub(super) outstanding: u64,
+}
