@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,14 +20,27 @@ use crate::scheduler::{Reason, TorrentId};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Dials under way at once.
 const HALF_OPEN: usize = 64;
-/// A room of so many is a full mesh; in a larger one each machine stops dialling here, and is dialled by others.
-const NEIGHBOURS: usize = 40;
 /// Addresses remembered for a torrent.
 const MAX_ADDRESSES: usize = 2000;
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 /// Another connection leads to the same peer: look again later.
 const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
+
+/// Connections at which a machine stops dialling, the server among them; it is dialled by others too, so that it ends with
+/// about twice as many. A small room is a full mesh. A larger one need not be: the server spreads the pieces, and each
+/// connection costs announcements and an entry of the kernel's neighbour table, which holds 1024 by default over all
+/// network namespaces of a host; where a room of namespaces or containers overflowed it, most dials were never answered.
+/// A room of hundreds is real machines, and needs more than ln N to hang together.
+fn neighbours(room: usize) -> usize {
+    match room {
+        0..=14 => 40,
+        15..=24 => 7,
+        25..=42 => 6,
+        43..=150 => 4,
+        _ => 14,
+    }
+}
 
 type Key = (TorrentId, SocketAddr);
 
@@ -51,6 +65,8 @@ struct Candidate {
 #[derive(Default)]
 pub(crate) struct AddressBook {
     candidates: Mutex<HashMap<(u16, SocketAddr), Candidate>>,
+    /// Machines that share a torrent, by the trackers' latest count.
+    room: AtomicUsize,
     news: Notify,
 }
 
@@ -80,6 +96,15 @@ impl AddressBook {
         self.news.notify_one();
     }
 
+    /// A tracker's answer: the peers that it names, and how many it knows. The first is always dialled: a tracker of ours
+    /// names its server first.
+    pub(crate) fn answered(&self, torrent: usize, peers: &[SocketAddr], known: usize) {
+        self.room.store(known.max(peers.len()), Ordering::Relaxed);
+        let (first, others) = peers.split_at(peers.len().min(1));
+        self.add(torrent, first, true);
+        self.add(torrent, others, false);
+    }
+
     fn set(&self, key: Key, state: State) {
         if let Some(candidate) = self.lock().get_mut(&(key.0.0, key.1)) {
             candidate.state = state;
@@ -90,6 +115,7 @@ impl AddressBook {
     fn due(&self, engine: &Engine) -> (Vec<Key>, Duration) {
         let now = Instant::now();
         let complete = engine.is_complete();
+        let enough_neighbours = neighbours(self.room.load(Ordering::Relaxed));
         let mut candidates = self.lock();
         let mut dialling = candidates.values().filter(|c| matches!(c.state, State::Dialling)).count();
         let mut neighbours: HashMap<u16, usize> = HashMap::new();
@@ -104,7 +130,7 @@ impl AddressBook {
             let key = (TorrentId(torrent), address);
             let count =
                 neighbours.entry(torrent).or_insert_with(|| engine.connections_of(TorrentId(torrent)));
-            let enough = !candidate.pinned && (complete || *count >= NEIGHBOURS);
+            let enough = !candidate.pinned && (complete || *count >= enough_neighbours);
             if enough || is_connected(engine, key.0, address) {
                 candidate.state = State::Due(now + DUPLICATE_RETRY);
                 wait = wait.min(DUPLICATE_RETRY);

@@ -47,7 +47,7 @@ pub(crate) async fn run(engine: Arc<Engine>, torrent: usize, url: String, mut st
         };
         let wait = match answer {
             Ok(answer) => {
-                engine.addresses.add(torrent, &answer.peers, false);
+                engine.addresses.answered(torrent, &answer.peers, answer.known);
                 tracing::debug!(%url, peers = answer.peers.len(), "announced");
                 (failures, event, greeted) = (0, None, true);
                 pause(&engine, torrent, &answer)

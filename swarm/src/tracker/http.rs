@@ -79,6 +79,10 @@ struct Raw<B: std::hash::Hash + Eq> {
     interval: Option<i64>,
     #[serde(rename = "min interval", default)]
     min_interval: Option<i64>,
+    #[serde(default)]
+    complete: Option<i64>,
+    #[serde(default)]
+    incomplete: Option<i64>,
     #[serde(default = "nothing")]
     peers: Option<BencodeValue<B>>,
     #[serde(default = "nothing")]
@@ -96,6 +100,7 @@ fn parse(body: &[u8]) -> Result<Answer, TrackerError> {
         return Err(TrackerError::Refused(text));
     }
     let seconds = |n: i64| Duration::from_secs(u64::try_from(n).unwrap_or(0).clamp(1, 86_400));
+    let count = |n: Option<i64>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let mut peers: Vec<SocketAddr> = match &raw.peers {
         Some(BencodeValue::Bytes(bytes)) => compact4(bytes.as_ref()).collect(),
         Some(BencodeValue::List(list)) => list.iter().filter_map(plain).collect(),
@@ -106,6 +111,7 @@ fn parse(body: &[u8]) -> Result<Answer, TrackerError> {
         interval: seconds(raw.interval.unwrap_or(DEFAULT_INTERVAL)),
         min_interval: raw.min_interval.map(seconds),
         peers,
+        known: count(raw.complete).saturating_add(count(raw.incomplete)),
     })
 }
 
@@ -129,6 +135,7 @@ mod tests {
         let answer = parse(compact).unwrap();
         assert_eq!(answer.peers, ["10.0.0.1:6881".parse().unwrap()]);
         assert_eq!((answer.interval.as_secs(), answer.min_interval.unwrap().as_secs()), (30, 5));
+        assert_eq!(answer.known, 3);
         let plain = b"d8:intervali30e5:peersld2:ip8:10.0.0.27:peer id20:aaaaaaaaaaaaaaaaaaaa4:porti80eeee";
         assert_eq!(parse(plain).unwrap().peers, ["10.0.0.2:80".parse().unwrap()]);
         let six = b"d8:intervali30e5:peers0:6:peers618:\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x00\x50e";

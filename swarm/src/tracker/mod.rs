@@ -50,6 +50,8 @@ pub(crate) struct Answer {
     /// Not sooner than that, if the tracker says so.
     pub(crate) min_interval: Option<Duration>,
     pub(crate) peers: Vec<SocketAddr>,
+    /// Peers that the tracker knows; 0 if it does not say.
+    pub(crate) known: usize,
 }
 
 /// Why an announce failed.

@@ -112,6 +112,7 @@ fn parse(body: &[u8], v6: bool) -> Answer {
         interval: Duration::from_secs(u64::from(number(body, 8)).clamp(1, 86_400)),
         min_interval: None,
         peers: if v6 { compact6(peers).collect() } else { compact4(peers).collect() },
+        known: (number(body, 12) as usize).saturating_add(number(body, 16) as usize),
     }
 }
 
