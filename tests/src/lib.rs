@@ -1,6 +1,7 @@
 //! End-to-end tests and benchmarks that drive the ezio binaries.
 
 pub mod classroom;
+pub mod loopback;
 pub mod netns;
 pub mod programs;
 pub mod vm;

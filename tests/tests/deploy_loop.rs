@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use ezio_tests::loopback::Server;
 use ezio_tests::programs;
 
 const MIB: u64 = 1 << 20;
@@ -78,53 +78,9 @@ fn golden_disk(folder: &Path) -> PathBuf {
     disk
 }
 
-/// `ezio-pxe` on loopback with this image; stopped when dropped.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn new(image: &Path, conf: &Path) -> Self {
-        let mut process = Command::new(programs::find("ezio-pxe").unwrap())
-            .arg("serve")
-            .arg(image)
-            .args([
-                "--dhcp",
-                "off",
-                "--listen",
-                "127.0.0.1",
-                "--http-port",
-                "0",
-                "--peer-port",
-                "0",
-                "--linger",
-                "0s",
-            ])
-            .arg("--conf")
-            .arg(conf)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let url = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.trim().strip_prefix("dashboard").map(|rest| rest.trim().to_owned()));
-        Self { process, url: url.expect("ezio-pxe says where its dashboard is") }
-    }
-
-    fn fleet(&self) -> String {
-        let status = programs::find("ezio-pxe").unwrap();
-        output(text(&status), &["status", "--json", "--server", self.url.trim_end_matches('/')])
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn fleet(server: &Server) -> String {
+    let status = programs::find("ezio-pxe").unwrap();
+    output(text(&status), &["status", "--json", "--server", server.url.trim_end_matches('/')])
 }
 
 /// `ezio-init deploy`, bounded.
@@ -160,7 +116,7 @@ fn prepare(folder: &Path, conf: &str) -> (PathBuf, PathBuf, Server) {
     output(text(&builder), &["capture", text(&golden), "-o", text(&image)]);
     let conf_file = folder.join("ezio.conf");
     fs::write(&conf_file, conf).unwrap();
-    let server = Server::new(&image, &conf_file);
+    let server = Server::start(&image, &["--conf", text(&conf_file)]).unwrap();
     (golden, image, server)
 }
 
@@ -190,7 +146,7 @@ fn a_captured_disk_arrives_whole_on_another() {
         assert!(said.contains(step), "{step} is missing:\n{said}");
     }
     assert_eq!(fs::read_to_string(&mark).unwrap(), "golden\n", "the hook after");
-    assert!(server.fleet().contains("\"done\""), "{}", server.fleet());
+    assert!(fleet(&server).contains("\"done\""), "{}", fleet(&server));
 
     assert_eq!(table(&device.0), table(text(&golden)));
     output("/usr/sbin/sgdisk", &["--verify", &device.0]);
@@ -234,7 +190,7 @@ fn what_does_not_fit_or_is_in_use_is_left_alone() {
     let (good, good_file) = disk("good.img", 80 * MIB);
     refused(&good.0, &["hook before", "exit status: 9"]);
     refused("/dev/no-such-disk", &["no disk of this machine"]);
-    assert!(server.fleet().contains("\"failed\""), "{}", server.fleet());
+    assert!(fleet(&server).contains("\"failed\""), "{}", fleet(&server));
     for file in [small_file, good_file] {
         assert!(fs::read(&file).unwrap().iter().all(|byte| *byte == 0), "{} was written", file.display());
     }

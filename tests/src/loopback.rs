@@ -1,0 +1,93 @@
+//! Programs on this host's loopback: `ezio-pxe` with an image, and whatever else runs beside it.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::programs;
+
+/// A process that is killed when dropped.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Starts it, with nothing to read.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let child = command.stdin(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("cannot start {}", command.get_program().display()))?))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It has not ended by then.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < end, "process {} has not ended within {limit:?}", self.0.id());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a command to its good end.
+///
+/// # Errors
+/// It cannot be started, fails, or has not ended within a minute.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = Process::start(command)?.wait(Duration::from_secs(60))?;
+    ensure!(status.success(), "{} failed: {status}", command.get_program().display());
+    Ok(())
+}
+
+/// `ezio-pxe serve` on loopback, without DHCP.
+pub struct Server {
+    _process: Process,
+    /// Where its HTTP server is, with a slash at the end.
+    pub url: String,
+}
+
+impl Server {
+    /// Serves an image directory, with more arguments; back when everything listens.
+    ///
+    /// # Errors
+    /// It ends before it serves.
+    pub fn start(image: &Path, more: &[&str]) -> Result<Self> {
+        let mut command = Command::new(programs::find("ezio-pxe")?);
+        command.arg("serve").arg(image);
+        command.args(["--dhcp", "off", "--listen", "127.0.0.1", "--http-port", "0", "--peer-port", "0"]);
+        command.args(["--linger", "0s"]).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = Process::start(&mut command)?;
+        let output = process.0.stdout.take().context("no output")?;
+        for line in BufReader::new(output).lines() {
+            if let Some(rest) = line?.trim().strip_prefix("dashboard") {
+                return Ok(Self { _process: process, url: rest.trim().to_owned() });
+            }
+        }
+        bail!("ezio-pxe has ended without saying where its dashboard is")
+    }
+}
+
+/// A TCP port that is free now.
+///
+/// # Errors
+/// None is.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
