@@ -1,5 +1,6 @@
 //! End-to-end tests and benchmarks that drive the ezio binaries.
 
+pub mod bench;
 pub mod classroom;
 pub mod loopback;
 pub mod netns;

@@ -1,6 +1,6 @@
 //! The room itself: links carry what they should, hosts die when told, nothing is left behind.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ fn a_link_carries_its_rate_and_the_counter_counts_it() {
                    c,_=l.accept()\nwhile c.recv(1<<18): pass\n";
     let mut receiver =
         room.command(2, programs::PYTHON).args(["-c", receive]).stdout(Stdio::piped()).spawn().unwrap();
-    receiver.stdout.take().unwrap().read_exact(&mut [0; 2]).unwrap();
+    let mut ready = BufReader::new(receiver.stdout.take().unwrap());
+    ready.read_line(&mut String::new()).unwrap();
     let before = room.tx_bytes(0).unwrap();
     let start = Instant::now();
     let send = format!(

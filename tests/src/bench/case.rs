@@ -1,0 +1,176 @@
+//! What is measured: rooms, their faults, and the goal each has.
+
+use std::collections::BTreeMap;
+
+use crate::netns::{Links, SERVER};
+
+/// When hosts are powered off.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PowerOff {
+    /// These hosts, after this share of S/B.
+    At {
+        /// Hosts to kill.
+        hosts: Vec<usize>,
+        /// Share of S/B since the start.
+        share: f64,
+    },
+    /// The server, once it has sent this many copies of the image.
+    ServerAfter {
+        /// Copies of the image on the server's link.
+        copies: f64,
+    },
+}
+
+/// One room and what goes wrong in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// What it is, in a table.
+    pub title: &'static str,
+    /// Machines.
+    pub members: usize,
+    /// Rate of a link in Mbit/s.
+    pub mbit: f64,
+    /// Size of the image in MiB.
+    pub mib: u64,
+    /// Machines with a slower link, in Mbit/s; the others are measured.
+    pub slow: &'static [(usize, f64)],
+    /// Machines that are powered off; the others are measured.
+    pub power_off: Option<PowerOff>,
+    /// The machines arrive one after another over this share of S/B; each is then measured from its own start.
+    pub arriving_over: f64,
+    /// A machine that claims to have everything and sends only corrupt blocks; the others are measured.
+    pub liar: Option<usize>,
+    /// Switches, joined by links of the common rate.
+    pub switches: usize,
+    /// Last machine in S/B that we want to reach.
+    pub goal: f64,
+}
+
+const ROOM: Case = Case {
+    name: "room",
+    title: "38 machines",
+    members: 38,
+    mbit: 20.0,
+    mib: 96,
+    slow: &[],
+    power_off: None,
+    arriving_over: 0.0,
+    liar: None,
+    switches: 1,
+    goal: 1.06,
+};
+
+/// All cases, in the order of the table.
+#[must_use]
+pub fn all() -> Vec<Case> {
+    let killed = PowerOff::At { hosts: vec![5, 21], share: 20.0 / 42.1 };
+    vec![
+        ROOM,
+        Case { name: "small", title: "8 machines", members: 8, ..ROOM },
+        Case { name: "large", title: "100 machines", members: 100, mbit: 8.0, mib: 48, goal: 1.10, ..ROOM },
+        Case { name: "slow", title: "one at a tenth of the speed", slow: &[(7, 2.0)], goal: 1.10, ..ROOM },
+        Case {
+            name: "killed",
+            title: "two killed in the middle",
+            power_off: Some(killed),
+            goal: 1.10,
+            ..ROOM
+        },
+        Case {
+            name: "server-killed",
+            title: "server killed when all is out",
+            // The counter sees headers and requests too: about one part in a hundred.
+            power_off: Some(PowerOff::ServerAfter { copies: 1.025 }),
+            goal: 1.10,
+            ..ROOM
+        },
+        Case {
+            name: "arriving",
+            title: "arriving over half of S/B, from its own start",
+            arriving_over: 0.5,
+            goal: 1.10,
+            ..ROOM
+        },
+        Case { name: "liar", title: "one sends corrupt blocks", liar: Some(7), goal: 1.15, ..ROOM },
+        Case { name: "two-switches", title: "two switches of 19", switches: 2, goal: 1.25, ..ROOM },
+    ]
+}
+
+/// A few small, fast rooms that show every mechanism in minutes.
+#[must_use]
+pub fn quick() -> Vec<Case> {
+    let small = Case { members: 8, mbit: 50.0, mib: 64, ..ROOM };
+    let killed = PowerOff::At { hosts: vec![3], share: 0.5 };
+    vec![
+        Case { name: "small", title: "8 machines", ..small.clone() },
+        Case {
+            name: "killed",
+            title: "one killed in the middle",
+            power_off: Some(killed),
+            goal: 1.10,
+            ..small.clone()
+        },
+        Case { name: "two-switches", title: "two switches of 4", switches: 2, goal: 1.25, ..small },
+    ]
+}
+
+impl Case {
+    /// The network of this room.
+    #[must_use]
+    pub fn links(&self) -> Links {
+        Links {
+            members: self.members,
+            mbit: Some(self.mbit),
+            slow: self.slow.iter().copied().collect::<BTreeMap<_, _>>(),
+            switches: self.switches,
+        }
+    }
+
+    /// Size of the image in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.mib << 20
+    }
+
+    /// Machines that are measured: neither slow, nor powered off, nor lying.
+    #[must_use]
+    pub fn healthy(&self) -> Vec<usize> {
+        let is_slow = |host: usize| self.slow.iter().any(|&(slow, _)| slow == host);
+        let dies =
+            |host| matches!(&self.power_off, Some(PowerOff::At { hosts, .. }) if hosts.contains(&host));
+        let all = SERVER + 1..=self.members;
+        all.filter(|&host| !is_slow(host) && !dies(host) && self.liar != Some(host)).collect()
+    }
+
+    /// Does nothing go wrong, on one switch? Then even a system without any repair can be compared.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.power_off.is_none() && self.arriving_over == 0.0 && self.liar.is_none()
+    }
+
+    /// Seconds after which a trial is given up.
+    #[must_use]
+    pub fn limit_seconds(&self) -> f64 {
+        6.0 * self.links().ideal_seconds(self.bytes()) + 20.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_not_measured() {
+        let healthy = |name| {
+            let case = all().into_iter().find(|case| case.name == name).unwrap();
+            case.healthy().len()
+        };
+        assert_eq!(healthy("room"), 38);
+        assert_eq!(healthy("slow"), 37);
+        assert_eq!(healthy("killed"), 36);
+        assert_eq!(healthy("server-killed"), 38);
+        assert_eq!(healthy("liar"), 37);
+    }
+}

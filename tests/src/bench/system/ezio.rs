@@ -1,0 +1,77 @@
+//! ezio itself: `ezio-pxe` serves a captured image, `ezio-init write` takes it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Case, Finish, Process, SERVER, Stage, System};
+use crate::netns::HTTP_PORT;
+use crate::programs;
+
+pub(super) struct Ezio;
+
+/// Base name of the image directory.
+const IMAGE: &str = "room";
+
+/// Captures a raw file into an image directory.
+pub(in crate::bench) fn capture(image: &Path, folder: &Path) -> Result<()> {
+    let builder = programs::find("image-builder")?;
+    let mut command = Command::new(&builder);
+    command.args(["capture", "--raw"]).arg(image).arg("-o").arg(folder);
+    let output = command.output().with_context(|| format!("start {}", builder.display()))?;
+    let problem = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "image-builder capture: {}: {}", output.status, problem.trim());
+    Ok(())
+}
+
+impl System for Ezio {
+    fn name(&self) -> &'static str {
+        "ezio"
+    }
+
+    fn check(&self) -> Result<()> {
+        ["image-builder", "ezio-pxe", "ezio-init"].iter().try_for_each(|name| programs::find(name).map(drop))
+    }
+
+    fn suits(&self, _case: &Case) -> bool {
+        true
+    }
+
+    fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {
+        let folder = stage.work.join(IMAGE);
+        capture(stage.image, &folder)?;
+        let folder = folder.display().to_string();
+        let listen = stage.server().to_string();
+        let mut args = vec!["serve".to_owned(), folder];
+        args.extend(["--dhcp", "off", "--listen", &listen].map(str::to_owned));
+        if stage.case.switches > 1 {
+            args.extend(sites(stage));
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let server = stage.run(SERVER, "ezio-pxe", &programs::find("ezio-pxe")?, &args, Finish::Never)?;
+        stage.wait_listening(SERVER, HTTP_PORT)?;
+        Ok(vec![server])
+    }
+
+    fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
+        let source = format!("http://{}:{HTTP_PORT}/images/{IMAGE}/disk.torrent", stage.server());
+        let target = stage.target(host).display().to_string();
+        let args = ["write", &source, &target, "--progress", "json", "--seed", "forever"];
+        stage.run(host, "ezio-init", &programs::find("ezio-init")?, &args, Finish::Event)
+    }
+
+    fn swarm(&self, stage: &Stage<'_>) -> Option<(PathBuf, String)> {
+        let torrent = stage.work.join(IMAGE).join("disk.torrent");
+        Some((torrent, format!("http://{}:{HTTP_PORT}/announce", stage.server())))
+    }
+}
+
+/// The table of who is on which switch, as the operator of such a room would give it.
+fn sites(stage: &Stage<'_>) -> Vec<String> {
+    let links = stage.room.links();
+    let ranges = (0..links.switches).filter_map(|switch| Some((switch, links.range_of(switch)?)));
+    ranges
+        .flat_map(|(switch, (first, last))| ["--site".to_owned(), format!("switch{switch}={first}-{last}")])
+        .collect()
+}

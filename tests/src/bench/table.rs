@@ -1,0 +1,104 @@
+//! Results as tables: Markdown, aligned, so that they read well on a terminal and in the README.
+
+use super::case::Case;
+use super::results::Results;
+use super::trial::Trial;
+
+/// Lines up cells in columns, the first row being the head.
+#[must_use]
+pub fn markdown(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(3)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |"));
+        out.extend(std::iter::once("|".to_owned()).chain(cells).chain(std::iter::once("\n".to_owned())));
+        if number == 0 {
+            let rules = widths.iter().map(|width| format!(" {} |", "-".repeat(*width)));
+            out.extend(std::iter::once("|".to_owned()).chain(rules).chain(std::iter::once("\n".to_owned())));
+        }
+    }
+    out
+}
+
+fn times(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+}
+
+/// One line of the table of trials.
+#[must_use]
+pub fn trial_row(trial: &Trial) -> Vec<String> {
+    vec![
+        trial.case.clone(),
+        trial.system.clone(),
+        times(trial.last),
+        times(trial.median),
+        format!("{:.2}", trial.server_copies),
+        format!("{}/{}", trial.done, trial.healthy),
+        trial.intact.to_string(),
+        format!("{:.0} %", trial.cpu_busy * 100.0),
+        format!("{:.1}", trial.client_cpu_seconds),
+        format!("{:.0}", trial.client_peak_mib),
+        trial.lies_copies.map_or_else(String::new, |copies| format!("lies taken: {copies:.2} S")),
+    ]
+}
+
+/// Head of the table of trials.
+#[must_use]
+pub fn trial_head() -> Vec<String> {
+    let head =
+        ["case", "system", "last S/B", "median", "server S", "done", "intact", "CPU", "client s", "MiB", ""];
+    head.map(str::to_owned).into()
+}
+
+/// Worst of the runs of one system in one case.
+fn worst<'a>(results: &'a Results, case: &str, system: &str) -> Option<&'a Trial> {
+    let runs = results.rooms.iter().filter(|trial| trial.case == case && trial.system == system);
+    runs.max_by(|a, b| a.last.unwrap_or(f64::MAX).total_cmp(&b.last.unwrap_or(f64::MAX)))
+}
+
+/// The table of the README: a line a case, a column a system, the last machine in S/B (worst run).
+#[must_use]
+pub fn summary(results: &Results, cases: &[Case], systems: &[&str]) -> String {
+    let mut head = vec!["case".to_owned(), "links".to_owned(), "image".to_owned(), "goal".to_owned()];
+    head.extend(systems.iter().map(|system| (*system).to_owned()));
+    head.push("ezio's server sent".to_owned());
+    let cell = |case: &Case, system: &str| {
+        let Some(trial) = worst(results, case.name, system) else { return String::new() };
+        let unfinished = || format!("{} of {} done", trial.done, trial.healthy);
+        trial.last.map_or_else(unfinished, |last| format!("{last:.2}"))
+    };
+    let mut rows = vec![head];
+    for case in cases.iter().filter(|case| results.rooms.iter().any(|trial| trial.case == case.name)) {
+        let (links, image) = (format!("{} Mbit/s", case.mbit), format!("{} MiB", case.mib));
+        let mut row = vec![case.title.to_owned(), links, image, format!("{:.2}", case.goal)];
+        row.extend(systems.iter().map(|system| cell(case, system)));
+        let sent = worst(results, case.name, "ezio").map(|trial| format!("{:.2} S", trial.server_copies));
+        row.push(sent.unwrap_or_default());
+        rows.push(row);
+    }
+    markdown(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a", "long head"], ["wide cell", "b"]].map(|row| row.map(str::to_owned).to_vec());
+        let table = markdown(&rows);
+        assert_eq!(
+            table,
+            "| a         | long head |\n| --------- | --------- |\n| wide cell | b         |\n"
+        );
+    }
+}
