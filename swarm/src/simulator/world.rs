@@ -316,7 +316,7 @@ impl<'r> World<'r> {
             if s.dead {
                 return;
             }
-            while s.unsent() < LOW_WATER
+            if s.unsent() < LOW_WATER
                 && let Some(message) = s.waiting.pop_front()
             {
                 let bytes = self.block_bytes(&message);
