@@ -62,12 +62,14 @@ fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str
     let _turn = material::turn()?;
     let room = Room::enter()?;
     let mut server = server(folder, conf)?;
-    let (sender, _events) = mpsc::channel();
+    let (sender, events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder, sender)?;
     let uuid = machine.hardware.uuid.clone();
     let member = server
         .wait_for(REFUSAL_TIMEOUT, |fleet| {
-            fleet.member(&uuid).filter(|member| member.state == "failed").cloned()
+            let off = events.try_iter().any(|event| event.what == Happening::Off);
+            ensure!(!off, "the machine went off");
+            Ok(fleet.member(&uuid).filter(|member| member.state == "failed").cloned())
         })
         .with_context(|| machine.autopsy())?;
     let error = member.error.context("failed without a reason")?;

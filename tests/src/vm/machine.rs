@@ -242,13 +242,14 @@ fn smbios(hardware: &Hardware) -> String {
     format!("type=1,manufacturer=ezio,product=Classroom PC,serial={serial},uuid={uuid}")
 }
 
+/// First in the boot order: 0 is what QEMU itself takes for a kernel that it starts.
 fn card(hardware: &Hardware) -> String {
     let model = match hardware.card {
         Card::Virtio => "virtio-net-pci",
         Card::E1000e => "e1000e",
     };
     let rom = hardware.firmware.card_rom().map_or(String::new(), |rom| format!(",romfile={rom}"));
-    format!("{model},netdev=net,mac={},bootindex=0{rom}", hardware.mac)
+    format!("{model},netdev=net,mac={},bootindex=1{rom}", hardware.mac)
 }
 
 fn disk_device(number: usize, disk: &Disk) -> String {
@@ -258,7 +259,7 @@ fn disk_device(number: usize, disk: &Disk) -> String {
         Bus::Virtio => "virtio-blk-pci",
     };
     let place = if disk.bus == Bus::Sata { format!(",bus=ide.{number}") } else { String::new() };
-    format!("{model},drive=disk{number},serial={},bootindex={}{place}", disk.serial, number + 1)
+    format!("{model},drive=disk{number},serial={},bootindex={}{place}", disk.serial, number + 2)
 }
 
 /// TCG unless QEMU_ACCEL asks for another: KVM that is there but does not work would hang the guest.

@@ -79,17 +79,17 @@ impl Server {
             .with_context(|| format!("asking {url}"))
     }
 
-    /// Waits until `wanted` finds what it looks for in the room's state.
+    /// Waits until `wanted` finds what it looks for in the room's state, or fails.
     pub fn wait_for<T>(
         &mut self,
         timeout: Duration,
-        mut wanted: impl FnMut(&Fleet) -> Option<T>,
+        mut wanted: impl FnMut(&Fleet) -> Result<Option<T>>,
     ) -> Result<T> {
         let deadline = Instant::now() + timeout;
         loop {
             self.check()?;
             let fleet = self.fleet()?;
-            if let Some(found) = wanted(&fleet) {
+            if let Some(found) = wanted(&fleet)? {
                 return Ok(found);
             }
             if Instant::now() > deadline {
