@@ -105,6 +105,14 @@ impl AddressBook {
         self.add(torrent, others, false);
     }
 
+    /// Has a member so many connections for a torrent that it takes no more? Who was here first would else be dialled by all, and
+    /// its uplink, with all that it asks for itself, would drown.
+    ///
+    /// `count` is how many there are: the room is not smaller, whatever the tracker knew when it was asked.
+    pub(super) fn is_crowded(&self, count: usize) -> bool {
+        count >= 4 + 2 * neighbours(self.room.load(Ordering::Relaxed).max(count))
+    }
+
     fn set(&self, key: Key, state: State) {
         if let Some(candidate) = self.lock().get_mut(&(key.0.0, key.1)) {
             candidate.state = state;

@@ -180,6 +180,7 @@ fn register(
     let name = ezio.map_or_else(|| *theirs.peer_id.last_chunk::<8>().unwrap_or(&[0; 8]), |e| e.1);
     let member = u64::from_be_bytes(name);
     let outbox = Arc::new(Outbox::default());
+    let crowded = !outgoing && engine.config.role == Role::Member;
     let id = engine.with_core(|core| {
         if core.scheduler.is_shunned(member) {
             return Err(HandshakeError::Shunned);
@@ -192,7 +193,10 @@ fn register(
                 return Err(HandshakeError::Duplicate);
             }
             twin.outbox.close(Close::Duplicate);
-        } else if core.conns().count() >= engine.config.max_connections {
+        } else if core.conns().count() >= engine.config.max_connections
+            || crowded
+                && engine.addresses.is_crowded(core.conns().filter(|(_, c)| c.torrent == torrent).count())
+        {
             return Err(HandshakeError::TooMany);
         }
         let conn = Conn {

@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The kernel's queue holds what goes out in so long: enough to never run dry, and little enough that what
 /// the scheduler takes for sent has nearly left.
-const QUEUE: f64 = 0.025;
-const SMALLEST: usize = 32 << 10;
+const QUEUE: f64 = 0.04;
+const SMALLEST: usize = 28 << 10;
 const LARGEST: usize = 4 << 20;
-const FIRST: usize = 96 << 10;
+const FIRST: usize = 48 << 10;
 
 /// Congestion control that backs off when a switch's queue is full, by preference.
 const CONGESTION: [&[u8]; 2] = [b"cubic", b"reno"];
