@@ -44,6 +44,8 @@ pub struct Tuning {
     pub slots: u32,
     /// A served connection that took nothing for so long gives its slot to another.
     pub stall: Duration,
+    /// A peer so many pieces behind another is served first.
+    pub behind: u32,
     /// A HAVE waits at most so long for company.
     pub announce: Duration,
     /// The server keeps so much of its upload rate assigned ahead.
@@ -66,6 +68,7 @@ impl Default for Tuning {
             window: 256,
             slots: 3,
             stall: Duration::from_millis(60),
+            behind: 16,
             announce: Duration::from_millis(200),
             steer: Duration::from_millis(150),
             steer_min: 192 << 10,

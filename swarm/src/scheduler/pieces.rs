@@ -33,11 +33,11 @@ pub(super) struct Active {
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) have: Bits,
-    /// Missing pieces which somebody connected has and which have a block that nobody was asked for.
+    /// Missing pieces which somebody connected, servers apart, has and which have a block that nobody was asked for.
     pub(super) open: Bits,
     /// Nothing before this one is open.
     lowest: u32,
-    /// Number of connections that have it.
+    /// Number of connections, servers apart, that have it.
     pub(super) copies: Vec<u16>,
     active: Vec<Option<Box<Active>>>,
     /// Started pieces which are open, oldest first.
