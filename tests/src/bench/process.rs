@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+const SAMPLE_PERIOD: Duration = Duration::from_millis(500);
+
 /// What tells that a program has done its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
@@ -47,6 +49,7 @@ pub struct Process {
     seen: Arc<(Mutex<Seen>, Condvar)>,
     done: Option<Instant>,
     usage: Usage,
+    sampled: Instant,
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
@@ -78,7 +81,16 @@ impl Process {
         };
         std::thread::Builder::new().name(label.into()).spawn(read).context("start a reader")?;
         let (label, log) = (label.to_owned(), log.to_owned());
-        Ok(Self { child, label, log, finish, seen, done: None, usage: Usage::default() })
+        Ok(Self {
+            child,
+            label,
+            log,
+            finish,
+            seen,
+            done: None,
+            usage: Usage::default(),
+            sampled: Instant::now(),
+        })
     }
 
     /// When the program was done; `None` while it is not.
@@ -103,7 +115,8 @@ impl Process {
             }
             _ => {}
         }
-        if self.done.is_some() {
+        // A program that ends when it is done leaves nothing to look up.
+        if self.done.is_some() || self.sampled.elapsed() > SAMPLE_PERIOD {
             self.sample();
         }
         Ok(self.done)
@@ -165,6 +178,7 @@ impl Process {
 
     /// Looks up what the program has taken so far, while it still runs.
     pub fn sample(&mut self) -> Usage {
+        self.sampled = Instant::now();
         let folder = Path::new("/proc").join(self.child.id().to_string());
         if let Some(peak) = peak_kib(&fs::read_to_string(folder.join("status")).unwrap_or_default()) {
             self.usage.peak_kib = self.usage.peak_kib.max(peak);

@@ -85,7 +85,7 @@ impl Aria2 {
             "--summary-interval=0",
             "--console-log-level=warn",
             "--check-integrity=true",
-            "--bt-request-peer-speed-limit=1G",
+            "--bt-request-peer-speed-limit=1000M",
         ];
         let args = [&args[..], &[&folder, &hook, &port, &peers, &torrent]].concat();
         stage.run(host, "aria2c", Path::new("aria2c"), &args, finish)
