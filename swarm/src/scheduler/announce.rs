@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Output, Role};
+use super::event::{ConnId, Output};
 use super::geometry::PieceId;
 
 /// What is to be announced.
@@ -66,10 +66,7 @@ impl Scheduler {
             return;
         }
         let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
-        // A server has everything; it steers by what others have.
-        let server = conn.peer.role == Role::Server;
-        let news =
-            log[conn.announced..].iter().filter(|p| range.contains(&p.0) && (server || !conn.has.get(p.0)));
+        let news = log[conn.announced..].iter().filter(|p| range.contains(&p.0) && !conn.has.get(p.0));
         out.extend(news.map(|&p| Output::Have(id, p)));
         conn.announced = log.len();
     }

@@ -30,10 +30,6 @@ impl Config {
 /// The numbers of the policy.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Machines that ask for a piece at once, for each copy of it; 0: all do.
-    pub fan: f64,
-    /// At the end, late blocks are asked of two.
-    pub race: bool,
     /// Requests are kept outstanding for so much of the own download rate.
     pub ahead: Duration,
     /// Bytes outstanding at least.
@@ -48,8 +44,6 @@ pub struct Tuning {
     pub slots: u32,
     /// A served connection that took nothing for so long gives its slot to another.
     pub stall: Duration,
-    /// A peer so many pieces behind another is served first.
-    pub behind: u32,
     /// A HAVE waits at most so long for company.
     pub announce: Duration,
     /// The server keeps so much of its upload rate assigned ahead.
@@ -65,16 +59,13 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            fan: 8.0,
-            race: true,
             ahead: Duration::from_millis(1000),
             ahead_min: 1536 << 10,
             ahead_max: 24 << 20,
             run: (64 << 10, 1 << 20),
             window: 256,
-            slots: 4,
+            slots: 3,
             stall: Duration::from_millis(60),
-            behind: 16,
             announce: Duration::from_millis(200),
             steer: Duration::from_millis(150),
             steer_min: 192 << 10,

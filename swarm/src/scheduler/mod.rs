@@ -220,7 +220,6 @@ impl Scheduler {
         }
         self.find_late(out);
         self.find_stalled();
-        self.expire_suggestions();
         self.steer(out);
         self.fill(out);
         self.pump(out);

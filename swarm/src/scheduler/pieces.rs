@@ -33,17 +33,16 @@ pub(super) struct Active {
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) have: Bits,
-    /// Missing pieces which somebody connected, servers apart, has and which have a block that nobody was asked for.
+    /// Missing pieces which somebody connected has and which have a block that nobody was asked for.
     pub(super) open: Bits,
     /// Nothing before this one is open.
     lowest: u32,
-    /// Number of connections, servers apart, that have it.
+    /// Number of connections that have it.
     pub(super) copies: Vec<u16>,
     active: Vec<Option<Box<Active>>>,
     /// Started pieces which are open, oldest first.
     pub(super) started: Vec<PieceId>,
     pub(super) active_bytes: u64,
-    active_count: u32,
     /// Pieces that failed their hash.
     pub(super) failed: Vec<PieceId>,
 }
@@ -60,7 +59,6 @@ impl Pieces {
             active,
             started: Vec::new(),
             active_bytes: 0,
-            active_count: 0,
             failed: Vec::new(),
         }
     }
@@ -108,11 +106,6 @@ impl Pieces {
         first
     }
 
-    /// Whether every missing piece is being fetched.
-    pub(super) fn all_begun(&self) -> bool {
-        self.have.count() + self.active_count >= self.have.len()
-    }
-
     /// Begins to fetch a piece, or goes on.
     pub(super) fn start(&mut self, geometry: &Geometry, piece: PieceId) -> Option<&mut Active> {
         let slot = self.active.get_mut(piece.index())?;
@@ -126,7 +119,6 @@ impl Pieces {
                 sole: None,
                 failed,
             }));
-            self.active_count += 1;
             self.active_bytes += u64::from(geometry.piece_size(piece));
             self.started.push(piece);
         }
@@ -136,7 +128,6 @@ impl Pieces {
     /// A piece is fetched no more: it is complete, has failed, or nothing of it is here or asked for.
     pub(super) fn end(&mut self, geometry: &Geometry, piece: PieceId) -> Option<Box<Active>> {
         let active = self.active.get_mut(piece.index())?.take()?;
-        self.active_count -= 1;
         self.active_bytes -= u64::from(geometry.piece_size(piece));
         self.started.retain(|&p| p != piece);
         Some(active)

@@ -46,7 +46,6 @@ impl Scheduler {
             _ => conn.queue.push_back(blocks),
         }
         conn.queue_blocks += blocks.count;
-        self.steering.requested(id, blocks.piece);
         self.pump(out);
     }
 
@@ -156,11 +155,10 @@ impl Scheduler {
 
     /// The connection to be served next: who is furthest behind, foreign clients last.
     fn next_served(&self) -> Option<ConnId> {
-        let behind = self.config.tuning.behind.max(1);
         self.conns
             .iter()
             .filter(|(_, c)| !c.serving && !c.closing && !c.queue.is_empty())
-            .min_by_key(|(_, c)| (!c.ours(), c.has.count() / behind, c.waiting))
+            .min_by_key(|(_, c)| (!c.ours(), c.waiting))
             .map(|(id, _)| id)
     }
 }

@@ -231,10 +231,6 @@ impl<'r> World<'r> {
         if chosen.len() > most / 2 && self.room.clients > most {
             chosen.shuffle(&mut self.rng);
             chosen.truncate((most / 2).max(1));
-            // Everybody knows the server.
-            if node > 0 && !chosen.contains(&0) && !self.nodes[0].dead {
-                chosen.push(0);
-            }
         }
         for other in chosen {
             self.at(self.now + CONNECT, What::Connect(node, other));
