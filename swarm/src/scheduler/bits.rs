@@ -47,6 +47,10 @@ impl Bits {
         self.ones
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.ones == 0
+    }
+
     /// All numbers in the set, rising.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(at, &word)| ones(at, word))

@@ -152,14 +152,10 @@ impl Scheduler {
         let mut best = None;
         let (mut fewest, mut ties) = (u16::MAX, 0u32);
         let from = self.pieces.first_open()?;
-        let patience = self.patience_for_rare();
-        let (pieces, rng, salt) = (&self.pieces, &mut self.rng, self.config.seed);
+        let (pieces, rng) = (&self.pieces, &mut self.rng);
         pieces.open.each_common(&conn.has, from, self.config.tuning.window, |p| {
             let copies = pieces.copies[p as usize];
-            if copies > fewest
-                || pieces.active(PieceId(p)).is_some()
-                || f64::from(copies) < patience * chance(salt, p)
-            {
+            if copies > fewest || pieces.active(PieceId(p)).is_some() {
                 return;
             }
             ties = if copies < fewest { 1 } else { ties + 1 };
@@ -169,23 +165,6 @@ impl Scheduler {
             }
         });
         best.filter(|&p| self.has_room(p))
-    }
-
-    /// How many copies a piece must have before everybody may ask for it; a machine asks for one with fewer by its chance.
-    ///
-    /// When one of N has a piece and all others ask it at once, they all wait in its queue, also when others have it long
-    /// since. So first a few ask, then, of those, a few more each. Who has nothing else to wait for asks sooner.
-    fn patience_for_rare(&self) -> f64 {
-        let fan = self.config.tuning.fan;
-        if fan <= 0.0 {
-            return 0.0;
-        }
-        let idle = if self.pending_bytes > 0 {
-            0.0
-        } else {
-            self.now.saturating_sub(self.last_arrival).as_secs_f64()
-        };
-        self.conns.ids().len() as f64 / (fan * (1.0 + idle / 0.05))
     }
 
     /// Asks a peer for the first run of free blocks of a piece, of at most about `bytes`.
@@ -228,12 +207,4 @@ impl Scheduler {
         out.push(Output::Request(id, blocks));
         self.announce_to(id, out);
     }
-}
-
-/// A number between 0 and 1 for a piece, different on every machine.
-fn chance(salt: u64, piece: u32) -> f64 {
-    let mut x = salt ^ u64::from(piece).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -17,7 +17,7 @@ impl Scheduler {
         if self.complete || self.pending_bytes == 0 {
             return;
         }
-        let ending = self.pieces.all_begun();
+        let ending = self.pieces.open.is_empty();
         let patience = self.patience(ending);
         let mut late: Vec<(ConnId, Pending)> = Vec::new();
         for at in 0..self.conns.ids().len() {
@@ -44,19 +44,19 @@ impl Scheduler {
             if left == 0 || self.pending_bytes > 2 * self.ahead() {
                 break;
             }
-            left -= usize::from(self.ask_second(id, pending, ending, out));
+            left -= usize::from(self.ask_second(id, pending, out));
         }
     }
 
-    /// How long an answer may take: what answers took lately, with room; less when every missing piece is on its way.
+    /// How long an answer may take: what answers took lately, with room; less when nothing else is left to ask for.
     fn patience(&self, ending: bool) -> Duration {
         let most = self.config.tuning.late;
         let usual = Duration::from_secs_f64(self.answer_s * if ending { 2.0 } else { 4.0 });
-        usual.clamp(if ending { most / 10 } else { most / 2 }, if ending { most } else { 3 * most })
+        usual.clamp(if ending { most / 10 } else { most / 2 }, most)
     }
 
     /// Asks a second peer for one block; whether there was one to ask.
-    fn ask_second(&mut self, first: ConnId, late: Pending, ending: bool, out: &mut Vec<Output>) -> bool {
+    fn ask_second(&mut self, first: ConnId, late: Pending, out: &mut Vec<Output>) -> bool {
         let Some(active) = self.pieces.active(late.piece) else { return false };
         if active.blocks.get(late.block as usize) != Some(&Block::Asked(first, None)) {
             return false;
@@ -83,14 +83,7 @@ impl Scheduler {
             }
             active.sole = Some(second);
         }
-        // While there is plenty to ask for, a request that waits in a long queue moves to a shorter one; at the end, two
-        // race.
-        let copy = ending && self.config.tuning.race;
-        active.blocks[late.block as usize] =
-            if copy { Block::Asked(first, Some(second)) } else { Block::Asked(second, None) };
-        if !copy && self.take_pending(first, late.piece, late.block).is_some() {
-            out.push(Output::Cancel(first, Blocks::one(late.piece, late.block)));
-        }
+        active.blocks[late.block as usize] = Block::Asked(first, Some(second));
         self.stats.late += 1;
         self.send_request(second, Blocks::one(late.piece, late.block), out);
         true
