@@ -66,7 +66,7 @@ classroom: netboot $(if $(IMAGE),,golden) ## deploy a room of virtual machines, 
 
 test: netboot golden ## all tests: units, loop devices, networks, virtual machines
 	$(CARGO) test --locked --workspace --exclude ezio-tests
-	EZIO_BIN=$(BIN) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)' \
+	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1
 
 bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent
