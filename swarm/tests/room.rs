@@ -9,7 +9,7 @@ use ezio_swarm::{Config, Role};
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A server and `count` members with all pieces of `images`, started together.
 async fn everyone_gets_it(images: &[Image], count: usize) {
@@ -64,6 +64,20 @@ async fn several_torrents_are_one_job() {
         raw("sda3", 16 << 10, 5),
     ];
     everyone_gets_it(&images, 4).await;
+}
+
+/// When it has the first torrent, its connection for that one ends, and the server's steering has to go on with the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_member_gets_several_torrents_at_full_rate() {
+    let images = [raw("sda1", 64 << 10, 1 << 20), raw("sda2", 64 << 10, 64 << 20)];
+    let server = server(&images).await;
+    let disk = Disk::blank(&images);
+    let started = Instant::now();
+    let member = member(&images, &disk, &[server.listen_addr()]).await;
+    completed(&member).await.unwrap();
+    disk.assert_holds(&images);
+    // A server that waits for suggestions to expire sends some pieces a second: that would be minutes.
+    assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

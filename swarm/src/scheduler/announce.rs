@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Output};
+use super::event::{ConnId, Output, Role};
 use super::geometry::PieceId;
 
 /// What is to be announced.
@@ -29,13 +29,12 @@ impl Announcements {
     }
 }
 
-/// A piece that so few others have is announced at once: it is what they look for.
-const RARE: u16 = 2;
-
 impl Scheduler {
     /// A piece was verified: announces it now where that matters, else soon.
     pub(super) fn announce_fresh(&mut self, piece: PieceId, out: &mut Vec<Output>) {
-        if self.pieces.copies[piece.index()] < RARE {
+        let t = &self.config.tuning;
+        let rare = if self.pieces.have.count() < t.ramp { t.rare.0 } else { t.rare.1 };
+        if self.pieces.copies[piece.index()] < rare {
             self.announce_all(out);
         } else {
             let due = self.now + self.config.tuning.announce;
@@ -66,7 +65,10 @@ impl Scheduler {
             return;
         }
         let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
-        let news = log[conn.announced..].iter().filter(|p| range.contains(&p.0) && !conn.has.get(p.0));
+        // A server has everything; it steers by what others have.
+        let server = conn.peer.role == Role::Server;
+        let news =
+            log[conn.announced..].iter().filter(|p| range.contains(&p.0) && (server || !conn.has.get(p.0)));
         out.extend(news.map(|&p| Output::Have(id, p)));
         conn.announced = log.len();
     }

@@ -9,6 +9,8 @@ use super::event::{Role, SiteId};
 pub struct Config {
     /// Its part in the job.
     pub role: Role,
+    /// What others know it by (their [`super::Peer::member`]).
+    pub member: u64,
     /// Where it is, if known at the start.
     pub site: Option<SiteId>,
     /// Seed of all random choices.
@@ -23,14 +25,19 @@ pub struct Config {
 impl Config {
     /// Defaults for a role: 96 MiB of pieces.
     pub fn new(role: Role, seed: u64) -> Self {
-        Self { role, site: None, seed, memory: 96 << 20, tuning: Tuning::default() }
+        Self { role, member: seed, site: None, seed, memory: 96 << 20, tuning: Tuning::default() }
     }
 }
 
 /// The numbers of the policy.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Requests are kept outstanding for so much of the own download rate.
+    /// Machines that ask for a piece at once, for each copy of it: at the start, and at most. See [`Tuning::fan_growth`].
+    pub fan: (f64, f64),
+    /// What is added to the fan for each piece that is here. First few machines must spread what there is; later so much is
+    /// under way that waiting would leave links idle.
+    pub fan_growth: f64,
+    /// Requests are kept outstanding for so much of what the own link carries.
     pub ahead: Duration,
     /// Bytes outstanding at least.
     pub ahead_min: u32,
@@ -46,6 +53,10 @@ pub struct Tuning {
     pub stall: Duration,
     /// A HAVE waits at most so long for company.
     pub announce: Duration,
+    /// A piece that fewer others have is announced at once: while fewer than `ramp` pieces are here, and later.
+    pub rare: (u16, u16),
+    /// Pieces that are here when the start is over.
+    pub ramp: u32,
     /// The server keeps so much of its upload rate assigned ahead.
     pub steer: Duration,
     /// Bytes the server keeps assigned ahead, at least.
@@ -59,14 +70,18 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            ahead: Duration::from_millis(1000),
-            ahead_min: 1536 << 10,
+            fan: (8.0, 32.0),
+            fan_growth: 0.06,
+            ahead: Duration::from_millis(650),
+            ahead_min: 768 << 10,
             ahead_max: 24 << 20,
             run: (64 << 10, 1 << 20),
             window: 256,
-            slots: 3,
+            slots: 2,
             stall: Duration::from_millis(60),
-            announce: Duration::from_millis(200),
+            announce: Duration::from_millis(1000),
+            rare: (3, 1),
+            ramp: 150,
             steer: Duration::from_millis(150),
             steer_min: 192 << 10,
             steer_max: 48 << 20,

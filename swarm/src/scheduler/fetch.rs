@@ -7,9 +7,10 @@ use rand::RngExt;
 
 use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Role};
-use super::geometry::{BLOCK_SIZE, PieceId};
+use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
 use super::pieces::Block;
+use super::site::mix;
 
 /// Suggestions remembered of one connection: more than a server makes ahead with the smallest pieces.
 const SUGGESTIONS: usize = 4096;
@@ -18,7 +19,7 @@ impl Scheduler {
     /// Bytes that should be outstanding.
     pub(super) fn ahead(&self) -> u64 {
         let t = &self.config.tuning;
-        let bytes = (self.down.per_s() * t.ahead.as_secs_f64()) as u64;
+        let bytes = (self.down.per_s().max(self.link.per_s()) * t.ahead.as_secs_f64()) as u64;
         bytes.clamp(u64::from(t.ahead_min), u64::from(t.ahead_max.max(t.ahead_min)))
     }
 
@@ -91,7 +92,7 @@ impl Scheduler {
         }
         let run = self.run();
         while self.pending_bytes + run <= self.ahead() {
-            let Some((id, piece)) = self.choose(run) else { return };
+            let Some((id, piece)) = self.choose(run) else { break };
             self.ask(id, piece, run, out);
         }
     }
@@ -133,8 +134,11 @@ impl Scheduler {
     fn pick(&mut self, id: ConnId) -> Option<PieceId> {
         let conn = self.conns.get(id)?;
         let suspect = self.members.get(conn.member).suspect;
+        let crossing = self.crosses(conn).then(|| self.crossing());
+        let allowed = |p: PieceId| crossing.as_ref().is_none_or(|c| c.allows(p));
         let begun = self.pieces.started.iter().copied().find(|&p| {
             conn.has.get(p.0)
+                && allowed(p)
                 && self.pieces.active(p).is_some_and(|a| match a.sole {
                     Some(sole) => sole == id,
                     None => !suspect && !a.failed,
@@ -152,10 +156,15 @@ impl Scheduler {
         let mut best = None;
         let (mut fewest, mut ties) = (u16::MAX, 0u32);
         let from = self.pieces.first_open()?;
-        let (pieces, rng) = (&self.pieces, &mut self.rng);
+        let patience = self.patience_for_rare(conn.peer.torrent);
+        let (pieces, rng, own) = (&self.pieces, &mut self.rng, self.config.member);
         pieces.open.each_common(&conn.has, from, self.config.tuning.window, |p| {
             let copies = pieces.copies[p as usize];
-            if copies > fewest || pieces.active(PieceId(p)).is_some() {
+            if copies > fewest
+                || pieces.active(PieceId(p)).is_some()
+                || (crossing.is_none() && f64::from(copies) < patience * chance(own, p))
+                || !allowed(PieceId(p))
+            {
                 return;
             }
             ties = if copies < fewest { 1 } else { ties + 1 };
@@ -165,6 +174,21 @@ impl Scheduler {
             }
         });
         best.filter(|&p| self.has_room(p))
+    }
+
+    /// How many copies a piece must have before everybody may ask for it; a machine asks for one with fewer by its chance.
+    ///
+    /// When one of N has a piece and all others ask it at once, they all wait in its queue, also when others have it long
+    /// since. So first a few ask, then, of those, a few more each. Who has nothing else to wait for asks sooner.
+    fn patience_for_rare(&self, torrent: TorrentId) -> f64 {
+        let t = &self.config.tuning;
+        let fan = (t.fan.0 + f64::from(self.pieces.have.count()) * t.fan_growth).min(t.fan.1);
+        let idle = if self.pending_bytes > 0 {
+            0.0
+        } else {
+            self.now.saturating_sub(self.last_arrival).as_secs_f64()
+        };
+        f64::from(self.conns.of_torrent(torrent)) / (fan * (1.0 + idle / 0.05))
     }
 
     /// Asks a peer for the first run of free blocks of a piece, of at most about `bytes`.
@@ -207,4 +231,9 @@ impl Scheduler {
         out.push(Output::Request(id, blocks));
         self.announce_to(id, out);
     }
+}
+
+/// A number between 0 and 1 for a piece, different on every machine.
+fn chance(own: u64, piece: u32) -> f64 {
+    mix(own, piece) as f64 / u64::MAX as f64
 }

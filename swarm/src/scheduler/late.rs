@@ -8,22 +8,28 @@ use super::{Scheduler, peer::Pending};
 
 /// A connection that owes us blocks and sends none of them for so long is closed.
 const DEAD: Duration = Duration::from_secs(30);
+/// Who was late and owes nothing any more is asked again after so long.
+const FORGIVEN: Duration = Duration::from_secs(5);
 /// Late blocks asked again in one tick, at most.
 const AT_ONCE: usize = 64;
 
 impl Scheduler {
     /// Looks for late requests.
     pub(super) fn find_late(&mut self, out: &mut Vec<Output>) {
-        if self.complete || self.pending_bytes == 0 {
+        if self.complete {
             return;
         }
-        let ending = self.pieces.open.is_empty();
+        let ending = self.pieces.all_begun();
         let patience = self.patience(ending);
         let mut late: Vec<(ConnId, Pending)> = Vec::new();
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let now = self.now;
             let Some(conn) = self.conns.get_mut(id) else { continue };
+            if conn.pending.is_empty() {
+                // What it owed was asked of others. It gets another chance.
+                conn.late &= now.saturating_sub(conn.progress) < FORGIVEN;
+            }
             if conn.pending.is_empty() || conn.closing {
                 continue;
             }
@@ -44,19 +50,19 @@ impl Scheduler {
             if left == 0 || self.pending_bytes > 2 * self.ahead() {
                 break;
             }
-            left -= usize::from(self.ask_second(id, pending, out));
+            left -= usize::from(self.ask_second(id, pending, ending, out));
         }
     }
 
-    /// How long an answer may take: what answers took lately, with room; less when nothing else is left to ask for.
+    /// How long an answer may take: what answers took lately, with room; less when every missing piece is on its way.
     fn patience(&self, ending: bool) -> Duration {
         let most = self.config.tuning.late;
         let usual = Duration::from_secs_f64(self.answer_s * if ending { 2.0 } else { 4.0 });
-        usual.clamp(if ending { most / 10 } else { most / 2 }, most)
+        usual.clamp(if ending { most / 10 } else { most / 2 }, if ending { most } else { 3 * most })
     }
 
     /// Asks a second peer for one block; whether there was one to ask.
-    fn ask_second(&mut self, first: ConnId, late: Pending, out: &mut Vec<Output>) -> bool {
+    fn ask_second(&mut self, first: ConnId, late: Pending, ending: bool, out: &mut Vec<Output>) -> bool {
         let Some(active) = self.pieces.active(late.piece) else { return false };
         if active.blocks.get(late.block as usize) != Some(&Block::Asked(first, None)) {
             return false;
@@ -70,6 +76,7 @@ impl Scheduler {
                     && c.has.get(late.piece.0)
                     && !(c.choked || c.closing || c.late)
                     && c.peer.role != Role::Server
+                    && !self.crosses(c)
                     && !self.members.get(c.member).suspect
             })
             .min_by_key(|(_, c)| c.pending_bytes)
@@ -83,7 +90,13 @@ impl Scheduler {
             }
             active.sole = Some(second);
         }
-        active.blocks[late.block as usize] = Block::Asked(first, Some(second));
+        // While there is plenty to ask for, a request that waits in a long queue moves to a shorter one; at the end, two
+        // race.
+        active.blocks[late.block as usize] =
+            if ending { Block::Asked(first, Some(second)) } else { Block::Asked(second, None) };
+        if !ending && self.take_pending(first, late.piece, late.block).is_some() {
+            out.push(Output::Cancel(first, Blocks::one(late.piece, late.block)));
+        }
         self.stats.late += 1;
         self.send_request(second, Blocks::one(late.piece, late.block), out);
         true

@@ -8,7 +8,7 @@
 //!
 //! The policy, by file: `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `announce` tells others what is here, `steer` lets the server hand each piece out
-//! once before any twice.
+//! once before any twice, `site` keeps traffic off thin links.
 
 mod announce;
 mod bits;
@@ -23,6 +23,7 @@ mod pieces;
 mod rate;
 mod receive;
 mod serve;
+mod site;
 mod steer;
 
 use std::time::Duration;
@@ -34,7 +35,7 @@ use announce::Announcements;
 use members::Members;
 use peer::Conns;
 use pieces::Pieces;
-use rate::Rate;
+use rate::{LinkRate, Rate};
 use serve::Serving;
 use steer::Steering;
 
@@ -71,6 +72,10 @@ pub struct Stats {
     pub sent: u64,
     /// Blocks asked for again because they were late.
     pub late: u64,
+    /// Time in which nobody waited for anything of ours.
+    pub idle_up: Duration,
+    /// Time in which nothing was outstanding, before all was here.
+    pub idle_down: Duration,
     /// Pieces verified, those of the start included.
     pub pieces: u32,
     /// Bytes of these pieces.
@@ -93,6 +98,7 @@ pub struct Scheduler {
     unstored: u64,
     down: Rate,
     up: Rate,
+    link: LinkRate,
     serving: Serving,
     announcements: Announcements,
     steering: Steering,
@@ -119,6 +125,7 @@ impl Scheduler {
             unstored: 0,
             down: Rate::default(),
             up: Rate::default(),
+            link: LinkRate::default(),
             serving: Serving::default(),
             announcements: Announcements::default(),
             steering: Steering::new(count),
@@ -204,8 +211,15 @@ impl Scheduler {
     fn tick(&mut self, out: &mut Vec<Output>) {
         let step = self.now - self.last_tick;
         self.last_tick = self.now;
+        if self.serving.is_idle() {
+            self.stats.idle_up += step;
+        }
+        if !self.complete && self.pending_bytes == 0 {
+            self.stats.idle_down += step;
+        }
         self.down.step(step);
         self.up.step(step);
+        self.link.step(step, self.down.per_s().max(self.up.per_s()));
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let now = self.now;
@@ -219,7 +233,7 @@ impl Scheduler {
             }
         }
         self.find_late(out);
-        self.find_stalled();
+        self.expire_suggestions();
         self.steer(out);
         self.fill(out);
         self.pump(out);

@@ -1,11 +1,11 @@
 //! What is known of one connection.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::bits::Bits;
 use super::event::{Blocks, ConnId, Peer, Role};
-use super::geometry::PieceId;
+use super::geometry::{PieceId, TorrentId};
 use super::rate::Rate;
 
 /// One block asked for.
@@ -13,6 +13,13 @@ use super::rate::Rate;
 pub(super) struct Pending {
     pub(super) piece: PieceId,
     pub(super) block: u32,
+    pub(super) at: Duration,
+}
+
+/// A run of blocks that the peer asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queued {
+    pub(super) blocks: Blocks,
     pub(super) at: Duration,
 }
 
@@ -46,10 +53,8 @@ pub(super) struct Conn {
     /// Pieces it suggested, oldest first.
     pub(super) suggested: VecDeque<PieceId>,
     /// Requests of theirs.
-    pub(super) queue: VecDeque<Blocks>,
+    pub(super) queue: VecDeque<Queued>,
     pub(super) queue_blocks: u32,
-    /// When the first of them began to wait.
-    pub(super) waiting: Duration,
     /// Holds a slot.
     pub(super) serving: bool,
     /// The piece whose run is being served.
@@ -84,7 +89,6 @@ impl Conn {
             suggested: VecDeque::new(),
             queue: VecDeque::new(),
             queue_blocks: 0,
-            waiting: now,
             serving: false,
             turn: None,
             in_service: 0,
@@ -106,6 +110,8 @@ pub(super) struct Conns {
     slots: Vec<Option<Box<Conn>>>,
     /// Ids in use, in the order of their coming.
     live: Vec<ConnId>,
+    /// How many there are of each torrent.
+    of_torrent: HashMap<TorrentId, u32>,
 }
 
 impl Conns {
@@ -113,7 +119,10 @@ impl Conns {
         if id.index() >= self.slots.len() {
             self.slots.resize_with(id.index() + 1, || None);
         }
-        if self.slots[id.index()].replace(Box::new(conn)).is_none() {
+        *self.of_torrent.entry(conn.peer.torrent).or_default() += 1;
+        if let Some(old) = self.slots[id.index()].replace(Box::new(conn)) {
+            self.forget(&old);
+        } else {
             self.live.push(id);
         }
     }
@@ -121,7 +130,20 @@ impl Conns {
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Box<Conn>> {
         let conn = self.slots.get_mut(id.index())?.take();
         self.live.retain(|&l| l != id);
+        if let Some(conn) = &conn {
+            self.forget(conn);
+        }
         conn
+    }
+
+    fn forget(&mut self, conn: &Conn) {
+        if let Some(count) = self.of_torrent.get_mut(&conn.peer.torrent) {
+            *count -= 1;
+        }
+    }
+
+    pub(super) fn of_torrent(&self, torrent: TorrentId) -> u32 {
+        self.of_torrent.get(&torrent).copied().unwrap_or(0)
     }
 
     pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {

@@ -33,16 +33,17 @@ pub(super) struct Active {
 #[derive(Debug)]
 pub(super) struct Pieces {
     pub(super) have: Bits,
-    /// Missing pieces which somebody connected has and which have a block that nobody was asked for.
+    /// Missing pieces which somebody connected, servers apart, has and which have a block that nobody was asked for.
     pub(super) open: Bits,
     /// Nothing before this one is open.
     lowest: u32,
-    /// Number of connections that have it.
+    /// Number of connections, servers apart, that have it.
     pub(super) copies: Vec<u16>,
     active: Vec<Option<Box<Active>>>,
     /// Started pieces which are open, oldest first.
     pub(super) started: Vec<PieceId>,
     pub(super) active_bytes: u64,
+    active_count: u32,
     /// Pieces that failed their hash.
     pub(super) failed: Vec<PieceId>,
 }
@@ -59,6 +60,7 @@ impl Pieces {
             active,
             started: Vec::new(),
             active_bytes: 0,
+            active_count: 0,
             failed: Vec::new(),
         }
     }
@@ -106,6 +108,11 @@ impl Pieces {
         first
     }
 
+    /// Whether every missing piece is being fetched.
+    pub(super) fn all_begun(&self) -> bool {
+        self.have.count() + self.active_count >= self.have.len()
+    }
+
     /// Begins to fetch a piece, or goes on.
     pub(super) fn start(&mut self, geometry: &Geometry, piece: PieceId) -> Option<&mut Active> {
         let slot = self.active.get_mut(piece.index())?;
@@ -119,6 +126,7 @@ impl Pieces {
                 sole: None,
                 failed,
             }));
+            self.active_count += 1;
             self.active_bytes += u64::from(geometry.piece_size(piece));
             self.started.push(piece);
         }
@@ -128,6 +136,7 @@ impl Pieces {
     /// A piece is fetched no more: it is complete, has failed, or nothing of it is here or asked for.
     pub(super) fn end(&mut self, geometry: &Geometry, piece: PieceId) -> Option<Box<Active>> {
         let active = self.active.get_mut(piece.index())?.take()?;
+        self.active_count -= 1;
         self.active_bytes -= u64::from(geometry.piece_size(piece));
         self.started.retain(|&p| p != piece);
         Some(active)

@@ -40,3 +40,30 @@ impl Rate {
         self.weight > 0.0
     }
 }
+
+/// What the own link carries, in bytes a second: the most that it did for a while, in either direction.
+///
+/// How much is asked for ahead must not follow the rate of the moment: who once got less would then ask for less, and get
+/// less again, while others fill the queues.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LinkRate {
+    lately: f64,
+    most: f64,
+}
+
+/// A burst is no rate; an hour ago was another network. Seconds.
+const BURST: f64 = 2.0;
+const FORGET: f64 = 100.0;
+
+impl LinkRate {
+    /// Closes a step in which bytes flowed at `per_s`.
+    pub(super) fn step(&mut self, step: Duration, per_s: f64) {
+        let t = step.as_secs_f64();
+        self.lately += (per_s - self.lately) * (1.0 - (-t / BURST).exp());
+        self.most = (self.most * (-t / FORGET).exp()).max(self.lately);
+    }
+
+    pub(super) fn per_s(&self) -> f64 {
+        self.most
+    }
+}

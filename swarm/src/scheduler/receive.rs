@@ -31,8 +31,8 @@ impl Scheduler {
         for p in &conn.pending {
             self.pieces.release(&self.geometry, p.piece, p.block, id);
         }
-        for piece in conn.has.iter() {
-            self.pieces.lost(PieceId(piece));
+        if conn.peer.role != Role::Server {
+            conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
         self.serving.closed(&conn);
         self.steering.closed(id);
@@ -51,7 +51,9 @@ impl Scheduler {
             };
             if has && conn.has.set(piece) {
                 conn.useful += u32::from(!self.pieces.have.get(piece));
-                self.pieces.gained(PieceId(piece));
+                if conn.peer.role != Role::Server {
+                    self.pieces.gained(PieceId(piece));
+                }
             }
         }
         self.peer_changed(id, out);
@@ -71,7 +73,9 @@ impl Scheduler {
         }
         let useful = !self.pieces.have.get(piece.0);
         conn.useful += u32::from(useful);
-        self.pieces.gained(piece);
+        if conn.peer.role != Role::Server {
+            self.pieces.gained(piece);
+        }
         self.steering.announced(id, piece);
         self.peer_changed(id, out);
         if useful {

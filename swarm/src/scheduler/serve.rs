@@ -4,9 +4,12 @@
 //! thin streams into one link lose packets; few thick ones fill it. A connection that does not take what it is given (its
 //! receiver is busy) lends its slot to another.
 
+use std::time::Duration;
+
 use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Reason};
-use super::peer::Conn;
+use super::geometry::BLOCK_SIZE;
+use super::peer::{Conn, Queued};
 
 /// Requests queued for one peer, at most, in blocks.
 const QUEUE: u32 = 4096;
@@ -18,6 +21,10 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    pub(super) fn is_idle(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     pub(super) fn closed(&mut self, _conn: &Conn) {}
 }
 
@@ -36,16 +43,16 @@ impl Scheduler {
             }
             return;
         }
-        if conn.queue.is_empty() {
-            conn.waiting = now;
-        }
         match conn.queue.back_mut() {
-            Some(last) if last.piece == blocks.piece && last.first + last.count == blocks.first => {
+            Some(Queued { blocks: last, .. })
+                if last.piece == blocks.piece && last.first + last.count == blocks.first =>
+            {
                 last.count += blocks.count;
             }
-            _ => conn.queue.push_back(blocks),
+            _ => conn.queue.push_back(Queued { blocks, at: now }),
         }
         conn.queue_blocks += blocks.count;
+        self.steering.requested(id, blocks.piece);
         self.pump(out);
     }
 
@@ -53,20 +60,24 @@ impl Scheduler {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let (begin, end) = (blocks.first, blocks.first.saturating_add(blocks.count));
         let mut kept = std::collections::VecDeque::with_capacity(conn.queue.len() + 1);
-        for run in conn.queue.drain(..) {
+        for queued in conn.queue.drain(..) {
+            let run = queued.blocks;
             let run_end = run.first + run.count;
             if run.piece != blocks.piece || run_end <= begin || end <= run.first {
-                kept.push_back(run);
+                kept.push_back(queued);
                 continue;
             }
             if run.first < begin {
-                kept.push_back(Blocks { count: begin - run.first, ..run });
+                kept.push_back(Queued { blocks: Blocks { count: begin - run.first, ..run }, ..queued });
             }
             if end < run_end {
-                kept.push_back(Blocks { first: end, count: run_end - end, ..run });
+                kept.push_back(Queued {
+                    blocks: Blocks { first: end, count: run_end - end, ..run },
+                    ..queued
+                });
             }
         }
-        conn.queue_blocks = kept.iter().map(|r| r.count).sum();
+        conn.queue_blocks = kept.iter().map(|r| r.blocks.count).sum();
         conn.queue = kept;
     }
 
@@ -92,14 +103,19 @@ impl Scheduler {
         ((self.up.per_s() / 50.0) as u64).clamp(32 << 10, 2 << 20)
     }
 
-    pub(super) fn find_stalled(&mut self) {}
+    /// How long a connection may take nothing and still count as busy: longer at low rates, where a block takes its time.
+    fn stall(&self) -> Duration {
+        let t = &self.config.tuning;
+        let blocks = f64::from(t.slots * BLOCK_SIZE) * 2.5;
+        t.stall.max(Duration::from_secs_f64((blocks / self.up.per_s().max(1.0)).min(1.0)))
+    }
 
     /// Gives the driver what is to be sent next, as far as it takes it.
     pub(super) fn pump(&mut self, out: &mut Vec<Output>) {
         let chunk = self.chunk();
         let mut slots = std::mem::take(&mut self.serving.slots);
         slots.retain(|&id| self.give(id, chunk, out));
-        let stall = self.config.tuning.stall;
+        let stall = self.stall();
         loop {
             let busy = slots
                 .iter()
@@ -125,10 +141,9 @@ impl Scheduler {
 
     /// Gives a served connection more of its run; whether it keeps its slot.
     fn give(&mut self, id: ConnId, chunk: u64, out: &mut Vec<Output>) -> bool {
-        let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return false };
         while conn.in_service < chunk
-            && let Some(run) = conn.queue.front_mut()
+            && let Some(Queued { blocks: run, .. }) = conn.queue.front_mut()
             && conn.turn.is_none_or(|p| p == run.piece)
         {
             let left = ((chunk - conn.in_service).div_ceil(16 << 10) as u32).max(1);
@@ -143,13 +158,12 @@ impl Scheduler {
             conn.in_service += u64::from(self.geometry.bytes_of(part));
             out.push(Output::Serve(id, part));
         }
-        let more = conn.queue.front().is_some_and(|r| conn.turn.is_none_or(|p| p == r.piece));
+        let more = conn.queue.front().is_some_and(|r| conn.turn.is_none_or(|p| p == r.blocks.piece));
         if more || conn.in_service > 0 {
             return true;
         }
         conn.serving = false;
         conn.turn = None;
-        conn.waiting = now;
         false
     }
 
@@ -158,7 +172,7 @@ impl Scheduler {
         self.conns
             .iter()
             .filter(|(_, c)| !c.serving && !c.closing && !c.queue.is_empty())
-            .min_by_key(|(_, c)| (!c.ours(), c.waiting))
+            .min_by_key(|(_, c)| (!c.ours(), c.queue.front().map(|q| q.at)))
             .map(|(id, _)| id)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It suggests (BEP 6) a piece to one member a little before it can send it; members ask a server only for what it
 //! suggested. A member's load is what it was given and nobody else has announced yet: who is slow or dead keeps its load
-//! and gets no more.
+//! and gets no more. What was suggested and is not asked for soon is suggested to somebody else. When all is out, the
+//! server suggests what is rarest to who misses it.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -12,7 +13,10 @@ use rand::RngExt;
 use super::Scheduler;
 use super::bits::Bits;
 use super::event::{ConnId, Output, Role};
-use super::geometry::PieceId;
+use super::geometry::{PieceId, TorrentId};
+
+/// A suggestion that was not taken up for so long has been ignored.
+const IGNORED: Duration = Duration::from_millis(1000);
 
 /// What one member was given.
 #[derive(Debug, Default)]
@@ -21,8 +25,17 @@ struct Load {
     ahead: u64,
     /// Pieces given that nobody else has announced.
     fresh: u32,
-    /// Pieces suggested, with the time.
-    given: VecDeque<(PieceId, Duration)>,
+    /// Suggestions not taken up yet, oldest first.
+    open: VecDeque<(PieceId, Duration)>,
+}
+
+/// Who is to get a piece that has not left the server.
+enum Taker {
+    Member(ConnId),
+    /// No member of its torrent is there.
+    Nobody,
+    /// A member has it from elsewhere.
+    OutAlready,
 }
 
 /// The server's state.
@@ -30,6 +43,7 @@ struct Load {
 pub(super) struct Steering {
     /// Pieces that have not been given to anybody.
     left: Bits,
+    /// Who was given a piece that nobody else has announced yet.
     holder: Vec<Option<ConnId>>,
     loads: HashMap<ConnId, Load>,
     /// Bytes suggested and not sent yet, over all loads.
@@ -45,10 +59,29 @@ impl Steering {
         Self { left, holder: vec![None; count as usize], loads: HashMap::new(), under_way: 0 }
     }
 
-    pub(super) fn closed(&mut self, id: ConnId) {
-        if let Some(load) = self.loads.remove(&id) {
-            self.under_way -= load.ahead;
+    fn give(&mut self, id: ConnId, piece: PieceId, size: u64, now: Duration) {
+        if self.left.clear(piece.0) {
+            self.holder[piece.index()] = Some(id);
+            self.loads.entry(id).or_default().fresh += 1;
         }
+        let load = self.loads.entry(id).or_default();
+        load.ahead += size;
+        load.open.push_back((piece, now));
+        self.under_way += size;
+    }
+
+    fn settle(&mut self, id: ConnId, bytes: u64) {
+        if let Some(load) = self.loads.get_mut(&id) {
+            let bytes = bytes.min(load.ahead);
+            load.ahead -= bytes;
+            self.under_way -= bytes;
+        }
+    }
+
+    /// A connection is gone, and with it what only its peer was given.
+    pub(super) fn closed(&mut self, id: ConnId) {
+        let Some(load) = self.loads.remove(&id) else { return };
+        self.under_way -= load.ahead;
         for (piece, holder) in self.holder.iter_mut().enumerate() {
             if *holder == Some(id) {
                 *holder = None;
@@ -58,10 +91,13 @@ impl Steering {
     }
 
     pub(super) fn sent(&mut self, id: ConnId, bytes: u32) {
+        self.settle(id, u64::from(bytes));
+    }
+
+    /// A member asks for a piece: if it was suggested, the suggestion was taken up.
+    pub(super) fn requested(&mut self, id: ConnId, piece: PieceId) {
         if let Some(load) = self.loads.get_mut(&id) {
-            let sent = u64::from(bytes).min(load.ahead);
-            load.ahead -= sent;
-            self.under_way -= sent;
+            load.open.retain(|(p, _)| *p != piece);
         }
     }
 
@@ -75,9 +111,36 @@ impl Steering {
             load.fresh = load.fresh.saturating_sub(1);
         }
     }
+
+    /// Suggestions that were ignored; what nobody else has is left to give again.
+    fn expire(&mut self, now: Duration) -> Vec<(ConnId, PieceId)> {
+        let mut ignored = Vec::new();
+        for (&id, load) in &mut self.loads {
+            while load.open.front().is_some_and(|(_, at)| now.saturating_sub(*at) > IGNORED) {
+                ignored.extend(load.open.pop_front().map(|(piece, _)| (id, piece)));
+            }
+        }
+        for (id, piece) in &ignored {
+            if self.holder[piece.index()] == Some(*id) {
+                self.holder[piece.index()] = None;
+                self.left.set(piece.0);
+                if let Some(load) = self.loads.get_mut(id) {
+                    load.fresh = load.fresh.saturating_sub(1);
+                }
+            }
+        }
+        ignored
+    }
 }
 
 impl Scheduler {
+    /// Takes back what was ignored.
+    pub(super) fn expire_suggestions(&mut self) {
+        for (id, piece) in self.steering.expire(self.now) {
+            self.steering.settle(id, u64::from(self.geometry.piece_size(piece)));
+        }
+    }
+
     /// Suggests pieces while less than enough is under way.
     pub(super) fn steer(&mut self, out: &mut Vec<Output>) {
         if self.config.role != Role::Server {
@@ -86,34 +149,41 @@ impl Scheduler {
         let t = &self.config.tuning;
         let enough = ((self.up.per_s() * t.steer.as_secs_f64()) as u64)
             .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));
-        loop {
-            if self.steering.under_way >= enough {
-                return;
-            }
+        while self.steering.under_way < enough {
             let Some((id, piece)) = self.next_gift() else { return };
-            self.steering.left.clear(piece.0);
-            self.steering.holder[piece.index()] = Some(id);
             let size = u64::from(self.geometry.piece_size(piece));
-            self.steering.under_way += size;
-            let load = self.steering.loads.entry(id).or_default();
-            load.ahead += size;
-            load.fresh += 1;
-            load.given.push_back((piece, self.now));
+            self.steering.give(id, piece, size, self.now);
             out.push(Output::Suggest(id, piece));
         }
     }
 
     fn next_gift(&mut self) -> Option<(ConnId, PieceId)> {
-        let first = PieceId(self.steering.left.first_from(0)?);
-        let torrent = self.geometry.locate(first).0;
+        // Nobody may be there for one torrent, while another's pieces are waited for.
+        for torrent in 0..self.geometry.torrent_count() {
+            let Some(range) = self.geometry.pieces_of(TorrentId(torrent as u16)) else { break };
+            while let Some(piece) = self.steering.left.first_from(range.start).filter(|p| range.contains(p)) {
+                match self.first_gift(PieceId(piece)) {
+                    Taker::Member(id) => return Some((id, PieceId(piece))),
+                    Taker::Nobody => break,
+                    Taker::OutAlready => {
+                        self.steering.left.clear(piece);
+                    }
+                }
+            }
+        }
+        self.second_gift()
+    }
+
+    /// Who gets a piece that has not left the server: the member with the least load.
+    fn first_gift(&mut self, piece: PieceId) -> Taker {
+        let torrent = self.geometry.locate(piece).0;
         let mut best: Option<((u32, u64, u32), ConnId)> = None;
         for (id, conn) in self.conns.iter() {
-            if conn.closing
-                || conn.peer.role != Role::Member
-                || conn.peer.torrent != torrent
-                || conn.has.get(first.0)
-            {
+            if conn.closing || conn.peer.role != Role::Member || conn.peer.torrent != torrent {
                 continue;
+            }
+            if conn.has.get(piece.0) {
+                return Taker::OutAlready;
             }
             let load = self.steering.loads.get(&id);
             let key = (load.map_or(0, |l| l.fresh), load.map_or(0, |l| l.ahead), self.rng.random());
@@ -121,6 +191,28 @@ impl Scheduler {
                 best = Some((key, id));
             }
         }
-        best.map(|(_, id)| (id, first))
+        best.map_or(Taker::Nobody, |(_, id)| Taker::Member(id))
+    }
+
+    /// All is out: the member that misses most gets what is rarest of it.
+    fn second_gift(&mut self) -> Option<(ConnId, PieceId)> {
+        let behind = self.conns.iter().filter(|(id, c)| {
+            let load = self.steering.loads.get(id);
+            !c.closing
+                && c.peer.role == Role::Member
+                && load.is_none_or(|l| l.open.len() < 2)
+                && self.geometry.pieces_of(c.peer.torrent).is_some_and(|r| c.has.count() < r.len() as u32)
+        });
+        let (id, conn) = behind
+            .min_by_key(|(id, c)| (self.steering.loads.get(id).map_or(0, |l| l.ahead), c.has.count()))?;
+        let open = self.steering.loads.get(&id).map(|l| &l.open);
+        let missing = self.geometry.pieces_of(conn.peer.torrent)?.map(PieceId).filter(|p| {
+            // What it was given and nobody has announced since is on its way to it.
+            !conn.has.get(p.0)
+                && self.steering.holder[p.index()] != Some(id)
+                && open.is_none_or(|o| o.iter().all(|(suggested, _)| suggested != p))
+        });
+        let piece = missing.min_by_key(|p| self.pieces.copies[p.index()])?;
+        Some((id, piece))
     }
 }

@@ -27,20 +27,18 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 /// Another connection leads to the same peer: look again later.
 const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
 
-/// Connections at which a machine stops dialling, the server among them; it is dialled by others too, so that it ends with
-/// about twice as many. A small room is a full mesh. A larger one need not be: the server spreads the pieces, and each
-/// connection costs announcements and an entry of the kernel's neighbour table, which holds 1024 by default over all
-/// network namespaces of a host; where a room of namespaces or containers overflowed it, most dials were never answered.
-/// A room of hundreds is real machines, and needs more than ln N to hang together.
+/// Connections at which a machine stops dialling. Up to that, a room is a full mesh: whoever knows few waits at few queues, and
+/// gets less than the others. In a larger one a machine is dialled by others too and ends with about twice [`LARGE`], more than
+/// the ln N that it needs to hang together.
+///
+/// Each neighbour is an entry of the kernel's neighbour table, which holds 1024 by default over all network namespaces of a
+/// host: more than thirty machines *on one host* need `net.ipv4.neigh.default.gc_thresh3` raised.
 fn neighbours(room: usize) -> usize {
-    match room {
-        0..=14 => 40,
-        15..=24 => 7,
-        25..=42 => 6,
-        43..=150 => 4,
-        _ => 14,
-    }
+    if room <= FULL_MESH { FULL_MESH } else { LARGE }
 }
+
+const FULL_MESH: usize = 128;
+const LARGE: usize = 32;
 
 type Key = (TorrentId, SocketAddr);
 

@@ -79,6 +79,8 @@ impl Engine {
             Role::Member => scheduler::Role::Member,
         };
         let mut policy = scheduler::Config::new(role, config.seed);
+        let member: [u8; 8] = rand::random();
+        policy.member = u64::from_be_bytes(member);
         policy.memory = arriving;
         let start: Vec<Start<'_>> =
             contents.iter().map(|c| if c.complete { Start::All } else { Start::None }).collect();
@@ -90,7 +92,7 @@ impl Engine {
         let torrents = (0..).zip(&contents).map(|(i, c)| (c.metainfo.info_hash().0, TorrentId(i))).collect();
         Arc::new(Self {
             peer_id: new_peer_id(),
-            member: rand::random(),
+            member,
             port,
             torrents,
             core: Mutex::new(Core::new(scheduler)),

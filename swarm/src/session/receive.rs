@@ -3,8 +3,10 @@
 //! else follows, its bytes are moved to where ordinary messages are read.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSliceMut, Read as _};
 
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::block::{BLOCK, Block, BlockPool};
@@ -84,14 +86,15 @@ impl Receiver {
                 (self.start, self.end) = (0, 0);
             }
             let room = (self.end + most).min(self.linear.len());
-            let n = stream.try_read(&mut self.linear[self.end..room])?;
+            let n = read_once(stream, &mut [IoSliceMut::new(&mut self.linear[self.end..room])])?;
             self.end += n;
             return Ok(n);
         };
         let rest = partial.block.length as usize - partial.filled;
         if most < rest + BLOCK_HEADER + BLOCK {
             let to = partial.filled + rest.min(most);
-            let n = stream.try_read(&mut partial.block.block.0[partial.filled..to])?;
+            let n =
+                read_once(stream, &mut [IoSliceMut::new(&mut partial.block.block.0[partial.filled..to])])?;
             self.took(n, pool, &[]);
             return Ok(n);
         }
@@ -107,7 +110,7 @@ impl Receiver {
             slices.push(IoSliceMut::new(header));
             slices.push(IoSliceMut::new(&mut block.0));
         }
-        let n = stream.try_read_vectored(&mut slices)?;
+        let n = read_once(stream, &mut slices)?;
         drop(slices);
         let whole = rest + ahead * (BLOCK_HEADER + BLOCK);
         self.ahead =
@@ -250,6 +253,18 @@ impl Receiver {
         });
         pool.give(incoming);
     }
+}
+
+/// Reads what is there. Less than was asked for means that the socket is empty: saying so to the runtime spares the
+/// system call that would find that out.
+fn read_once(stream: &TcpStream, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    let want: usize = into.iter().map(|slice| slice.len()).sum();
+    let mut got = 0;
+    let result = stream.try_io(Interest::READABLE, || {
+        got = (&*SockRef::from(stream)).read_vectored(into)?;
+        if 0 < got && got < want { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(got) }
+    });
+    if got > 0 { Ok(got) } else { result }
 }
 
 fn number(bytes: &[u8], at: usize) -> u32 {

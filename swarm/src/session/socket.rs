@@ -10,10 +10,9 @@ use tokio::net::TcpStream;
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The kernel's queue holds what goes out in so long: enough to never run dry, and little enough that what
 /// the scheduler takes for sent has nearly left.
-const QUEUE: f64 = 0.04;
-const SMALLEST: usize = 28 << 10;
-const LARGEST: usize = 4 << 20;
-const FIRST: usize = 48 << 10;
+const QUEUE: f64 = 0.008;
+const SMALLEST: usize = 16 << 10;
+const LARGEST: usize = 512 << 10;
 
 /// Congestion control that backs off when a switch's queue is full, by preference.
 const CONGESTION: [&[u8]; 2] = [b"cubic", b"reno"];
@@ -31,11 +30,10 @@ pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
     // Where the system's choice takes no notice of losses (BBR), many senders to one receiver lose a tenth of what they
     // send at the last switch. The first of these that the system lets us have is better; none is no error.
     let _ = CONGESTION.iter().any(|name| socket.set_tcp_congestion(name).is_ok());
-    socket.set_send_buffer_size(FIRST)
+    socket.set_tcp_notsent_lowat(SMALLEST as u32)
 }
 
-/// Keeps the kernel's send queue in proportion to the rate. `TCP_NOTSENT_LOWAT` would say the same to the kernel, but
-/// no safe interface offers it.
+/// Keeps what the kernel holds unsent in proportion to the rate.
 pub(super) struct SendQueue {
     size: usize,
     since: Instant,
@@ -45,7 +43,7 @@ pub(super) struct SendQueue {
 
 impl SendQueue {
     pub(super) fn new() -> Self {
-        Self { size: FIRST, since: Instant::now(), bytes: 0, full: false }
+        Self { size: SMALLEST, since: Instant::now(), bytes: 0, full: false }
     }
 
     /// The kernel took `bytes`; `full` says that it would not take more.
@@ -63,7 +61,7 @@ impl SendQueue {
             if size > self.size + self.size / 4 || size < self.size / 2 {
                 self.size = size;
                 // Not taken, the queue stays as it was.
-                let _ = SockRef::from(stream).set_send_buffer_size(size);
+                let _ = SockRef::from(stream).set_tcp_notsent_lowat(size as u32);
             }
         }
         self.since = Instant::now();

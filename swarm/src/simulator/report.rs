@@ -29,6 +29,8 @@ pub struct Report {
     pub drops: f64,
     /// Mean use of the clients' uplinks until the last is done: payload, and all bytes.
     pub uplink: (f64, f64),
+    /// Part of the time in which a client was asked for nothing; in which it had nothing outstanding.
+    pub idle: (f64, f64),
     /// Image copies that crossed from the server's switch to others, per switch.
     pub crossed: f64,
     /// Mean download rate of a client, in B, in each step of the time ([`super::Room::steps`] of S/B).
@@ -41,7 +43,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "last {:.3} median {:.3} own {:.3} | done {}/{} of S/B {:.1} s | server {:.3} S | dup {:.4} corrupt {:.4} S, late {:.0} | drops {:.1}/1000 | uplinks {:.3} (all bytes {:.3})",
+            "last {:.3} median {:.3} own {:.3} | done {}/{} of S/B {:.1} s | server {:.3} S | dup {:.4} corrupt {:.4} S, late {:.0} | drops {:.1}/1000 | uplinks {:.3} (all bytes {:.3}) | idle up {:.3} down {:.3}",
             self.last,
             self.median,
             self.worst_own,
@@ -54,7 +56,9 @@ impl fmt::Display for Report {
             self.late,
             self.drops,
             self.uplink.0,
-            self.uplink.1
+            self.uplink.1,
+            self.idle.0,
+            self.idle.1
         )?;
         if self.crossed > 0.0 {
             write!(f, " | crossed {:.2} S", self.crossed)?;

@@ -218,6 +218,7 @@ impl<'r> World<'r> {
             self.room.seed << 20 | u64::from(node),
         );
         config.tuning = self.room.tuning.clone();
+        config.member = u64::from(node);
         config.site = self.site(node);
         let start = if server { Start::All } else { Start::None };
         self.nodes[node as usize].scheduler = Some(Scheduler::new(config, self.geometry.clone(), &[start]));
@@ -231,6 +232,10 @@ impl<'r> World<'r> {
         if chosen.len() > most / 2 && self.room.clients > most {
             chosen.shuffle(&mut self.rng);
             chosen.truncate((most / 2).max(1));
+            // Everybody knows the server.
+            if node > 0 && !chosen.contains(&0) && !self.nodes[0].dead {
+                chosen.push(0);
+            }
         }
         for other in chosen {
             self.at(self.now + CONNECT, What::Connect(node, other));
@@ -564,6 +569,9 @@ impl<'r> World<'r> {
         let clients = self.room.clients as f64;
         let mean =
             |f: fn(&crate::scheduler::Stats) -> u64| stats.iter().map(|s| f(s) as f64).sum::<f64>() / clients;
+        let idle = |f: fn(&crate::scheduler::Stats) -> Duration| {
+            stats.iter().map(|s| f(s).as_secs_f64()).sum::<f64>() / clients / (self.now as f64 / 1e9)
+        };
         let (bytes, dropped) = self.links.iter().fold((0, 0), |(b, d), l| (b + l.bytes, d + l.dropped));
         let elapsed = self.now as f64 / 1e9;
         let capacity = clients * self.room.rate / 8.0 * elapsed;
@@ -586,6 +594,7 @@ impl<'r> World<'r> {
             late: mean(|s| s.late),
             drops: dropped as f64 * 3000.0 / bytes.max(1) as f64 * 1000.0,
             uplink: (sent as f64 / capacity, up as f64 / capacity),
+            idle: (idle(|s| s.idle_up), idle(|s| s.idle_down)),
             crossed,
             phases: self.received[..last_used].iter().map(|r| *r as f64 / step).collect(),
             events: self.count,

@@ -1,0 +1,71 @@
+//! Thin links between sites: what crosses, crosses once.
+//!
+//! A piece that nobody at this site has is fetched from elsewhere by one of the site's members, which all of them choose
+//! alike by a hash of the piece and the member; the others wait until it is here. Who has nothing else left to wait for takes
+//! the chosen one's place, the next in rank first.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::bits::Bits;
+use super::event::Role;
+use super::geometry::PieceId;
+use super::peer::Conn;
+
+/// A member of the next rank takes over after so long without anything under way.
+const NEXT: Duration = Duration::from_secs(1);
+
+/// Which pieces may be asked of peers at other sites.
+pub(super) struct Crossing {
+    /// What this site has.
+    here: Bits,
+    /// The members of this site but ourselves.
+    members: Vec<u64>,
+    own: u64,
+    /// Ranks that may fetch.
+    ranks: u32,
+}
+
+impl Crossing {
+    pub(super) fn allows(&self, piece: PieceId) -> bool {
+        if self.here.get(piece.0) {
+            return false;
+        }
+        let own = mix(self.own, piece.0);
+        let before = self.members.iter().filter(|&&member| mix(member, piece.0) < own).count();
+        before < self.ranks as usize
+    }
+}
+
+impl Scheduler {
+    /// Whether a peer is known to be at another site.
+    pub(super) fn crosses(&self, conn: &Conn) -> bool {
+        conn.peer.site.zip(self.config.site).is_some_and(|(theirs, ours)| theirs != ours)
+    }
+
+    /// What may be asked across.
+    pub(super) fn crossing(&self) -> Crossing {
+        let mut here = Bits::new(self.geometry.piece_count());
+        let mut members = Vec::new();
+        for (_, conn) in self.conns.iter() {
+            if conn.peer.role == Role::Member && !self.crosses(conn) && !conn.closing {
+                here.add_all(&conn.has);
+                if !members.contains(&conn.peer.member) {
+                    members.push(conn.peer.member);
+                }
+            }
+        }
+        let idle =
+            if self.pending_bytes > 0 { Duration::ZERO } else { self.now.saturating_sub(self.last_arrival) };
+        let ranks = 1 + (idle.as_secs_f64() / NEXT.as_secs_f64()) as u32;
+        Crossing { here, members, own: self.config.member, ranks }
+    }
+}
+
+/// A number for a member and a piece that says nothing about either (the finalizer of SplitMix64).
+pub(super) fn mix(member: u64, piece: u32) -> u64 {
+    let mut x = member ^ u64::from(piece).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
