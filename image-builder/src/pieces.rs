@@ -3,7 +3,7 @@
 use sha1::{Digest, Sha1};
 
 /// Piece lengths that are chosen, in bytes.
-const SMALLEST: u32 = 64 << 10;
+const SMALLEST: u32 = 32 << 10;
 const LARGEST: u32 = 4 << 20;
 /// Pieces that a content should have at most; half as many at least, within the lengths above.
 const MOST_PIECES: u64 = 2000;
@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn lengths_keep_the_number_of_pieces_in_bounds() {
-        assert_eq!(piece_length_for(1), 64 << 10);
+        assert_eq!(piece_length_for(1), 32 << 10);
+        assert_eq!(piece_length_for(48 << 20), 32 << 10);
         assert_eq!(piece_length_for(96 << 20), 64 << 10);
         assert_eq!(piece_length_for(1 << 30), 1 << 20);
         assert_eq!(piece_length_for(8 << 30), 4 << 20);
