@@ -12,7 +12,7 @@ use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::{Bus, Disk, Hardware, Kernel, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
-use ezio_tests::vm::server::{Server, Settings};
+use ezio_tests::vm::server::{Dhcp, Server, Settings};
 
 /// From power-on to a refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(240);
@@ -39,6 +39,7 @@ fn server(folder: &Path, conf: &str) -> Result<Server> {
         folder: folder.join("server"),
         conf: conf.to_owned(),
         append: String::new(),
+        dhcp: Dhcp::Full,
     })
 }
 

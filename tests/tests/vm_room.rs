@@ -11,7 +11,7 @@ use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::Hardware;
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::Room;
-use ezio_tests::vm::server::Settings;
+use ezio_tests::vm::server::{Dhcp, Settings};
 
 const MARKER: &str = "EZIO-RUNNING ";
 /// From power-on to the last running system: minutes where several machines share a slow computer without KVM.
@@ -38,6 +38,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
             folder: folder.path().join("server"),
             conf: "image = \"golden\"\non-error = \"hold\"\n".to_owned(),
             append: String::new(),
+            dhcp: Dhcp::Full,
         },
         folder: folder.path().to_owned(),
         marker: MARKER.to_owned(),

@@ -7,7 +7,7 @@ use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::Hardware;
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::Room;
-use ezio_tests::vm::server::Settings;
+use ezio_tests::vm::server::{Dhcp, Settings};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -103,6 +103,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
             "image = \"{name}\"\nend = \"reboot\"\non-error = \"hold\"\n\n[seed]\nuntil-released = true\n"
         ),
         append: String::new(),
+        dhcp: Dhcp::Full,
         images: vec![image.clone()],
     };
     let usual_marker = if golden { GOLDEN_MARKER } else { ANY_MARKER };

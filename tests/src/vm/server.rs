@@ -38,6 +38,26 @@ pub struct Settings {
     pub conf: String,
     /// Further kernel arguments for clients.
     pub append: String,
+    /// Its part in DHCP.
+    pub dhcp: Dhcp,
+}
+
+/// Who gives out addresses and names the boot server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dhcp {
+    /// The server does both.
+    Full,
+    /// Somebody else does both, and names the server as boot server.
+    Elsewhere,
+}
+
+impl Dhcp {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Full => &["--dhcp", "full"],
+            Self::Elsewhere => &["--dhcp", "off", "--tftp-port", "69"],
+        }
+    }
 }
 
 /// A running server; dropping it ends it.
@@ -159,7 +179,8 @@ fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
         .args(&settings.images)
         .arg("--netboot")
         .arg(&settings.netboot)
-        .args(["--interface", BRIDGE, "--dhcp", "full"])
+        .args(["--interface", BRIDGE])
+        .args(settings.dhcp.arguments())
         .arg("--conf")
         .arg(conf)
         .arg("--state")
