@@ -80,7 +80,9 @@ impl Server {
         let process = spawn(settings, &conf, &log)?;
         // One thread, so that its connections belong to this thread's network namespace.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
+        // The runtime stands still between two questions: a kept connection that the server closes meanwhile would go unnoticed.
+        let http =
+            reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(ANSWER_TIMEOUT).build();
         let mut server = Self {
             process,
             log,
