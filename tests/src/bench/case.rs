@@ -81,8 +81,9 @@ pub fn all() -> Vec<Case> {
         Case {
             name: "server-killed",
             title: "server killed when all is out",
-            // The counter sees headers and requests too: about one part in a hundred.
-            power_off: Some(PowerOff::ServerAfter { copies: 1.025 }),
+            // The counter sees the torrents that 38 machines fetched, headers, ACKs and what was lost too: about four parts in
+            // a hundred before the last piece is out.
+            power_off: Some(PowerOff::ServerAfter { copies: 1.05 }),
             goal: 1.10,
             ..ROOM
         },
