@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -51,12 +52,27 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/images/{image}/{file}", get(files::image))
         .route("/announce", get(tracker::announce))
         .route("/scrape", get(tracker::scrape))
-        .route("/api/report", post(report::report))
         .route("/api/fleet", get(report::fleet))
-        .route("/api/again", post(report::again))
         .route("/metrics", get(metrics::metrics))
+        .merge(posts())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(app)
+}
+
+fn posts() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/report", post(report::report))
+        .route("/api/again", post(report::again))
+        .layer(map_response(close_after_refusal))
+}
+
+/// The body of a refused request may be unread, and then the connection ends: a client that is not told
+/// would send its next request over it and lose that one.
+async fn close_after_refusal(mut response: Response) -> Response {
+    if !response.status().is_success() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// How this client names this server: as in its request if that makes sense, else as configured.
