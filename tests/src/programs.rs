@@ -8,6 +8,8 @@ use anyhow::{Result, bail, ensure};
 /// Debian package of each foreign program that we drive, where its name differs.
 const PACKAGES: &[(&str, &str)] = &[
     ("aria2c", "aria2"),
+    ("debugfs", "e2fsprogs"),
+    ("e2fsck", "e2fsprogs"),
     ("in.tftpd", "tftpd-hpa"),
     ("ip", "iproute2"),
     ("mkfs.ext4", "e2fsprogs"),

@@ -1,6 +1,6 @@
 //! Other people's BitTorrent programs: they download from us, we download from them, over their
 //! trackers and ours. Everything on loopback, as a plain user.
-#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
@@ -15,6 +16,10 @@ use ezio_tests::loopback::{Process, Server, free_port, run};
 use ezio_tests::programs;
 
 const SIZE: u64 = (5 << 20) + 12_345;
+/// What one program may take.
+const LIMIT: Duration = Duration::from_secs(60);
+/// What libtorrent's script and `ezio-init` say when all is there and verified.
+const COMPLETE: &str = "\"complete\"";
 
 /// A raw image of random bytes, captured: `DIR/disk` is the data, `DIR/disk.torrent` its torrent.
 struct Image {
@@ -70,16 +75,34 @@ impl Image {
     /// `ezio-init write` of a torrent into a new file, which must then be the image.
     fn write(&self, torrent: &Path, more: &[&str]) {
         let target = self.folder.path().join("target");
-        let mut write = Command::new(programs::find("ezio-init").unwrap());
-        write.arg("write").arg(torrent).arg(&target).args(["--listen", "127.0.0.1:0", "--progress", "json"]);
-        run(write.args(more).stdout(Stdio::null())).unwrap();
+        run(write(torrent, &target).args(more).stdout(Stdio::null())).unwrap();
         self.assert_is(&target);
     }
 }
 
+/// `ezio-init write` on loopback.
+fn write(torrent: &Path, target: &Path) -> Command {
+    let mut write = Command::new(programs::find("ezio-init").unwrap());
+    write.arg("write").arg(torrent).arg(target).args(["--listen", "127.0.0.1:0", "--progress", "json"]);
+    write
+}
+
+/// Waits until a program says `word` on its piped standard output; what it says afterwards is read by nobody.
+fn said(process: &mut Process, separator: u8, word: &'static str) {
+    let output = BufReader::new(process.0.stdout.take().unwrap()).split(separator).map_while(Result::ok);
+    let (sender, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for piece in output.filter(|piece| String::from_utf8_lossy(piece).contains(word)) {
+            // It may be said again.
+            let _ = sender.send(piece);
+        }
+    });
+    heard.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("it has not come to say {word}"));
+}
+
 /// Waits until somebody listens on this port.
 fn listening(port: u16) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + LIMIT;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "nobody listens on port {port}");
         std::thread::sleep(Duration::from_millis(20));
@@ -115,30 +138,36 @@ fn aria2_downloads_from_our_seeder_through_our_tracker() {
     image.assert_is(&got.join("disk"));
 }
 
-const LIBTORRENT: &str = r"
-import libtorrent, sys, time
-session = libtorrent.session({'listen_interfaces': '127.0.0.1:0', 'enable_dht': False, 'enable_lsd': False,
-                              'enable_upnp': False, 'enable_natpmp': False})
-handle = session.add_torrent({'ti': libtorrent.torrent_info(sys.argv[1]), 'save_path': sys.argv[2]})
-end = time.time() + 50
-while not handle.status().is_seeding:
-    if time.time() > end: sys.exit(f'still {handle.status().state} after 50 s')
-    session.wait_for_alert(100)
-    session.pop_alerts()
-session.pause()
-";
+/// libtorrent, that takes a torrent into a folder; what it prints can be read.
+fn libtorrent(torrent: &Path, folder: &Path, more: &[&str]) -> Process {
+    programs::need_python("libtorrent", "python3-libtorrent").unwrap();
+    let mut command = Command::new(programs::PYTHON);
+    command.arg(programs::own_file("scripts/libtorrent_peer.py")).arg(torrent).arg(folder).args(more);
+    Process::start(command.stdout(Stdio::piped())).unwrap()
+}
+
+/// Lets libtorrent download the image, by what the torrent says alone.
+fn libtorrent_downloads(image: &Image, torrent: &Path) {
+    let got = image.folder.path().join("got");
+    let mut peer = libtorrent(torrent, &got, &["--listen", "127.0.0.1:0", "--end"]);
+    said(&mut peer, b'\n', COMPLETE);
+    assert!(peer.wait(LIMIT).unwrap().success());
+    image.assert_is(&got.join("disk"));
+}
+
+/// libtorrent that checks what is in the folder and serves it.
+fn libtorrent_seeder(torrent: &Path, folder: &Path, port: u16) -> Process {
+    let mut seeder = libtorrent(torrent, folder, &["--listen", &format!("127.0.0.1:{port}")]);
+    said(&mut seeder, b'\n', COMPLETE);
+    seeder
+}
 
 #[test]
 fn libtorrent_downloads_from_our_seeder_through_our_tracker() {
     programs::need(&["curl"]).unwrap();
-    programs::need_python("libtorrent", "python3-libtorrent").unwrap();
     let image = Image::new();
     let server = Server::start(&image.directory(), &[]).unwrap();
-    let got = image.folder.path().join("got");
-    fs::create_dir(&got).unwrap();
-    run(Command::new(programs::PYTHON).args(["-c", LIBTORRENT]).arg(image.torrent_of(&server)).arg(&got))
-        .unwrap();
-    image.assert_is(&got.join("disk"));
+    libtorrent_downloads(&image, &image.torrent_of(&server));
 }
 
 #[test]
@@ -151,10 +180,7 @@ fn transmission_seeds_our_torrent_to_us() {
     command.args(["--no-portmap", "--verify", "--download-dir"]).arg(image.directory()).arg(image.torrent());
     let mut seeder = Process::start(command.stdout(Stdio::piped()).stderr(Stdio::null())).unwrap();
     // It listens before it has looked at the data, and tells nobody afterwards.
-    let status = BufReader::new(seeder.0.stdout.take().unwrap()).split(b'\r').map_while(Result::ok);
-    let mut status = status.map(|line| String::from_utf8_lossy(&line).into_owned());
-    assert!(status.any(|line| line.contains("Seeding")), "transmission has not come to seeding");
-    let _reader = std::thread::spawn(move || status.count());
+    said(&mut seeder, b'\r', "Seeding");
     image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
 }
 
@@ -163,6 +189,14 @@ fn aria2_seeds_our_torrent_to_us() {
     let image = Image::new();
     let port = free_port().unwrap();
     let _seeder = aria2_seeder(&image.torrent(), &image.directory(), port);
+    image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
+}
+
+#[test]
+fn libtorrent_seeds_our_torrent_to_us() {
+    let image = Image::new();
+    let port = free_port().unwrap();
+    let _seeder = libtorrent_seeder(&image.torrent(), &image.directory(), port);
     image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
 }
 
@@ -179,38 +213,127 @@ fn a_torrent_made_by_transmission_is_written() {
     image.write(&torrent, &["--peer", &format!("127.0.0.1:{port}")]);
 }
 
-/// Both ends know each other from opentracker alone.
+/// The blocks of an ext4 as partclone lays them out for BitTorrent (`-T`), and what it says of them.
+struct PartcloneRuns {
+    folder: PathBuf,
+    info: String,
+}
+
+impl PartcloneRuns {
+    fn of(partition: &Path, folder: PathBuf) -> Self {
+        let mut partclone = Command::new("partclone.ext4");
+        partclone.args(["-c", "-d", "-T", "-L", "/dev/null", "-s"]).arg(partition).arg("-o").arg(&folder);
+        run(partclone.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+        let info = fs::read_to_string(folder.join("torrent.info")).unwrap();
+        // It is no run.
+        fs::remove_file(folder.join("torrent.info")).unwrap();
+        Self { folder, info }
+    }
+
+    fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.info.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix(": "))
+    }
+}
+
 #[test]
-fn opentracker_brings_us_together_over_http_and_udp() {
-    programs::need(&["opentracker"]).unwrap();
-    for scheme in ["http", "udp"] {
-        let image = Image::new();
-        let tracker_port = free_port().unwrap().to_string();
+fn the_run_files_of_partclone_become_the_file_system_again() {
+    programs::need(&["transmission-create", "partclone.ext4", "mkfs.ext4", "e2fsck", "debugfs"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("files")).unwrap();
+    let mut noise = Vec::new();
+    fs::File::open("/dev/urandom").unwrap().take(SIZE).read_to_end(&mut noise).unwrap();
+    fs::write(path("files/noise"), &noise).unwrap();
+    let sized = |name: &str| fs::File::create(path(name)).unwrap().set_len(64 << 20).unwrap();
+    sized("partition");
+    run(Command::new("mkfs.ext4").args(["-q", "-d"]).arg(path("files")).arg(path("partition"))).unwrap();
+    let runs = PartcloneRuns::of(&path("partition"), path("sda1"));
+    let torrent = path("sda1.torrent");
+    let mut create = Command::new("transmission-create");
+    create.args(["--piecesize", "16384", "--outfile"]).arg(&torrent).arg(&runs.folder);
+    run(create.stdout(Stdio::null())).unwrap();
+
+    // We read the torrent as partclone means it.
+    let metainfo = Metainfo::parse(&fs::read(&torrent).unwrap()).unwrap();
+    let extents = metainfo.extents().unwrap();
+    let hex = |number: u64| format!("{number:032x}");
+    assert!(extents.extents().iter().map(|run| hex(run.offset)).eq(runs.values("offset")), "{}", runs.info);
+    assert!(extents.extents().iter().map(|run| hex(run.length)).eq(runs.values("length")), "{}", runs.info);
+    let hashes = (0..metainfo.piece_count()).map(|piece| metainfo.piece_hash(piece).unwrap());
+    let hashes = hashes.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    assert!(hashes.eq(runs.values("sha1")), "{}", runs.info);
+
+    let port = free_port().unwrap();
+    let _seeder = libtorrent_seeder(&torrent, folder.path(), port);
+    sized("written");
+    run(write(&torrent, &path("written"))
+        .args(["--peer", &format!("127.0.0.1:{port}")])
+        .stdout(Stdio::null()))
+    .unwrap();
+    run(Command::new("e2fsck").args(["-f", "-n"]).arg(path("written")).stdout(Stdio::null())).unwrap();
+    let dump = format!("dump /noise {}", path("copy").display());
+    run(Command::new("debugfs").args(["-R", &dump]).arg(path("written")).stderr(Stdio::null())).unwrap();
+    assert!(fs::read(path("copy")).unwrap() == noise, "the file differs");
+}
+
+/// opentracker, that serves this image's torrent alone.
+struct Opentracker {
+    _process: Process,
+    _folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Opentracker {
+    fn start(image: &Image) -> Self {
+        programs::need(&["opentracker"]).unwrap();
+        let port = free_port().unwrap();
         let hash = Metainfo::parse(&fs::read(image.torrent()).unwrap()).unwrap().info_hash().as_string();
         // Started as root it makes this its root directory and becomes "nobody": the list is found by a relative
         // path either way.
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(folder.path().join("allowed"), format!("{hash}\n")).unwrap();
-        let mut opentracker = Command::new("opentracker");
-        opentracker.args([
-            "-i",
-            "127.0.0.1",
-            "-p",
-            &tracker_port,
-            "-P",
-            &tracker_port,
-            "-w",
-            "allowed",
-            "-d",
-        ]);
-        opentracker.arg(folder.path()).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
-        let _tracker = Process::start(&mut opentracker).unwrap();
-        listening(tracker_port.parse().unwrap());
-        let announce = |scheme: &str| format!("{scheme}://127.0.0.1:{tracker_port}/announce");
+        let mut command = Command::new("opentracker");
+        let both = port.to_string();
+        command.args(["-i", "127.0.0.1", "-p", &both, "-P", &both, "-w", "allowed", "-d"]).arg(folder.path());
+        command.current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process::start(&mut command).unwrap();
+        listening(port);
+        Self { _process: process, _folder: folder, port }
+    }
+
+    fn announce(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}/announce", self.port)
+    }
+}
+
+#[test]
+fn opentracker_leads_us_to_a_seeder_over_http_and_udp() {
+    for scheme in ["http", "udp"] {
+        let image = Image::new();
+        let tracker = Opentracker::start(&image);
         // aria2 speaks to trackers over UDP only together with its DHT.
-        let theirs = image.torrent_with("theirs.torrent", &announce("http"));
+        let theirs = image.torrent_with("theirs.torrent", &tracker.announce("http"));
         let _seeder = aria2_seeder(&theirs, &image.directory(), free_port().unwrap());
-        image.write(&image.torrent_with("ours.torrent", &announce(scheme)), &[]);
+        image.write(&image.torrent_with("ours.torrent", &tracker.announce(scheme)), &[]);
+    }
+}
+
+#[test]
+fn opentracker_leads_others_to_us_over_http_and_udp() {
+    for scheme in ["http", "udp"] {
+        let image = Image::new();
+        let tracker = Opentracker::start(&image);
+        let torrent = image.torrent_with("tracked.torrent", &tracker.announce(scheme));
+        // This one announces itself to nobody.
+        let port = free_port().unwrap();
+        let source = aria2_seeder(&image.torrent(), &image.directory(), port);
+        let target = image.folder.path().join("seeded");
+        let mut ours = write(&torrent, &target);
+        ours.args(["--seed", "forever", "--peer", &format!("127.0.0.1:{port}")]).stdout(Stdio::piped());
+        let mut ours = Process::start(&mut ours).unwrap();
+        said(&mut ours, b'\n', COMPLETE);
+        drop(source);
+        libtorrent_downloads(&image, &torrent);
     }
 }
