@@ -6,8 +6,9 @@ use crate::programs;
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, unshare};
 use std::cell::Cell;
+use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// The bridge that is the room's switch; the server listens on it.
 pub const BRIDGE: &str = "ezio0";
@@ -15,6 +16,10 @@ pub const BRIDGE: &str = "ezio0";
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// Length of the network's prefix.
 pub const PREFIX: u8 = 24;
+
+/// What another host does before its program: it says that it is in its own network, and waits for its cable.
+const PLUG_IN: &str =
+    "echo here; read -r _; ip address add \"$1\" dev eth0; ip link set eth0 up; shift; exec \"$@\" >&2";
 
 /// A switch with a server's address, alone in its namespace.
 #[derive(Debug)]
@@ -44,9 +49,43 @@ impl Room {
         Ok(name)
     }
 
+    /// Another host at the switch, that runs one program; its card is `eth0`. It goes with the program.
+    pub fn host(&self, address: Ipv4Addr, program: &[&str]) -> Result<Host> {
+        programs::need(&["setpriv", "unshare"])?;
+        let mut process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", "unshare", "--net", "--", "sh", "-ec", PLUG_IN, "sh"])
+            .arg(format!("{address}/{PREFIX}"))
+            .args(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map(Host)
+            .context("starting a host")?;
+        let (stdin, stdout) = (process.0.stdin.take(), process.0.stdout.take());
+        let (mut stdin, stdout) = stdin.zip(stdout).context("a host without pipes")?;
+        BufReader::new(stdout).read_line(&mut String::new()).context("waiting for a host")?;
+        let (name, pid) = (format!("host{}", process.0.id()), process.0.id().to_string());
+        ip(&["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid])?;
+        ip(&["link", "set", &name, "master", BRIDGE, "up"])?;
+        writeln!(stdin).context("telling a host to go on")?;
+        Ok(process)
+    }
+
     /// Cuts the server off, or puts it back: what a pulled cable does.
     pub fn set_server_reachable(&self, reachable: bool) -> Result<()> {
         ip(&["link", "set", BRIDGE, if reachable { "up" } else { "down" }])
+    }
+}
+
+/// Another host of the room; dropping it ends it.
+#[derive(Debug)]
+pub struct Host(Child);
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Nobody is left to tell; it also dies with this process.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Settings {
 pub enum Dhcp {
     /// The server does both.
     Full,
+    /// Somebody else gives out addresses; the server names the boot server. Its default.
+    Proxy,
     /// Somebody else does both, and names the server as boot server.
     Elsewhere,
 }
@@ -55,6 +57,7 @@ impl Dhcp {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Full => &["--dhcp", "full"],
+            Self::Proxy => &[],
             Self::Elsewhere => &["--dhcp", "off", "--tftp-port", "69"],
         }
     }
