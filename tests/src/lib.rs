@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod classroom;
 pub mod loopback;
+pub mod mounts;
 pub mod netns;
 pub mod programs;
 pub mod vm;

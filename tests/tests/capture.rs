@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use ezio_tests::programs;
+use ezio_tests::{mounts, programs};
 
 const MIB: u64 = 1 << 20;
 /// What the target's disk holds before: unused blocks must not matter.
@@ -89,6 +89,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        mounts::keep_private().unwrap();
         let bench = Self { folder: tempfile::Builder::new().prefix("ezio-capture-").tempdir().unwrap() };
         let tree = bench.path("tree");
         fs::create_dir_all(tree.join("etc/deep")).unwrap();

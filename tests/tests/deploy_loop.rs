@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ezio_tests::loopback::Server;
-use ezio_tests::programs;
+use ezio_tests::{mounts, programs};
 
 const MIB: u64 = 1 << 20;
 /// Start and length of the root partition on the golden disk, in sectors.
@@ -108,6 +108,7 @@ fn deploy(server: &Server, disk: &str) -> (bool, String) {
 
 fn prepare(folder: &Path, conf: &str) -> (PathBuf, PathBuf, Server) {
     programs::need_root().unwrap();
+    mounts::keep_private().unwrap();
     programs::need(&["sfdisk", "sgdisk", "partclone.ext4", "mkfs.ext4", "losetup", "partx", "blkid"])
         .unwrap();
     let golden = golden_disk(folder);
