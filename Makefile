@@ -69,7 +69,7 @@ test: netboot golden ## all tests: units, loop devices, networks, virtual machin
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1
 
-bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent
+bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent; and what it costs over loopback
 	$(SUDO) env EZIO_BIN=$(BIN) $(BIN)/ezio-bench $(BENCH)
 
 install: ## put programs, service and examples in place (after make build or make netboot)

@@ -4,6 +4,7 @@ pub mod case;
 pub mod compare;
 pub mod image;
 pub mod liar;
+pub mod loopback;
 pub mod process;
 pub mod relay;
 pub mod results;

@@ -1,5 +1,6 @@
 //! A program on a host of the room: its log, when it was done, what it took.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -28,8 +29,10 @@ pub enum Finish {
 pub struct Usage {
     /// Most memory that was resident at a time, in KiB.
     pub peak_kib: u64,
-    /// Processor time in seconds.
-    pub cpu_seconds: f64,
+    /// Processor time in the program itself, in seconds.
+    pub user_seconds: f64,
+    /// Processor time in the kernel on its behalf, in seconds.
+    pub system_seconds: f64,
 }
 
 #[derive(Debug, Default)]
@@ -184,9 +187,24 @@ impl Process {
             self.usage.peak_kib = self.usage.peak_kib.max(peak);
         }
         if let Some(seconds) = cpu_seconds(&fs::read_to_string(folder.join("stat")).unwrap_or_default()) {
-            self.usage.cpu_seconds = seconds;
+            (self.usage.user_seconds, self.usage.system_seconds) = seconds;
         }
         self.usage
+    }
+
+    /// Processor time of its threads so far, those of one name together: in the program, and in the kernel.
+    #[must_use]
+    pub fn threads(&self) -> BTreeMap<String, (f64, f64)> {
+        let folder = Path::new("/proc").join(self.child.id().to_string()).join("task");
+        let mut threads = BTreeMap::new();
+        for task in fs::read_dir(folder).into_iter().flatten().flatten() {
+            // A thread may end at any time.
+            let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let (name, Some((user, system))) = (read("comm"), cpu_seconds(&read("stat"))) else { continue };
+            let of_name: &mut (f64, f64) = threads.entry(name.trim().to_owned()).or_default();
+            *of_name = (of_name.0 + user, of_name.1 + system);
+        }
+        threads
     }
 
     /// The last lines of its log, for error messages.
@@ -232,11 +250,12 @@ fn peak_kib(status: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn cpu_seconds(stat: &str) -> Option<f64> {
+/// In the program, and in the kernel.
+fn cpu_seconds(stat: &str) -> Option<(f64, f64)> {
     // The name in parentheses may hold spaces: utime and stime are fields 14 and 15 of the line.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-    Some((user + system) / 100.0)
+    Some((user / 100.0, system / 100.0))
 }
 
 #[cfg(test)]
@@ -278,6 +297,6 @@ mod tests {
     #[test]
     fn processor_time_is_read_behind_a_name_with_spaces() {
         let stat = "12 (a b) c) S 1 1 1 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 1 0 1";
-        assert_eq!(cpu_seconds(stat), Some(2.0));
+        assert_eq!(cpu_seconds(stat), Some((1.5, 0.5)));
     }
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
+use super::loopback::Transfer;
 use super::trial::Trial;
 use crate::programs;
 
@@ -69,6 +70,9 @@ pub struct Results {
     /// Trials in rooms.
     #[serde(default)]
     pub rooms: Vec<Trial>,
+    /// Transfers from one process to another on this machine.
+    #[serde(default)]
+    pub loopback: Vec<Transfer>,
 }
 
 impl Results {
@@ -84,6 +88,7 @@ impl Results {
             machine: Machine::here(),
             versions: versions(),
             rooms: Vec::new(),
+            loopback: Vec::new(),
         }
     }
 

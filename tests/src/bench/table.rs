@@ -1,6 +1,7 @@
 //! Results as tables: Markdown, aligned, so that they read well on a terminal and in the README.
 
 use super::case::Case;
+use super::loopback::Transfer;
 use super::results::Results;
 use super::trial::Trial;
 
@@ -57,6 +58,37 @@ pub fn trial_head() -> Vec<String> {
     let head =
         ["case", "system", "last S/B", "median", "server S", "done", "intact", "CPU", "client s", "MiB", ""];
     head.map(str::to_owned).into()
+}
+
+/// The table of transfers over loopback, and under it where the time of ours went.
+#[must_use]
+pub fn loopback(transfers: &[Transfer]) -> String {
+    let head = ["from process to process", "MiB", "seconds", "GB/s", "core seconds", "receiver's MiB"];
+    let row = |t: &Transfer| {
+        let spent = t.threads.values().fold(0.0, |sum, (user, system)| sum + user + system);
+        let seconds = format!("{:.2}", t.seconds);
+        let rest =
+            [format!("{:.2}", t.gb_per_s), format!("{spent:.2}"), format!("{:.0}", t.receiver_peak_mib)];
+        [&[t.system.clone(), t.mib.to_string(), seconds][..], &rest].concat()
+    };
+    let rows = std::iter::once(head.map(str::to_owned).into()).chain(transfers.iter().map(row));
+    let mut out = markdown(&rows.collect::<Vec<_>>());
+    for transfer in transfers.iter().filter(|t| t.system == "ezio") {
+        out.push('\n');
+        out.push_str(&threads(transfer));
+    }
+    out
+}
+
+fn threads(transfer: &Transfer) -> String {
+    let head = ["threads of ezio", "in the program", "in the kernel", "GB a core second"].map(str::to_owned);
+    let bytes = (transfer.mib << 20) as f64;
+    let row = |(name, (user, system)): (&String, &(f64, f64))| {
+        let rate = format!("{:.1}", bytes / 1e9 / (user + system));
+        vec![name.clone(), format!("{user:.2} s"), format!("{system:.2} s"), rate]
+    };
+    let busy = transfer.threads.iter().filter(|(_, (user, system))| user + system > 0.0);
+    markdown(&std::iter::once(head.into()).chain(busy.map(row)).collect::<Vec<_>>())
 }
 
 /// Worst of the runs of one system in one case.

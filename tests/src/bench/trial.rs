@@ -234,7 +234,7 @@ impl Run<'_> {
             let Some(member) = self.members.get_mut(host) else { continue };
             let usage = member.process.sample();
             peak = peak.max(usage.peak_kib);
-            cpu = cpu.max(usage.cpu_seconds);
+            cpu = cpu.max(usage.user_seconds + usage.system_seconds);
             let from = if case.arriving_over > 0.0 { member.started } else { self.start };
             seconds.extend(member.done.map(|at| at.saturating_duration_since(from).as_secs_f64()));
         }

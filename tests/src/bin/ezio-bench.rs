@@ -9,7 +9,7 @@ use ezio_tests::bench::case::{self, Case};
 use ezio_tests::bench::results::Results;
 use ezio_tests::bench::system::{self, System};
 use ezio_tests::bench::trial::Trial;
-use ezio_tests::bench::{compare, liar, relay, table, trial};
+use ezio_tests::bench::{compare, liar, loopback, relay, table, trial};
 use ezio_tests::{netns, programs};
 
 /// Measures how long a room of machines takes to receive one image, as a multiple of the physical
@@ -64,10 +64,19 @@ enum Command {
         target: PathBuf,
         #[arg(long)]
         next: Option<SocketAddr>,
+        #[arg(long)]
+        hash: bool,
+        #[arg(long)]
+        stay: bool,
     },
     /// (on a host of a room) Sends a file to the first relay.
     #[command(hide = true)]
-    Send { image: PathBuf, to: SocketAddr },
+    Send {
+        image: PathBuf,
+        to: SocketAddr,
+        #[arg(long)]
+        stay: bool,
+    },
     /// (on a host of a room) Waits until something listens.
     #[command(hide = true)]
     Probe { address: SocketAddr },
@@ -94,18 +103,30 @@ fn main() -> Result<()> {
         Some(Command::List) => list(),
         Some(Command::Compare { before, after }) => compare_files(&before, &after),
         Some(Command::Show { results }) => show(&Results::load(&results)?),
-        Some(Command::Relay { target, next }) => relay::relay(&target, next),
-        Some(Command::Send { image, to }) => relay::send(&image, to),
+        Some(Command::Relay { target, next, hash, stay }) => {
+            relay::relay(&target, next, hash).map(|()| stay_if(stay))
+        }
+        Some(Command::Send { image, to, stay }) => relay::send(&image, to).map(|()| stay_if(stay)),
         Some(Command::Probe { address }) => relay::connect(address).map(drop),
         Some(Command::AwaitSeed { torrent, tracker }) => liar::await_seed(&torrent, &tracker),
         Some(Command::Lie { torrent, tracker, address }) => liar::lie(&torrent, &tracker, address),
     }
 }
 
+/// What a process took can be looked up as long as it is there.
+fn stay_if(stay: bool) {
+    if stay {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 fn chosen_cases(rooms: &Rooms) -> Result<Vec<Case>> {
     let all = if rooms.quick { case::quick() } else { case::all() };
     for name in &rooms.cases {
-        ensure!(all.iter().any(|case| case.name == name), "no case {name:?}: see `ezio-bench list`");
+        let known = name == loopback::NAME || all.iter().any(|case| case.name == name);
+        ensure!(known, "no case {name:?}: see `ezio-bench list`");
     }
     Ok(all
         .into_iter()
@@ -144,6 +165,14 @@ fn measure(rooms: &Rooms) -> Result<()> {
             }
         }
     }
+    if rooms.cases.is_empty() || rooms.cases.iter().any(|name| name == loopback::NAME) {
+        for _ in 0..rooms.runs {
+            results
+                .loopback
+                .extend(loopback::run(if rooms.quick { 512 } else { 3072 }).context(loopback::NAME)?);
+            results.save(&path)?;
+        }
+    }
     show(&results)?;
     println!("kept in {}", path.display());
     Ok(())
@@ -162,6 +191,7 @@ fn list() -> Result<()> {
             case.name, case.title, case.members, case.mbit, case.mib, case.goal
         );
     }
+    println!("{:<14} one process to one over loopback: at least {} GB/s", loopback::NAME, loopback::GOAL);
     Ok(())
 }
 
@@ -172,6 +202,7 @@ fn show(results: &Results) -> Result<()> {
     let systems: Vec<&str> = ["ezio", "chain", "udpcast", "aria2c", "libtorrent"].to_vec();
     let cases: Vec<Case> = case::all();
     println!("{}", table::summary(results, &cases, &systems));
+    println!("{}", table::loopback(&results.loopback));
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use super::case::Case;
 use super::process::{Finish, Process};
 use crate::netns::{Room, SERVER};
 
+pub(super) use ezio::capture;
+
 /// One trial's room, files and parameters.
 pub struct Stage<'a> {
     /// The hosts.

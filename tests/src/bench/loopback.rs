@@ -1,0 +1,191 @@
+//! One process to one process over the loopback interface, from and to memory, on two cores: what the programs themselves
+//! cost, and how near they come to a bare copy with hashing on the same machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{self, Read as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
+
+use super::image;
+use super::process::{Finish, Process};
+use super::relay;
+use super::system::capture;
+use super::trial::round;
+use crate::netns::{HTTP_PORT, WorkFolder};
+use crate::programs;
+
+/// Name of this case on the command line.
+pub const NAME: &str = "loopback";
+/// What ezio is to reach, in GB/s.
+pub const GOAL: f64 = 1.4;
+/// Cores that everything together may use.
+const CORES: usize = 2;
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What one transfer gave.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// What moved the bytes.
+    pub system: String,
+    /// Size of the image in MiB.
+    pub mib: u64,
+    /// From the receiver's start until it said `complete`.
+    pub seconds: f64,
+    /// Image over that time, in GB/s.
+    pub gb_per_s: f64,
+    /// Processor time by thread: in the program and in the kernel, in seconds.
+    pub threads: BTreeMap<String, (f64, f64)>,
+    /// Most memory that the receiver had resident, in MiB.
+    pub receiver_peak_mib: f64,
+}
+
+/// Measures ezio and what bounds it, one after the other, with an image of `mib` MiB.
+///
+/// # Errors
+/// A program is missing, fails, or delivers something else than the image.
+pub fn run(mib: u64) -> Result<Vec<Transfer>> {
+    keep_to_few_cores()?;
+    let work = WorkFolder::create()?;
+    let image = work.path().join("raw");
+    image::make(&image, mib << 20)?;
+    let folder = work.path().join("loopback");
+    capture(&image, &folder)?;
+    fs::remove_file(image).context("remove the image's source")?;
+    let pair = Pair { work: work.path(), image: &folder, mib };
+    Ok(vec![
+        pair.ezio()?,
+        pair.bare("sendfile, SHA-1, write", true)?,
+        pair.bare("sendfile, write", false)?,
+        sha1(mib),
+    ])
+}
+
+/// This thread, and the programs that it starts from now on, have no more than the first processors to themselves.
+fn keep_to_few_cores() -> Result<()> {
+    let this = Pid::from_raw(0);
+    let all = sched_getaffinity(this).context("ask for the processors")?;
+    let mut few = CpuSet::new();
+    let allowed = (0..CpuSet::count()).filter(|&cpu| all.is_set(cpu).unwrap_or(false));
+    allowed.take(CORES).try_for_each(|cpu| few.set(cpu)).context("choose processors")?;
+    sched_setaffinity(this, &few).context("keep to few processors")
+}
+
+struct Pair<'a> {
+    work: &'a Path,
+    image: &'a Path,
+    mib: u64,
+}
+
+impl Pair<'_> {
+    fn spawn(&self, program: &Path, args: &[&str], finish: Finish) -> Result<Process> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let mut command = Command::new(program);
+        command.args(args);
+        let log = self.work.join(format!("{name}-{}.log", args.first().unwrap_or(&"")));
+        Process::spawn(command, &name, &log, finish)
+    }
+
+    /// The target, as long as the image and full of zeros. Its memory is there already, as a disk's sectors are.
+    fn target(&self) -> Result<PathBuf> {
+        let target = self.work.join("target");
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&target)
+            .context("make a target")?;
+        io::copy(&mut io::repeat(0).take(self.mib << 20), &mut file).context("clear a target")?;
+        Ok(target)
+    }
+
+    fn ezio(&self) -> Result<Transfer> {
+        let image = self.image.display().to_string();
+        let args = ["serve", &image, "--dhcp", "off", "--listen", "127.0.0.1"];
+        let server = self.spawn(&programs::find("ezio-pxe")?, &args, Finish::Never)?;
+        drop(relay::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT)))?);
+        let source = format!("http://127.0.0.1:{HTTP_PORT}/images/{NAME}/disk.torrent");
+        let target = self.target()?;
+        let path = target.display().to_string();
+        let args = ["write", &source, &path, "--progress", "json", "--seed", "forever"];
+        let began = Instant::now();
+        let mut client = self.spawn(&programs::find("ezio-init")?, &args, Finish::Event)?;
+        let done = client.wait_done(LIMIT)?;
+        self.judge("ezio", done - began, &target, &server, &mut client)
+    }
+
+    /// Nothing but what has to be done: the least that any program takes.
+    fn bare(&self, what: &str, hash: bool) -> Result<Transfer> {
+        let own = std::env::current_exe().context("find the running executable")?;
+        let target = self.target()?;
+        let path = target.display().to_string();
+        let mut args = vec!["relay", &path, "--stay"];
+        args.extend(hash.then_some("--hash"));
+        let mut receiver = self.spawn(&own, &args, Finish::Event)?;
+        receiver.wait_for("ready", LIMIT)?;
+        let image = self.image.join("disk").display().to_string();
+        let to = SocketAddr::from((Ipv4Addr::LOCALHOST, relay::PORT)).to_string();
+        let began = Instant::now();
+        let sender = self.spawn(&own, &["send", &image, &to, "--stay"], Finish::Never)?;
+        let done = receiver.wait_done(LIMIT)?;
+        self.judge(what, done - began, &target, &sender, &mut receiver)
+    }
+
+    fn judge(
+        &self,
+        system: &str,
+        time: Duration,
+        target: &Path,
+        from: &Process,
+        to: &mut Process,
+    ) -> Result<Transfer> {
+        let mut threads = BTreeMap::new();
+        for (side, process) in [("send", from), ("receive", &*to)] {
+            threads.extend(
+                process.threads().into_iter().map(|(name, spent)| (format!("{side}: {name}"), spent)),
+            );
+        }
+        let peak = to.sample().peak_kib;
+        let bytes = self.mib << 20;
+        let intact = image::hash(target, bytes)? == image::hash(&self.image.join("disk"), bytes)?;
+        ensure!(intact, "{system} delivered something else than the image");
+        Ok(Transfer {
+            threads,
+            receiver_peak_mib: round(peak as f64 / 1024.0, 1),
+            ..Transfer::new(system, self.mib, time)
+        })
+    }
+}
+
+impl Transfer {
+    fn new(system: &str, mib: u64, time: Duration) -> Self {
+        let seconds = time.as_secs_f64();
+        let rate = (mib << 20) as f64 / seconds / 1e9;
+        Self {
+            system: system.to_owned(),
+            mib,
+            seconds: round(seconds, 3),
+            gb_per_s: round(rate, 3),
+            ..Self::default()
+        }
+    }
+}
+
+/// SHA-1 on one core, of bytes that are in its cache.
+fn sha1(mib: u64) -> Transfer {
+    let piece = vec![0x5a; 1 << 20];
+    let began = Instant::now();
+    for _ in 0..mib {
+        black_box(Sha1::digest(black_box(&piece)));
+    }
+    Transfer::new("SHA-1 alone, one core", mib, began.elapsed())
+}
