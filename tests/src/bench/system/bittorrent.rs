@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Case, Finish, Process, SERVER, Stage, System};
+use super::{Finish, Process, SERVER, Stage, System};
 use crate::bench::liar::read_torrent;
 use crate::programs;
 
@@ -17,8 +17,22 @@ const PEER_PORT: u16 = 6881;
 /// Piece length in KiB: what suits these clients on images of this size.
 const PIECE_KIB: &str = "256";
 
-pub(super) struct Aria2;
-pub(super) struct Libtorrent;
+/// A standard client.
+pub(super) struct Client {
+    name: &'static str,
+    check: fn() -> Result<()>,
+    /// Starts it on a host, with a folder that holds the image or shall hold it.
+    start: fn(&Stage<'_>, usize, &Path, Finish) -> Result<Process>,
+}
+
+pub(super) const ARIA2: Client =
+    Client { name: "aria2c", check: || programs::need(&["aria2c"]), start: start_aria2 };
+
+pub(super) const LIBTORRENT: Client = Client {
+    name: "libtorrent",
+    check: || programs::need_python("libtorrent", "python3-libtorrent"),
+    start: start_libtorrent,
+};
 
 fn torrent(stage: &Stage<'_>) -> PathBuf {
     stage.work.join("image.torrent")
@@ -61,92 +75,51 @@ fn wait_for_seed(stage: &Stage<'_>) -> Result<()> {
     probe.wait_done(std::time::Duration::from_secs(60)).map(drop)
 }
 
-impl Aria2 {
-    fn start(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) -> Result<Process> {
-        // aria2 runs this when a download is complete, and goes on seeding.
-        let hook = stage.work.join("aria2-complete");
-        if !hook.exists() {
-            fs::write(&hook, "#!/bin/sh\necho '{\"event\":\"complete\"}'\n").context("write aria2's hook")?;
-            fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).context("make aria2's hook run")?;
-        }
-        let folder = format!("--dir={}", folder.display());
-        let hook = format!("--on-bt-download-complete={}", hook.display());
-        let (torrent, port) = (torrent(stage).display().to_string(), format!("--listen-port={PEER_PORT}"));
-        let peers = format!("--bt-max-peers={}", stage.case.members + 1);
-        let args = [
-            "--no-conf",
-            "--seed-ratio=0.0",
-            "--enable-dht=false",
-            "--enable-dht6=false",
-            "--enable-peer-exchange=false",
-            "--bt-enable-lpd=false",
-            "--file-allocation=none",
-            "--allow-overwrite=true",
-            "--summary-interval=0",
-            "--console-log-level=warn",
-            "--check-integrity=true",
-            "--bt-request-peer-speed-limit=1000M",
-        ];
-        let args = [&args[..], &[&folder, &hook, &port, &peers, &torrent]].concat();
-        stage.run(host, "aria2c", Path::new("aria2c"), &args, finish)
+fn start_aria2(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) -> Result<Process> {
+    // aria2 runs this when a download is complete, and goes on seeding.
+    let hook = stage.work.join("aria2-complete");
+    if !hook.exists() {
+        fs::write(&hook, "#!/bin/sh\necho '{\"event\":\"complete\"}'\n").context("write aria2's hook")?;
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).context("make aria2's hook run")?;
     }
+    let folder = format!("--dir={}", folder.display());
+    let hook = format!("--on-bt-download-complete={}", hook.display());
+    let (torrent, port) = (torrent(stage).display().to_string(), format!("--listen-port={PEER_PORT}"));
+    let peers = format!("--bt-max-peers={}", stage.case.members + 1);
+    let args = [
+        "--no-conf",
+        "--seed-ratio=0.0",
+        "--enable-dht=false",
+        "--enable-dht6=false",
+        "--enable-peer-exchange=false",
+        "--bt-enable-lpd=false",
+        "--file-allocation=none",
+        "--allow-overwrite=true",
+        "--summary-interval=0",
+        "--console-log-level=warn",
+        "--check-integrity=true",
+        "--bt-request-peer-speed-limit=1000M",
+    ];
+    let args = [&args[..], &[&folder, &hook, &port, &peers, &torrent]].concat();
+    stage.run(host, "aria2c", Path::new("aria2c"), &args, finish)
 }
 
-impl System for Aria2 {
+fn start_libtorrent(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) -> Result<Process> {
+    let script = programs::own_file("scripts/libtorrent_peer.py").display().to_string();
+    let (torrent, folder) = (torrent(stage).display().to_string(), folder.display().to_string());
+    let listen = format!("{}:{PEER_PORT}", stage.room.address(host));
+    let args = [script.as_str(), &torrent, &folder, "--listen", &listen];
+    stage.run(host, "libtorrent", Path::new(programs::PYTHON), &args, finish)
+}
+
+impl System for Client {
     fn name(&self) -> &'static str {
-        "aria2c"
-    }
-
-    fn check(&self) -> Result<()> {
-        programs::need(&["aria2c", "opentracker", "transmission-create"])
-    }
-
-    fn suits(&self, _case: &Case) -> bool {
-        true
-    }
-
-    fn wants_targets(&self) -> bool {
-        false
-    }
-
-    fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {
-        let tracker = start_tracker(stage)?;
-        let seed = Self::start(stage, SERVER, stage.work, Finish::Never)?;
-        wait_for_seed(stage)?;
-        Ok(vec![tracker, seed])
-    }
-
-    fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
-        Self::start(stage, host, &stage.folder(host), Finish::Event)
-    }
-
-    fn swarm(&self, stage: &Stage<'_>) -> Option<(PathBuf, String)> {
-        Some((torrent(stage), announce(stage)))
-    }
-}
-
-impl Libtorrent {
-    fn start(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) -> Result<Process> {
-        let script = programs::own_file("scripts/libtorrent_peer.py").display().to_string();
-        let (torrent, folder) = (torrent(stage).display().to_string(), folder.display().to_string());
-        let listen = format!("{}:{PEER_PORT}", stage.room.address(host));
-        let args = [script.as_str(), &torrent, &folder, "--listen", &listen];
-        stage.run(host, "libtorrent", Path::new(programs::PYTHON), &args, finish)
-    }
-}
-
-impl System for Libtorrent {
-    fn name(&self) -> &'static str {
-        "libtorrent"
+        self.name
     }
 
     fn check(&self) -> Result<()> {
         programs::need(&["opentracker", "transmission-create"])?;
-        programs::need_python("libtorrent", "python3-libtorrent")
-    }
-
-    fn suits(&self, _case: &Case) -> bool {
-        true
+        (self.check)()
     }
 
     fn wants_targets(&self) -> bool {
@@ -155,13 +128,13 @@ impl System for Libtorrent {
 
     fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {
         let tracker = start_tracker(stage)?;
-        let seed = Self::start(stage, SERVER, stage.work, Finish::Never)?;
+        let seed = (self.start)(stage, SERVER, stage.work, Finish::Never)?;
         wait_for_seed(stage)?;
         Ok(vec![tracker, seed])
     }
 
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
-        Self::start(stage, host, &stage.folder(host), Finish::Event)
+        (self.start)(stage, host, &stage.folder(host), Finish::Event)
     }
 
     fn swarm(&self, stage: &Stage<'_>) -> Option<(PathBuf, String)> {

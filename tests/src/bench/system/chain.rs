@@ -23,10 +23,6 @@ impl System for Chain {
         case.is_plain()
     }
 
-    fn serve(&self, _stage: &Stage<'_>) -> Result<Vec<Process>> {
-        Ok(Vec::new())
-    }
-
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
         let target = stage.target(host).display().to_string();
         let next = SocketAddr::from((stage.room.address(host + 1), relay::PORT)).to_string();

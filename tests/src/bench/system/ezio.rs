@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Case, Finish, Process, SERVER, Stage, System};
+use super::{Finish, Process, SERVER, Stage, System};
 use crate::netns::HTTP_PORT;
 use crate::programs;
 
@@ -32,10 +32,6 @@ impl System for Ezio {
 
     fn check(&self) -> Result<()> {
         ["image-builder", "ezio-pxe", "ezio-init"].iter().try_for_each(|name| programs::find(name).map(drop))
-    }
-
-    fn suits(&self, _case: &Case) -> bool {
-        true
     }
 
     fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {

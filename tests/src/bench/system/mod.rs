@@ -97,18 +97,22 @@ pub trait System {
     fn check(&self) -> Result<()>;
 
     /// Can it take part in this case at all?
-    fn suits(&self, case: &Case) -> bool;
+    fn suits(&self, _case: &Case) -> bool {
+        true
+    }
 
     /// Must targets exist before, at full length?
     fn wants_targets(&self) -> bool {
         true
     }
 
-    /// Starts the server's programs; returns when they serve.
+    /// Starts the server's programs, for systems that have any before all machines are there; returns when they serve.
     ///
     /// # Errors
     /// They do not come up.
-    fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>>;
+    fn serve(&self, _stage: &Stage<'_>) -> Result<Vec<Process>> {
+        Ok(Vec::new())
+    }
 
     /// Starts a machine.
     ///
@@ -137,7 +141,7 @@ pub fn all() -> Vec<Box<dyn System>> {
         Box::new(ezio::Ezio),
         Box::new(chain::Chain),
         Box::new(udpcast::Udpcast),
-        Box::new(bittorrent::Aria2),
-        Box::new(bittorrent::Libtorrent),
+        Box::new(bittorrent::ARIA2),
+        Box::new(bittorrent::LIBTORRENT),
     ]
 }

@@ -25,10 +25,6 @@ impl System for Udpcast {
         case.is_plain()
     }
 
-    fn serve(&self, _stage: &Stage<'_>) -> Result<Vec<Process>> {
-        Ok(Vec::new())
-    }
-
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
         let target = stage.target(host).display().to_string();
         let args = ["--nokbd", "--interface", "eth0", "--file", &target];
