@@ -8,21 +8,37 @@ use anyhow::{Result, bail, ensure};
 /// Debian package of each foreign program that we drive, where its name differs.
 const PACKAGES: &[(&str, &str)] = &[
     ("aria2c", "aria2"),
+    ("blkid", "util-linux"),
+    ("btrfs", "btrfs-progs"),
     ("debugfs", "e2fsprogs"),
+    ("dnsmasq", "dnsmasq-base"),
     ("e2fsck", "e2fsprogs"),
-    ("in.tftpd", "tftpd-hpa"),
+    ("fsck.fat", "dosfstools"),
     ("ip", "iproute2"),
+    ("losetup", "mount"),
+    ("mcopy", "mtools"),
+    ("mkfs.btrfs", "btrfs-progs"),
     ("mkfs.ext4", "e2fsprogs"),
-    ("objdump", "binutils"),
+    ("mkfs.vfat", "dosfstools"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("mkntfs", "ntfs-3g"),
+    ("mkswap", "util-linux"),
+    ("modprobe", "kmod"),
+    ("ntfscat", "ntfs-3g"),
+    ("ntfsfix", "ntfs-3g"),
     ("partclone.ext4", "partclone"),
+    ("partx", "util-linux"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("setpriv", "util-linux"),
+    ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("tc", "iproute2"),
-    ("tftp", "tftp-hpa"),
     ("transmission-create", "transmission-cli"),
-    ("transmission-daemon", "transmission-daemon"),
     ("udp-receiver", "udpcast"),
     ("udp-sender", "udpcast"),
-    ("udhcpc", "udhcpc"),
+    ("unshare", "util-linux"),
+    ("xfs_logprint", "xfsprogs"),
+    ("xfs_repair", "xfsprogs"),
 ];
 
 /// A program of this workspace as built: in `$EZIO_BIN`, beside the running executable, or in the
@@ -50,8 +66,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
 }
 
 /// Is this foreign program on the search path (or among the system's programs)?
-#[must_use]
-pub fn installed(program: &str) -> bool {
+fn installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))

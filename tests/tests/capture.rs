@@ -29,7 +29,10 @@ fn ready() -> PathBuf {
         "mcopy",
         "mkswap",
         "ntfscat",
+        "ntfsfix",
+        "xfs_logprint",
         "xfs_repair",
+        "btrfs",
         "fsck.fat",
     ])
     .unwrap();
@@ -54,7 +57,7 @@ fn sh(script: &str, args: &[&Path]) -> String {
 }
 
 fn capture(source: &Path, target: &Path, more: &[&str]) -> Output {
-    Command::new(ready())
+    Command::new(programs::find("image-builder").unwrap())
         .args(["capture", "--no-progress"])
         .arg(source)
         .arg("-o")
@@ -67,7 +70,8 @@ fn capture(source: &Path, target: &Path, more: &[&str]) -> Output {
 fn captured(source: &Path, target: &Path, more: &[&str]) {
     let output = capture(source, target, more);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let verified = Command::new(ready()).arg("verify").arg(target).output().unwrap();
+    let verified =
+        Command::new(programs::find("image-builder").unwrap()).arg("verify").arg(target).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
 
@@ -454,6 +458,26 @@ fn windows_that_sleeps_and_dirty_volumes_are_refused() {
         assert!(said.contains("was not cleanly unmounted"), "{said}");
     }
     bench.assert_clean();
+}
+
+#[test]
+fn what_cannot_be_checked_is_refused() {
+    ready();
+    let bench = Bench::new();
+    let (image, part) = (bench.path("image"), bench.path("part"));
+    for (program, package, make) in [
+        ("xfs_logprint", "xfsprogs", "mkfs.xfs -q -f $1"),
+        ("ntfscat", "ntfs-3g", "mkntfs -q -F -Q $1 2>/dev/null"),
+    ] {
+        sparse(&part, 310 * MIB);
+        sh(make, &[&part]);
+        // For this test alone the program is not there.
+        sh("mount --bind /dev/null $(command -v $1)", &[Path::new(program)]);
+        let said = refused(&part, &image, &[]);
+        assert!(said.contains(&format!("without {program}: apt-get install {package}")), "{said}");
+        captured(&part, &image, &["--force"]);
+        fs::remove_dir_all(&image).unwrap();
+    }
 }
 
 #[test]

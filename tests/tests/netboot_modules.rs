@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use ezio_image::modules::{MODULE_INDEX_PATH, ModuleIndex};
+use ezio_tests::programs;
 use ezio_tests::vm::material;
 
 /// Folder that holds `lib/modules/VERSION` with the lists of depmod.
@@ -16,6 +17,7 @@ fn kernel() -> PathBuf {
 }
 
 fn index() -> ModuleIndex {
+    programs::need(&["modprobe", "zstd", "cpio"]).unwrap();
     let initrd = material::netboot().unwrap().join("initrd.img");
     let script = "zstd -dc \"$1\" | cpio --extract --to-stdout --quiet \"$2\"";
     let name = MODULE_INDEX_PATH.trim_start_matches('/');

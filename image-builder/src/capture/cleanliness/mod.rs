@@ -34,6 +34,11 @@ pub(crate) fn complaint_of_device(filesystem: &str, stop: &Stop, device: &Path) 
     }
 }
 
+/// What could not be looked for is a complaint too: nobody else would notice.
+fn unchecked(what: &str, program: &str, package: &str) -> String {
+    format!("cannot be checked for {what} without {program}: apt-get install {package}")
+}
+
 /// Superblock at byte 1024 (kernel documentation, "ext4 Data Structures": s_state, s_feature_incompat).
 fn ext(read: &impl ReadAt) -> std::io::Result<Option<String>> {
     let superblock = read.read_vec(1024, 0x68)?;

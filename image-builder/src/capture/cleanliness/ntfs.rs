@@ -67,9 +67,11 @@ fn number(bytes: &[u8], at: usize, length: usize) -> Option<u32> {
 }
 
 /// Looks for a hibernated Windows, of which partclone knows nothing: fast start-up leaves one at every
-/// shutdown. Its `hiberfil.sys` then begins with "hibr". Without `ntfscat` nothing is known here.
+/// shutdown. Its `hiberfil.sys` then begins with "hibr".
 pub(super) fn hibernated(device: &Path) -> Result<Option<String>> {
-    let Some(program) = crate::find_program("ntfscat") else { return Ok(None) };
+    let Some(program) = crate::find_program("ntfscat") else {
+        return Ok(Some(super::unchecked("a hibernated Windows", "ntfscat", "ntfs-3g")));
+    };
     let mut command = Command::new(program);
     command.arg(device).arg("hiberfil.sys").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().context("cannot run ntfscat")?;
