@@ -54,7 +54,9 @@ build: setup ## build the three programs
 
 netboot: build ## dist/: vmlinuz, initrd.img and the network boot programs
 	@scripts/fetch-kernel build/kernel
-	$(BIN)/image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-* --init $(BIN)/ezio-init
+	@scripts/fetch-package busybox-static build/shell
+	$(BIN)/image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-* --init $(BIN)/ezio-init \
+		--shell build/shell/bin/busybox
 
 golden: build ## build/golden: a real Debian 12 on a disk, and its image
 	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages

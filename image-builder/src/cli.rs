@@ -140,6 +140,7 @@ Examples:
   image-builder netboot -o dist
   image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-6.1.0-32-amd64 --init ezio-init
   image-builder netboot -o dist --firmware /lib/firmware --conf ezio.conf --key site.pub
+  image-builder netboot -o dist --shell /bin/busybox
   image-builder netboot -o dist --dry-run")]
 pub(crate) struct NetbootArgs {
     /// Folder to write to; files in it are replaced
@@ -167,6 +168,10 @@ pub(crate) struct NetbootArgs {
     /// Embed an ezio.conf, so that machines need not fetch one
     #[arg(long, value_name = "FILE")]
     pub(crate) conf: Option<PathBuf>,
+    /// Embed a static shell as /bin/sh (busybox-static brings its own tools): for end = "shell", and for
+    /// hooks that are more than one program and its arguments
+    #[arg(long, value_name = "FILE")]
+    pub(crate) shell: Option<PathBuf>,
     /// Folder with shimx64.efi.signed, grubnetx64.efi.signed and undionly.kpxe [default: where Debian's
     /// shim-signed, grub-efi-amd64-signed and ipxe have them]
     #[arg(long, value_name = "DIR")]

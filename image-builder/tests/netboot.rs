@@ -216,18 +216,31 @@ fn the_choice_of_modules_can_be_changed() {
 }
 
 #[test]
-fn key_and_conf_are_embedded_and_a_wrong_conf_is_refused() {
+fn key_conf_and_shell_are_embedded_and_wrong_ones_are_refused() {
     let tree = Tree::new();
     tree.write("ezio.conf", b"TORRENT=/images/a.torrent\nTARGET=/dev/sda1\n");
     tree.write("key.pub", b"a key");
     let (conf, key) = (tree.path("ezio.conf"), tree.path("key.pub"));
-    let dist = tree.packed("dist", &["--conf", conf.to_str().unwrap(), "--key", key.to_str().unwrap()]);
+    tree.write("shell", &elf(&[(".text", b"a shell")]));
+    let shell = tree.path("shell");
+    let [conf, key, shell] = [&conf, &key, &shell].map(|path| path.to_str().unwrap());
+    let dist = tree.packed("dist", &["--conf", conf, "--key", key, "--shell", shell]);
     let listing = cpio(&dist, &["-t", "--quiet"], tree.folder.path());
     assert!(listing.contains("etc/ezio/ezio.conf") && listing.contains("etc/ezio/key.pub"), "{listing}");
+    let long = cpio(&dist, &["-tv", "--quiet"], tree.folder.path());
+    assert!(long.lines().any(|line| line.starts_with("-rwxr-xr-x") && line.ends_with(" bin/sh")), "{long}");
     tree.write("ezio.conf", b"nonsense = 1\n");
-    let output = tree.netboot(&dist, &["--conf", conf.to_str().unwrap()]);
+    let output = tree.netboot(&dist, &["--conf", conf]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("is no ezio.conf"), "{}", text(&output.stderr));
+    tree.write("shell", &elf(&[(".interp", b"/lib64/ld-linux-x86-64.so.2\0")]));
+    let output = tree.netboot(&dist, &["--shell", shell]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("shell cannot be used: it is not static"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]

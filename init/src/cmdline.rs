@@ -5,6 +5,7 @@ use ezio_image::conf::EndAction;
 use thiserror::Error;
 
 use crate::ip_param::{IpParam, IpParamError};
+use crate::machine::SystemPaths;
 
 /// What the kernel command line says.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,6 +40,11 @@ pub(crate) enum CmdlineError {
 }
 
 impl Cmdline {
+    /// The command line of this machine.
+    pub(crate) fn of_machine(paths: &SystemPaths) -> Result<Self, CmdlineError> {
+        Self::parse(&std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default())
+    }
+
     /// Reads a command line as `/proc/cmdline` gives it.
     pub(crate) fn parse(text: &str) -> Result<Self, CmdlineError> {
         let mut cmdline = Self::default();

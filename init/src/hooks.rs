@@ -9,11 +9,11 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::boot::end::SHELL;
 use crate::screen::Screen;
 
 /// A hook that takes longer hangs.
 const HOOK_BOUND: Duration = Duration::from_secs(3600);
-const SHELL: &str = "/bin/sh";
 /// A line of output longer than this is cut.
 const LONGEST_LINE: u64 = 4096;
 

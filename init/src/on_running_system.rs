@@ -14,7 +14,7 @@ use crate::fetch::{Fetcher, Patience};
 use crate::image_source::Image;
 use crate::location::Location;
 use crate::machine::SystemPaths;
-use crate::reporter::Reporter;
+use crate::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, list_disks, report_end, started, who};
 use crate::screen::Screen;
 use crate::torrent_source;
@@ -76,7 +76,8 @@ async fn deploy_steps(
     let (group, report) = (options.group.as_deref(), options.report.as_deref());
     let briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;
     if let Some(url) = briefing.report.clone() {
-        *reporter = Reporter::start(url, who(paths, None), paths.clone()).during("reports")?;
+        *reporter = Reporter::start(ReportLine::new(url, who(paths, None), paths), paths.clone())
+            .during("reports")?;
         reporter.send(started(paths, String::new()));
     }
     let only_disks: Vec<PathBuf> = options.disks.clone();

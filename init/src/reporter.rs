@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ezio_image::report::{Directive, Event, MachineId, Report};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use url::Url;
@@ -20,6 +21,24 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const QUEUE: usize = 64;
 /// Hooks and drivers can write long errors.
 const LONGEST_ERROR: usize = 4000;
+
+/// Sequence number of a report that nothing of its run comes after; exact in JSON.
+const LAST_SEQUENCE: u64 = 1 << 53;
+
+/// Whose reports go where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ReportLine {
+    url: Url,
+    machine: MachineId,
+    run: String,
+}
+
+impl ReportLine {
+    /// For a run that begins now.
+    pub(crate) fn new(url: Url, machine: MachineId, paths: &SystemPaths) -> Self {
+        Self { url, machine, run: machine::run_id(paths) }
+    }
+}
 
 /// Tells the server what happens. Cheap to clone; without an address it tells nobody.
 #[derive(Debug, Clone)]
@@ -62,15 +81,23 @@ impl Reporter {
         Self { shared: None, released: watch::channel(false).1 }
     }
 
-    /// Starts to report to `url`.
-    pub(crate) fn start(url: Url, machine: MachineId, paths: SystemPaths) -> anyhow::Result<Self> {
+    /// Starts to report.
+    pub(crate) fn start(line: ReportLine, paths: SystemPaths) -> anyhow::Result<Self> {
+        Self::from(0, line, paths)
+    }
+
+    /// For the last word on a run that another process reported of.
+    pub(crate) fn resume(line: ReportLine, paths: SystemPaths) -> anyhow::Result<Self> {
+        Self::from(LAST_SEQUENCE, line, paths)
+    }
+
+    fn from(sequence: u64, line: ReportLine, paths: SystemPaths) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(ATTEMPT_TIMEOUT).build();
         let http = http.context("preparing to report to the server")?;
         let (ledger, _) = watch::channel(Ledger::default());
         let shared = Arc::new(Shared { waiting: Mutex::default(), new: Notify::new(), ledger });
         let (release, released) = watch::channel(false);
-        let run = machine::run_id(&paths);
-        let sender = Sender { http, url, machine, run, paths, release, sequence: 0 };
+        let sender = Sender { http, line, paths, release, sequence };
         tokio::spawn(sender.run(shared.clone()));
         Ok(Self { shared: Some(shared), released })
     }
@@ -123,9 +150,7 @@ fn overtakes(new: &Event, old: &Event) -> bool {
 
 struct Sender {
     http: reqwest::Client,
-    url: Url,
-    machine: MachineId,
-    run: String,
+    line: ReportLine,
     paths: SystemPaths,
     release: watch::Sender<bool>,
     sequence: u64,
@@ -151,8 +176,8 @@ impl Sender {
     /// Until the server takes it, or says that it never will.
     async fn deliver(&mut self, event: Event) -> bool {
         let report = Report {
-            machine: self.machine.clone(),
-            run: self.run.clone(),
+            machine: self.line.machine.clone(),
+            run: self.line.run.clone(),
             sequence: self.sequence,
             uptime_s: machine::uptime_s(&self.paths),
             event: shortened(event),
@@ -177,11 +202,11 @@ impl Sender {
     }
 
     async fn post(&self, report: &Report) -> Result<Directive, Refused> {
-        let sent = self.http.post(self.url.clone()).json(report).send().await;
+        let sent = self.http.post(self.line.url.clone()).json(report).send().await;
         let response = sent.map_err(|e| Refused::ForNow(e.into()))?;
         let status = response.status();
         if status.is_client_error() {
-            return Err(Refused::ForEver(anyhow::anyhow!("{} answers {status}", self.url)));
+            return Err(Refused::ForEver(anyhow::anyhow!("{} answers {status}", self.line.url)));
         }
         let response = response.error_for_status().map_err(|e| Refused::ForNow(e.into()))?;
         response.json().await.map_err(|e| Refused::ForNow(e.into()))
@@ -254,7 +279,8 @@ mod tests {
         let (bodies, received) = mpsc::unbounded_channel();
         tokio::spawn(serve(listener, bodies, answers));
         let paths = SystemPaths::below(std::path::Path::new("/"));
-        (Reporter::start(url, MachineId::default(), paths).unwrap(), received)
+        let line = ReportLine::new(url, MachineId::default(), &paths);
+        (Reporter::start(line, paths).unwrap(), received)
     }
 
     #[tokio::test]

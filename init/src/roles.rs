@@ -12,7 +12,7 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::arguments::{self, Command, UsageError};
-use crate::boot::{console_shell, modules, pid1};
+use crate::boot::{console_shell, crash, modules, pid1};
 use crate::signals::{StopSignals, Stopped};
 use crate::{logging, on_running_system, worker, write};
 
@@ -33,6 +33,7 @@ pub(crate) fn take_up(arguments: &[OsString]) -> ExitCode {
     }
     match rest().next().and_then(|a| a.to_str()) {
         Some(pid1::WORKER) => work(),
+        Some(pid1::CRASH_REPORT) => report_crash(rest().nth(1)),
         Some(pid1::CONSOLE_SHELL) => shell(rest().nth(1)),
         _ => serve_person(rest().cloned()),
     }
@@ -43,10 +44,22 @@ fn work() -> ExitCode {
         return refuse(&UsageError { message: format!("{error:#}"), usage: arguments::USAGE });
     }
     logging::start();
+    crash::die_of_panics();
     match runtime() {
         Ok(runtime) => {
             let end = runtime.block_on(worker::work());
             std::process::exit(end.exit_status())
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn report_crash(why: Option<&OsString>) -> ExitCode {
+    let why = why.map(|why| why.to_string_lossy().into_owned()).unwrap_or_default();
+    match worker::is_child_of_pid1().and_then(|()| runtime()) {
+        Ok(runtime) => {
+            runtime.block_on(crash::report(why));
+            ExitCode::SUCCESS
         }
         Err(error) => fail(&error),
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use ezio_image::report::Progress;
 
-use crate::console::{Console, Style};
+use crate::console::{Console, Style, open_system_consoles};
+use crate::machine::SystemPaths;
 
 /// How often a serial port hears of progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -34,6 +35,11 @@ impl Screen {
     /// A screen over these consoles.
     pub(crate) fn new(consoles: Vec<Console>) -> Self {
         Self { consoles, state: Mutex::default() }
+    }
+
+    /// All consoles of this machine, and those of `console=`.
+    pub(crate) fn of_machine(paths: &SystemPaths, consoles: &[String]) -> Self {
+        Self::new(open_system_consoles(&paths.sys, &paths.dev, consoles))
     }
 
     /// A screen that nobody sees.

@@ -7,22 +7,20 @@ use anyhow::{Context, ensure};
 use ezio_image::conf::EndAction;
 use ezio_image::report::Event;
 
+use crate::boot::crash::Will;
 use crate::boot::devices::Devices;
 use crate::boot::end::End;
 use crate::boot::modules::ModuleLoader;
 use crate::briefing::{Briefing, ConfPlaces, EMBEDDED_CONF, fetch_conf};
 use crate::cmdline::Cmdline;
-use crate::console::open_system_consoles;
 use crate::fetch::{Fetcher, Patience};
 use crate::machine::SystemPaths;
 use crate::net::{self, Network};
-use crate::reporter::Reporter;
+use crate::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started, who};
 use crate::screen::Screen;
 use crate::signature::{KEY_FILE, PublicKey};
 
-/// What follows a failure when no orders say otherwise: the machine asks again from the start.
-const DEFAULT_ON_ERROR: EndAction = EndAction::Reboot;
 /// A server that is just starting is waited for.
 const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
 
@@ -37,12 +35,10 @@ pub(crate) fn is_child_of_pid1() -> anyhow::Result<()> {
 /// Does the job. What it says on the screen, the server hears too.
 pub(crate) async fn work() -> End {
     let paths = SystemPaths::below(Path::new("/"));
-    let text = std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default();
-    let parsed = Cmdline::parse(&text);
+    let parsed = Cmdline::of_machine(&paths);
     let consoles = parsed.as_ref().map(|c| c.consoles.clone()).unwrap_or_default();
-    let screen = Screen::new(open_system_consoles(&paths.sys, &paths.dev, &consoles));
-    let mut machine =
-        Machine { paths, reporter: Reporter::silent(), on_error: DEFAULT_ON_ERROR, network: None };
+    let screen = Screen::of_machine(&paths, &consoles);
+    let mut machine = Machine { paths, reporter: Reporter::silent(), will: Will::default(), network: None };
     let outcome = match parsed.during("kernel command line") {
         Ok(cmdline) => machine.go(&cmdline, &screen).await,
         Err(failure) => Err(failure),
@@ -50,7 +46,7 @@ pub(crate) async fn work() -> End {
     let end = match outcome {
         Ok(action) => End { action, failed: false },
         Err(failure) => {
-            let end = End { action: machine.on_error, failed: true };
+            let end = machine.will.end();
             screen.step(&format!("failed: {failure}"));
             let error = format!("{:#}", failure.error);
             let event = Event::Failed { step: failure.step.into(), error, next: end.to_string() };
@@ -66,7 +62,8 @@ pub(crate) async fn work() -> End {
 struct Machine {
     paths: SystemPaths,
     reporter: Reporter,
-    on_error: EndAction,
+    /// What follows a failure, and a crash.
+    will: Will,
     /// Held for as long as the run lasts: the lease is renewed.
     network: Option<Network>,
 }
@@ -75,7 +72,7 @@ impl Machine {
     async fn go(&mut self, cmdline: &Cmdline, screen: &Screen) -> Result<EndAction, Failure> {
         screen.step(&format!("ezio-init {}", env!("CARGO_PKG_VERSION")));
         cmdline.warnings.iter().for_each(|warning| screen.step(warning));
-        self.on_error = cmdline.end.unwrap_or(self.on_error);
+        self.fail_by(cmdline.end.unwrap_or_default());
         net::tune(&self.paths.proc);
         let devices = self.start_devices(screen).during("devices")?;
         let fetcher = Fetcher::new().during("start")?;
@@ -96,7 +93,7 @@ impl Machine {
         let briefing =
             Briefing::of(&conf, origin, &identity, group, cmdline.report.as_deref()).during("conf")?;
         let briefing = with_end(briefing, cmdline.end);
-        self.on_error = briefing.orders.on_error;
+        self.fail_by(briefing.orders.on_error);
         screen.step(&format!("conf: from {}", briefing.origin));
         if let Some(url) = briefing.report.clone()
             && !self.reporter.has_server()
@@ -115,6 +112,11 @@ impl Machine {
         run.run(&briefing).await
     }
 
+    fn fail_by(&mut self, on_error: EndAction) {
+        self.will.on_error = on_error;
+        self.will.leave();
+    }
+
     /// Without modules (a kernel of one's own, with all drivers built in) devices still come and go.
     fn start_devices(&self, screen: &Screen) -> anyhow::Result<Devices> {
         let loader = ModuleLoader::open().unwrap_or_else(|error| {
@@ -130,7 +132,10 @@ impl Machine {
         identity: &ezio_image::report::MachineId,
         address: String,
     ) -> Result<(), Failure> {
-        self.reporter = Reporter::start(url, identity.clone(), self.paths.clone()).during("reports")?;
+        let line = ReportLine::new(url, identity.clone(), &self.paths);
+        self.reporter = Reporter::start(line.clone(), self.paths.clone()).during("reports")?;
+        self.will.reports = Some(line);
+        self.will.leave();
         self.reporter.send(started(&self.paths, address));
         Ok(())
     }

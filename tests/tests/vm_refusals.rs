@@ -136,6 +136,48 @@ fn without_a_server_it_says_so_and_takes_the_end_it_was_given() -> Result<()> {
     ensure_untouched(&machine.hardware)
 }
 
+/// A worker that is gone in the middle of its work (here by a hook; a bug or the lack of memory would do) is a failure
+/// like others: on the screen, at the server, with the end that the orders name. Here that is a shell.
+#[test]
+fn a_crash_of_the_worker_is_told_and_ends_in_the_shell_that_was_ordered() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    let size = material::smallest_disk(&material::golden_image()?)?;
+    let hardware = machine(25, folder.path(), size, &ezio_conf())?;
+    let conf = "image = \"golden\"\non-error = \"shell\"\n\n[hooks]\nbefore = [\"kill -KILL $PPID\"]\n";
+    let _turn = material::turn()?;
+    let room = Room::enter()?;
+    let mut server = server(folder.path(), conf)?;
+    let (sender, events) = mpsc::channel();
+    let mut machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
+    line_with(&events, "ended by SIGKILL").with_context(|| machine.autopsy())?;
+    line_with(&events, "next: shell").with_context(|| machine.autopsy())?;
+    let uuid = machine.hardware.uuid.clone();
+    let member = server.wait_for(REFUSAL_TIMEOUT, |fleet| {
+        Ok(fleet.member(&uuid).filter(|member| member.state == "failed").cloned())
+    })?;
+    ensure!(member.error.as_deref().is_some_and(|error| error.contains("SIGKILL")), "{member:?}");
+    ensure!(member.next.as_deref() == Some("shell"), "{member:?}");
+
+    line_with(&events, "a shell").with_context(|| machine.autopsy())?;
+    // What is typed is seen as well: only the answer holds the sum.
+    machine.type_line("echo $((40 + 2)) of $(find /init)")?;
+    line_with(&events, "42 of /init").with_context(|| machine.autopsy())?;
+    machine.type_line("exit")?;
+    line_with(&events, "Linux version ").with_context(|| machine.autopsy())?;
+    ensure_untouched(&machine.hardware)
+}
+
+fn line_with(events: &Receiver<Event>, text: &str) -> Result<()> {
+    console::wait_for(
+        events,
+        REFUSAL_TIMEOUT,
+        |event| matches!(&event.what, Happening::Line(line) if line.contains(text)),
+    )
+    .with_context(|| format!("no line with {text:?}"))?;
+    Ok(())
+}
+
 fn lines_until_off(events: &Receiver<Event>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     console::wait_for(events, ABSENT_SERVER_TIMEOUT, |event| match &event.what {

@@ -40,6 +40,7 @@ struct FileInfo {
 #[derive(Debug, Default)]
 pub(crate) struct Sizes {
     pub(crate) init: u64,
+    pub(crate) shell: u64,
     pub(crate) modules: u64,
     pub(crate) module_count: usize,
     pub(crate) firmware: u64,
@@ -73,7 +74,12 @@ impl Description {
         for file in &self.files {
             let _ = writeln!(out, "  {:<16}{:>12}", file.name, bytes(file.size));
             if file.name == "initrd.img" {
-                let parts = [("init", sizes.init), ("modules", sizes.modules), ("firmware", sizes.firmware)];
+                let parts = [
+                    ("init", sizes.init),
+                    ("shell", sizes.shell),
+                    ("modules", sizes.modules),
+                    ("firmware", sizes.firmware),
+                ];
                 for (part, size) in parts {
                     let _ = writeln!(out, "    {:<14}{:>12} before compression", part, bytes(size));
                 }

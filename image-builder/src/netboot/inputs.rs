@@ -29,6 +29,8 @@ pub(crate) struct Inputs {
     pub(crate) modules_dir: PathBuf,
     /// Content of the init program.
     pub(crate) init: Vec<u8>,
+    /// Content of the shell, if one is wanted.
+    pub(crate) shell: Option<Vec<u8>>,
     kernel_path: PathBuf,
     boot_programs: Option<PathBuf>,
     with_boot_programs: bool,
@@ -53,13 +55,13 @@ impl Inputs {
             Some(path) => path.clone(),
             None => installed_init()?,
         };
-        let init =
-            fs::read(&init_path).with_context(|| format!("cannot read init {}", init_path.display()))?;
-        check_static(&init).with_context(|| format!("{} cannot be init", init_path.display()))?;
+        let init = read_program(&init_path).context("init")?;
+        let shell = args.shell.as_deref().map(read_program).transpose().context("shell")?;
         Ok(Self {
             kernel,
             modules_dir,
             init,
+            shell,
             kernel_path,
             boot_programs: args.boot_programs.clone(),
             with_boot_programs: !args.no_boot_programs,
@@ -148,7 +150,13 @@ fn installed_init() -> Result<PathBuf> {
     found.next().with_context(|| format!("ezio-init is not beside {}: say where with --init", own.display()))
 }
 
-/// PID 1 of the initrd has no libraries beside it.
+/// A program that needs no libraries: the initrd has none.
+fn read_program(path: &Path) -> Result<Vec<u8>> {
+    let program = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    check_static(&program).with_context(|| format!("{} cannot be used", path.display()))?;
+    Ok(program)
+}
+
 fn check_static(program: &[u8]) -> Result<()> {
     let file =
         ElfFile64::<object::Endianness>::parse(program).context("it is not an ELF program of 64 bits")?;
@@ -156,7 +164,7 @@ fn check_static(program: &[u8]) -> Result<()> {
     if let Some(path) = interpreter {
         let path = String::from_utf8_lossy(path);
         bail!(
-            "it is not static: it needs {} (build it with --target x86_64-unknown-linux-musl)",
+            "it is not static: it needs {} (ezio-init is built with --target x86_64-unknown-linux-musl)",
             path.trim_end_matches('\0')
         );
     }

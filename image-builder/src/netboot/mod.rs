@@ -27,6 +27,8 @@ use tree::ModuleTree;
 
 /// Where init looks for an embedded `ezio.conf`.
 const EMBEDDED_CONF: &str = "etc/ezio/ezio.conf";
+/// Where init looks for a shell.
+const SHELL: &str = "bin/sh";
 /// Where init looks for the public key that signs what it is told.
 const EMBEDDED_KEY: &str = "etc/ezio/key.pub";
 
@@ -81,6 +83,10 @@ fn fill(
     archive.char_device("dev/console", 5, 1);
     sizes.init = inputs.init.len() as u64;
     archive.file("init", inputs.init.clone(), 0o755);
+    if let Some(shell) = &inputs.shell {
+        sizes.shell = shell.len() as u64;
+        archive.file(SHELL, shell.clone(), 0o755);
+    }
     // The kernel asks for modules by itself, too (transceivers, checksums): init answers under this name.
     archive.symlink("sbin/modprobe", "/init");
 

@@ -1,7 +1,6 @@
 //! How a machine ends, and how the worker tells PID 1.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ezio_image::conf::EndAction;
@@ -11,8 +10,8 @@ use nix::sys::reboot::{RebootMode, reboot};
 const FAILURE_COUNTDOWN: Duration = Duration::from_secs(60);
 /// Longest wait for the last writes of the system; a dead disk must not hold the machine.
 const SYNC_BOUND: Duration = Duration::from_secs(60);
-/// What a shell may be called.
-const SHELLS: &[&str] = &["/bin/sh", "/bin/bash", "/bin/busybox", "/usr/bin/sh"];
+/// The shell, in an initrd that has one.
+pub(crate) const SHELL: &str = "/bin/sh";
 
 /// What the machine does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +58,6 @@ impl fmt::Display for End {
             (action, seconds) => write!(f, "{action} in {seconds} s (Ctrl-Alt-Del: restart now)"),
         }
     }
-}
-
-/// The shell of this initrd, if it has one.
-pub(crate) fn shell() -> Option<PathBuf> {
-    SHELLS.iter().map(PathBuf::from).find(|path| path.exists())
-}
-
-/// The arguments that make this program a shell.
-pub(crate) fn shell_arguments(shell: &Path) -> &'static [&'static str] {
-    if shell.ends_with("busybox") { &["sh"] } else { &[] }
 }
 
 /// Writes out what is still in memory, then restarts or switches off. Comes back only if the kernel will not.

@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,15 +17,18 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::end::{End, leave, shell};
+use super::crash::{self, Will};
+use super::end::{End, SHELL, leave};
 use super::mounts::{MOUNT_TABLE, mount_all};
 use crate::cmdline::Cmdline;
-use crate::console::{console_names, open_system_consoles};
+use crate::console::console_names;
 use crate::machine::SystemPaths;
 use crate::screen::Screen;
 
 /// Argument that makes this program the worker.
 pub(crate) const WORKER: &str = "as-worker-of-pid-1";
+/// Argument that makes this program tell the server of the worker's crash; what happened follows.
+pub(crate) const CRASH_REPORT: &str = "as-crash-report";
 /// Argument that makes this program a shell on a console; the console's device follows.
 pub(crate) const CONSOLE_SHELL: &str = "as-console-shell";
 
@@ -64,8 +68,6 @@ struct Supervisor {
     screen: Screen,
     /// Device of the console that a shell gets.
     console: String,
-    /// What the kernel command line says about the end.
-    end: Option<EndAction>,
 }
 
 /// What PID 1 waits for.
@@ -90,41 +92,29 @@ impl Supervisor {
         // Ctrl-Alt-Del becomes SIGINT: the disk is synced first.
         set_cad_enabled(false).context("taking over Ctrl-Alt-Del")?;
         let paths = SystemPaths::below("/".as_ref());
-        let text = std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default();
         // The worker says what is wrong with a command line; here it only must not matter.
-        let cmdline = Cmdline::parse(&text).unwrap_or_default();
+        let cmdline = Cmdline::of_machine(&paths).unwrap_or_default();
         let names = console_names(&paths.sys, &cmdline.consoles);
         let console = names.last().map_or("console", |name| if name == "tty0" { "tty1" } else { name });
         Ok(Self {
             signals,
-            screen: Screen::new(open_system_consoles(&paths.sys, &paths.dev, &cmdline.consoles)),
+            screen: Screen::of_machine(&paths, &cmdline.consoles),
             console: format!("/dev/{console}"),
-            end: cmdline.end,
         })
     }
 
-    /// The worker's word on how it ends, or a failure if it could not give one.
+    /// The worker's word on how it ends; if it could not give one, the server hears why.
     fn run_worker(&mut self) -> End {
-        let crashed = End { action: self.end.unwrap_or(EndAction::Reboot), failed: true };
-        match self.run_program(&[WORKER]) {
-            Ok(WaitStatus::Exited(_, status)) => End::from_exit_status(status).unwrap_or_else(|| {
-                self.screen.step(&format!("failed: ezio-init: the worker ended with status {status}"));
-                crashed
-            }),
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                let why = if signal == Signal::SIGKILL { " (no memory left?)" } else { "" };
-                self.screen.step(&format!("failed: ezio-init: the worker was ended by {signal}{why}"));
-                crashed
-            }
-            Ok(other) => {
-                self.screen.step(&format!("failed: ezio-init: the worker: {other:?}"));
-                crashed
-            }
-            Err(error) => {
-                self.screen.step(&format!("failed: ezio-init: {error:#}"));
-                crashed
-            }
+        let word = self.run_program(&[WORKER]).map_err(|error| format!("{error:#}")).and_then(end_of);
+        let why = match word {
+            Ok(end) => return end,
+            Err(why) => why,
+        };
+        self.screen.step(&format!("failed: {}: {why}", crash::STEP));
+        if let Err(error) = self.run_program(&[CRASH_REPORT, &why]) {
+            self.screen.step(&format!("the server is not told: {error:#}"));
         }
+        Will::read().end()
     }
 
     /// Runs this program in another role until it ends; meanwhile takes in orphans.
@@ -193,8 +183,10 @@ impl Supervisor {
     }
 
     fn give_shell(&mut self) {
-        if shell().is_none() {
-            self.screen.step("there is no shell in this initrd: hold (Ctrl-Alt-Del restarts)");
+        if !Path::new(SHELL).exists() {
+            self.screen.step(
+                "there is no shell in this initrd (image-builder netboot --shell): hold (Ctrl-Alt-Del restarts)",
+            );
             return;
         }
         self.screen.step("a shell; when it ends, the machine restarts");
@@ -213,4 +205,19 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// The word that the worker gave by its exit status, or how it came to its end without one.
+fn end_of(status: WaitStatus) -> Result<End, String> {
+    let how = match status {
+        WaitStatus::Exited(_, status) => match End::from_exit_status(status) {
+            Some(end) => return Ok(end),
+            None => format!("ended with status {status}"),
+        },
+        WaitStatus::Signaled(_, Signal::SIGKILL, _) => "was ended by SIGKILL (no memory left?)".to_owned(),
+        WaitStatus::Signaled(_, signal, _) => format!("was ended by {signal}"),
+        other => format!("came to {other:?}"),
+    };
+    let words = crash::last_words().map(|words| format!(": {words}")).unwrap_or_default();
+    Err(format!("the worker {how}{words}"))
 }

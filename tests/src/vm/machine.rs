@@ -5,6 +5,7 @@ use super::firmware::Firmware;
 use super::qmp;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -140,7 +141,7 @@ impl Machine {
         command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
         command.args(arguments(&hardware, tap, &own_folder, &qmp_socket)?);
         let mut qemu = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&complaints).with_context(|| format!("creating {}", complaints.display()))?)
             .spawn()
@@ -153,6 +154,12 @@ impl Machine {
     /// Presses the reset button.
     pub fn reset(&self) -> Result<()> {
         qmp::execute(&self.qmp_socket, "system_reset", serde_json::json!({})).map(|_| ())
+    }
+
+    /// Types a line on its serial port.
+    pub fn type_line(&mut self, line: &str) -> Result<()> {
+        let port = self.qemu.stdin.as_mut().context("QEMU has no standard input")?;
+        writeln!(port, "{line}").with_context(|| format!("typing {line:?}"))
     }
 
     /// Saves its screen beside its logs.
