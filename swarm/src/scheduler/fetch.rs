@@ -3,6 +3,8 @@
 //! The peer with the shortest queue of ours is chosen first, then the rarest piece that it has. So requests spread over
 //! all uploaders, no uploader idles for long, and a piece that one peer alone has is not asked of it by everybody at once.
 
+use std::time::Duration;
+
 use rand::RngExt;
 
 use super::Scheduler;
@@ -10,7 +12,7 @@ use super::event::{Blocks, ConnId, Output, Role};
 use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
 use super::pieces::Block;
-use super::site::mix;
+use super::site::{Crossing, mix};
 
 /// Suggestions remembered of one connection: more than a server makes ahead with the smallest pieces.
 const SUGGESTIONS: usize = 4096;
@@ -107,7 +109,12 @@ impl Scheduler {
             }
         }
         order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        order.into_iter().find_map(|(_, id)| Some((id, self.pick(id)?)))
+        let mut crossing = None;
+        order.into_iter().find_map(|(_, id)| {
+            let crosses = self.conns.get(id).is_some_and(|conn| self.crosses(conn));
+            let crossing = crosses.then(|| &*crossing.get_or_insert_with(|| self.crossing()));
+            Some((id, self.pick(id, crossing)?))
+        })
     }
 
     /// Seconds until this peer would have sent us a further run; none when it cannot be asked.
@@ -122,20 +129,22 @@ impl Scheduler {
         (after <= most).then_some(after / rate)
     }
 
+    /// For how long nothing has been under way to us.
+    pub(super) fn idle(&self) -> Duration {
+        if self.pending_bytes > 0 { Duration::ZERO } else { self.now.saturating_sub(self.last_arrival) }
+    }
+
     /// A server that steers is asked for what it did not suggest only when all else failed.
     fn is_starving(&self, server: &Conn) -> bool {
-        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
-        self.pending_bytes == 0
-            && self.now.saturating_sub(self.last_arrival) > PATIENCE
-            && self.now.saturating_sub(server.steered) > PATIENCE
+        const PATIENCE: Duration = Duration::from_secs(3);
+        self.idle() > PATIENCE && self.now.saturating_sub(server.steered) > PATIENCE
     }
 
     /// The piece to ask of this peer: one already begun, else the rarest in the window.
-    fn pick(&mut self, id: ConnId) -> Option<PieceId> {
+    fn pick(&mut self, id: ConnId, crossing: Option<&Crossing>) -> Option<PieceId> {
         let conn = self.conns.get(id)?;
         let suspect = self.members.get(conn.member).suspect;
-        let crossing = self.crosses(conn).then(|| self.crossing());
-        let allowed = |p: PieceId| crossing.as_ref().is_none_or(|c| c.allows(p));
+        let allowed = |p: PieceId| crossing.is_none_or(|c| c.allows(p));
         let begun = self.pieces.started.iter().copied().find(|&p| {
             conn.has.get(p.0)
                 && allowed(p)
@@ -183,12 +192,7 @@ impl Scheduler {
     fn patience_for_rare(&self, torrent: TorrentId) -> f64 {
         let t = &self.config.tuning;
         let fan = (t.fan.0 + f64::from(self.pieces.have.count()) * t.fan_growth).min(t.fan.1);
-        let idle = if self.pending_bytes > 0 {
-            0.0
-        } else {
-            self.now.saturating_sub(self.last_arrival).as_secs_f64()
-        };
-        f64::from(self.conns.of_torrent(torrent)) / (fan * (1.0 + idle / 0.05))
+        f64::from(self.conns.of_torrent(torrent)) / (fan * (1.0 + self.idle().as_secs_f64() / 0.05))
     }
 
     /// Asks a peer for the first run of free blocks of a piece, of at most about `bytes`.

@@ -34,7 +34,6 @@ impl Scheduler {
         if conn.peer.role != Role::Server {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
-        self.serving.closed(&conn);
         self.steering.closed(id);
         self.fill(out);
         self.pump(out);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Reason};
 use super::geometry::BLOCK_SIZE;
-use super::peer::{Conn, Queued};
+use super::peer::Queued;
 
 /// Requests queued for one peer, at most, in blocks.
 const QUEUE: u32 = 4096;
@@ -24,8 +24,6 @@ impl Serving {
     pub(super) fn is_idle(&self) -> bool {
         self.slots.is_empty()
     }
-
-    pub(super) fn closed(&mut self, _conn: &Conn) {}
 }
 
 impl Scheduler {

@@ -55,9 +55,7 @@ impl Scheduler {
                 }
             }
         }
-        let idle =
-            if self.pending_bytes > 0 { Duration::ZERO } else { self.now.saturating_sub(self.last_arrival) };
-        let ranks = 1 + (idle.as_secs_f64() / NEXT.as_secs_f64()) as u32;
+        let ranks = 1 + (self.idle().as_secs_f64() / NEXT.as_secs_f64()) as u32;
         Crossing { here, members, own: self.config.member, ranks }
     }
 }
