@@ -77,7 +77,7 @@ impl Default for Tuning {
             ahead_max: 24 << 20,
             run: (64 << 10, 1 << 20),
             window: 256,
-            slots: 2,
+            slots: 5,
             stall: Duration::from_millis(60),
             announce: Duration::from_millis(1000),
             rare: (3, 1),

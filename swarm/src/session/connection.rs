@@ -15,7 +15,7 @@ use super::handshake::Established;
 use super::outbox::{Close, Outbox};
 use super::rate_limit::RateLimit;
 use super::receive::{Incoming, Receiver};
-use super::socket::SendQueue;
+use super::socket::{self, SendQueue};
 use super::transmit::{Transmitter, requested_block};
 use crate::scheduler::{Blocks, ConnId, Input, PieceId, TorrentId};
 use crate::store::Loaded;
@@ -68,6 +68,8 @@ struct Connection {
     receiver: Receiver,
     transmitter: Transmitter,
     queue: SendQueue,
+    /// Payload bytes that the kernel took and may not have sent yet.
+    in_kernel: usize,
     metadata_sent: Cell<usize>,
     sent_at: Instant,
     received_at: Instant,
@@ -99,6 +101,7 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
         ids,
         transmitter: Transmitter::default(),
         queue: SendQueue::new(),
+        in_kernel: 0,
         metadata_sent: Cell::new(0),
         sent_at: Instant::now(),
         received_at: Instant::now(),
@@ -166,7 +169,8 @@ impl Connection {
     fn turn(&mut self) -> Result<Turn, End> {
         self.take_outbox()?;
         let mut turn = Turn::default();
-        let sent = self.send(&mut turn)?;
+        self.send(&mut turn)?;
+        let sent = self.drained(&mut turn)?;
         let received = self.receive(&mut turn)?;
         if sent > 0 || received {
             self.tell(sent)?;
@@ -203,11 +207,10 @@ impl Connection {
         }
     }
 
-    /// Payload bytes that the kernel took.
-    fn send(&mut self, turn: &mut Turn) -> Result<usize, End> {
-        let mut payload = 0;
+    fn send(&mut self, turn: &mut Turn) -> Result<(), End> {
         for _ in 0..4 {
-            if !self.transmitter.ready() {
+            let waiting = self.in_kernel > 0;
+            if !self.transmitter.ready() || waiting && !self.transmitter.control_ready() {
                 break;
             }
             let engine = Arc::clone(&self.engine);
@@ -222,6 +225,7 @@ impl Connection {
                     0
                 }
             };
+            let granted = if waiting { 0 } else { granted.min(self.queue.size()) };
             match self.transmitter.write(&self.stream, granted) {
                 Ok(written) => {
                     if let Some(limit) = limit {
@@ -229,7 +233,7 @@ impl Connection {
                     }
                     self.queue.sent(&self.stream, written.bytes, false);
                     self.sent_at = Instant::now();
-                    payload += written.payload;
+                    self.in_kernel += written.payload;
                     turn.progress = true;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -243,7 +247,25 @@ impl Connection {
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(payload)
+        Ok(())
+    }
+
+    /// Payload bytes that have left the kernel's queue of unsent data since the last call.
+    fn drained(&mut self, turn: &mut Turn) -> Result<usize, End> {
+        if self.in_kernel == 0 {
+            return Ok(0);
+        }
+        match socket::drained(&self.stream) {
+            Ok(()) => {
+                turn.progress = true;
+                Ok(std::mem::take(&mut self.in_kernel))
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                turn.want_write = true;
+                Ok(0)
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn receive(&mut self, turn: &mut Turn) -> Result<bool, End> {

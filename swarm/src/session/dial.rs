@@ -37,8 +37,8 @@ fn neighbours(room: usize) -> usize {
     if room <= FULL_MESH { FULL_MESH } else { LARGE }
 }
 
-const FULL_MESH: usize = 128;
-const LARGE: usize = 32;
+const FULL_MESH: usize = 48;
+const LARGE: usize = 24;
 
 type Key = (TorrentId, SocketAddr);
 

@@ -1,17 +1,22 @@
 //! Options of a peer's socket.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::block::BLOCK;
 
 /// Data not acknowledged for so long: the peer is dead.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The kernel's queue holds what goes out in so long: enough to never run dry, and little enough that what
 /// the scheduler takes for sent has nearly left.
 const QUEUE: f64 = 0.008;
-const SMALLEST: usize = 16 << 10;
+const SMALLEST: usize = 4 << 10;
 const LARGEST: usize = 512 << 10;
 
 /// Congestion control that backs off when a switch's queue is full, by preference.
@@ -33,6 +38,21 @@ pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_notsent_lowat(SMALLEST as u32)
 }
 
+/// Whether the kernel has sent what it took, but for the little that keeps the link busy; [`io::ErrorKind::WouldBlock`] until
+/// it has: then wait for the stream to be writable.
+///
+/// That a write went through says less: the socket of an idle connection takes a whole piece at once. With a hundred
+/// connections as much as the link carries in seconds would wait there, all of it moving on at a hundredth of the rate.
+pub(super) fn drained(stream: &TcpStream) -> io::Result<()> {
+    stream.try_io(Interest::WRITABLE, || {
+        let mut ends = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut ends, PollTimeout::ZERO)? {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    })
+}
+
 /// Keeps what the kernel holds unsent in proportion to the rate.
 pub(super) struct SendQueue {
     size: usize,
@@ -44,6 +64,11 @@ pub(super) struct SendQueue {
 impl SendQueue {
     pub(super) fn new() -> Self {
         Self { size: SMALLEST, since: Instant::now(), bytes: 0, full: false }
+    }
+
+    /// Payload bytes to be given to the kernel at once: what it may hold, and a block at least.
+    pub(super) fn size(&self) -> usize {
+        self.size.max(BLOCK)
     }
 
     /// The kernel took `bytes`; `full` says that it would not take more.

@@ -61,7 +61,7 @@ impl Default for Room {
             latency: Duration::from_micros(30),
             burst: 128 << 10,
             queue: Duration::from_millis(30),
-            neighbours: 64,
+            neighbours: 48,
             slow: Vec::new(),
             killed: Vec::new(),
             server_leaves: false,

@@ -13,8 +13,8 @@ const SEGMENTS: u32 = 2;
 /// Packets of one stream that may wait at the sender's own link (TCP small queues).
 const SMALL_QUEUE: u32 = 3;
 const INITIAL_WINDOW: f64 = 10.0 * SEGMENT as f64;
-/// Unsent bytes in the kernel below which the driver writes more (TCP_NOTSENT_LOWAT).
-pub(super) const LOW_WATER: u64 = 16 << 10;
+/// Unsent bytes in the kernel below which the driver takes for sent what it wrote, and writes more (TCP_NOTSENT_LOWAT).
+pub(super) const LOW_WATER: u64 = 4 << 10;
 
 /// A piece of a stream on its way.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,8 @@ pub(super) struct Stream {
     /// Payload that the driver still holds back.
     pub(super) waiting: VecDeque<Message>,
     pub(super) written: u64,
+    /// Payload written that the scheduler has not heard of as sent.
+    pub(super) unreported: u32,
     sent: u64,
     in_flight: f64,
     window: f64,

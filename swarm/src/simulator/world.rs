@@ -321,16 +321,18 @@ impl<'r> World<'r> {
             if s.dead {
                 return;
             }
-            if s.unsent() < LOW_WATER
-                && let Some(message) = s.waiting.pop_front()
-            {
-                let bytes = self.block_bytes(&message);
-                let s = &mut self.streams[stream as usize];
-                s.write(message, bytes + 13);
-                let src = s.src;
+            let drained = s.unsent() < LOW_WATER;
+            if drained && s.unreported > 0 {
+                let (src, bytes) = (s.src, std::mem::take(&mut s.unreported));
                 let id = self.ends[stream as usize / 2][stream as usize % 2];
                 self.told.push_back((src, Told::Plain(Input::Sent(id, bytes))));
                 return self.after_sent(stream);
+            }
+            if drained && let Some(message) = s.waiting.pop_front() {
+                let bytes = self.block_bytes(&message);
+                let s = &mut self.streams[stream as usize];
+                s.write(message, bytes + 13);
+                s.unreported = bytes;
             }
             let s = &mut self.streams[stream as usize];
             let Some(segment) = s.next_segment(self.now) else { return };
@@ -350,7 +352,7 @@ impl<'r> World<'r> {
         }
     }
 
-    /// The driver has written a block: the scheduler hears of it before the stream goes on.
+    /// A block has left the driver's hands: the scheduler hears of it before the stream goes on.
     fn after_sent(&mut self, stream: u32) {
         while let Some((node, told)) = self.told.pop_front() {
             self.tell(node, told);
