@@ -32,6 +32,9 @@ use rate_limit::RateLimit;
 pub(crate) use dial::AddressBook;
 pub(crate) use handshake::new_peer_id;
 
+/// What a server keeps of what it has read: chunks of which further parts will be asked for.
+const SERVER_CACHE: u64 = 16 << 20;
+
 /// How far the job is, as the engine tells whoever waits for it.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
@@ -71,9 +74,9 @@ impl Engine {
         });
         let geometry = Geometry::new(shapes);
         // Of the memory, the larger part is for what arrives and waits to be written; the rest keeps what was
-        // written for upload. A server only keeps.
-        let arriving = config.memory / 8 * if config.role == Role::Server { 1 } else { 5 };
-        let cache = config.memory / 8 * if config.role == Role::Server { 6 } else { 2 };
+        // written for upload. A server only reads: the kernel keeps its files in memory, a second copy would not help.
+        let arriving = config.memory / 8 * 5;
+        let cache = if config.role == Role::Server { SERVER_CACHE } else { config.memory / 8 * 2 };
         let role = match config.role {
             Role::Server => scheduler::Role::Server,
             Role::Member => scheduler::Role::Member,

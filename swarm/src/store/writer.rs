@@ -1,4 +1,5 @@
-//! The thread that writes: pieces gather in memory, and go out in one sweep in the order of the target,
+//! The thread that writes. What goes on where the last write ended is written at once: it costs no seek, and its bytes
+//! are still in the processor's cache. Other pieces gather in memory, and go out in one sweep in the order of the target,
 //! neighbours in one call. A rotating disk thus moves its heads once a run, not once a piece.
 //!
 //! Writes go through the page cache, and the kernel is asked at once to write them out (`POSIX_FADV_DONTNEED` on dirty
@@ -29,6 +30,8 @@ struct State {
     pending: BTreeMap<u32, Vec<Arc<Chunk>>>,
     bytes: u64,
     oldest: Option<Instant>,
+    /// Piece behind the last one that was written.
+    head: u32,
     /// Piece from which the sweep goes on; none while there is no sweep.
     sweep: Option<u32>,
     /// Pieces that are being hashed and will come here.
@@ -77,7 +80,7 @@ impl WriteQueue {
         if state.oldest.is_none() {
             state.oldest = Some(Instant::now());
             self.news.notify_one();
-        } else if state.bytes >= self.gather || state.finish {
+        } else if piece.0 == state.head || state.bytes >= self.gather || state.finish {
             self.news.notify_one();
         }
     }
@@ -121,9 +124,9 @@ impl WriteQueue {
 }
 
 impl State {
-    /// The next pieces of the sweep that lie one behind the other; none at its end.
+    /// The next pieces to write, one behind the other: those at the head, else those of the sweep; none at its end.
     fn next_run(&mut self, store: &Store) -> Option<Run> {
-        let from = self.sweep?;
+        let from = if self.pending.contains_key(&self.head) { self.head } else { self.sweep? };
         let Some((&first, _)) = self.pending.range(from..).next() else {
             self.sweep = None;
             // What is left came behind the sweep, after it began.
@@ -141,7 +144,8 @@ impl State {
             at += 1;
         }
         self.bytes -= bytes;
-        self.sweep = Some(at);
+        self.head = at;
+        self.sweep = self.sweep.map(|_| at);
         Some(run)
     }
 }
