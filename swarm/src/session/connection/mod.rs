@@ -1,5 +1,7 @@
 //! One connection: a task that moves bytes both ways and talks with the scheduler.
 
+mod messages;
+
 use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, Weak};
@@ -10,19 +12,15 @@ use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Engine;
-use super::core::Core;
 use super::handshake::Established;
 use super::outbox::{Close, Outbox};
 use super::rate_limit::RateLimit;
-use super::receive::{Incoming, Receiver};
+use super::receive::Receiver;
 use super::socket::{self, SendQueue};
-use super::transmit::{Transmitter, requested_block};
-use crate::scheduler::{Blocks, ConnId, Input, PieceId, TorrentId};
+use super::transmit::Transmitter;
+use crate::scheduler::{ConnId, TorrentId};
 use crate::store::Loaded;
-use crate::wire::{
-    ExtendedHandshake, ExtensionIds, METADATA_BLOCK, Message, MetadataMessage, UT_METADATA_ID, WireError,
-    frame_limit,
-};
+use crate::wire::{ExtensionIds, Message, WireError, frame_limit};
 
 /// Bytes read in one turn, at most.
 const READ: usize = 320 << 10;
@@ -34,10 +32,6 @@ const IDLE_CHECK: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Nothing received for so long, not even a keep-alive: the peer is gone.
 const SILENCE: Duration = Duration::from_secs(180);
-/// A peer may ask for the metadata so often.
-const METADATA_TIMES: usize = 4;
-/// Answers that a peer does not take: it is asking without reading.
-const MAX_CONTROL: usize = 4 << 20;
 
 /// Why a connection has ended.
 #[derive(Debug, Error)]
@@ -144,6 +138,7 @@ impl Connection {
                 }
                 continue;
             }
+            self.receiver.wake_when_whole(&self.stream);
             let limited = turn.read_wait.into_iter().chain(turn.write_wait).min();
             tokio::select! {
                 r = self.stream.readable(), if turn.read_wait.is_none() => if let Err(e) = r { return e.into() },
@@ -299,161 +294,6 @@ impl Connection {
         self.receiver.parse(&self.engine.pool)?;
         self.tell(0)
     }
-
-    /// Tells the scheduler what was sent and what has come.
-    fn tell(&mut self, sent: usize) -> Result<(), End> {
-        let mut incoming = std::mem::take(&mut self.receiver.incoming);
-        let engine = Arc::clone(&self.engine);
-        let mut requests = Requests { id: self.id, run: None };
-        let result = engine.with_core(|core| {
-            if sent > 0 {
-                let bytes = u32::try_from(sent).unwrap_or(u32::MAX);
-                if let Some(conn) = core.conn_mut(self.id) {
-                    conn.sent += u64::from(bytes);
-                }
-                core.input(Input::Sent(self.id, bytes));
-            }
-            let result = incoming.drain(..).try_for_each(|incoming| match incoming {
-                Incoming::Block(block) => {
-                    let sensible = core.block(self.id, block, &engine.pool);
-                    if sensible { Ok(()) } else { Err(End::Protocol("a block that does not exist")) }
-                }
-                Incoming::Frame(start, end) => self.frame(core, &mut requests, start, end),
-            });
-            requests.flush(core);
-            result
-        });
-        self.receiver.incoming = incoming;
-        self.receiver.clear();
-        result
-    }
-
-    fn frame(
-        &mut self,
-        core: &mut Core,
-        requests: &mut Requests,
-        start: usize,
-        end: usize,
-    ) -> Result<(), End> {
-        let id = self.id;
-        let message = Message::decode(self.receiver.frame(start, end))?;
-        let piece = |index: u32| {
-            self.engine
-                .geometry
-                .piece(self.torrent, index)
-                .ok_or(End::Protocol("a piece that does not exist"))
-        };
-        if let Message::Request { piece: index, begin, length } = message {
-            let piece = piece(index)?;
-            return self.request(core, requests, piece, index, begin, length);
-        }
-        requests.flush(core);
-        match message {
-            Message::Choke => core.input(Input::Choked(id)),
-            Message::Unchoke => core.input(Input::Unchoked(id)),
-            Message::Interested => core.input(Input::Interested(id)),
-            Message::NotInterested => core.input(Input::NotInterested(id)),
-            Message::Have(index) => core.input(Input::Have(id, piece(index)?)),
-            Message::Bitfield(bits) => {
-                let pieces = self.engine.geometry.pieces_of(self.torrent).map_or(0, |r| r.len());
-                if bits.len() != pieces.div_ceil(8) {
-                    return Err(End::Protocol("a bitfield of another length"));
-                }
-                core.input(Input::Bitfield(id, bits));
-            }
-            Message::HaveAll => core.input(Input::HaveAll(id)),
-            Message::HaveNone => core.input(Input::HaveNone(id)),
-            Message::Suggest(index) => core.input(Input::Suggested(id, piece(index)?)),
-            Message::Cancel { piece: index, begin, length } => {
-                let piece = piece(index)?;
-                if let Some(blocks) =
-                    requested_block(piece, begin, length, self.engine.geometry.piece_size(piece))
-                {
-                    core.input(Input::Cancelled(id, blocks));
-                }
-            }
-            Message::Reject { piece: index, begin, length } => {
-                let piece = piece(index)?;
-                if let Some(blocks) =
-                    requested_block(piece, begin, length, self.engine.geometry.piece_size(piece))
-                {
-                    core.input(Input::Rejected(id, blocks));
-                }
-            }
-            Message::Extended { id: 0, body } => {
-                let theirs = ExtendedHandshake::decode(body)?;
-                self.ids = theirs.ids;
-                if let Some(port) = theirs.port
-                    && let Some(conn) = core.conn_mut(id)
-                    && !conn.outgoing
-                {
-                    conn.address.set_port(port);
-                }
-            }
-            Message::Extended { id: UT_METADATA_ID, body } => {
-                let message = MetadataMessage::decode(body)?;
-                self.metadata(message)?;
-            }
-            Message::KeepAlive
-            | Message::Port(_)
-            | Message::AllowedFast(_)
-            | Message::Extended { .. }
-            | Message::Unknown(_)
-            | Message::Request { .. }
-            | Message::Piece { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn request(
-        &self,
-        core: &mut Core,
-        requests: &mut Requests,
-        piece: PieceId,
-        index: u32,
-        begin: u32,
-        length: u32,
-    ) -> Result<(), End> {
-        if let Some(blocks) = requested_block(piece, begin, length, self.engine.geometry.piece_size(piece)) {
-            requests.add(core, blocks);
-            return Ok(());
-        }
-        let mut pending = self.outbox.lock();
-        if pending.control.len() > MAX_CONTROL {
-            return Err(End::Protocol("it asks without reading"));
-        }
-        match core.conn_mut(self.id) {
-            Some(conn) if conn.fast => {
-                Message::Reject { piece: index, begin, length }.encode(&mut pending.control);
-                Ok(())
-            }
-            _ => Err(End::Protocol("a request that is not one block")),
-        }
-    }
-
-    /// Serves the info dictionary (BEP 9).
-    fn metadata(&self, message: MetadataMessage<'_>) -> Result<(), End> {
-        let (MetadataMessage::Request(piece), Some(their_id)) = (message, self.ids.ut_metadata) else {
-            return Ok(());
-        };
-        let info = self.engine.contents[usize::from(self.torrent.0)].metainfo.info_bytes();
-        let start = (piece as usize).saturating_mul(METADATA_BLOCK as usize);
-        let data = info.get(start..info.len().min(start.saturating_add(METADATA_BLOCK as usize)));
-        let data = data.filter(|d| !d.is_empty() && self.metadata_sent.get() <= info.len() * METADATA_TIMES);
-        let answer = match (data, u32::try_from(info.len())) {
-            (Some(data), Ok(total)) => MetadataMessage::Data { piece, total, data },
-            _ => MetadataMessage::Reject(piece),
-        };
-        self.metadata_sent.set(self.metadata_sent.get() + data.map_or(0, <[u8]>::len));
-        let mut pending = self.outbox.lock();
-        if pending.control.len() > MAX_CONTROL {
-            return Err(End::Protocol("it asks without reading"));
-        }
-        Message::Extended { id: their_id, body: &answer.encode() }.encode(&mut pending.control);
-        drop(pending);
-        self.outbox.wake();
-        Ok(())
-    }
 }
 
 fn tell_outbox(outbox: &Arc<Outbox>) -> Loaded {
@@ -469,28 +309,4 @@ fn tell_outbox(outbox: &Arc<Outbox>) -> Loaded {
 /// Bytes that may move now; all, without a limit.
 fn grant(limit: Option<&RateLimit>, want: usize) -> Result<usize, Duration> {
     limit.map_or(Ok(usize::MAX), |l| l.take(want))
-}
-
-/// Requests that follow one another in a piece go to the scheduler as one.
-struct Requests {
-    id: ConnId,
-    run: Option<Blocks>,
-}
-
-impl Requests {
-    fn add(&mut self, core: &mut Core, blocks: Blocks) {
-        match &mut self.run {
-            Some(run) if run.piece == blocks.piece && run.first + run.count == blocks.first => run.count += 1,
-            _ => {
-                self.flush(core);
-                self.run = Some(blocks);
-            }
-        }
-    }
-
-    fn flush(&mut self, core: &mut Core) {
-        if let Some(run) = self.run.take() {
-            core.input(Input::Requested(self.id, run));
-        }
-    }
 }

@@ -1,0 +1,196 @@
+//! What a peer says, told to the scheduler; what only the connection can answer is answered here.
+
+use std::sync::Arc;
+
+use super::{Connection, End};
+use crate::scheduler::{Blocks, ConnId, Input, PieceId};
+use crate::session::core::Core;
+use crate::session::receive::Incoming;
+use crate::session::transmit::requested_block;
+use crate::wire::{ExtendedHandshake, METADATA_BLOCK, Message, MetadataMessage, UT_METADATA_ID};
+
+/// A peer may ask for the metadata so often.
+const METADATA_TIMES: usize = 4;
+/// Answers that a peer does not take: it is asking without reading.
+const MAX_CONTROL: usize = 4 << 20;
+
+impl Connection {
+    /// Tells the scheduler what was sent and what has come.
+    pub(super) fn tell(&mut self, sent: usize) -> Result<(), End> {
+        let mut incoming = std::mem::take(&mut self.receiver.incoming);
+        let engine = Arc::clone(&self.engine);
+        let mut requests = Requests { id: self.id, run: None };
+        let result = engine.with_core(|core| {
+            if sent > 0 {
+                let bytes = u32::try_from(sent).unwrap_or(u32::MAX);
+                if let Some(conn) = core.conn_mut(self.id) {
+                    conn.sent += u64::from(bytes);
+                }
+                core.input(Input::Sent(self.id, bytes));
+            }
+            let result = incoming.drain(..).try_for_each(|incoming| match incoming {
+                Incoming::Block(block) => {
+                    let sensible = core.block(self.id, block, &engine.pool);
+                    if sensible { Ok(()) } else { Err(End::Protocol("a block that does not exist")) }
+                }
+                Incoming::Frame(start, end) => self.frame(core, &mut requests, start, end),
+            });
+            requests.flush(core);
+            result
+        });
+        self.receiver.incoming = incoming;
+        self.receiver.clear();
+        result
+    }
+
+    fn frame(
+        &mut self,
+        core: &mut Core,
+        requests: &mut Requests,
+        start: usize,
+        end: usize,
+    ) -> Result<(), End> {
+        let id = self.id;
+        let message = Message::decode(self.receiver.frame(start, end))?;
+        let piece = |index: u32| {
+            self.engine
+                .geometry
+                .piece(self.torrent, index)
+                .ok_or(End::Protocol("a piece that does not exist"))
+        };
+        if let Message::Request { piece: index, begin, length } = message {
+            let piece = piece(index)?;
+            return self.request(core, requests, piece, index, begin, length);
+        }
+        requests.flush(core);
+        match message {
+            Message::Choke => core.input(Input::Choked(id)),
+            Message::Unchoke => core.input(Input::Unchoked(id)),
+            Message::Interested => core.input(Input::Interested(id)),
+            Message::NotInterested => core.input(Input::NotInterested(id)),
+            Message::Have(index) => core.input(Input::Have(id, piece(index)?)),
+            Message::Bitfield(bits) => {
+                let pieces = self.engine.geometry.pieces_of(self.torrent).map_or(0, |r| r.len());
+                if bits.len() != pieces.div_ceil(8) {
+                    return Err(End::Protocol("a bitfield of another length"));
+                }
+                core.input(Input::Bitfield(id, bits));
+            }
+            Message::HaveAll => core.input(Input::HaveAll(id)),
+            Message::HaveNone => core.input(Input::HaveNone(id)),
+            Message::Suggest(index) => core.input(Input::Suggested(id, piece(index)?)),
+            Message::Cancel { piece: index, begin, length } => {
+                let piece = piece(index)?;
+                if let Some(blocks) =
+                    requested_block(piece, begin, length, self.engine.geometry.piece_size(piece))
+                {
+                    core.input(Input::Cancelled(id, blocks));
+                }
+            }
+            Message::Reject { piece: index, begin, length } => {
+                let piece = piece(index)?;
+                if let Some(blocks) =
+                    requested_block(piece, begin, length, self.engine.geometry.piece_size(piece))
+                {
+                    core.input(Input::Rejected(id, blocks));
+                }
+            }
+            Message::Extended { id: 0, body } => {
+                let theirs = ExtendedHandshake::decode(body)?;
+                self.ids = theirs.ids;
+                if let Some(port) = theirs.port
+                    && let Some(conn) = core.conn_mut(id)
+                    && !conn.outgoing
+                {
+                    conn.address.set_port(port);
+                }
+            }
+            Message::Extended { id: UT_METADATA_ID, body } => {
+                let message = MetadataMessage::decode(body)?;
+                self.metadata(message)?;
+            }
+            Message::KeepAlive
+            | Message::Port(_)
+            | Message::AllowedFast(_)
+            | Message::Extended { .. }
+            | Message::Unknown(_)
+            | Message::Request { .. }
+            | Message::Piece { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        core: &mut Core,
+        requests: &mut Requests,
+        piece: PieceId,
+        index: u32,
+        begin: u32,
+        length: u32,
+    ) -> Result<(), End> {
+        if let Some(blocks) = requested_block(piece, begin, length, self.engine.geometry.piece_size(piece)) {
+            requests.add(core, blocks);
+            return Ok(());
+        }
+        let mut pending = self.outbox.lock();
+        if pending.control.len() > MAX_CONTROL {
+            return Err(End::Protocol("it asks without reading"));
+        }
+        match core.conn_mut(self.id) {
+            Some(conn) if conn.fast => {
+                Message::Reject { piece: index, begin, length }.encode(&mut pending.control);
+                Ok(())
+            }
+            _ => Err(End::Protocol("a request that is not one block")),
+        }
+    }
+
+    /// Serves the info dictionary (BEP 9).
+    fn metadata(&self, message: MetadataMessage<'_>) -> Result<(), End> {
+        let (MetadataMessage::Request(piece), Some(their_id)) = (message, self.ids.ut_metadata) else {
+            return Ok(());
+        };
+        let info = self.engine.contents[usize::from(self.torrent.0)].metainfo.info_bytes();
+        let start = (piece as usize).saturating_mul(METADATA_BLOCK as usize);
+        let data = info.get(start..info.len().min(start.saturating_add(METADATA_BLOCK as usize)));
+        let data = data.filter(|d| !d.is_empty() && self.metadata_sent.get() <= info.len() * METADATA_TIMES);
+        let answer = match (data, u32::try_from(info.len())) {
+            (Some(data), Ok(total)) => MetadataMessage::Data { piece, total, data },
+            _ => MetadataMessage::Reject(piece),
+        };
+        self.metadata_sent.set(self.metadata_sent.get() + data.map_or(0, <[u8]>::len));
+        let mut pending = self.outbox.lock();
+        if pending.control.len() > MAX_CONTROL {
+            return Err(End::Protocol("it asks without reading"));
+        }
+        Message::Extended { id: their_id, body: &answer.encode() }.encode(&mut pending.control);
+        drop(pending);
+        self.outbox.wake();
+        Ok(())
+    }
+}
+
+/// Requests that follow one another in a piece go to the scheduler as one.
+struct Requests {
+    id: ConnId,
+    run: Option<Blocks>,
+}
+
+impl Requests {
+    fn add(&mut self, core: &mut Core, blocks: Blocks) {
+        match &mut self.run {
+            Some(run) if run.piece == blocks.piece && run.first + run.count == blocks.first => run.count += 1,
+            _ => {
+                self.flush(core);
+                self.run = Some(blocks);
+            }
+        }
+    }
+
+    fn flush(&mut self, core: &mut Core) {
+        if let Some(run) = self.run.take() {
+            core.input(Input::Requested(self.id, run));
+        }
+    }
+}
