@@ -83,7 +83,7 @@ impl SendQueue {
         self.size.max(BLOCK)
     }
 
-    /// The kernel took `bytes`; `full` says that it would not take more.
+    /// The kernel took `bytes`; `full` says that it holds as much as it may.
     pub(super) fn sent(&mut self, stream: &TcpStream, bytes: usize, full: bool) {
         self.bytes += bytes;
         self.full |= full;
@@ -91,15 +91,13 @@ impl SendQueue {
         if elapsed < Duration::from_millis(40) {
             return;
         }
-        // A rate that the queue did not bound says nothing about the link.
-        if self.full {
-            let rate = self.bytes as f64 / elapsed.as_secs_f64();
-            let size = ((rate * QUEUE) as usize).clamp(SMALLEST, LARGEST);
-            if size > self.size + self.size / 4 || size < self.size / 2 {
-                self.size = size;
-                // Not taken, the queue stays as it was.
-                let _ = SockRef::from(stream).set_tcp_notsent_lowat(size as u32);
-            }
+        let rate = self.bytes as f64 / elapsed.as_secs_f64();
+        let size = ((rate * QUEUE) as usize).clamp(SMALLEST, LARGEST);
+        // The link carries what it has carried, and more only where the queue was the bound.
+        if size > self.size * 2 || self.full && size < self.size / 2 {
+            self.size = size;
+            // Not taken, the queue stays as it was.
+            let _ = SockRef::from(stream).set_tcp_notsent_lowat(size as u32);
         }
         self.since = Instant::now();
         self.bytes = 0;

@@ -256,6 +256,7 @@ impl Connection {
                 Ok(std::mem::take(&mut self.in_kernel))
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.queue.sent(&self.stream, 0, true);
                 turn.want_write = true;
                 Ok(0)
             }
