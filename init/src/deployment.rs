@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ezio_disk::{BlockTarget, PartitionSpan};
@@ -19,6 +20,9 @@ use crate::transfer::{self, Moment};
 
 /// What of a payload that holds its own table or superblock waits until all else is written.
 const HELD: u64 = 1 << 20;
+
+/// When for so long nothing has arrived, it is not only a server that restarts or a cable that somebody puts back.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
 /// A target that is ours alone.
 struct Taken {
@@ -67,7 +71,7 @@ impl Cleared {
             return Ok(Filled { targets, swarm: None, held, progress: Progress::default() });
         }
         let swarm = Swarm::start(config, contents).await.context("starting the transfer")?;
-        let progress = transfer::complete(&swarm, tell).await?;
+        let progress = transfer::complete(&swarm, Some(LONGEST_SILENCE), tell).await?;
         Ok(Filled { targets, swarm: Some(swarm), held, progress })
     }
 }

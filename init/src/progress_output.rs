@@ -52,6 +52,7 @@ impl ProgressOutput {
 
     pub(crate) fn moment(&self, moment: Moment) {
         match (self, moment) {
+            (_, Moment::Silence(silence)) => self.note(&silence.to_string()),
             (Self::Json, Moment::Progress(progress)) => print_line(&Line::Progress(progress)),
             (Self::Json, Moment::Seeding(progress)) => print_line(&Line::Seeding(progress)),
             (Self::People(screen), Moment::Progress(progress)) => screen.progress("write", &progress),

@@ -138,6 +138,7 @@ impl Run<'_> {
                 self.screen.progress("write", &progress);
                 self.reporter.send(Event::Progress(progress));
             }
+            Moment::Silence(silence) => self.screen.step(&format!("write: {silence}")),
             Moment::LastByte(progress) => {
                 self.screen.progress("write", &progress);
                 self.reporter.send(Event::LastByte(progress));

@@ -44,7 +44,7 @@ pub(crate) async fn write(
     let swarm = start(options, metainfo, extents, target).await?;
     output.note(&format!("writing to {}, listening on {}", options.target.display(), swarm.listen_addr()));
     let result = tokio::select! {
-        complete = transfer::complete(&swarm, |moment| output.moment(moment)) => {
+        complete = transfer::complete(&swarm, None, |moment| output.moment(moment)) => {
             output.complete(&complete?);
             Ok(())
         }

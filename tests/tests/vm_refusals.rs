@@ -168,6 +168,31 @@ fn a_crash_of_the_worker_is_told_and_ends_in_the_shell_that_was_ordered() -> Res
     ensure_untouched(&machine.hardware)
 }
 
+/// Without the server's cable it says what it misses, and goes on when the cable is put in.
+#[test]
+fn a_cable_that_is_put_in_late_only_delays_the_deployment() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    let size = material::smallest_disk(&material::golden_image()?)?;
+    let arguments = format!("{} ip=10.77.0.60::{SERVER}:255.255.255.0", ezio_conf());
+    let hardware = machine(26, folder.path(), size, &arguments)?;
+    let _turn = material::turn()?;
+    let room = Room::enter()?;
+    let server = server(folder.path(), "image = \"golden\"\nend = \"poweroff\"\n")?;
+    let (sender, events) = mpsc::channel();
+    let socket = room.socket()?;
+    room.set_server_reachable(false)?;
+    let machine = Machine::power_on(0, hardware, &socket, folder.path(), sender)?;
+    line_with(&events, "trying again").with_context(|| machine.autopsy())?;
+    room.set_server_reachable(true)?;
+    let lines = lines_until_off(&events).with_context(|| machine.autopsy())?;
+    ensure!(lines.iter().any(|line| line.contains("done: the server knows")), "{lines:#?}");
+    let fleet = server.fleet()?;
+    let done = fleet.member(&machine.hardware.uuid).is_some_and(|member| member.state == "done");
+    ensure!(done, "{fleet:#?}");
+    Ok(())
+}
+
 fn line_with(events: &Receiver<Event>, text: &str) -> Result<()> {
     console::wait_for(
         events,

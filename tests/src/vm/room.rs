@@ -73,7 +73,9 @@ impl Room {
 
     /// Cuts the server off, or puts it back: what a pulled cable does.
     pub fn set_server_reachable(&self, reachable: bool) -> Result<()> {
-        ip(&["link", "set", BRIDGE, if reachable { "up" } else { "down" }])
+        let master: &[&str] = if reachable { &["master", BRIDGE] } else { &["nomaster"] };
+        (0..self.taps.get())
+            .try_for_each(|number| ip(&[&["link", "set", &format!("tap{number}")], master].concat()))
     }
 }
 
