@@ -14,6 +14,10 @@ use super::peer::{Conn, Pending};
 use super::pieces::Block;
 use super::site::{Crossing, mix};
 
+/// How fast a peer was that was asked for nothing for so long says nothing any more: else who was slow once would not be asked
+/// again, as long as others have enough.
+const FORGOTTEN: Duration = Duration::from_secs(2);
+
 /// Suggestions remembered of one connection: more than a server makes ahead with the smallest pieces.
 const SUGGESTIONS: usize = 4096;
 
@@ -101,7 +105,9 @@ impl Scheduler {
 
     /// Whom to ask next, and for what.
     fn choose(&mut self, run: u64) -> Option<(ConnId, PieceId)> {
-        let mean = self.down.per_s() / self.conns.ids().len().max(1) as f64;
+        // Who was not asked lately is taken for one like those who send to us.
+        let active = self.conns.iter().filter(|(_, c)| c.pending_bytes > 0).count();
+        let mean = self.down.per_s() / active.max(1) as f64;
         let mut order: Vec<(f64, ConnId)> = Vec::with_capacity(self.conns.ids().len());
         for (id, conn) in self.conns.iter() {
             if let Some(wait) = self.wait_at(conn, run, mean) {
@@ -123,7 +129,9 @@ impl Scheduler {
         if conn.choked || conn.closing || conn.late || conn.useful == 0 || steers {
             return None;
         }
-        let rate = if conn.down.known() { conn.down.per_s().max(mean / 8.0) } else { mean }.max(1000.0);
+        let forgotten = conn.pending_bytes == 0 && self.now.saturating_sub(conn.progress) > FORGOTTEN;
+        let rate = if conn.down.known() && !forgotten { conn.down.per_s().max(mean / 8.0) } else { mean }
+            .max(1000.0);
         let most = (rate * 1.0).max(2.0 * run as f64);
         let after = (conn.pending_bytes + run) as f64;
         (after <= most).then_some(after / rate)

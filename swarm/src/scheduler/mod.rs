@@ -224,7 +224,7 @@ impl Scheduler {
             let id = self.conns.ids()[at];
             let now = self.now;
             if let Some(conn) = self.conns.get_mut(id) {
-                if conn.pending_bytes > 0 || now.saturating_sub(conn.progress) < step {
+                if conn.pending_bytes > 0 || (conn.down.known() && now.saturating_sub(conn.progress) < step) {
                     conn.down.step(step);
                 }
                 if conn.in_service > 0 || now.saturating_sub(conn.taken) < step {
