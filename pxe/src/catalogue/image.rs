@@ -5,16 +5,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use ezio_image::checksums::Checksums;
 use ezio_image::manifest::{
-    BOOT_CODE_FILE, CHECKSUM_FILE, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest,
-    PartitionInfo,
+    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest, PartitionInfo,
 };
 use ezio_image::metainfo::Metainfo;
 use ezio_image::names::is_safe_name;
 use ezio_swarm::storage::{RunFiles, Storage};
-use sha2::{Digest, Sha256};
 
 /// Largest small file that is held in memory: a torrent of a 16 TiB partition is smaller.
 const MAX_FILE: u64 = 256 << 20;
@@ -62,15 +61,8 @@ impl Image {
         );
         let text = read_small(&dir, MANIFEST_FILE)?
             .with_context(|| format!("there is no {MANIFEST_FILE}: is this an image directory?"))?;
-        let manifest: Manifest = std::str::from_utf8(&text)
-            .map_err(anyhow::Error::from)
-            .and_then(|text| toml::from_str(text).map_err(anyhow::Error::from))
-            .with_context(|| format!("in {MANIFEST_FILE}"))?;
-        ensure!(
-            (1..=FORMAT_VERSION).contains(&manifest.format),
-            "its format is {}, this program knows up to {FORMAT_VERSION}: use a newer ezio-pxe",
-            manifest.format
-        );
+        let manifest =
+            Manifest::parse(as_text(&text, MANIFEST_FILE)?).with_context(|| format!("in {MANIFEST_FILE}"))?;
         let mut files = BTreeMap::from([(MANIFEST_FILE.to_owned(), text)]);
         for file in [LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE, SIGNATURE_FILE] {
             if let Some(bytes) = read_small(&dir, file)? {
@@ -106,7 +98,6 @@ impl Image {
 }
 
 fn open_torrent(dir: &Path, partition: &PartitionInfo) -> Result<(Torrent, Bytes)> {
-    ensure!(is_safe_name(&partition.name), "{:?} cannot be the name of a partition", partition.name);
     let file = partition.torrent_file();
     let bytes = read_small(dir, &file)?.with_context(|| format!("{file} is missing"))?;
     let metainfo = Metainfo::parse(&bytes).with_context(|| format!("in {file}"))?;
@@ -132,25 +123,20 @@ fn read_small(dir: &Path, name: &str) -> Result<Option<Bytes>> {
     Ok(Some(std::fs::read(&path).with_context(|| format!("reading {name}"))?.into()))
 }
 
+fn as_text<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str> {
+    std::str::from_utf8(bytes).with_context(|| format!("in {name}"))
+}
+
 /// Checks the small files against `SHA256SUMS`; data is not in there, its hashes are in the torrents.
 fn check_sums(files: &BTreeMap<String, Bytes>, torrents: &BTreeMap<String, Bytes>) -> Result<()> {
     let Some(sums) = files.get(CHECKSUM_FILE) else { return Ok(()) };
-    let sums = std::str::from_utf8(sums).with_context(|| format!("in {CHECKSUM_FILE}"))?;
-    for line in sums.lines().filter(|line| !line.trim().is_empty()) {
-        let Some((sum, name)) = line.split_once([' ', '\t']) else {
-            bail!("in {CHECKSUM_FILE}: {line:?} is no line of sha256sum");
-        };
-        let name = name.trim_start_matches([' ', '*']).trim_start_matches("./");
-        let Some(bytes) = files.get(name).or_else(|| torrents.get(name)) else { continue };
-        let found = hex(&Sha256::digest(bytes));
+    let sums =
+        Checksums::parse(as_text(sums, CHECKSUM_FILE)?).with_context(|| format!("in {CHECKSUM_FILE}"))?;
+    for (name, bytes) in files.iter().chain(torrents) {
         ensure!(
-            found.eq_ignore_ascii_case(sum),
+            sums.matches(name, bytes) != Some(false),
             "{name} does not match {CHECKSUM_FILE}: the directory is damaged, copy or capture it again"
         );
     }
     Ok(())
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

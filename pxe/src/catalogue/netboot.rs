@@ -7,8 +7,6 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::image::hex;
-
 /// Kernel.
 pub(crate) const KERNEL: &str = "vmlinuz";
 /// Initrd with init in it.
@@ -108,4 +106,8 @@ fn collect_sums(key: &str, value: &toml::Value, depth: u8, found: &mut Vec<(Stri
         }
         _ => {}
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
