@@ -186,18 +186,46 @@ async fn a_sync_that_fails_is_not_completion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rate_limits_are_not_exceeded_by_more_than_five_per_cent() {
-    let images = [raw("disk", 64 << 10, 6_000_000)];
-    for (up, down) in [(Some(3_000_000), None), (None, Some(3_000_000))] {
+async fn rate_limits_hold_within_five_per_cent() {
+    let rates = [(Some(LIMITED), None), (None, Some(LIMITED))];
+    for (up, down) in rates {
+        let images = [raw("disk", 64 << 10, 4 * LIMITED as usize)];
         let server = server_with(&images, Config { limit_up: up, ..config(Role::Server) }).await;
         let disk = Disk::blank(&images);
         let start = Instant::now();
         let limited = Config { limit_down: down, peers: vec![server.listen_addr()], ..config(Role::Member) };
         let member = member_with(&images, &disk, limited).await;
-        completed(&member).await.unwrap();
-        let rate = 6e6 / start.elapsed().as_secs_f64();
-        // How much slower it is depends on what else the machine has to do.
-        assert!(rate < 3_150_000.0, "{rate} with {up:?} {down:?}");
+        let best = tokio::join!(completed(&member), best_second(&member)).1;
+        let mean = 4.0 * LIMITED as f64 / start.elapsed().as_secs_f64();
+        let (mean, best) = (mean / LIMITED as f64, best / LIMITED as f64);
+        assert!(mean < 1.05, "{mean} with {up:?} {down:?}");
+        // What else the machine has to do slows some seconds, but not all.
+        assert!(best > 0.95, "{best} with {up:?} {down:?}");
+    }
+}
+
+/// Bytes a second, for the tests of limits.
+const LIMITED: u64 = 3_000_000;
+
+/// The most that came in a second, until all is there.
+async fn best_second(member: &ezio_swarm::Swarm) -> f64 {
+    let mut progress = member.progress();
+    let mut seen = std::collections::VecDeque::new();
+    let mut best = 0.0_f64;
+    loop {
+        let now = *progress.borrow_and_update();
+        let bytes = now.from_server_bytes;
+        seen.push_back((Instant::now(), bytes));
+        while let Some(&(then, before)) = seen.front()
+            && then.elapsed() >= Duration::from_secs(1)
+        {
+            best = best.max((bytes - before) as f64 / then.elapsed().as_secs_f64());
+            seen.pop_front();
+        }
+        if now.done_bytes == now.total_bytes {
+            return best;
+        }
+        progress.changed().await.unwrap();
     }
 }
 
