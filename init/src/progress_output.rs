@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write, stderr, stdout};
 
 use ezio_image::report::Progress;
+use ezio_swarm::storage::WriteStats;
 use serde::Serialize;
 
 use crate::arguments::ProgressMode;
@@ -15,7 +16,11 @@ use crate::transfer::Moment;
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line {
     Progress(Progress),
-    Complete(Progress),
+    Complete {
+        #[serde(flatten)]
+        progress: Progress,
+        written: WriteStats,
+    },
     Seeding(Progress),
 }
 
@@ -62,9 +67,9 @@ impl ProgressOutput {
     }
 
     /// Everything is verified and synced.
-    pub(crate) fn complete(&self, progress: &Progress) {
+    pub(crate) fn complete(&self, progress: &Progress, written: WriteStats) {
         match self {
-            Self::Json => print_line(&Line::Complete(*progress)),
+            Self::Json => print_line(&Line::Complete { progress: *progress, written }),
             Self::People(screen) => {
                 screen.progress("write", progress);
                 screen.step(&format!("complete: {} verified and synced", bytes(progress.total_bytes)));
@@ -97,9 +102,12 @@ mod tests {
     #[test]
     fn lines_for_programs_name_event_and_fields() {
         let progress = Progress { done_bytes: 5, total_bytes: 9, ..Progress::default() };
+        let written = WriteStats { runs: 2, ..WriteStats::default() };
         let line: serde_json::Value =
-            serde_json::from_str(&serde_json::to_string(&Line::Complete(progress)).unwrap()).unwrap();
+            serde_json::from_str(&serde_json::to_string(&Line::Complete { progress, written }).unwrap())
+                .unwrap();
         assert_eq!(line["event"], "complete");
         assert_eq!((&line["done_bytes"], &line["total_bytes"]), (&5.into(), &9.into()));
+        assert_eq!(line["written"]["runs"], 2);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn write(
     output.note(&format!("writing to {}, listening on {}", options.target.display(), swarm.listen_addr()));
     let result = tokio::select! {
         complete = transfer::complete(&swarm, None, |moment| output.moment(moment)) => {
-            output.complete(&complete?);
+            output.complete(&complete?, swarm.write_stats());
             Ok(())
         }
         stopped = signals.received() => Err(stopped),

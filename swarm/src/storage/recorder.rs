@@ -2,8 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
+
 /// Writes to a device so far. A seek is a write that does not begin where the one before ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct WriteStats {
     /// Bytes written.
     pub bytes: u64,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
 use super::image;
-use super::process::{Finish, Process};
+use super::process::{Finish, Process, Written};
 use super::relay;
 use super::system::capture;
 use super::trial::round;
@@ -47,6 +47,9 @@ pub struct Transfer {
     pub threads: BTreeMap<String, (f64, f64)>,
     /// Most memory that the receiver had resident, in MiB.
     pub receiver_peak_mib: f64,
+    /// What reached the target.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub written: Option<Written>,
 }
 
 /// Measures ezio and what bounds it, one after the other, with an image of `mib` MiB.
@@ -160,6 +163,7 @@ impl Pair<'_> {
         ensure!(intact, "{system} delivered something else than the image");
         Ok(Transfer {
             threads,
+            written: to.written(),
             receiver_peak_mib: round(peak as f64 / 1024.0, 1),
             ..Transfer::new(system, self.mib, time)
         })

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 const SAMPLE_PERIOD: Duration = Duration::from_millis(500);
@@ -35,9 +36,38 @@ pub struct Usage {
     pub system_seconds: f64,
 }
 
+/// What reached a target. A run is a write that does not begin where the one before ended, and all that go on there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Calls.
+    pub writes: u64,
+    /// Runs: each but the first is a seek.
+    pub runs: u64,
+    /// Runs that begin before the end of the one before.
+    pub backward_runs: u64,
+    /// Bytes of the longest run.
+    pub longest_run: u64,
+}
+
+impl std::fmt::Display for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let mean = mib(self.bytes) / self.runs.max(1) as f64;
+        let Self { runs, backward_runs, writes, .. } = self;
+        let longest = mib(self.longest_run);
+        write!(
+            f,
+            "{writes} writes, {runs} runs of {mean:.1} MiB (longest {longest:.0}), {backward_runs} backward"
+        )
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen {
-    events: Vec<(String, Instant)>,
+    /// The first of each kind.
+    events: Vec<(String, Instant, Value)>,
     last: Option<Value>,
     ended: bool,
 }
@@ -132,7 +162,15 @@ impl Process {
     /// When an event was first seen.
     #[must_use]
     pub fn seen_at(&self, event: &str) -> Option<Instant> {
-        lock(&self.seen.0).events.iter().find(|(name, _)| name == event).map(|(_, at)| *at)
+        lock(&self.seen.0).events.iter().find(|(name, ..)| name == event).map(|(_, at, _)| *at)
+    }
+
+    /// What ezio said that it wrote, once it is done.
+    #[must_use]
+    pub fn written(&self) -> Option<Written> {
+        let seen = lock(&self.seen.0);
+        let (.., complete) = seen.events.iter().find(|(name, ..)| name == "complete")?;
+        serde_json::from_value(complete.get("written")?.clone()).ok()
     }
 
     /// The last event, whole.
@@ -149,7 +187,7 @@ impl Process {
         let deadline = Instant::now() + limit;
         let mut seen = lock(&self.seen.0);
         loop {
-            if let Some((_, at)) = seen.events.iter().find(|(name, _)| name == event) {
+            if let Some((_, at, _)) = seen.events.iter().find(|(name, ..)| name == event) {
                 return Ok(*at);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -238,8 +276,8 @@ fn note_line(shared: &(Mutex<Seen>, Condvar), line: &[u8], now: Instant) {
     let Some(event) = value.get("event").and_then(Value::as_str).map(str::to_owned) else { return };
     let mut seen = lock(&shared.0);
     // Only the first of its kind counts: progress comes every second.
-    if !seen.events.iter().any(|(name, _)| *name == event) {
-        seen.events.push((event, now));
+    if !seen.events.iter().any(|(name, ..)| *name == event) {
+        seen.events.push((event, now, value.clone()));
     }
     seen.last = Some(value);
     shared.1.notify_all();

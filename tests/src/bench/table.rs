@@ -48,8 +48,14 @@ pub fn trial_row(trial: &Trial) -> Vec<String> {
         format!("{:.0} %", trial.cpu_busy * 100.0),
         format!("{:.1}", trial.client_cpu_seconds),
         format!("{:.0}", trial.client_peak_mib),
-        trial.lies_copies.map_or_else(String::new, |copies| format!("lies taken: {copies:.2} S")),
+        notes(trial),
     ]
+}
+
+fn notes(trial: &Trial) -> String {
+    let lies = trial.lies_copies.map(|copies| format!("lies taken: {copies:.2} S"));
+    let written = trial.written.map(|written| written.to_string());
+    lies.into_iter().chain(written).collect::<Vec<_>>().join("; ")
 }
 
 /// Head of the table of trials.
@@ -76,6 +82,7 @@ pub fn loopback(transfers: &[Transfer]) -> String {
     for transfer in transfers.iter().filter(|t| t.system == "ezio") {
         out.push('\n');
         out.push_str(&threads(transfer));
+        out.extend(transfer.written.map(|written| format!("\nIts target: {written}\n")));
     }
     out
 }

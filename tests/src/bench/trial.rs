@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{Case, PowerOff};
 use super::image;
-use super::process::{Finish, Process};
+use super::process::{Finish, Process, Written};
 use super::system::{Stage, System};
 use crate::netns::{Room, SERVER, WorkFolder};
 
@@ -48,6 +48,9 @@ pub struct Trial {
     pub client_peak_mib: f64,
     /// Most processor time that a machine's program took until it was done, in seconds.
     pub client_cpu_seconds: f64,
+    /// What reached the target of the machine with the most seeks.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub written: Option<Written>,
     /// Corrupt bytes that the lying machine got rid of, in copies of the image.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lies_copies: Option<f64>,
@@ -229,11 +232,12 @@ impl Run<'_> {
         let ideal = case.links().ideal_seconds(case.bytes());
         let healthy = case.healthy();
         let mut seconds = Vec::new();
-        let (mut peak, mut cpu) = (0, 0.0_f64);
+        let (mut peak, mut cpu, mut written) = (0, 0.0_f64, None::<Written>);
         for host in &healthy {
             let Some(member) = self.members.get_mut(host) else { continue };
             let usage = member.process.sample();
             peak = peak.max(usage.peak_kib);
+            written = written.into_iter().chain(member.process.written()).max_by_key(|w| w.runs);
             cpu = cpu.max(usage.user_seconds + usage.system_seconds);
             let from = if case.arriving_over > 0.0 { member.started } else { self.start };
             seconds.extend(member.done.map(|at| at.saturating_duration_since(from).as_secs_f64()));
@@ -260,6 +264,7 @@ impl Run<'_> {
             cpu_busy: round(cpu_busy, 2),
             client_peak_mib: round(peak as f64 / 1024.0, 1),
             client_cpu_seconds: round(cpu, 2),
+            written,
             lies_copies: lies.map(|bytes| round(bytes / case.bytes() as f64, 3)),
             failure: self.failure,
         })
