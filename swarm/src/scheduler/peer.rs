@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bits::Bits;
 use super::event::{Blocks, ConnId, Peer, Role};
-use super::geometry::{PieceId, TorrentId};
+use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
 use super::rate::Rate;
 
 /// One block asked for.
@@ -97,6 +97,11 @@ impl Conn {
             announced: 0,
             closing: false,
         }
+    }
+
+    /// Payload bytes that it asked for and that have not left.
+    pub(super) fn owed(&self) -> u64 {
+        u64::from(self.queue_blocks) * u64::from(BLOCK_SIZE) + self.in_service
     }
 
     pub(super) fn ours(&self) -> bool {

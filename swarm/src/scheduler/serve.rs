@@ -50,7 +50,8 @@ impl Scheduler {
             _ => conn.queue.push_back(Queued { blocks, at: now }),
         }
         conn.queue_blocks += blocks.count;
-        self.steering.requested(id, blocks.piece);
+        let size = u64::from(self.geometry.piece_size(blocks.piece));
+        self.steering.requested(id, blocks.piece, size);
         self.pump(out);
     }
 
@@ -88,7 +89,6 @@ impl Scheduler {
             conn.taken = now;
             conn.up.add(bytes);
         }
-        self.steering.sent(id, bytes);
         self.steer(out);
         self.pump(out);
         if self.complete {

@@ -21,7 +21,7 @@ const IGNORED: Duration = Duration::from_millis(1000);
 /// What one member was given.
 #[derive(Debug, Default)]
 struct Load {
-    /// Bytes suggested and not sent yet.
+    /// Bytes suggested and not asked for yet.
     ahead: u64,
     /// Pieces given that nobody else has announced.
     fresh: u32,
@@ -46,8 +46,8 @@ pub(super) struct Steering {
     /// Who was given a piece that nobody else has announced yet.
     holder: Vec<Option<ConnId>>,
     loads: HashMap<ConnId, Load>,
-    /// Bytes suggested and not sent yet, over all loads.
-    under_way: u64,
+    /// Bytes suggested and not asked for yet, over all loads.
+    ahead: u64,
 }
 
 impl Steering {
@@ -56,7 +56,7 @@ impl Steering {
         (0..count).for_each(|p| {
             left.set(p);
         });
-        Self { left, holder: vec![None; count as usize], loads: HashMap::new(), under_way: 0 }
+        Self { left, holder: vec![None; count as usize], loads: HashMap::new(), ahead: 0 }
     }
 
     fn give(&mut self, id: ConnId, piece: PieceId, size: u64, now: Duration) {
@@ -67,21 +67,21 @@ impl Steering {
         let load = self.loads.entry(id).or_default();
         load.ahead += size;
         load.open.push_back((piece, now));
-        self.under_way += size;
+        self.ahead += size;
     }
 
     fn settle(&mut self, id: ConnId, bytes: u64) {
         if let Some(load) = self.loads.get_mut(&id) {
             let bytes = bytes.min(load.ahead);
             load.ahead -= bytes;
-            self.under_way -= bytes;
+            self.ahead -= bytes;
         }
     }
 
     /// A connection is gone, and with it what only its peer was given.
     pub(super) fn closed(&mut self, id: ConnId) {
         let Some(load) = self.loads.remove(&id) else { return };
-        self.under_way -= load.ahead;
+        self.ahead -= load.ahead;
         for (piece, holder) in self.holder.iter_mut().enumerate() {
             if *holder == Some(id) {
                 *holder = None;
@@ -90,15 +90,13 @@ impl Steering {
         }
     }
 
-    pub(super) fn sent(&mut self, id: ConnId, bytes: u32) {
-        self.settle(id, u64::from(bytes));
-    }
-
-    /// A member asks for a piece: if it was suggested, the suggestion was taken up.
-    pub(super) fn requested(&mut self, id: ConnId, piece: PieceId) {
-        if let Some(load) = self.loads.get_mut(&id) {
-            load.open.retain(|(p, _)| *p != piece);
-        }
+    /// A member asks for something of a piece of `size` bytes: if that was suggested, the suggestion was taken up.
+    pub(super) fn requested(&mut self, id: ConnId, piece: PieceId, size: u64) {
+        let Some(load) = self.loads.get_mut(&id) else { return };
+        let before = load.open.len();
+        load.open.retain(|(p, _)| *p != piece);
+        let taken = before - load.open.len();
+        self.settle(id, taken as u64 * size);
     }
 
     /// A member announced a piece.
@@ -149,7 +147,8 @@ impl Scheduler {
         let t = &self.config.tuning;
         let enough = ((self.up.per_s() * t.steer.as_secs_f64()) as u64)
             .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));
-        while self.steering.under_way < enough {
+        let queued: u64 = self.conns.iter().map(|(_, conn)| conn.owed()).sum();
+        while queued + self.steering.ahead < enough {
             let Some((id, piece)) = self.next_gift() else { return };
             let size = u64::from(self.geometry.piece_size(piece));
             self.steering.give(id, piece, size, self.now);
@@ -186,7 +185,8 @@ impl Scheduler {
                 return Taker::OutAlready;
             }
             let load = self.steering.loads.get(&id);
-            let key = (load.map_or(0, |l| l.fresh), load.map_or(0, |l| l.ahead), self.rng.random());
+            let ahead = load.map_or(0, |l| l.ahead) + conn.owed();
+            let key = (load.map_or(0, |l| l.fresh), ahead, self.rng.random());
             if best.as_ref().is_none_or(|(b, _)| key < *b) {
                 best = Some((key, id));
             }
@@ -203,8 +203,8 @@ impl Scheduler {
                 && load.is_none_or(|l| l.open.len() < 2)
                 && self.geometry.pieces_of(c.peer.torrent).is_some_and(|r| c.has.count() < r.len() as u32)
         });
-        let (id, conn) = behind
-            .min_by_key(|(id, c)| (self.steering.loads.get(id).map_or(0, |l| l.ahead), c.has.count()))?;
+        let ahead = |id: &ConnId| self.steering.loads.get(id).map_or(0, |l| l.ahead);
+        let (id, conn) = behind.min_by_key(|(id, c)| (ahead(id) + c.owed(), c.has.count()))?;
         let open = self.steering.loads.get(&id).map(|l| &l.open);
         let missing = self.geometry.pieces_of(conn.peer.torrent)?.map(PieceId).filter(|p| {
             // What it was given and nobody has announced since is on its way to it.

@@ -18,6 +18,9 @@ use ezio_image::metainfo::Metainfo;
 use ezio_swarm::storage::{Action, DeviceStorage, Storage, StorageError};
 use ezio_swarm::{Config, Content, Role, Swarm, SwarmError};
 use sha1::{Digest, Sha1};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// No wait in these tests is longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -200,5 +203,37 @@ impl Storage for Failing {
             return Err(StorageError::whole(Action::Sync, "/dev/test", io::Error::from_raw_os_error(5)));
         }
         self.inner.sync()
+    }
+}
+
+/// What lies between a member and its server: connections through it can be cut.
+pub(crate) struct Cable {
+    pub(crate) address: SocketAddr,
+    pulled: watch::Sender<u32>,
+}
+
+impl Cable {
+    pub(crate) async fn plug(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (pulled, seen) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut seen = seen.clone();
+                seen.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(server).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = seen.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { address, pulled }
+    }
+
+    pub(crate) fn pull(&self) {
+        self.pulled.send_modify(|times| *times += 1);
     }
 }
