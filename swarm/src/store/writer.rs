@@ -3,10 +3,8 @@
 //! neighbours in one call. A rotating disk thus moves its heads once a run, not once a piece.
 //!
 //! Writes go through the page cache, and the kernel is asked at once to write them out (`POSIX_FADV_DONTNEED` on dirty
-//! pages starts that and does not wait). Measured on a virtual disk, 1 GiB in calls of 8 MiB, sync included, in order and
-//! shuffled: this 3.8 and 2.6-3.8 GB/s, O_DIRECT 1.4-2.0 and 1.4-1.6, the page cache left to itself 0.2-3.1 and 0.3-0.5
-//! with a final sync that grows with the memory. It also takes runs of any alignment, works on every target, and serves
-//! later uploads from memory that is free anyway.
+//! pages starts that and does not wait). ARCHITECTURE.md has the measurements that speak for it, and against O_DIRECT.
+//! It also takes runs of any alignment, works on every target, and serves later uploads from memory that is free anyway.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
