@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Event, Happening};
 use ezio_tests::vm::firmware::Firmware;
+use ezio_tests::vm::fleet::Member;
 use ezio_tests::vm::machine::{Bus, Disk, Hardware, Kernel, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
@@ -168,9 +169,10 @@ fn a_crash_of_the_worker_is_told_and_ends_in_the_shell_that_was_ordered() -> Res
     ensure_untouched(&machine.hardware)
 }
 
-/// Without the server's cable it says what it misses, and goes on when the cable is put in.
+/// Without the server's cable it says what it misses, and goes on when the cable is put in; and so again in the middle, where
+/// it has parts of pieces, and at full rate.
 #[test]
-fn a_cable_that_is_put_in_late_only_delays_the_deployment() -> Result<()> {
+fn a_cable_that_is_put_in_late_and_pulled_once_more_only_delays_the_deployment() -> Result<()> {
     programs::need_root()?;
     let folder = tempfile::tempdir()?;
     let size = material::smallest_disk(&material::golden_image()?)?;
@@ -178,18 +180,26 @@ fn a_cable_that_is_put_in_late_only_delays_the_deployment() -> Result<()> {
     let hardware = machine(26, folder.path(), size, &arguments)?;
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let server = server(folder.path(), "image = \"golden\"\nend = \"poweroff\"\n")?;
+    let mut server = server(folder.path(), "image = \"golden\"\nend = \"poweroff\"\n")?;
     let (sender, events) = mpsc::channel();
     let socket = room.socket()?;
     room.set_server_reachable(false)?;
     let machine = Machine::power_on(0, hardware, &socket, folder.path(), sender)?;
     line_with(&events, "trying again").with_context(|| machine.autopsy())?;
     room.set_server_reachable(true)?;
+
+    let uuid = machine.hardware.uuid.clone();
+    let begun = |member: &&Member| member.progress.done_bytes > 32 << 20;
+    server
+        .wait_for(REFUSAL_TIMEOUT, |fleet| Ok(fleet.member(&uuid).filter(begun).map(|_| ())))
+        .with_context(|| machine.autopsy())?;
+    room.set_server_reachable(false)?;
+    line_with(&events, "nothing has arrived for").with_context(|| machine.autopsy())?;
+    room.set_server_reachable(true)?;
     let lines = lines_until_off(&events).with_context(|| machine.autopsy())?;
     ensure!(lines.iter().any(|line| line.contains("done: the server knows")), "{lines:#?}");
     let fleet = server.fleet()?;
-    let done = fleet.member(&machine.hardware.uuid).is_some_and(|member| member.state == "done");
-    ensure!(done, "{fleet:#?}");
+    ensure!(fleet.member(&uuid).is_some_and(|member| member.state == "done"), "{fleet:#?}");
     Ok(())
 }
 
