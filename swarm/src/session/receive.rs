@@ -9,7 +9,6 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::socket::set_receive_low_water;
 use crate::block::{BLOCK, Block, BlockPool};
 use crate::wire::{BLOCK_HEADER, WireError, block_header};
 
@@ -46,8 +45,6 @@ pub(super) struct Receiver {
     current: Option<Partial>,
     spare: VecDeque<Box<Block>>,
     ahead: usize,
-    /// Bytes that must be there before the socket wakes us.
-    low_water: usize,
     limit: u32,
     frames: Vec<u8>,
     pub(super) incoming: Vec<Incoming>,
@@ -65,7 +62,6 @@ impl Receiver {
             current: None,
             spare: VecDeque::new(),
             ahead: 0,
-            low_water: 1,
             limit,
             frames: Vec::new(),
             incoming: Vec::new(),
@@ -121,15 +117,6 @@ impl Receiver {
             if n == whole { (ahead * 2).clamp(1, MAX_AHEAD) } else { (n / BLOCK).clamp(1, MAX_AHEAD) };
         self.took(n, pool, &headers[..ahead]);
         Ok(n)
-    }
-
-    /// Before waiting: a block that has begun is worth waking for when the rest of it is there, not for each packet of it.
-    pub(super) fn wake_when_whole(&mut self, stream: &TcpStream) {
-        let rest = self.current.as_ref().map_or(1, |p| p.block.length as usize - p.filled);
-        // Not taken, we wake more often.
-        if rest != self.low_water && set_receive_low_water(stream, rest).is_ok() {
-            self.low_water = rest;
-        }
     }
 
     /// Sorts `n` bytes that were read into the current block and what was expected behind it.

@@ -4,9 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{SetSockOpt as _, sockopt::SetUsize};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -53,16 +51,6 @@ pub(super) fn drained(stream: &TcpStream) -> io::Result<()> {
             _ => Ok(()),
         }
     })
-}
-
-/// `SO_RCVLOWAT`, which neither `nix` nor `socket2` has by itself.
-#[derive(Clone)]
-struct ReceiveLowWater;
-nix::setsockopt_impl!(ReceiveLowWater, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize, SetUsize);
-
-/// The socket counts as readable only when so many bytes are there (or it has ended).
-pub(super) fn set_receive_low_water(stream: &TcpStream, bytes: usize) -> io::Result<()> {
-    Ok(ReceiveLowWater.set(stream, &bytes)?)
 }
 
 /// Keeps what the kernel holds unsent in proportion to the rate.

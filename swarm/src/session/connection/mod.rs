@@ -138,7 +138,6 @@ impl Connection {
                 }
                 continue;
             }
-            self.receiver.wake_when_whole(&self.stream);
             let limited = turn.read_wait.into_iter().chain(turn.write_wait).min();
             tokio::select! {
                 r = self.stream.readable(), if turn.read_wait.is_none() => if let Err(e) = r { return e.into() },
