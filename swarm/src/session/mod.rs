@@ -32,9 +32,8 @@ use rate_limit::RateLimit;
 pub(crate) use dial::AddressBook;
 pub(crate) use handshake::new_peer_id;
 
-/// Bytes kept for upload, of what was written last, or read: pieces that have just come are asked for most. The kernel keeps
-/// its pages of the target, so a larger copy of our own would only cost fresh memory, which is dearer than a read.
-const CACHE: u64 = 16 << 20;
+/// What a server keeps of what it has read: chunks of which further parts will be asked for.
+const SERVER_CACHE: u64 = 16 << 20;
 
 /// How far the job is, as the engine tells whoever waits for it.
 #[derive(Debug, Clone)]
@@ -74,8 +73,10 @@ impl Engine {
             total_length: c.metainfo.total_length(),
         });
         let geometry = Geometry::new(shapes);
-        // The larger part is for what arrives and waits to be written.
+        // Of the memory, the larger part is for what arrives and waits to be written; the rest keeps what was
+        // written for upload. A server only reads: the kernel keeps its files in memory, a second copy would not help.
         let arriving = config.memory / 8 * 5;
+        let cache = if config.role == Role::Server { SERVER_CACHE } else { config.memory / 8 * 2 };
         let role = match config.role {
             Role::Server => scheduler::Role::Server,
             Role::Member => scheduler::Role::Member,
@@ -90,7 +91,7 @@ impl Engine {
         // All of it is kept for use: memory that goes back and forth to the system costs as much as copying.
         let pool = BlockPool::new(config.memory);
         let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
-        let store = Store::new(targets, geometry.clone(), Arc::clone(&pool), CACHE, arriving / 2);
+        let store = Store::new(targets, geometry.clone(), Arc::clone(&pool), cache, arriving / 2);
         let torrents = (0..).zip(&contents).map(|(i, c)| (c.metainfo.info_hash().0, TorrentId(i))).collect();
         Arc::new(Self {
             peer_id: new_peer_id(),
