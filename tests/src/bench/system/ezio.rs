@@ -1,11 +1,13 @@
 //! ezio itself: `ezio-pxe` serves a captured image, `ezio-init write` takes it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Finish, Process, SERVER, Stage, System};
+use crate::bench::liar::read_torrent;
 use crate::netns::HTTP_PORT;
 use crate::programs;
 
@@ -37,30 +39,39 @@ impl System for Ezio {
     fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {
         let folder = stage.work.join(IMAGE);
         capture(stage.image, &folder)?;
-        let folder = folder.display().to_string();
         let listen = stage.server().to_string();
-        let mut args = vec!["serve".to_owned(), folder];
+        let mut args = vec!["serve".to_owned(), folder.display().to_string()];
         args.extend(["--dhcp", "off", "--listen", &listen].map(str::to_owned));
         if stage.case.switches > 1 {
             args.extend(sites(stage));
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        // As all systems here, machines have the torrent beforehand.
+        let ours = read_torrent(&folder.join("disk.torrent"))?.to_torrent(&[announce(stage)]);
+        fs::write(torrent(stage), ours).context("write the torrent")?;
         let server = stage.run(SERVER, "ezio-pxe", &programs::find("ezio-pxe")?, &args, Finish::Never)?;
         stage.wait_listening(SERVER, HTTP_PORT)?;
         Ok(vec![server])
     }
 
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
-        let source = format!("http://{}:{HTTP_PORT}/images/{IMAGE}/disk.torrent", stage.server());
+        let source = torrent(stage).display().to_string();
         let target = stage.target(host).display().to_string();
         let args = ["write", &source, &target, "--progress", "json", "--seed", "forever"];
         stage.run(host, "ezio-init", &programs::find("ezio-init")?, &args, Finish::Event)
     }
 
     fn swarm(&self, stage: &Stage<'_>) -> Option<(PathBuf, String)> {
-        let torrent = stage.work.join(IMAGE).join("disk.torrent");
-        Some((torrent, format!("http://{}:{HTTP_PORT}/announce", stage.server())))
+        Some((torrent(stage), announce(stage)))
     }
+}
+
+fn torrent(stage: &Stage<'_>) -> PathBuf {
+    stage.work.join("image.torrent")
+}
+
+fn announce(stage: &Stage<'_>) -> String {
+    format!("http://{}:{HTTP_PORT}/announce", stage.server())
 }
 
 /// The table of who is on which switch, as the operator of such a room would give it.
