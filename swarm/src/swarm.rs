@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use ezio_image::report::Progress;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::{Config, Content};
 use crate::room::Room;
-use crate::session::{Engine, Outcome};
+use crate::session::{Engine, Outcome, socket};
 use crate::storage::{StorageError, WriteStats};
 use crate::tracker;
 
@@ -160,7 +160,7 @@ impl Drop for Swarm {
 const BACKLOG: u32 = 1024;
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = socket::open(address)?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

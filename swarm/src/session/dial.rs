@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -15,6 +14,7 @@ use super::Engine;
 use super::connection::{self, End};
 use super::handshake::{self, HandshakeError, is_connected};
 use super::outbox::Close;
+use super::socket;
 use crate::scheduler::{Reason, TorrentId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -216,6 +216,6 @@ async fn dial(engine: Arc<Engine>, key: Key) {
 }
 
 async fn connect(engine: &Engine, (torrent, address): Key) -> Result<handshake::Established, HandshakeError> {
-    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+    let stream = timeout(CONNECT_TIMEOUT, socket::open(address)?.connect(address)).await??;
     handshake::establish(engine, stream, address, Some(torrent)).await
 }

@@ -10,7 +10,7 @@ mod outbox;
 mod progress;
 mod rate_limit;
 mod receive;
-mod socket;
+pub(crate) mod socket;
 mod transmit;
 
 use std::collections::HashMap;

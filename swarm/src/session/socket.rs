@@ -1,13 +1,14 @@
 //! Options of a peer's socket.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::block::BLOCK;
 
@@ -22,7 +23,19 @@ const LARGEST: usize = 512 << 10;
 /// Congestion control that backs off when a switch's queue is full, by preference.
 const CONGESTION: [&[u8]; 2] = [b"cubic", b"reno"];
 
-/// Sets what all peers' sockets have in common.
+/// A socket to listen at `address` or to dial it.
+///
+/// Where the system's congestion control takes no notice of losses (BBR), many senders to one receiver lose a tenth of what
+/// they send at the last switch. The first of ours that the system lets us have is better; none is no error. It must be chosen
+/// now: a connection that began with BBR is paced for good, by a timer for every two packets. Accepted ones inherit it.
+pub(crate) fn open(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let options = SockRef::from(&socket);
+    let _ = CONGESTION.iter().any(|name| options.set_tcp_congestion(name).is_ok());
+    Ok(socket)
+}
+
+/// Sets what all peers' connections have in common.
 pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
@@ -32,9 +45,6 @@ pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
         .with_interval(Duration::from_secs(1))
         .with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Where the system's choice takes no notice of losses (BBR), many senders to one receiver lose a tenth of what they
-    // send at the last switch. The first of these that the system lets us have is better; none is no error.
-    let _ = CONGESTION.iter().any(|name| socket.set_tcp_congestion(name).is_ok());
     socket.set_tcp_notsent_lowat(SMALLEST as u32)
 }
 
