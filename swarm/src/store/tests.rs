@@ -1,5 +1,5 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ezio_image::extents::ExtentMap;
 
@@ -117,6 +117,50 @@ fn a_piece_waits_for_its_neighbours_but_not_for_ever() {
     let mut told: Vec<Told> = (0..3).map(|_| next(&told)).collect();
     assert_eq!(told.pop(), Some(Told::Stored(vec![1, 2])));
     assert_eq!(storage.write_stats().runs, 1);
+    store.close();
+}
+
+/// Says when a write comes, and waits until it may go on.
+struct Gate {
+    entered: Mutex<Sender<u64>>,
+    open: Mutex<Receiver<()>>,
+}
+
+impl Storage for Gate {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> Result<(), StorageError> {
+        panic!("nothing is read")
+    }
+    fn write_at(&self, offset: u64, _: &[u8]) -> Result<(), StorageError> {
+        let last = offset % u64::from(PIECE) == u64::from(PIECE) - BLOCK as u64;
+        if last {
+            self.entered.lock().unwrap().send(offset / u64::from(PIECE)).unwrap();
+            self.open.lock().unwrap().recv_timeout(LIMIT).unwrap();
+        }
+        Ok(())
+    }
+    fn sync(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn at_the_end_nothing_waits_for_neighbours() {
+    let ((entered, writes), (open, gate)) = (channel(), channel());
+    let storage = Arc::new(Gate { entered: Mutex::new(entered), open: Mutex::new(gate) });
+    let (store, told) = store(8, 0, 1 << 20, storage);
+    store.check(PieceId(6), blocks(&store, 6));
+    assert_eq!(next(&told), Told::Verified(6));
+    assert_eq!(writes.recv_timeout(LIMIT), Ok(6));
+    // The sweep stands at piece 6: what comes now lies behind it.
+    for piece in [2, 4] {
+        store.check(PieceId(piece), blocks(&store, piece as u8));
+        assert_eq!(next(&told), Told::Verified(piece));
+    }
+    store.finish();
+    let begin = Instant::now();
+    (0..3).for_each(|_| open.send(()).unwrap());
+    assert_eq!(until_finished(&told).1, [[6], [2], [4]]);
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     store.close();
 }
 

@@ -115,6 +115,10 @@ impl WriteQueue {
             if let Some(run) = state.next_run(store) {
                 return Next::Run(run);
             }
+            if state.finish {
+                // Nothing more comes that could join what the sweep has passed.
+                continue;
+            }
             let wait = MAX_AGE.saturating_sub(age).max(Duration::from_millis(1));
             state = self.news.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
