@@ -74,6 +74,20 @@ impl Bits {
         }
     }
 
+    /// Calls `visit` with the numbers in this set that are not in `other`, rising, among the first `window` numbers that are
+    /// missing in `other` from `from` on (rounded up to whole words).
+    pub(super) fn each_missing(&self, other: &Self, from: u32, window: u32, mut visit: impl FnMut(u32)) {
+        let (first, mut left) = (from as usize / 64, window);
+        for (at, (&mine, &theirs)) in self.words.iter().zip(&other.words).enumerate().skip(first) {
+            let missing = if at == first { !theirs & (u64::MAX << (from % 64)) } else { !theirs };
+            ones(at, mine & missing).for_each(&mut visit);
+            left = left.saturating_sub(missing.count_ones());
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
     /// The first number in the set, searching from `from` on.
     pub(super) fn first_from(&self, from: u32) -> Option<u32> {
         let first = from as usize / 64;
@@ -116,6 +130,13 @@ mod tests {
             let mut common = vec![];
             bits.each_common(&theirs, 0, u32::MAX, |i| common.push(i));
             prop_assert!(common.iter().eq(model.intersection(&other)));
+            let mut missing = vec![];
+            bits.each_missing(&theirs, from, u32::MAX, |i| missing.push(i));
+            prop_assert!(missing.iter().eq(model.range(from..).filter(|i| !other.contains(i))));
+            missing.clear();
+            bits.each_missing(&theirs, from, 1, |i| missing.push(i));
+            let first = (from..300).find(|i| !other.contains(i)).unwrap_or(300) / 64;
+            prop_assert!(missing.iter().eq(model.range(from..(first + 1) * 64).filter(|i| !other.contains(i))));
             prop_assert_eq!(bits.first_from(from), model.range(from..).next().copied());
             prop_assert!(!bits.set(300));
         }

@@ -72,8 +72,8 @@ impl Default for Tuning {
         Self {
             fan: (8.0, 32.0),
             fan_growth: 0.06,
-            ahead: Duration::from_millis(650),
-            ahead_min: 768 << 10,
+            ahead: Duration::from_millis(500),
+            ahead_min: 512 << 10,
             ahead_max: 24 << 20,
             run: (64 << 10, 1 << 20),
             window: 256,

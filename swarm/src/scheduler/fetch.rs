@@ -30,7 +30,7 @@ impl Scheduler {
     }
 
     /// Bytes of one run of requests.
-    fn run(&self) -> u64 {
+    pub(super) fn run(&self) -> u64 {
         let (min, max) = self.config.tuning.run;
         ((self.down.per_s() / 40.0) as u64).clamp(u64::from(min), u64::from(max.max(min)))
     }
@@ -42,6 +42,9 @@ impl Scheduler {
             || conn.suggested.len() >= SUGGESTIONS
         {
             return;
+        }
+        if conn.peer.role != Role::Server {
+            return self.on_offered(id, piece, out);
         }
         conn.suggested.push_back(piece);
         conn.steered = self.now;
@@ -70,7 +73,7 @@ impl Scheduler {
         }
     }
 
-    fn has_room(&self, piece: PieceId) -> bool {
+    pub(super) fn has_room(&self, piece: PieceId) -> bool {
         let size = u64::from(self.geometry.piece_size(piece));
         self.memory() + size <= self.config.memory.max(2 * size)
     }

@@ -7,8 +7,8 @@
 //! All torrents of a job are one set of pieces with global numbers ([`Geometry`]); a connection carries one of them.
 //!
 //! The policy, by file: `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
-//! come, `serve` chooses whom to send to, `announce` tells others what is here, `steer` lets the server hand each piece out
-//! once before any twice, `site` keeps traffic off thin links.
+//! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
+//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links.
 
 mod announce;
 mod bits;
@@ -18,6 +18,7 @@ mod fetch;
 mod geometry;
 mod late;
 mod members;
+mod offer;
 mod peer;
 mod pieces;
 mod rate;
@@ -104,6 +105,7 @@ pub struct Scheduler {
     steering: Steering,
     stats: Stats,
     last_tick: Duration,
+    last_offer: Duration,
     /// When a block last arrived.
     last_arrival: Duration,
     /// Seconds that answers to requests take, averaged.
@@ -131,6 +133,7 @@ impl Scheduler {
             steering: Steering::new(count),
             stats: Stats::default(),
             last_tick: Duration::ZERO,
+            last_offer: Duration::ZERO,
             last_arrival: Duration::ZERO,
             answer_s: 0.5,
             complete: false,
@@ -237,6 +240,7 @@ impl Scheduler {
         self.steer(out);
         self.fill(out);
         self.pump(out);
+        self.offer(out);
     }
 
     /// Whether this block is still to come: if not, its bytes can be dropped (tell [`Input::Arrived`] all the same).

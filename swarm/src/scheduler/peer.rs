@@ -50,6 +50,8 @@ pub(super) struct Conn {
     pub(super) late: bool,
     /// When it last suggested something.
     pub(super) steered: Duration,
+    /// When we last offered it something.
+    pub(super) offered: Duration,
     /// Pieces it suggested, oldest first.
     pub(super) suggested: VecDeque<PieceId>,
     /// Requests of theirs.
@@ -86,6 +88,7 @@ impl Conn {
             progress: now,
             late: false,
             steered: now,
+            offered: Duration::ZERO,
             suggested: VecDeque::new(),
             queue: VecDeque::new(),
             queue_blocks: 0,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Reason};
 use super::geometry::BLOCK_SIZE;
-use super::peer::Queued;
+use super::peer::{Conn, Queued};
 
 /// Requests queued for one peer, at most, in blocks.
 const QUEUE: u32 = 4096;
@@ -91,9 +91,18 @@ impl Scheduler {
         }
         self.steer(out);
         self.pump(out);
+        self.offer(out);
         if self.complete {
             self.part_if_finished(id, out);
         }
+    }
+
+    /// Payload bytes that are asked of us: those of served connections alone, as long as nobody else waits.
+    pub(super) fn serving_bytes(&self) -> u64 {
+        if self.serving.slots.len() >= self.config.tuning.slots as usize && self.next_served().is_some() {
+            return u64::MAX;
+        }
+        self.serving.slots.iter().filter_map(|&id| self.conns.get(id)).map(Conn::owed).sum()
     }
 
     /// Bytes given to the driver ahead for one connection.

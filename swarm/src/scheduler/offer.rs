@@ -1,0 +1,223 @@
+//! Who runs out of requests says so: it offers a piece (SUGGEST PIECE of BEP 6) to a member that misses it. That one asks for
+//! it at once, also when it waits for the piece in a longer queue: then the request moves.
+//!
+//! Whoever asks knows its own requests in others' queues, and not how long these queues are. Without offers some uploaders
+//! would idle while others have a second of work, and all would have to ask far ahead to keep every link busy.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::Scheduler;
+use super::event::{Blocks, ConnId, Output, Role};
+use super::geometry::{BLOCK_SIZE, PieceId};
+use super::pieces::Block;
+
+/// Requests for less than so much of the link are few.
+const FEW: Duration = Duration::from_millis(100);
+/// Time between two offers, and between two to the same member.
+const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE_FOR_ONE: Duration = Duration::from_millis(200);
+/// Members looked at for an offer, at most.
+const TRIES: usize = 8;
+
+impl Scheduler {
+    /// Offers something while few requests wait.
+    pub(super) fn offer(&mut self, out: &mut Vec<Output>) {
+        if self.config.role != Role::Member
+            || self.now.saturating_sub(self.last_offer) < PAUSE
+            || self.serving_bytes() as f64 > self.link.per_s() * FEW.as_secs_f64()
+        {
+            return;
+        }
+        let count = self.conns.ids().len();
+        let mut some: Vec<ConnId> =
+            (0..TRIES.min(count)).map(|_| self.conns.ids()[self.rng.random_range(0..count)]).collect();
+        // Who is furthest behind first.
+        some.sort_by_key(|id| self.conns.get(*id).map(|conn| conn.has.count()));
+        for id in some {
+            let Some(piece) = self.lacked_by(id) else { continue };
+            self.last_offer = self.now;
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.offered = self.now;
+            }
+            out.push(Output::Suggest(id, piece));
+            return;
+        }
+    }
+
+    /// The rarest piece that is here and not there, of one to whom something can be offered.
+    fn lacked_by(&mut self, id: ConnId) -> Option<PieceId> {
+        let conn = self.conns.get(id)?;
+        if conn.peer.role != Role::Member
+            || conn.closing
+            || conn.choking
+            || conn.owed() > 0
+            || self.now.saturating_sub(conn.offered) < PAUSE_FOR_ONE
+            || self.crosses(conn)
+        {
+            return None;
+        }
+        let range = self.geometry.pieces_of(conn.peer.torrent)?;
+        let (mut best, mut fewest, mut ties) = (None, u16::MAX, 0u32);
+        let (pieces, rng) = (&self.pieces, &mut self.rng);
+        pieces.have.each_missing(&conn.has, range.start, self.config.tuning.window, |piece| {
+            let copies = pieces.copies[piece as usize];
+            if copies > fewest || !range.contains(&piece) {
+                return;
+            }
+            ties = if copies < fewest { 1 } else { ties + 1 };
+            fewest = copies;
+            if ties == 1 || rng.random_range(0..ties) == 0 {
+                best = Some(PieceId(piece));
+            }
+        });
+        best
+    }
+
+    /// A member has time for us, and had this piece to offer when it wrote.
+    pub(super) fn on_offered(&mut self, id: ConnId, piece: PieceId, out: &mut Vec<Output>) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let suspect = self.members.get(conn.member).suspect;
+        let able = !conn.choked && !conn.closing && !conn.late && !suspect && !self.crosses(conn);
+        if !able || conn.pending_bytes > 0 || !conn.has.get(piece.0) {
+            return;
+        }
+        let free = match self.pieces.active(piece) {
+            None => self.is_near(id, piece) && self.has_room(piece),
+            Some(active) => active.free > 0 && active.sole.is_none() && !active.failed,
+        };
+        if free {
+            self.ask(id, piece, self.run(), out);
+        } else if let Some((other, blocks)) = self.waiting_elsewhere(id, piece) {
+            self.move_requests(other, blocks, id, out);
+        }
+    }
+
+    /// Whether a missing piece that this peer has is in the window, so that what is written stays in order.
+    fn is_near(&mut self, id: ConnId, piece: PieceId) -> bool {
+        let Some(from) = self.pieces.first_open() else { return false };
+        let Some(conn) = self.conns.get(id) else { return false };
+        let mut near = false;
+        self.pieces.open.each_common(&conn.has, from, self.config.tuning.window, |p| near |= p == piece.0);
+        near
+    }
+
+    /// The last run of a piece that waits in the queue of another peer, if it waits long.
+    fn waiting_elsewhere(&self, id: ConnId, piece: PieceId) -> Option<(ConnId, Blocks)> {
+        let active = self.pieces.active(piece).filter(|a| a.sole.is_none() && !a.failed)?;
+        let (last, other) =
+            active.blocks.iter().enumerate().rev().find_map(|(block, state)| match state {
+                Block::Asked(other, None) if *other != id => Some((block, *other)),
+                _ => None,
+            })?;
+        let most = (self.run() / u64::from(BLOCK_SIZE)).max(1) as usize;
+        let asked = active.blocks[..=last].iter().rev().take(most);
+        let count = asked.take_while(|b| **b == Block::Asked(other, None)).count();
+        let blocks = Blocks { piece, first: (last + 1 - count) as u32, count: count as u32 };
+        self.waits_long(other, blocks).then_some((other, blocks))
+    }
+
+    /// Whether there is so much before these requests that their peer has not begun with them, or it sends nothing.
+    fn waits_long(&self, id: ConnId, blocks: Blocks) -> bool {
+        let Some(conn) = self.conns.get(id) else { return false };
+        let before =
+            conn.pending.iter().take_while(|p| p.piece != blocks.piece || p.block != blocks.first).count();
+        let wait = before as f64 * f64::from(BLOCK_SIZE) / conn.down.per_s().max(1.0);
+        wait > 2.0 * FEW.as_secs_f64() || self.now.saturating_sub(conn.progress) > 2 * FEW
+    }
+
+    fn move_requests(&mut self, from: ConnId, blocks: Blocks, to: ConnId, out: &mut Vec<Output>) {
+        for block in blocks.first..blocks.first + blocks.count {
+            self.take_pending(from, blocks.piece, block);
+            if let Some(active) = self.pieces.active_mut(blocks.piece) {
+                active.blocks[block as usize] = Block::Asked(to, None);
+            }
+        }
+        out.push(Output::Cancel(from, blocks));
+        self.send_request(to, blocks, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Geometry, Input, Peer, Start, TorrentId, TorrentShape};
+    use super::*;
+
+    const PIECE: u32 = 4 * BLOCK_SIZE;
+
+    fn member(start: Start<'_>, pieces: u64) -> Scheduler {
+        let shape = TorrentShape { piece_length: PIECE, total_length: pieces * u64::from(PIECE) };
+        Scheduler::new(Config::new(Role::Member, 1), Geometry::new([shape]), &[start])
+    }
+
+    /// A member joins that has what `bitfield` says.
+    fn join(scheduler: &mut Scheduler, number: u64, bitfield: u8, out: &mut Vec<Output>) -> ConnId {
+        let id = ConnId(number as u32);
+        let peer = Peer { torrent: TorrentId(0), member: number, role: Role::Member, site: None, fast: true };
+        for input in [Input::Connected(id, peer), Input::Bitfield(id, &[bitfield]), Input::Unchoked(id)] {
+            scheduler.handle(Duration::from_millis(1), input, out);
+        }
+        id
+    }
+
+    fn offers(out: &[Output]) -> Vec<(ConnId, PieceId)> {
+        out.iter()
+            .filter_map(|o| if let Output::Suggest(id, p) = o { Some((*id, *p)) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn who_has_nothing_to_send_offers_what_is_rarest_to_who_misses_it() {
+        let (mut scheduler, mut out) = (member(Start::Bitfield(&[0b1100_0000]), 4), Vec::new());
+        let first = join(&mut scheduler, 1, 0b0000_0000, &mut out);
+        join(&mut scheduler, 2, 0b1111_0000, &mut out);
+        join(&mut scheduler, 3, 0b1011_0000, &mut out);
+        let third = ConnId(3);
+        out.clear();
+        for tick in 1..10u64 {
+            scheduler.handle(Duration::from_millis(100 * tick), Input::Tick, &mut out);
+        }
+        let offers = offers(&out);
+        assert!(offers.contains(&(first, PieceId(1))), "{offers:?}");
+        assert!(offers.contains(&(third, PieceId(1))), "{offers:?}");
+        assert!(offers.iter().all(|(_, piece)| *piece == PieceId(1)), "{offers:?}");
+    }
+
+    #[test]
+    fn who_is_asked_for_enough_offers_nothing() {
+        let (mut scheduler, mut out) = (member(Start::All, 2), Vec::new());
+        let id = join(&mut scheduler, 1, 0, &mut out);
+        let all = Blocks { piece: PieceId(0), first: 0, count: 4 };
+        scheduler.handle(Duration::from_millis(1), Input::Requested(id, all), &mut out);
+        out.clear();
+        scheduler.handle(Duration::from_millis(100), Input::Tick, &mut out);
+        assert_eq!(offers(&out), []);
+    }
+
+    #[test]
+    fn what_waits_elsewhere_moves_to_who_offers_it() {
+        let (mut scheduler, mut out) = (member(Start::None, 1), Vec::new());
+        let slow = join(&mut scheduler, 1, 0b1000_0000, &mut out);
+        let asked = Blocks { piece: PieceId(0), first: 0, count: 4 };
+        assert!(out.contains(&Output::Request(slow, asked)), "{out:?}");
+        let idle = join(&mut scheduler, 2, 0b1000_0000, &mut out);
+        out.clear();
+        scheduler.handle(Duration::from_millis(100), Input::Suggested(idle, PieceId(0)), &mut out);
+        assert_eq!(out, [], "it has not waited for long");
+        scheduler.handle(Duration::from_millis(300), Input::Suggested(idle, PieceId(0)), &mut out);
+        assert!(out.contains(&Output::Cancel(slow, asked)), "{out:?}");
+        assert!(out.contains(&Output::Request(idle, asked)), "{out:?}");
+    }
+
+    #[test]
+    fn an_offer_of_what_is_here_or_is_no_piece_is_nothing() {
+        let (mut scheduler, mut out) = (member(Start::Bitfield(&[0b1000_0000]), 2), Vec::new());
+        let id = join(&mut scheduler, 1, 0b1000_0000, &mut out);
+        out.clear();
+        for piece in [0, 1, 2, u32::MAX] {
+            scheduler.handle(Duration::from_millis(2), Input::Suggested(id, PieceId(piece)), &mut out);
+        }
+        assert_eq!(out, []);
+    }
+}

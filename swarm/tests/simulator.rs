@@ -1,0 +1,52 @@
+//! The policy in a small room, over simulated links: everybody finishes, near the limit, whatever happens to some.
+
+use std::time::Duration;
+
+use ezio_swarm::simulator::{Report, Room, run};
+
+fn room() -> Room {
+    Room { clients: 16, size: 24 << 20, ..Room::default() }
+}
+
+/// All healthy clients finish within so many S/B.
+fn finishes(room: &Room, limit: f64) -> Report {
+    let report = run(room);
+    assert_eq!(report.done, report.healthy, "{report}");
+    assert!(report.last < limit, "{report}");
+    report
+}
+
+#[test]
+fn a_room_comes_near_the_limit_and_the_server_sends_little_more_than_one_copy() {
+    let report = finishes(&room(), 1.15);
+    assert!(report.server_copies < 1.2, "{report}");
+    assert!(report.duplicates < 0.01, "{report}");
+    assert_eq!(run(&room()), report, "the same room gives the same report");
+}
+
+#[test]
+fn nobody_waits_for_a_slow_one() {
+    finishes(&Room { slow: vec![(3, 2e6)], ..room() }, 1.2);
+}
+
+#[test]
+fn the_others_finish_when_two_vanish_without_a_word() {
+    let killed = vec![(2, Duration::from_secs(4)), (9, Duration::from_secs(5))];
+    assert_eq!(finishes(&Room { killed, silent_death: true, ..room() }, 1.35).healthy, 14);
+}
+
+#[test]
+fn the_room_finishes_without_the_server_once_everything_has_left_it() {
+    finishes(&Room { server_leaves: true, ..room() }, 1.2);
+}
+
+#[test]
+fn wrong_data_costs_little() {
+    finishes(&Room { corrupt: vec![5], ..room() }, 1.3);
+}
+
+#[test]
+fn one_copy_crosses_the_link_between_two_switches() {
+    let report = finishes(&Room { switches: 2, ..room() }, 1.35);
+    assert!(report.crossed < 1.25, "{report}");
+}
