@@ -151,6 +151,8 @@ pub enum Output {
     Reject(ConnId, Blocks),
     /// All blocks of this piece are there: hash it, then tell [`Input::Verified`] or [`Input::Failed`].
     Check(PieceId),
+    /// Forget the blocks of this piece that are there: it is fetched anew.
+    Discard(PieceId),
     /// Close the connection (and tell [`Input::Closed`]).
     Disconnect(ConnId, Reason),
     /// Every piece is verified. Comes once, when that happens or at the first call if it was so from the start.

@@ -145,10 +145,12 @@ impl Scheduler {
         if self.pending_bytes > 0 { Duration::ZERO } else { self.now.saturating_sub(self.last_arrival) }
     }
 
-    /// A server that steers is asked for what it did not suggest only when all else failed.
+    /// A server that steers is asked for what it did not suggest only when all else failed: it suggests nothing, or only what
+    /// there is no room for before something else is complete.
     fn is_starving(&self, server: &Conn) -> bool {
         const PATIENCE: Duration = Duration::from_secs(3);
-        self.idle() > PATIENCE && self.now.saturating_sub(server.steered) > PATIENCE
+        let steered = self.now.saturating_sub(server.steered) <= PATIENCE && server.suggested.is_empty();
+        self.idle() > PATIENCE && !steered
     }
 
     /// The piece to ask of this peer: one already begun, else the rarest in the window.
@@ -158,10 +160,9 @@ impl Scheduler {
         let allowed = |p: PieceId| crossing.is_none_or(|c| c.allows(p));
         let begun = self.pieces.started.iter().copied().find(|&p| {
             conn.has.get(p.0)
-                && allowed(p)
                 && self.pieces.active(p).is_some_and(|a| match a.sole {
                     Some(sole) => sole == id,
-                    None => !suspect && !a.failed,
+                    None => !suspect && !a.failed && allowed(p),
                 })
         });
         if begun.is_some() {

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Reason, Role};
+use super::geometry::PieceId;
+use super::peer::Pending;
 use super::pieces::Block;
-use super::{Scheduler, peer::Pending};
 
 /// A connection that owes us blocks and sends none of them for so long is closed.
 const DEAD: Duration = Duration::from_secs(30);
@@ -52,6 +54,32 @@ impl Scheduler {
             }
             left -= usize::from(self.ask_second(id, pending, ending, out));
         }
+    }
+
+    /// A piece that has to come from one peer alone starts over when that one sends no more.
+    pub(super) fn restart_abandoned(&mut self, out: &mut Vec<Output>) {
+        let sends = |id, piece: PieceId| {
+            self.conns.get(id).is_some_and(|c| !c.choked && !c.closing && c.has.get(piece.0))
+        };
+        let sole = |piece| self.pieces.active(piece).and_then(|a| a.sole);
+        let abandoned = |&piece: &PieceId| sole(piece).is_some_and(|id| !sends(id, piece));
+        let abandoned: Vec<PieceId> = self.pieces.started.iter().copied().filter(abandoned).collect();
+        abandoned.into_iter().for_each(|piece| self.restart(piece, out));
+    }
+
+    /// Forgets what is here of a piece and under way.
+    pub(super) fn restart(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+        let Some(active) = self.pieces.end(&self.geometry, piece) else { return };
+        for (block, state) in (0..).zip(&active.blocks) {
+            let Block::Asked(first, second) = *state else { continue };
+            for id in [Some(first), second].into_iter().flatten() {
+                if self.take_pending(id, piece, block).is_some() {
+                    out.push(Output::Cancel(id, Blocks::one(piece, block)));
+                }
+            }
+        }
+        self.pieces.refresh(piece);
+        out.push(Output::Discard(piece));
     }
 
     /// How long an answer may take: what answers took lately, with room; less when every missing piece is on its way.

@@ -236,6 +236,7 @@ impl Scheduler {
             }
         }
         self.find_late(out);
+        self.restart_abandoned(out);
         self.expire_suggestions();
         self.steer(out);
         self.fill(out);

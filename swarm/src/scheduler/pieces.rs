@@ -133,6 +133,13 @@ impl Pieces {
         slot.as_deref_mut()
     }
 
+    /// What still has to come from this connection alone.
+    pub(super) fn only_from(&self, conn: ConnId) -> Vec<PieceId> {
+        let awaits = |a: &Active| a.sole == Some(conn) && (a.here as usize) < a.blocks.len();
+        let pieces = (0..).map(PieceId).zip(&self.active);
+        pieces.filter(|(_, a)| a.as_deref().is_some_and(awaits)).map(|(piece, _)| piece).collect()
+    }
+
     /// A piece is fetched no more: it is complete, has failed, or nothing of it is here or asked for.
     pub(super) fn end(&mut self, geometry: &Geometry, piece: PieceId) -> Option<Box<Active>> {
         let active = self.active.get_mut(piece.index())?.take()?;

@@ -31,6 +31,7 @@ impl Scheduler {
         for p in &conn.pending {
             self.pieces.release(&self.geometry, p.piece, p.block, id);
         }
+        self.pieces.only_from(id).into_iter().for_each(|piece| self.restart(piece, out));
         if conn.peer.role != Role::Server {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }

@@ -165,6 +165,7 @@ impl Core {
                     let blocks = self.arriving.remove(&piece.0).unwrap_or_default();
                     effects.check.push((piece, blocks.into_iter().flatten().collect()));
                 }
+                Output::Discard(piece) => drop(self.arriving.remove(&piece.0)),
                 Output::Complete => effects.complete = true,
                 other => {
                     if let Some(id) = self.deliver(other)
@@ -203,7 +204,7 @@ impl Core {
             Output::Choke(id) => (id, Deliver::One(Message::Choke)),
             Output::Serve(id, b) => (id, Deliver::Serve(b)),
             Output::Disconnect(id, why) => (id, Deliver::Close(Close::Scheduler(why))),
-            Output::Check(_) | Output::Complete => return None,
+            Output::Check(_) | Output::Discard(_) | Output::Complete => return None,
         };
         let conn = self.conns.get(id.0 as usize)?.as_ref()?;
         let mut pending = conn.outbox.lock();

@@ -540,6 +540,7 @@ impl<'r> World<'r> {
                 self.at(self.now + WAKE_UP + bytes, What::Hashed(node, piece));
                 return;
             }
+            Output::Discard(_) => return,
             Output::Disconnect(id, _) => return self.close(node, id, false),
             Output::Complete => {
                 let n = &mut self.nodes[node as usize];

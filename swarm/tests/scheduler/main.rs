@@ -1,0 +1,114 @@
+//! What must hold of the scheduler, whatever happens: it asks for nothing it has, keeps its bounds, sends what was asked and
+//! nothing else, and every healthy member finishes as long as the pieces exist.
+//!
+//! A failure prints the room, its seed included, and is kept for replay in `proptest-regressions`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+mod ledger;
+mod world;
+
+use std::time::Duration;
+
+use ezio_swarm::scheduler::{
+    Blocks, Config, ConnId, Geometry, Input, Peer, PieceId, Role, Scheduler, SiteId, Start, TorrentId,
+    TorrentShape,
+};
+use proptest::prelude::*;
+
+use world::{Room, World};
+
+fn torrents() -> impl Strategy<Value = Vec<TorrentShape>> {
+    let shape = (0u32..4, 1u64..1_000_000)
+        .prop_map(|(power, total_length)| TorrentShape { piece_length: 16384 << power, total_length });
+    prop::collection::vec(shape, 1..4)
+}
+
+prop_compose! {
+    fn room()(
+        seed in any::<u64>(),
+        torrents in torrents(),
+        members in 1usize..7,
+        memory in 32_768u64..4_000_000,
+        foreign in prop::option::of(any::<bool>()),
+        corrupt in prop::option::weighted(0.3, 1usize..7),
+        silent in prop::option::weighted(0.3, (1usize..7, 100u64..4000)),
+        breaks in prop::collection::vec(100u64..8000, 0..6),
+        sites in 0u16..4,
+    ) -> Room {
+        let breaks = breaks.into_iter().map(Duration::from_millis).collect();
+        let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
+        Room { seed, torrents, members, memory, foreign, corrupt, silent, breaks, sites }
+    }
+}
+
+/// Any input, sensible or not; connections 0 to 3.
+fn input() -> impl Strategy<Value = Input<'static>> {
+    let conn = (0u32..4).prop_map(ConnId);
+    let number = prop_oneof![4 => 0u32..20, 1 => any::<u32>()];
+    let role = prop::sample::select(vec![Role::Server, Role::Member, Role::Foreign]);
+    let blocks = (
+        number.clone(),
+        prop_oneof![4 => 0u32..5, 1 => any::<u32>()],
+        prop_oneof![4 => 0u32..5, 1 => any::<u32>()],
+    )
+        .prop_map(|(piece, first, count)| Blocks { piece: PieceId(piece), first, count });
+    let piece = number.prop_map(PieceId);
+    let peer = (0u16..3, 0u64..3, role, prop::option::of((0u16..2).prop_map(SiteId)), any::<bool>())
+        .prop_map(|(torrent, member, role, site, fast)| Peer {
+            torrent: TorrentId(torrent),
+            member,
+            role,
+            site,
+            fast,
+        });
+    prop_oneof![
+        (conn.clone(), peer).prop_map(|(c, p)| Input::Connected(c, p)),
+        conn.clone().prop_map(Input::Closed),
+        (conn.clone(), prop::sample::select(vec![&b"\xff\xff\xff"[..], b"\xa0", b""]))
+            .prop_map(|(c, b)| Input::Bitfield(c, b)),
+        conn.clone().prop_map(Input::HaveAll),
+        conn.clone().prop_map(Input::HaveNone),
+        (conn.clone(), piece.clone()).prop_map(|(c, p)| Input::Have(c, p)),
+        conn.clone().prop_map(Input::Choked),
+        conn.clone().prop_map(Input::Unchoked),
+        conn.clone().prop_map(Input::Interested),
+        conn.clone().prop_map(Input::NotInterested),
+        (conn.clone(), piece.clone()).prop_map(|(c, p)| Input::Suggested(c, p)),
+        (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Rejected(c, b)),
+        (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Arrived(c, b)),
+        piece.clone().prop_map(Input::Verified),
+        piece.clone().prop_map(Input::Failed),
+        piece.prop_map(Input::Stored),
+        (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Requested(c, b)),
+        (conn.clone(), blocks).prop_map(|(c, b)| Input::Cancelled(c, b)),
+        (conn, any::<u32>()).prop_map(|(c, bytes)| Input::Sent(c, bytes)),
+        Just(Input::Tick),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 300, ..ProptestConfig::with_cases(150) })]
+
+    #[test]
+    fn every_healthy_member_finishes_and_all_rules_hold(room in room()) {
+        World::new(&room).run();
+    }
+
+    #[test]
+    fn nothing_that_a_peer_sends_breaks_it(
+        role in prop::sample::select(vec![Role::Server, Role::Member]),
+        inputs in prop::collection::vec((input(), 0u64..200), 0..200),
+    ) {
+        let shape = TorrentShape { piece_length: 32768, total_length: 300_000 };
+        let geometry = Geometry::new([shape, shape]);
+        let start = if role == Role::Server { Start::All } else { Start::None };
+        let mut scheduler = Scheduler::new(Config::new(role, 1), geometry, &[start, start]);
+        let (mut now, mut out) = (Duration::ZERO, Vec::new());
+        for (input, wait) in inputs {
+            now += Duration::from_millis(wait);
+            scheduler.handle(now, input, &mut out);
+            prop_assert!(scheduler.outstanding() <= 2 * (96 << 20));
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! A room of schedulers, joined by queues that keep order, delay at random, and fail.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use ezio_swarm::scheduler::{
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Role, Scheduler, SiteId,
+    Start, TorrentId, TorrentShape,
+};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::ledger::Ledger;
+
+/// What a room is; node 0 is the server, nodes 1, 2, … are members.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    pub(crate) seed: u64,
+    pub(crate) torrents: Vec<TorrentShape>,
+    pub(crate) members: usize,
+    /// Bytes of pieces that a member may keep in RAM.
+    pub(crate) memory: u64,
+    /// Whether a client of another kind is there too: it has everything, chokes, rejects, and may not speak BEP 6.
+    pub(crate) foreign: Option<bool>,
+    /// A member that sends wrong data.
+    pub(crate) corrupt: Option<usize>,
+    /// A member that falls silent, and when.
+    pub(crate) silent: Option<(usize, Duration)>,
+    /// When a connection breaks.
+    pub(crate) breaks: Vec<Duration>,
+    /// Sites over which the nodes are spread, and known; 0: nobody knows.
+    pub(crate) sites: u16,
+}
+
+/// More than any of these rooms needs.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+#[derive(Debug)]
+enum Message {
+    Bitfield(Vec<u32>),
+    Have(PieceId),
+    Interest(bool),
+    Unchoke(bool),
+    Suggest(PieceId),
+    Request(Blocks),
+    Cancel(Blocks),
+    Reject(Blocks),
+    Block(PieceId, u32, bool),
+    Closed,
+}
+
+enum Event {
+    /// To one end of a wire.
+    Deliver(usize, usize, Message),
+    /// The kernel took so many bytes at one end of a wire.
+    Sent(usize, usize, u32),
+    Hashed(usize, PieceId, bool),
+    Stored(usize, PieceId),
+    Tick(usize),
+    Break,
+    Connect(usize, usize, TorrentId),
+    ToggleChoke(usize, usize, bool),
+}
+
+/// One connection: two ends, each a node and its number for it, while open.
+struct Wire {
+    torrent: TorrentId,
+    nodes: [usize; 2],
+    ids: [Option<ConnId>; 2],
+    /// The last message to each end arrives then.
+    last: [Duration; 2],
+    choked: bool,
+}
+
+enum Kind {
+    Ours(Box<Scheduler>, Box<Ledger>),
+    Foreign { fast: bool },
+}
+
+struct Node {
+    kind: Kind,
+    wires: BTreeMap<ConnId, usize>,
+    /// Bytes a second, and until when its uplink is busy.
+    rate: f64,
+    busy: Duration,
+    site: Option<SiteId>,
+}
+
+pub(crate) struct World {
+    room: Room,
+    rng: SmallRng,
+    now: Duration,
+    geometry: Geometry,
+    nodes: Vec<Node>,
+    wires: Vec<Wire>,
+    events: BinaryHeap<Reverse<(Duration, u64)>>,
+    pending: BTreeMap<u64, Event>,
+    next: u64,
+}
+
+impl World {
+    pub(crate) fn new(room: &Room) -> Self {
+        let mut world = Self {
+            rng: SmallRng::seed_from_u64(room.seed),
+            now: Duration::ZERO,
+            geometry: Geometry::new(room.torrents.iter().copied()),
+            nodes: Vec::new(),
+            wires: Vec::new(),
+            events: BinaryHeap::new(),
+            pending: BTreeMap::new(),
+            next: 0,
+            room: room.clone(),
+        };
+        for node in 0..=room.members {
+            world.add_ours(node);
+        }
+        if let Some(fast) = room.foreign {
+            world.add(Kind::Foreign { fast }, None);
+        }
+        for a in 0..world.nodes.len() {
+            for b in 0..a {
+                for torrent in 0..room.torrents.len() {
+                    world.later(0..300, Event::Connect(a, b, TorrentId(torrent as u16)));
+                }
+            }
+        }
+        for &at in &room.breaks {
+            world.at(at, Event::Break);
+        }
+        world
+    }
+
+    fn add_ours(&mut self, node: usize) {
+        let role = if node == 0 { Role::Server } else { Role::Member };
+        let site = (self.room.sites > 0).then(|| SiteId(node as u16 % self.room.sites));
+        let mut config = Config::new(role, self.rng.random());
+        (config.member, config.memory, config.site) = (node as u64, self.room.memory, site);
+        let start = if node == 0 { Start::All } else { Start::None };
+        let scheduler = Scheduler::new(config, self.geometry.clone(), &vec![start; self.room.torrents.len()]);
+        let have: BTreeSet<u32> =
+            if node == 0 { (0..self.geometry.piece_count()).collect() } else { BTreeSet::new() };
+        let ledger = Ledger::new(have, self.room.memory);
+        self.add(Kind::Ours(Box::new(scheduler), Box::new(ledger)), site);
+        self.later(0..50, Event::Tick(node));
+    }
+
+    fn add(&mut self, kind: Kind, site: Option<SiteId>) {
+        let rate = [0.2e6, 1e6, 10e6][self.rng.random_range(0..3)];
+        self.nodes.push(Node { kind, wires: BTreeMap::new(), rate, busy: Duration::ZERO, site });
+    }
+
+    fn at(&mut self, time: Duration, event: Event) {
+        self.next += 1;
+        self.events.push(Reverse((time.max(self.now), self.next)));
+        self.pending.insert(self.next, event);
+    }
+
+    fn later(&mut self, ms: std::ops::Range<u64>, event: Event) {
+        let wait = Duration::from_micros(self.rng.random_range(ms.start * 1000..ms.end * 1000));
+        self.at(self.now + wait, event);
+    }
+
+    /// Until every member that is neither silent nor corrupt is complete.
+    pub(crate) fn run(mut self) {
+        while !self.is_done() {
+            let Reverse((time, number)) = self.events.pop().expect("nothing will happen any more");
+            assert!(time < LIMIT, "not done after {LIMIT:?}: {}", self.state());
+            self.now = time;
+            let event = self.pending.remove(&number).unwrap();
+            self.happen(event);
+        }
+    }
+
+    /// Who is not complete, and what it lacks.
+    fn state(&self) -> String {
+        let lacks = |(number, node): (usize, &Node)| match &node.kind {
+            Kind::Ours(scheduler, ledger) if !ledger.complete => {
+                Some(format!("node {number}: {}", ledger.state(scheduler)))
+            }
+            _ => None,
+        };
+        self.nodes.iter().enumerate().filter_map(lacks).collect::<Vec<_>>().join("; ")
+    }
+
+    fn is_done(&self) -> bool {
+        (1..=self.room.members).filter(|n| self.room.corrupt != Some(*n)).all(|n| {
+            self.room.silent.is_some_and(|(node, _)| node == n)
+                || matches!(&self.nodes[n].kind, Kind::Ours(_, ledger) if ledger.complete)
+        })
+    }
+
+    fn is_silent(&self, node: usize) -> bool {
+        self.room.silent.is_some_and(|(silent, since)| silent == node && self.now >= since)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Tick(node) => {
+                self.tell(node, Input::Tick);
+                self.later(1..60, Event::Tick(node));
+            }
+            Event::Hashed(node, piece, right) if right => {
+                self.tell(node, Input::Verified(piece));
+                self.later(1..500, Event::Stored(node, piece));
+            }
+            Event::Hashed(node, piece, _) => self.tell(node, Input::Failed(piece)),
+            Event::Stored(node, piece) => self.tell(node, Input::Stored(piece)),
+            Event::Sent(wire, end, bytes) => {
+                if let Some(id) = self.wires[wire].ids[end] {
+                    self.tell(self.wires[wire].nodes[end], Input::Sent(id, bytes));
+                }
+            }
+            Event::Deliver(wire, end, message) => self.deliver(wire, end, message),
+            Event::Break => {
+                let open: Vec<usize> = (0..self.wires.len())
+                    .filter(|&w| self.wires[w].ids.iter().all(Option::is_some))
+                    .collect();
+                if !open.is_empty() {
+                    let wire = open[self.rng.random_range(0..open.len())];
+                    self.close(wire, 0);
+                }
+            }
+            Event::Connect(a, b, torrent) => self.connect(a, b, torrent),
+            Event::ToggleChoke(wire, end, choked) => {
+                self.wires[wire].choked = choked;
+                self.send(wire, 1 - end, Message::Unchoke(!choked));
+                if self.wires[wire].ids[end].is_some() {
+                    self.later(200..2000, Event::ToggleChoke(wire, end, !choked));
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, a: usize, b: usize, torrent: TorrentId) {
+        if self.is_silent(a) || self.is_silent(b) {
+            return;
+        }
+        let wire = self.wires.len();
+        let ids = [a, b].map(|n| (0..).map(ConnId).find(|id| !self.nodes[n].wires.contains_key(id)).unwrap());
+        let last = [self.now; 2];
+        self.wires.push(Wire { torrent, nodes: [a, b], ids: ids.map(Some), last, choked: false });
+        let fast = [a, b].iter().all(|&n| !matches!(self.nodes[n].kind, Kind::Foreign { fast: false }));
+        let range = self.geometry.pieces_of(torrent).unwrap();
+        for (end, (node, other)) in [(a, b), (b, a)].into_iter().enumerate() {
+            self.nodes[node].wires.insert(ids[end], wire);
+            let pieces = match &self.nodes[node].kind {
+                Kind::Ours(_, ledger) => ledger.have.iter().copied().filter(|p| range.contains(p)).collect(),
+                Kind::Foreign { .. } => range.clone().collect(),
+            };
+            self.send(wire, 1 - end, Message::Bitfield(pieces));
+            if let Kind::Foreign { .. } = self.nodes[node].kind {
+                self.happen(Event::ToggleChoke(wire, end, false));
+                continue;
+            }
+            let role = match (&self.nodes[other].kind, other) {
+                (Kind::Foreign { .. }, _) => Role::Foreign,
+                (_, 0) => Role::Server,
+                _ => Role::Member,
+            };
+            let peer = Peer { torrent, member: other as u64, role, site: self.nodes[other].site, fast };
+            self.tell(node, Input::Connected(ids[end], peer));
+        }
+    }
+
+    /// One end closes; the other hears of it, unless the first is silent.
+    fn close(&mut self, wire: usize, end: usize) {
+        let node = self.wires[wire].nodes[end];
+        let Some(id) = self.wires[wire].ids[end].take() else { return };
+        self.nodes[node].wires.remove(&id);
+        self.tell(node, Input::Closed(id));
+        self.send(wire, 1 - end, Message::Closed);
+        if end == 0 {
+            let [a, b] = self.wires[wire].nodes;
+            self.later(100..1000, Event::Connect(a, b, self.wires[wire].torrent));
+        }
+    }
+
+    fn send(&mut self, wire: usize, to: usize, message: Message) {
+        if self.wires[wire].nodes.iter().any(|&n| self.is_silent(n)) {
+            return;
+        }
+        let time = self.now + Duration::from_micros(self.rng.random_range(100..30_000));
+        let time = time.max(self.wires[wire].last[to]);
+        self.wires[wire].last[to] = time;
+        self.at(time, Event::Deliver(wire, to, message));
+    }
+
+    fn deliver(&mut self, wire: usize, end: usize, message: Message) {
+        let Some(id) = self.wires[wire].ids[end] else { return };
+        let node = self.wires[wire].nodes[end];
+        if self.is_silent(node) {
+            return;
+        }
+        if let Message::Closed = message {
+            return self.close(wire, end);
+        }
+        let Kind::Ours(scheduler, ledger) = &mut self.nodes[node].kind else {
+            return self.answer(wire, end, &message);
+        };
+        match message {
+            Message::Bitfield(pieces) => {
+                ledger.bitfield(id, &pieces);
+                let range = self.geometry.pieces_of(self.wires[wire].torrent).unwrap();
+                let mut bits = vec![0u8; range.len().div_ceil(8)];
+                pieces.iter().map(|p| (p - range.start) as usize).for_each(|i| bits[i / 8] |= 128 >> (i % 8));
+                self.tell(node, Input::Bitfield(id, &bits));
+            }
+            Message::Have(piece) => self.tell(node, Input::Have(id, piece)),
+            Message::Interest(true) => self.tell(node, Input::Interested(id)),
+            Message::Interest(false) => self.tell(node, Input::NotInterested(id)),
+            Message::Unchoke(true) => self.tell(node, Input::Unchoked(id)),
+            Message::Unchoke(false) => self.tell(node, Input::Choked(id)),
+            Message::Suggest(piece) => self.tell(node, Input::Suggested(id, piece)),
+            Message::Request(blocks) => self.tell(node, Input::Requested(id, blocks)),
+            Message::Cancel(blocks) => self.tell(node, Input::Cancelled(id, blocks)),
+            Message::Reject(blocks) => self.tell(node, Input::Rejected(id, blocks)),
+            Message::Block(piece, block, right) => {
+                let wanted = scheduler.wants(piece, block);
+                let mut out = Vec::new();
+                scheduler.handle(self.now, Input::Arrived(id, Blocks::one(piece, block)), &mut out);
+                ledger.arrived(id, piece, block, right, wanted && !scheduler.wants(piece, block));
+                self.act(node, out);
+            }
+            Message::Closed => {}
+        }
+    }
+
+    /// What a client of another kind answers.
+    fn answer(&mut self, wire: usize, end: usize, message: &Message) {
+        let Kind::Foreign { fast } = self.nodes[self.wires[wire].nodes[end]].kind else { return };
+        let Message::Request(blocks) = *message else { return };
+        if self.wires[wire].choked || (fast && self.rng.random_bool(0.1)) {
+            if fast {
+                self.send(wire, 1 - end, Message::Reject(blocks));
+            }
+            return;
+        }
+        self.upload(wire, end, blocks);
+    }
+
+    fn upload(&mut self, wire: usize, end: usize, blocks: Blocks) {
+        let node = self.wires[wire].nodes[end];
+        let right = self.room.corrupt != Some(node);
+        for block in blocks.first..blocks.first + blocks.count {
+            let sender = &mut self.nodes[node];
+            sender.busy =
+                sender.busy.max(self.now) + Duration::from_secs_f64(f64::from(BLOCK_SIZE) / sender.rate);
+            let sent = sender.busy;
+            let last = &mut self.wires[wire].last[1 - end];
+            *last = (*last).max(sent + Duration::from_millis(1));
+            let arrives = *last;
+            if !self.is_silent(node) && !self.is_silent(self.wires[wire].nodes[1 - end]) {
+                let bytes = self.geometry.bytes_of(Blocks::one(blocks.piece, block));
+                self.at(sent, Event::Sent(wire, end, bytes));
+                self.at(arrives, Event::Deliver(wire, 1 - end, Message::Block(blocks.piece, block, right)));
+            }
+        }
+    }
+
+    fn tell(&mut self, node: usize, input: Input<'_>) {
+        if self.is_silent(node) {
+            return;
+        }
+        let Kind::Ours(scheduler, ledger) = &mut self.nodes[node].kind else { return };
+        let mut out = Vec::new();
+        ledger.tell(&input, scheduler);
+        scheduler.handle(self.now, input, &mut out);
+        self.act(node, out);
+    }
+
+    fn act(&mut self, node: usize, out: Vec<Output>) {
+        let mut closing = Vec::new();
+        for output in out {
+            let Kind::Ours(scheduler, ledger) = &mut self.nodes[node].kind else { return };
+            if let Some(right) = ledger.said(output, scheduler)
+                && let Output::Check(piece) = output
+            {
+                self.later(1..200, Event::Hashed(node, piece, right));
+            }
+            let (id, message) = match output {
+                Output::Request(id, blocks) => (id, Message::Request(blocks)),
+                Output::Cancel(id, blocks) => (id, Message::Cancel(blocks)),
+                Output::Reject(id, blocks) => (id, Message::Reject(blocks)),
+                Output::Have(id, piece) => (id, Message::Have(piece)),
+                Output::Suggest(id, piece) => (id, Message::Suggest(piece)),
+                Output::Interested(id) => (id, Message::Interest(true)),
+                Output::NotInterested(id) => (id, Message::Interest(false)),
+                Output::Unchoke(id) => (id, Message::Unchoke(true)),
+                Output::Choke(id) => (id, Message::Unchoke(false)),
+                Output::Serve(id, blocks) => {
+                    let wire = self.nodes[node].wires[&id];
+                    self.upload(wire, usize::from(self.wires[wire].nodes[1] == node), blocks);
+                    continue;
+                }
+                Output::Disconnect(id, _) => {
+                    closing.push(id);
+                    continue;
+                }
+                Output::Check(_) | Output::Discard(_) | Output::Complete => continue,
+            };
+            let wire = self.nodes[node].wires[&id];
+            self.send(wire, usize::from(self.wires[wire].nodes[0] == node), message);
+        }
+        if let Kind::Ours(scheduler, ledger) = &self.nodes[node].kind {
+            ledger.check(scheduler);
+        }
+        for id in closing {
+            let wire = self.nodes[node].wires[&id];
+            self.close(wire, usize::from(self.wires[wire].nodes[1] == node));
+        }
+    }
+}
