@@ -24,6 +24,12 @@ fn a_room_comes_near_the_limit_and_the_server_sends_little_more_than_one_copy() 
     assert_eq!(run(&room()), report, "the same room gives the same report");
 }
 
+/// A piece takes 0.4 s of a link here: the server must not wait for one receiver, whose link others share.
+#[test]
+fn large_pieces_on_thin_links_keep_the_server_busy() {
+    finishes(&Room { size: 48 << 20, piece_length: 256 << 10, rate: 5e6, ..room() }, 1.13);
+}
+
 #[test]
 fn nobody_waits_for_a_slow_one() {
     finishes(&Room { slow: vec![(3, 2e6)], ..room() }, 1.2);
