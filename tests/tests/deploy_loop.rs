@@ -84,9 +84,10 @@ fn fleet(server: &Server) -> String {
 }
 
 /// `ezio-init deploy`, bounded.
-fn deploy(server: &Server, disk: &str) -> (bool, String) {
+fn deploy(server: &Server, disks: &[&str]) -> (bool, String) {
     let mut process = Command::new(programs::find("ezio-init").unwrap())
-        .args(["deploy", "--conf", &format!("{}ezio.conf", server.url), "--disk", disk])
+        .args(["deploy", "--conf", &format!("{}ezio.conf", server.url)])
+        .args(disks.iter().flat_map(|disk| ["--disk", *disk]))
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -141,7 +142,7 @@ fn a_captured_disk_arrives_whole_on_another() {
     fs::File::create(&target).unwrap().set_len(80 * MIB).unwrap();
     let device = Loop::new(&target, 0, 80 * MIB);
 
-    let (good, said) = deploy(&server, &device.0);
+    let (good, said) = deploy(&server, &[&device.0]);
     assert!(good, "{said}");
     for step in ["ezio: disk: clearing", "ezio: verified", "ezio: deployed", "ezio: done: the server knows"] {
         assert!(said.contains(step), "{step} is missing:\n{said}");
@@ -155,13 +156,7 @@ fn a_captured_disk_arrives_whole_on_another() {
         assert!(Path::new(&format!("{}p{number}", device.0)).exists(), "the kernel knows partition {number}");
     }
     let root = format!("{}p2", device.0);
-    output("/usr/sbin/e2fsck", &["-f", "-n", &root]);
-    let files = folder.path().join("files");
-    for (inside, outside) in [("/etc/hostname", "etc/hostname"), ("/noise", "noise")] {
-        let copy = folder.path().join("copy");
-        output("/usr/sbin/debugfs", &["-R", &format!("dump {inside} {}", copy.display()), &root]);
-        assert!(fs::read(&copy).unwrap() == fs::read(files.join(outside)).unwrap(), "{inside} differs");
-    }
+    assert_golden_root(folder.path(), &root);
     let swap_id = |disk: &Path| {
         let offset = ((ROOT.0 + ROOT.1) * 512).to_string();
         output(
@@ -170,6 +165,88 @@ fn a_captured_disk_arrives_whole_on_another() {
         )
     };
     assert_eq!(swap_id(&target), swap_id(&golden));
+}
+
+/// The files of the golden root are on this partition, and its file system is sound.
+fn assert_golden_root(folder: &Path, partition: &str) {
+    output("/usr/sbin/e2fsck", &["-f", "-n", partition]);
+    for (inside, outside) in [("/etc/hostname", "etc/hostname"), ("/noise", "noise")] {
+        let copy = folder.join("copy");
+        output("/usr/sbin/debugfs", &["-R", &format!("dump {inside} {}", copy.display()), partition]);
+        assert!(
+            fs::read(&copy).unwrap() == fs::read(folder.join("files").join(outside)).unwrap(),
+            "{inside} differs"
+        );
+    }
+}
+
+#[test]
+fn one_image_goes_onto_several_disks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (golden, _image, server) = prepare(folder.path(), "image = \"golden\"\n[disk]\nall = true\n");
+    let devices = ["one.img", "two.img"].map(|name| {
+        let file = folder.path().join(name);
+        fs::File::create(&file).unwrap().set_len(80 * MIB).unwrap();
+        Loop::new(&file, 0, 80 * MIB)
+    });
+
+    let (good, said) = deploy(&server, &[&devices[0].0, &devices[1].0]);
+    assert!(good, "{said}");
+    for device in &devices {
+        assert_eq!(table(&device.0), table(text(&golden)));
+        assert_golden_root(folder.path(), &format!("{}p2", device.0));
+    }
+}
+
+/// A disk with two partitions and something on each: the first is to stay.
+fn disk_in_use(file: &Path) -> Loop {
+    const TABLE: &str = "label: gpt\nstart=2048, size=40960, type=L, name=stays\nsize=90112, type=L, name=goes, \
+                         uuid=11111111-2222-3333-4444-555555555555\n";
+    fs::File::create(file).unwrap().set_len(80 * MIB).unwrap();
+    let device = Loop::new(file, 0, 80 * MIB);
+    let script = file.with_extension("table");
+    fs::write(&script, TABLE).unwrap();
+    let script = fs::File::open(&script).unwrap();
+    let made = Command::new("/usr/sbin/sfdisk")
+        .args(["--quiet", "--no-reread", &device.0])
+        .stdin(script)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    output("/usr/bin/partx", &["--update", &device.0]);
+    output("/usr/sbin/mkfs.ext4", &["-q", &format!("{}p1", device.0)]);
+    output("/usr/sbin/mkfs.ext4", &["-q", "-L", "old", &format!("{}p2", device.0)]);
+    device
+}
+
+#[test]
+fn one_partition_is_written_and_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let orders = |target: &str| format!("image = \"golden\"\npartition = \"sda2\"\ntarget = \"{target}\"\n");
+    let (_golden, image, server) = prepare(folder.path(), &orders("LABEL=nobody"));
+    let file = folder.path().join("used.img");
+    let device = disk_in_use(&file);
+    let (good, said) = deploy(&server, &[&device.0]);
+    assert!(!good && said.contains("there is no partition LABEL=nobody"), "{said}");
+
+    for target in ["LABEL=old", "LABEL=goes", "PARTUUID=11111111-2222-3333-4444-555555555555"] {
+        let second = format!("{}p2", device.0);
+        output("/usr/sbin/mkfs.ext4", &["-q", "-F", "-L", "old", &second]);
+        output("/usr/bin/sync", &[]);
+        let before = fs::read(&file).unwrap();
+        let conf = folder.path().join("ezio.conf");
+        fs::write(&conf, orders(target)).unwrap();
+        let server = Server::start(&image, &["--conf", text(&conf)]).unwrap();
+        let (good, said) = deploy(&server, &[&device.0]);
+        assert!(good, "{target}: {said}");
+        assert_golden_root(folder.path(), &second);
+        let after = fs::read(&file).unwrap();
+        let (start, end) = ((2048 + 40960) * 512, (2048 + 40960 + 90112) * 512);
+        assert!(
+            before[..start] == after[..start] && before[end..] == after[end..],
+            "{target}: something beside it"
+        );
+    }
 }
 
 #[test]
@@ -183,7 +260,7 @@ fn what_does_not_fit_or_is_in_use_is_left_alone() {
         (Loop::new(&file, 0, size), file)
     };
     let refused = |device: &str, words: &[&str]| {
-        let (good, said) = deploy(&server, device);
+        let (good, said) = deploy(&server, &[device]);
         assert!(!good && words.iter().all(|word| said.contains(word)), "{words:?}:\n{said}");
     };
     let (small, small_file) = disk("small.img", 20 * MIB);
@@ -207,7 +284,7 @@ fn what_does_not_fit_or_is_in_use_is_left_alone() {
         run(text(&init), &[&["write", text(&torrent), &used.0, "--listen", "127.0.0.1:0"], more].concat())
     };
     let (plain, forced) = (write(&[]), write(&["--force"]));
-    let (_, said) = deploy(&server, &used.0);
+    let (_, said) = deploy(&server, &[&used.0]);
     output("/usr/bin/umount", &[text(&mount)]);
     for output in [plain, forced] {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
