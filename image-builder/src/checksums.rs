@@ -1,12 +1,10 @@
 //! `SHA256SUMS`, in the format of `sha256sum`.
 
-use sha2::{Digest, Sha256};
-
-use crate::units::hex;
+use ezio_image::checksums::sha256_hex;
 
 /// The line for one file.
 pub(crate) fn line(name: &str, content: &[u8]) -> String {
-    format!("{}  {name}\n", hex(&Sha256::digest(content)))
+    format!("{}  {name}\n", sha256_hex(content))
 }
 
 /// Sum and name of each line; `None` for a line in no format of `sha256sum`'s.

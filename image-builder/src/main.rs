@@ -9,7 +9,6 @@ mod pieces;
 mod progress;
 mod show;
 mod stop;
-mod units;
 mod verify;
 
 use std::path::PathBuf;

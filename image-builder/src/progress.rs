@@ -3,9 +3,8 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use ezio_image::conf::units::human_size;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::units::bytes;
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -90,9 +89,9 @@ fn line(done: u64, total: u64, elapsed: Duration) -> String {
     let left = if rate > 0.0 { (total.saturating_sub(done)) as f64 / rate } else { 0.0 };
     format!(
         "{percent:5.1} %  {} of {}  {}/s  ETA {:.0} s",
-        bytes(done),
-        bytes(total),
-        bytes(rate as u64),
+        human_size(done),
+        human_size(total),
+        human_size(rate as u64),
         left.ceil()
     )
 }

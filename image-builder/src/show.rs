@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use ezio_image::conf::units::human_size;
 use ezio_image::manifest::{Content, DiskLabel, PartitionInfo, SourceKind};
 
 use crate::cli::ShowArgs;
 use crate::image_dir::ImageDir;
-use crate::units::bytes;
 
 /// Runs the command.
 pub(crate) fn run(args: &ShowArgs) -> Result<()> {
@@ -47,9 +47,9 @@ fn table(image: &ImageDir) -> String {
             out,
             "{} of {} ({} byte sectors), fits disks from {} up",
             label,
-            bytes(disk.size),
+            human_size(disk.size),
             disk.sector_size,
-            bytes(disk.minimum_size)
+            human_size(disk.minimum_size)
         );
     }
     let _ = writeln!(
@@ -65,13 +65,13 @@ fn table(image: &ImageDir) -> String {
             out,
             "{:<12} {:>10} {data:>10} {:<10} {:<36} {:<16} {pieces}",
             partition.name,
-            bytes(partition.size),
+            human_size(partition.size),
             text(&partition.filesystem),
             text(&partition.uuid),
             text(&partition.label)
         );
     }
-    let _ = writeln!(out, "\n{} of data in all", bytes(total));
+    let _ = writeln!(out, "\n{} of data in all", human_size(total));
     out
 }
 
@@ -86,9 +86,9 @@ fn data_of(image: &ImageDir, partition: &PartitionInfo, total: &mut u64) -> (Str
     *total += length;
     let pieces = match image.metainfo(partition) {
         Ok(metainfo) => {
-            format!("{} of {}", metainfo.piece_count(), bytes(u64::from(metainfo.piece_length())))
+            format!("{} of {}", metainfo.piece_count(), human_size(u64::from(metainfo.piece_length())))
         }
         Err(error) => format!("{error:#}"),
     };
-    (bytes(length), pieces)
+    (human_size(length), pieces)
 }

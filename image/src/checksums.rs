@@ -87,6 +87,12 @@ impl fmt::Display for Checksums {
     }
 }
 
+/// The SHA-256 of these bytes in lower case hex, as `sha256sum` writes it.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn decode(hex: &str) -> Option<[u8; 32]> {
     if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;

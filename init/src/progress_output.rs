@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
+use ezio_image::conf::units::human_size;
 use ezio_image::report::Progress;
 use ezio_swarm::storage::WriteStats;
 use serde::Serialize;
 
 use crate::arguments::ProgressMode;
 use crate::console::{Console, Style};
-use crate::screen::{Screen, bytes};
+use crate::screen::Screen;
 use crate::transfer::Moment;
 
 /// One object a line.
@@ -72,7 +73,7 @@ impl ProgressOutput {
             Self::Json => print_line(&Line::Complete { progress: *progress, written }),
             Self::People(screen) => {
                 screen.progress("write", progress);
-                screen.step(&format!("complete: {} verified and synced", bytes(progress.total_bytes)));
+                screen.step(&format!("complete: {} verified and synced", human_size(progress.total_bytes)));
             }
             Self::Nobody => {}
         }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ezio_image::conf::units::human_size;
 use ezio_image::report::Progress;
 
 use crate::console::{Console, Style, open_system_consoles};
@@ -103,7 +104,7 @@ pub(crate) fn progress_line(doing: &str, p: &Progress) -> String {
         "{doing} {} {:.1}% of {}, in {down:.1} out {up:.1} {name}/s, {} peers",
         bar(p),
         percent(p),
-        bytes(p.total_bytes),
+        human_size(p.total_bytes),
         p.peers
     );
     if let Some(left) = time_left(p) {
@@ -132,12 +133,6 @@ fn unit_of(value: u64) -> (f64, &'static str) {
         1_048_576..1_073_741_824 => (1_048_576.0, "MiB"),
         _ => (1_073_741_824.0, "GiB"),
     }
-}
-
-/// `112.3 MiB`.
-pub(crate) fn bytes(value: u64) -> String {
-    let (unit, name) = unit_of(value);
-    format!("{:.1} {name}", value as f64 / unit)
 }
 
 fn time_left(p: &Progress) -> Option<Duration> {
@@ -204,8 +199,6 @@ mod tests {
     fn times_and_amounts() {
         assert_eq!(clock(Duration::from_secs(59)), "0:59");
         assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
-        assert_eq!(bytes(0), "0.0 KiB");
-        assert_eq!(bytes(1 << 30), "1.0 GiB");
         assert_eq!(time_left(&half()), Some(Duration::from_secs(10)));
     }
 

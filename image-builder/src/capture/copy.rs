@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
+use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
 use ezio_image::metainfo::{Metainfo, run_file_name};
 
@@ -18,7 +19,6 @@ use super::source::Source;
 use crate::pieces::PieceHasher;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::units::bytes;
 
 /// Bytes read at once.
 const BLOCK: u64 = 1 << 20;
@@ -76,7 +76,7 @@ pub(crate) fn copy(
 }
 
 fn far(error: anyhow::Error, progress: &Progress) -> anyhow::Error {
-    error.context(format!("after {} of {}", bytes(progress.done()), bytes(progress.total())))
+    error.context(format!("after {} of {}", human_size(progress.done()), human_size(progress.total())))
 }
 
 fn read_all(

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_image::conf::units::human_size;
 use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, Content, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE,
     Manifest, PartitionInfo, Source as ManifestSource,
@@ -26,7 +27,6 @@ use crate::cli::CaptureArgs;
 use crate::pieces::piece_length_for;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::units::bytes;
 use output::Output;
 use plan::{Plan, PlannedContent, PlannedPart};
 use source::Source;
@@ -60,9 +60,9 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
         "{}: {} partitions, {} of data, in {:.1} s ({}/s)",
         args.output.display(),
         manifest.partitions.len(),
-        bytes(read),
+        human_size(read),
         seconds,
-        bytes((read as f64 / seconds) as u64)
+        human_size((read as f64 / seconds) as u64)
     );
     Ok(())
 }

@@ -6,13 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_image::conf::units::human_size;
 use ezio_image::manifest::MANIFEST_FILE;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::syncfs;
 use tempfile::TempDir;
-
-use crate::units::bytes;
 
 /// An image directory that is being written.
 #[derive(Debug)]
@@ -49,8 +48,8 @@ impl Output {
             bail!(
                 "no room for the image in {}: it takes {}, {} are free",
                 parent.display(),
-                bytes(needed),
-                bytes(free)
+                human_size(needed),
+                human_size(free)
             );
         }
         Ok(Self { partial, target: target.to_owned() })

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{BOOT_CODE_LENGTH, Layout, LayoutError, Partition, Table};
 use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
@@ -13,7 +14,6 @@ use super::probe;
 use super::source::{Kind, Source};
 use crate::cli::CaptureArgs;
 use crate::stop::Stop;
-use crate::units::bytes;
 
 /// More than this between the MBR and the first partition is no boot loader.
 const MOST_HIDDEN: u64 = 64 << 20;
@@ -205,8 +205,8 @@ fn read_hidden(source: &Source, layout: &Layout, notes: &mut Vec<String>) -> Res
     if length > MOST_HIDDEN {
         notes.push(format!(
             "of {} between the MBR and the first partition only the first {} are kept",
-            bytes(length),
-            bytes(MOST_HIDDEN)
+            human_size(length),
+            human_size(MOST_HIDDEN)
         ));
         length = MOST_HIDDEN;
     }
@@ -259,25 +259,25 @@ impl fmt::Display for Plan {
                 DiskLabel::Dos => "MBR",
                 DiskLabel::None => "no partition table",
             };
-            writeln!(f, "disk of {}, sectors of {} bytes, {table}", bytes(disk.size), disk.sector_size)?;
+            writeln!(f, "disk of {}, sectors of {} bytes, {table}", human_size(disk.size), disk.sector_size)?;
         }
         for (what, content) in [("boot code", &self.boot_code), ("hidden sectors", &self.hidden)] {
             if let Some(content) = content {
-                writeln!(f, "{what}: {}", bytes(content.len() as u64))?;
+                writeln!(f, "{what}: {}", human_size(content.len() as u64))?;
             }
         }
         for part in &self.parts {
             let filesystem = part.filesystem.as_deref().unwrap_or("unknown");
             let content = match &part.content {
                 PlannedContent::Blocks(map) => {
-                    format!("{} in use, in {} runs", bytes(map.total_length()), map.extents().len())
+                    format!("{} in use, in {} runs", human_size(map.total_length()), map.extents().len())
                 }
                 PlannedContent::Raw => "copied whole".to_owned(),
                 PlannedContent::Swap => "made anew".to_owned(),
                 PlannedContent::Empty => "no content".to_owned(),
             };
-            writeln!(f, "{:<12} {:>10}  {filesystem:<10} {content}", part.name, bytes(part.size))?;
+            writeln!(f, "{:<12} {:>10}  {filesystem:<10} {content}", part.name, human_size(part.size))?;
         }
-        writeln!(f, "{} to read", bytes(self.total_length()))
+        writeln!(f, "{} to read", human_size(self.total_length()))
     }
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use ezio_image::checksums::sha256_hex;
+use ezio_image::conf::units::human_size;
 use ezio_image::modules::ModuleIndex;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::firmware::Firmware;
 use super::needed_only;
 use super::tree::ModuleTree;
-use crate::units::{bytes, hex};
 
 /// File name of the description.
 pub(crate) const FILE: &str = "netboot.toml";
@@ -52,7 +52,7 @@ impl Description {
         let file = |(name, content): &(String, Vec<u8>)| FileInfo {
             name: name.clone(),
             size: content.len() as u64,
-            sha256: hex(&Sha256::digest(content)),
+            sha256: sha256_hex(content),
         };
         Self {
             format: 1,
@@ -72,7 +72,7 @@ impl Description {
     pub(crate) fn table(&self, sizes: &Sizes) -> String {
         let mut out = format!("kernel {}, {} modules\n", self.kernel, sizes.module_count);
         for file in &self.files {
-            let _ = writeln!(out, "  {:<16}{:>12}", file.name, bytes(file.size));
+            let _ = writeln!(out, "  {:<16}{:>12}", file.name, human_size(file.size));
             if file.name == "initrd.img" {
                 let parts = [
                     ("init", sizes.init),
@@ -81,7 +81,7 @@ impl Description {
                     ("firmware", sizes.firmware),
                 ];
                 for (part, size) in parts {
-                    let _ = writeln!(out, "    {:<14}{:>12} before compression", part, bytes(size));
+                    let _ = writeln!(out, "    {:<14}{:>12} before compression", part, human_size(size));
                 }
             }
         }
@@ -91,8 +91,8 @@ impl Description {
         let _ = writeln!(
             out,
             "each machine fetches {} (kernel + initrd), {verdict} the aim of {}",
-            bytes(fetched),
-            bytes(AIM)
+            human_size(fetched),
+            human_size(AIM)
         );
         out
     }
@@ -114,7 +114,7 @@ pub(crate) fn module_list(
     for (folder, modules) in &folders {
         let size: u64 = modules.iter().map(|(_, size)| size).sum();
         let names: Vec<&str> = modules.iter().map(|(name, _)| *name).collect();
-        let _ = writeln!(out, "{folder} ({}): {}", bytes(size), names.join(" "));
+        let _ = writeln!(out, "{folder} ({}): {}", human_size(size), names.join(" "));
     }
     let total: u64 = folders.values().flatten().map(|(_, size)| size).sum();
     let needed = needed_only(index, chosen);
@@ -123,7 +123,7 @@ pub(crate) fn module_list(
         "{} modules ({} of them because others need them), {} before compression, {} aliases",
         index.modules.len(),
         needed.len(),
-        bytes(total),
+        human_size(total),
         index.aliases.len()
     );
     if !firmware.files.is_empty() || !firmware.missing.is_empty() {

@@ -6,13 +6,13 @@ mod layout;
 mod torrents;
 
 use anyhow::Result;
+use ezio_image::conf::units::human_size;
 use ezio_image::metainfo::Metainfo;
 
 use crate::cli::VerifyArgs;
 use crate::image_dir::ImageDir;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::units::bytes;
 
 /// Runs the command: is the image whole? What is wrong is printed, a line each.
 pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
     progress.finish();
     let pieces: u64 = torrents.iter().map(|(_, m): &(String, Metainfo)| u64::from(m.piece_count())).sum();
     if problems.count == 0 {
-        println!("{}: whole ({pieces} pieces, {})", args.directory.display(), bytes(total));
+        println!("{}: whole ({pieces} pieces, {})", args.directory.display(), human_size(total));
     } else {
         eprintln!("{}: DAMAGED, {} problems", args.directory.display(), problems.count);
     }

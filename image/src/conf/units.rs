@@ -56,16 +56,17 @@ pub fn print_size(bytes: u64) -> String {
 /// Prints a size for people, rounded: `8.0 GiB`.
 #[must_use]
 pub fn human_size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for next in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
     }
-    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+    let (mut value, mut unit) = (bytes as f64 / 1024.0, 0);
+    // What would be rounded to 1024.0 is one of the next unit.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
 }
 
 /// Reads a duration: `90s`, `15m`, `1h30m`, `2d`, `0`.
@@ -132,8 +133,17 @@ mod tests {
         for bad in ["", "G", "-1G", "1X", "1e3", "99999999999T", "1.2.3G", "ä"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
-        assert_eq!(human_size(8 << 30), "8.0 GiB");
-        assert_eq!(human_size(1023), "1023 B");
+        for (size, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536 << 10, "1.5 MiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
+            (8 << 30, "8.0 GiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ] {
+            assert_eq!(human_size(size), text);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use ezio_image::checksums::sha256_hex;
 
 /// Kernel.
 pub(crate) const KERNEL: &str = "vmlinuz";
@@ -84,7 +84,7 @@ fn check_sums(files: &BTreeMap<String, Bytes>, text: &str) -> Result<()> {
     for (name, sum) in found {
         let Some(bytes) = files.get(&name) else { continue };
         ensure!(
-            hex(&Sha256::digest(bytes)).eq_ignore_ascii_case(&sum),
+            sha256_hex(bytes).eq_ignore_ascii_case(&sum),
             "{name} does not match {DESCRIPTION}: make the directory again with `make netboot`"
         );
     }
@@ -106,8 +106,4 @@ fn collect_sums(key: &str, value: &toml::Value, depth: u8, found: &mut Vec<(Stri
         }
         _ => {}
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
