@@ -102,6 +102,11 @@ impl Geometry {
         u64::from(shape.piece_length).min(shape.total_length - begin) as u32
     }
 
+    /// Bytes of the largest piece of all; 0 when there is none.
+    pub fn largest_piece(&self) -> u64 {
+        self.torrents.iter().map(|t| u64::from(t.piece_length).min(t.total_length)).max().unwrap_or(0)
+    }
+
     /// Blocks of a piece.
     pub fn blocks_in(&self, piece: PieceId) -> u32 {
         self.piece_size(piece).div_ceil(BLOCK_SIZE)

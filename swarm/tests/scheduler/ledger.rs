@@ -202,9 +202,8 @@ impl Ledger {
             |&(piece, block): &BlockId| u64::from(geometry.bytes_of(Blocks::one(PieceId(piece), block)));
         let asked: u64 = self.conns.values().flat_map(|c| c.asked.iter()).map(size).sum();
         assert_eq!(scheduler.outstanding(), asked, "bytes outstanding");
-        let largest =
-            (0..geometry.piece_count()).map(|p| u64::from(geometry.piece_size(PieceId(p)))).max().unwrap();
-        assert!(scheduler.memory() <= self.memory.max(2 * largest), "uses {} bytes", scheduler.memory());
+        let most = self.memory.max(2 * geometry.largest_piece());
+        assert!(scheduler.memory() <= most, "uses {} bytes", scheduler.memory());
         assert!(
             self.arrived.len() as u64 * u64::from(BLOCK_SIZE)
                 <= scheduler.memory() + u64::from(BLOCK_SIZE) * 64
