@@ -1,5 +1,8 @@
 //! Captures disks into images, checks them, and packs the kernel and initrd for network boot.
 
+// These macros panic when nobody takes what they print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod capture;
 mod checksums;
 mod cli;
@@ -11,10 +14,11 @@ mod show;
 mod stop;
 mod verify;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
 use cli::{Cli, Command};
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("image-builder: {error:#}");
+            let _ = writeln!(std::io::stderr(), "image-builder: {error:#}");
             if error.is::<Stopped>() { ExitCode::from(STOPPED) } else { ExitCode::FAILURE }
         }
     }
@@ -49,6 +53,11 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Netboot(args) => netboot::run(args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes to standard output, whose reader may have gone.
+fn print(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("cannot print")
 }
 
 /// A program of the system.

@@ -1,6 +1,7 @@
 //! How far a long transfer is: a bar with rate and ETA on a terminal, else a plain line now and then.
 
 use std::io::IsTerminal;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use ezio_image::conf::units::human_size;
@@ -48,7 +49,9 @@ impl Progress {
 
     /// Prints a line without spoiling the bar.
     pub(crate) fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        });
     }
 
     /// `length` more bytes are done.
@@ -59,7 +62,7 @@ impl Progress {
             && lines.last.elapsed() >= LINE_EVERY
         {
             lines.last = Instant::now();
-            eprintln!("{}", line(self.done, self.total, lines.started.elapsed()));
+            let _ = writeln!(std::io::stderr(), "{}", line(self.done, self.total, lines.started.elapsed()));
         }
     }
 
@@ -77,7 +80,7 @@ impl Progress {
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
         if let Some(lines) = &self.lines {
-            eprintln!("{}", line(self.done, self.total, lines.started.elapsed()));
+            let _ = writeln!(std::io::stderr(), "{}", line(self.done, self.total, lines.started.elapsed()));
         }
     }
 }

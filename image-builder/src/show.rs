@@ -14,11 +14,10 @@ pub(crate) fn run(args: &ShowArgs) -> Result<()> {
     let image = ImageDir::open(&args.directory)?;
     if args.json {
         let json = serde_json::to_string_pretty(&image.manifest).context("cannot print the manifest")?;
-        println!("{json}");
+        crate::print(&(json + "\n"))
     } else {
-        print!("{}", table(&image));
+        crate::print(&table(&image))
     }
-    Ok(())
 }
 
 fn table(image: &ImageDir) -> String {

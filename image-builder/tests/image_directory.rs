@@ -101,6 +101,19 @@ fn a_partition_file_is_captured_shown_and_whole() {
 }
 
 #[test]
+fn output_that_nobody_takes_is_an_error_and_no_crash() {
+    let captured = Captured::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut show = Command::new(env!("CARGO_BIN_EXE_image-builder"));
+    let output = show.arg("show").arg(captured.image()).stdout(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot print: No space left"), "{}", text(&output.stderr));
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_image-builder"));
+    let status = verify.arg("verify").arg(captured.source()).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn verify_tells_what_is_damaged_and_where() {
     let captured = Captured::new();
     let victim = captured.runs().into_iter().max_by_key(|run| fs::metadata(run).unwrap().len()).unwrap();

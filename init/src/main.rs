@@ -1,6 +1,9 @@
 //! PID 1 of a netbooted machine: fetches its orders and writes the image to disk. On a running
 //! system, `ezio-init write` and its sisters do the same to targets that are named.
 
+// These macros panic when nobody takes what they print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod arguments;
 mod assignment;
 mod boot;

@@ -1,5 +1,6 @@
 //! `plan` and `deploy`: the steps of a netbooted machine on a running system, with explicit targets.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -40,8 +41,8 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
     if orders.disk.path.is_empty() {
         orders.disk.path.clone_from(&options.disks);
     }
-    print!("{}", Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?);
-    Ok(())
+    let assignment = Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?;
+    std::io::stdout().write_all(assignment.to_string().as_bytes()).context("cannot print")
 }
 
 /// Deploys to a disk that is named; says how a machine would end.

@@ -50,7 +50,9 @@ impl ProgressOutput {
     /// A word besides progress; programs do not need it.
     pub(crate) fn note(&self, text: &str) {
         match self {
-            Self::Json => eprintln!("ezio: {text}"),
+            Self::Json => {
+                let _ = writeln!(stderr(), "ezio: {text}");
+            }
             Self::People(screen) => screen.step(text),
             Self::Nobody => {}
         }

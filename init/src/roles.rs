@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::future::Future;
+use std::io::Write as _;
 use std::num::NonZero;
 use std::path::Path;
 use std::process::ExitCode;
@@ -79,14 +80,8 @@ fn serve_person(rest: impl Iterator<Item = OsString>) -> ExitCode {
     };
     logging::start();
     match command {
-        Command::Help(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Command::Version => {
-            println!("ezio-init {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
+        Command::Help(text) => print(text),
+        Command::Version => print(concat!("ezio-init ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Write(options) => run(async |signals| write::write(&options, signals).await),
         Command::Plan(options) => {
             run(async |signals| unless_stopped(signals, on_running_system::plan(&options)).await)
@@ -112,9 +107,16 @@ fn run(work: impl AsyncFnOnce(&mut StopSignals) -> anyhow::Result<Result<(), Sto
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(Stopped(signal))) => {
-            eprintln!("ezio-init: stopped by signal {signal}");
+            let _ = writeln!(std::io::stderr(), "ezio-init: stopped by signal {signal}");
             ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
         }
+        Err(error) => fail(&error),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()).context("cannot print") {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
@@ -137,11 +139,11 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 fn refuse(error: &UsageError) -> ExitCode {
-    eprint!("ezio-init: {}\n\n{}", error.message, error.usage);
+    let _ = write!(std::io::stderr(), "ezio-init: {}\n\n{}", error.message, error.usage);
     ExitCode::from(WRONG_CALL)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("ezio-init: {error:#}");
+    let _ = writeln!(std::io::stderr(), "ezio-init: {error:#}");
     ExitCode::FAILURE
 }

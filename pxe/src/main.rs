@@ -1,5 +1,9 @@
 //! The server of ezio: DHCP, TFTP, HTTP, tracker, seeder and the view of the room.
 
+// These macros panic when nobody takes what they print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
     match server::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ezio-pxe: {error:#}");
+            let _ = writeln!(std::io::stderr(), "ezio-pxe: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -11,6 +11,7 @@ mod probe;
 mod source;
 mod used_blocks;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -42,11 +43,10 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     let source = Source::open(&args.source, args.force)?;
     let plan = Plan::make(&source, args, stop)?;
     for note in &plan.notes {
-        eprintln!("note: {note}");
+        let _ = writeln!(std::io::stderr(), "note: {note}");
     }
     if args.dry_run {
-        print!("{plan}");
-        return Ok(());
+        return crate::print(&plan.to_string());
     }
     let needed = needed_room(&plan);
     let output = Output::create(&args.output, args.force, needed)?;
@@ -56,15 +56,14 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     output.finish(args.force)?;
     let read = plan.total_length();
     let seconds = started.elapsed().as_secs_f64().max(0.001);
-    println!(
-        "{}: {} partitions, {} of data, in {:.1} s ({}/s)",
+    crate::print(&format!(
+        "{}: {} partitions, {} of data, in {:.1} s ({}/s)\n",
         args.output.display(),
         manifest.partitions.len(),
         human_size(read),
         seconds,
         human_size((read as f64 / seconds) as u64)
-    );
-    Ok(())
+    ))
 }
 
 fn image_name(args: &CaptureArgs) -> Result<String> {

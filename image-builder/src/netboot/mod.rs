@@ -48,8 +48,7 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
         None => Firmware::default(),
     };
     if args.dry_run {
-        print!("{}", description::module_list(&tree, &index, &selection.names, &firmware));
-        return Ok(());
+        return crate::print(&description::module_list(&tree, &index, &selection.names, &firmware));
     }
     let mut sizes = Sizes::default();
     let archive = fill(&inputs, args, &tree, &index, &firmware, &mut sizes)?;
@@ -63,8 +62,7 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
         replace(&args.output.join(name), content)?;
     }
     replace(&args.output.join(description::FILE), description.to_toml()?.as_bytes())?;
-    print!("{}", description.table(&sizes));
-    Ok(())
+    crate::print(&description.table(&sizes))
 }
 
 /// Puts together what the initrd holds.

@@ -8,6 +8,7 @@ mod torrents;
 use anyhow::Result;
 use ezio_image::conf::units::human_size;
 use ezio_image::metainfo::Metainfo;
+use std::io::Write as _;
 
 use crate::cli::VerifyArgs;
 use crate::image_dir::ImageDir;
@@ -21,7 +22,9 @@ pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
     files::check(&image, &mut problems);
     layout::check(&image, &mut problems);
     let torrents = torrents::check(&image, &mut problems);
-    problems.print(|line| eprintln!("{line}"));
+    problems.print(|line| {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    });
 
     let total = torrents.iter().map(|(_, metainfo)| metainfo.total_length()).sum();
     let mut progress = Progress::new(total, args.no_progress);
@@ -32,9 +35,14 @@ pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
     progress.finish();
     let pieces: u64 = torrents.iter().map(|(_, m): &(String, Metainfo)| u64::from(m.piece_count())).sum();
     if problems.count == 0 {
-        println!("{}: whole ({pieces} pieces, {})", args.directory.display(), human_size(total));
+        crate::print(&format!(
+            "{}: whole ({pieces} pieces, {})\n",
+            args.directory.display(),
+            human_size(total)
+        ))?;
     } else {
-        eprintln!("{}: DAMAGED, {} problems", args.directory.display(), problems.count);
+        let _ =
+            writeln!(std::io::stderr(), "{}: DAMAGED, {} problems", args.directory.display(), problems.count);
     }
     Ok(problems.count == 0)
 }

@@ -2,6 +2,7 @@
 //! that the orders name.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use ezio_image::conf::EndAction;
@@ -55,7 +56,7 @@ pub(crate) fn die_of_panics() {
 fn die_of_panics_into(file: &'static Path) {
     std::panic::set_hook(Box::new(move |info| {
         let words = info.to_string().replace('\n', " ");
-        eprintln!("ezio-init: {words}");
+        let _ = writeln!(std::io::stderr(), "ezio-init: {words}");
         // There is nobody left to tell of a failure here.
         let _ = fs::write(file, words);
         std::process::abort();

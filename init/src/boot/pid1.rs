@@ -3,6 +3,7 @@
 //! can take the machine down in silence.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -39,10 +40,14 @@ const PANIC_PAUSE: Duration = Duration::from_secs(60);
 /// Runs the machine. Never comes back.
 pub(crate) fn main() -> ! {
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("ezio: failed: PID 1: {info}\nezio: next: reboot in {} s", PANIC_PAUSE.as_secs());
+        let _ = writeln!(
+            std::io::stderr(),
+            "ezio: failed: PID 1: {info}\nezio: next: reboot in {} s",
+            PANIC_PAUSE.as_secs()
+        );
         std::thread::sleep(PANIC_PAUSE);
         let error = leave(RebootMode::RB_AUTOBOOT);
-        eprintln!("ezio: {error:#}");
+        let _ = writeln!(std::io::stderr(), "ezio: {error:#}");
         loop {
             std::thread::park();
         }
@@ -53,9 +58,13 @@ pub(crate) fn main() -> ! {
             supervisor.carry_out(end)
         }
         Err(error) => {
-            eprintln!("ezio: failed: start: {error:#}\nezio: next: reboot in {} s", PANIC_PAUSE.as_secs());
+            let _ = writeln!(
+                std::io::stderr(),
+                "ezio: failed: start: {error:#}\nezio: next: reboot in {} s",
+                PANIC_PAUSE.as_secs()
+            );
             std::thread::sleep(PANIC_PAUSE);
-            eprintln!("ezio: {:#}", leave(RebootMode::RB_AUTOBOOT));
+            let _ = writeln!(std::io::stderr(), "ezio: {:#}", leave(RebootMode::RB_AUTOBOOT));
             loop {
                 std::thread::park();
             }
