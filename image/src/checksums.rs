@@ -78,10 +78,7 @@ impl Checksums {
 impl fmt::Display for Checksums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (path, hash) in self.iter() {
-            for byte in hash {
-                write!(f, "{byte:02x}")?;
-            }
-            writeln!(f, "  {path}")?;
+            writeln!(f, "{}  {path}", hex(hash))?;
         }
         Ok(())
     }
@@ -90,7 +87,11 @@ impl fmt::Display for Checksums {
 /// The SHA-256 of these bytes in lower case hex, as `sha256sum` writes it.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn decode(hex: &str) -> Option<[u8; 32]> {

@@ -1,6 +1,5 @@
 //! `plan` and `deploy`: the steps of a netbooted machine on a running system, with explicit targets.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -16,6 +15,7 @@ use crate::image_source::Image;
 use crate::location::Location;
 use crate::machine::SystemPaths;
 use crate::reporter::{ReportLine, Reporter};
+use crate::roles::print;
 use crate::run::{During, Failure, Run, list_disks, report_end, started, who};
 use crate::screen::Screen;
 use crate::torrent_source;
@@ -42,7 +42,7 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
         orders.disk.path.clone_from(&options.disks);
     }
     let assignment = Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?;
-    std::io::stdout().write_all(assignment.to_string().as_bytes()).context("cannot print")
+    print(&assignment.to_string())
 }
 
 /// Deploys to a disk that is named; says how a machine would end.

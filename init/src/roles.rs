@@ -80,8 +80,8 @@ fn serve_person(rest: impl Iterator<Item = OsString>) -> ExitCode {
     };
     logging::start();
     match command {
-        Command::Help(text) => print(text),
-        Command::Version => print(concat!("ezio-init ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help(text) => said(print(text)),
+        Command::Version => said(print(concat!("ezio-init ", env!("CARGO_PKG_VERSION"), "\n"))),
         Command::Write(options) => run(async |signals| write::write(&options, signals).await),
         Command::Plan(options) => {
             run(async |signals| unless_stopped(signals, on_running_system::plan(&options)).await)
@@ -114,11 +114,13 @@ fn run(work: impl AsyncFnOnce(&mut StopSignals) -> anyhow::Result<Result<(), Sto
     }
 }
 
-fn print(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()).context("cannot print") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
+/// Writes to standard output, whose reader may have gone.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("cannot print")
+}
+
+fn said(result: anyhow::Result<()>) -> ExitCode {
+    result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
 /// Drops the work when a signal comes.

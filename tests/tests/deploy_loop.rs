@@ -50,6 +50,20 @@ impl Drop for Loop {
     }
 }
 
+/// A disk with nothing on it, of so many bytes.
+fn blank_disk(file: &Path, size: u64) -> Loop {
+    fs::File::create(file).unwrap().set_len(size).unwrap();
+    Loop::new(file, 0, size)
+}
+
+/// Gives a disk a partition table, by a script for sfdisk that is kept in a file.
+fn partition(disk: &str, table: &str, script: &Path) {
+    fs::write(script, table).unwrap();
+    let script = fs::File::open(script).unwrap();
+    let mut sfdisk = Command::new("/usr/sbin/sfdisk");
+    assert!(sfdisk.args(["--quiet", "--no-reread", disk]).stdin(script).status().unwrap().success());
+}
+
 /// A disk image file with a GPT: ext4 with files, and swap.
 fn golden_disk(folder: &Path) -> PathBuf {
     let disk = folder.join("golden.img");
@@ -59,12 +73,7 @@ fn golden_disk(folder: &Path) -> PathBuf {
          start={}, size={}, type=L, name=root\nsize={SWAP_SECTORS}, type=S\n",
         ROOT.0, ROOT.1
     );
-    let script = folder.join("table");
-    fs::write(&script, table).unwrap();
-    let script = fs::File::open(&script).unwrap();
-    assert!(
-        Command::new("/usr/sbin/sfdisk").arg("--quiet").arg(&disk).stdin(script).status().unwrap().success()
-    );
+    partition(text(&disk), &table, &folder.join("table"));
     let files = folder.join("files");
     fs::create_dir_all(files.join("etc")).unwrap();
     fs::write(files.join("etc/hostname"), "golden\n").unwrap();
@@ -139,8 +148,7 @@ fn a_captured_disk_arrives_whole_on_another() {
     );
     let (golden, _image, server) = prepare(folder.path(), &format!("image = \"golden\"\n{hooks}"));
     let target = folder.path().join("target.img");
-    fs::File::create(&target).unwrap().set_len(80 * MIB).unwrap();
-    let device = Loop::new(&target, 0, 80 * MIB);
+    let device = blank_disk(&target, 80 * MIB);
 
     let (good, said) = deploy(&server, &[&device.0]);
     assert!(good, "{said}");
@@ -184,11 +192,7 @@ fn assert_golden_root(folder: &Path, partition: &str) {
 fn one_image_goes_onto_several_disks() {
     let folder = tempfile::tempdir().unwrap();
     let (golden, _image, server) = prepare(folder.path(), "image = \"golden\"\n[disk]\nall = true\n");
-    let devices = ["one.img", "two.img"].map(|name| {
-        let file = folder.path().join(name);
-        fs::File::create(&file).unwrap().set_len(80 * MIB).unwrap();
-        Loop::new(&file, 0, 80 * MIB)
-    });
+    let devices = ["one.img", "two.img"].map(|name| blank_disk(&folder.path().join(name), 80 * MIB));
 
     let (good, said) = deploy(&server, &[&devices[0].0, &devices[1].0]);
     assert!(good, "{said}");
@@ -202,17 +206,8 @@ fn one_image_goes_onto_several_disks() {
 fn disk_in_use(file: &Path) -> Loop {
     const TABLE: &str = "label: gpt\nstart=2048, size=40960, type=L, name=stays\nsize=90112, type=L, name=goes, \
                          uuid=11111111-2222-3333-4444-555555555555\n";
-    fs::File::create(file).unwrap().set_len(80 * MIB).unwrap();
-    let device = Loop::new(file, 0, 80 * MIB);
-    let script = file.with_extension("table");
-    fs::write(&script, TABLE).unwrap();
-    let script = fs::File::open(&script).unwrap();
-    let made = Command::new("/usr/sbin/sfdisk")
-        .args(["--quiet", "--no-reread", &device.0])
-        .stdin(script)
-        .status()
-        .unwrap();
-    assert!(made.success());
+    let device = blank_disk(file, 80 * MIB);
+    partition(&device.0, TABLE, &file.with_extension("table"));
     output("/usr/bin/partx", &["--update", &device.0]);
     output("/usr/sbin/mkfs.ext4", &["-q", &format!("{}p1", device.0)]);
     output("/usr/sbin/mkfs.ext4", &["-q", "-L", "old", &format!("{}p2", device.0)]);
@@ -256,8 +251,7 @@ fn what_does_not_fit_or_is_in_use_is_left_alone() {
         prepare(folder.path(), "image = \"golden\"\n[hooks]\nbefore = [\"exit 9\"]\n");
     let disk = |name: &str, size: u64| {
         let file = folder.path().join(name);
-        fs::File::create(&file).unwrap().set_len(size).unwrap();
-        (Loop::new(&file, 0, size), file)
+        (blank_disk(&file, size), file)
     };
     let refused = |device: &str, words: &[&str]| {
         let (good, said) = deploy(&server, &[device]);

@@ -60,32 +60,16 @@ impl Bits {
         self.words.iter().enumerate().flat_map(|(at, &word)| ones(at, word))
     }
 
-    /// Calls `visit` with the numbers that are in both sets, rising, among the first `window` numbers of `self` only
+    /// Calls `visit` with the numbers that are in both sets, rising, among the first `window` numbers of `self` from `from` on
     /// (rounded up to whole words).
-    pub(super) fn each_common(&self, other: &Self, from: u32, window: u32, mut visit: impl FnMut(u32)) {
-        let mut left = window;
-        for (at, (&mine, &theirs)) in self.words.iter().zip(&other.words).enumerate().skip(from as usize / 64)
-        {
-            ones(at, mine & theirs).for_each(&mut visit);
-            left = left.saturating_sub(mine.count_ones());
-            if left == 0 {
-                break;
-            }
-        }
+    pub(super) fn each_common(&self, other: &Self, from: u32, window: u32, visit: impl FnMut(u32)) {
+        each_in_window(self.words.iter().copied().zip(other.words.iter().copied()), from, window, visit);
     }
 
-    /// Calls `visit` with the numbers in this set that are not in `other`, rising, among the first `window` numbers that are
-    /// missing in `other` from `from` on (rounded up to whole words).
-    pub(super) fn each_missing(&self, other: &Self, from: u32, window: u32, mut visit: impl FnMut(u32)) {
-        let (first, mut left) = (from as usize / 64, window);
-        for (at, (&mine, &theirs)) in self.words.iter().zip(&other.words).enumerate().skip(first) {
-            let missing = if at == first { !theirs & (u64::MAX << (from % 64)) } else { !theirs };
-            ones(at, mine & missing).for_each(&mut visit);
-            left = left.saturating_sub(missing.count_ones());
-            if left == 0 {
-                break;
-            }
-        }
+    /// As [`Bits::each_common`], with the numbers in this set among the first `window` that are missing in `other`.
+    pub(super) fn each_missing(&self, other: &Self, from: u32, window: u32, visit: impl FnMut(u32)) {
+        let missing = other.words.iter().map(|word| !word);
+        each_in_window(missing.zip(self.words.iter().copied()), from, window, visit);
     }
 
     /// The first number in the set, searching from `from` on.
@@ -96,6 +80,24 @@ impl Bits {
         };
         let (at, word) = self.words.iter().enumerate().skip(first).map(masked).find(|(_, w)| *w != 0)?;
         Some((at * 64) as u32 + word.trailing_zeros())
+    }
+}
+
+/// Visits what is in both words of each pair, among the first `window` ones of the first words from `from` on.
+fn each_in_window(
+    words: impl Iterator<Item = (u64, u64)>,
+    from: u32,
+    window: u32,
+    mut visit: impl FnMut(u32),
+) {
+    let (first, mut left) = (from as usize / 64, window);
+    for (at, (sought, there)) in words.enumerate().skip(first) {
+        let sought = if at == first { sought & (u64::MAX << (from % 64)) } else { sought };
+        ones(at, sought & there).for_each(&mut visit);
+        left = left.saturating_sub(sought.count_ones());
+        if left == 0 {
+            break;
+        }
     }
 }
 

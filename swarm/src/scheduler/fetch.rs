@@ -11,7 +11,7 @@ use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Role};
 use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
-use super::pieces::Block;
+use super::pieces::{Block, Rarest};
 use super::site::{Crossing, mix};
 
 /// How fast a peer was that was asked for nothing for so long says nothing any more: else who was slow once would not be asked
@@ -174,27 +174,21 @@ impl Scheduler {
             })?;
             return self.has_room(piece).then_some(piece);
         }
-        let mut best = None;
-        let (mut fewest, mut ties) = (u16::MAX, 0u32);
+        let mut rarest = Rarest::new();
         let from = self.pieces.first_open()?;
         let patience = self.patience_for_rare(conn.peer.torrent);
         let (pieces, rng, own) = (&self.pieces, &mut self.rng, self.config.member);
         pieces.open.each_common(&conn.has, from, self.config.tuning.window, |p| {
             let copies = pieces.copies[p as usize];
-            if copies > fewest
-                || pieces.active(PieceId(p)).is_some()
-                || (crossing.is_none() && f64::from(copies) < patience * chance(own, p))
-                || !allowed(PieceId(p))
+            if rarest.admits(copies)
+                && pieces.active(PieceId(p)).is_none()
+                && (crossing.is_some() || f64::from(copies) >= patience * chance(own, p))
+                && allowed(PieceId(p))
             {
-                return;
-            }
-            ties = if copies < fewest { 1 } else { ties + 1 };
-            fewest = copies;
-            if ties == 1 || rng.random_range(0..ties) == 0 {
-                best = Some(PieceId(p));
+                rarest.show(PieceId(p), copies, rng);
             }
         });
-        best.filter(|&p| self.has_room(p))
+        rarest.piece.filter(|&p| self.has_room(p))
     }
 
     /// How many copies a piece must have before everybody may ask for it; a machine asks for one with fewer by its chance.

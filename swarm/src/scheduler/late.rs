@@ -73,9 +73,7 @@ impl Scheduler {
         for (block, state) in (0..).zip(&active.blocks) {
             let Block::Asked(first, second) = *state else { continue };
             for id in [Some(first), second].into_iter().flatten() {
-                if self.take_pending(id, piece, block).is_some() {
-                    out.push(Output::Cancel(id, Blocks::one(piece, block)));
-                }
+                self.cancel(id, piece, block, out);
             }
         }
         self.pieces.refresh(piece);
@@ -118,15 +116,35 @@ impl Scheduler {
             }
             active.sole = Some(second);
         }
+        self.stats.late += 1;
         // While there is plenty to ask for, a request that waits in a long queue moves to a shorter one; at the end, two
         // race.
-        active.blocks[late.block as usize] =
-            if ending { Block::Asked(first, Some(second)) } else { Block::Asked(second, None) };
-        if !ending && self.take_pending(first, late.piece, late.block).is_some() {
-            out.push(Output::Cancel(first, Blocks::one(late.piece, late.block)));
+        let block = Blocks::one(late.piece, late.block);
+        if ending {
+            active.blocks[late.block as usize] = Block::Asked(first, Some(second));
+            self.send_request(second, block, out);
+        } else {
+            self.move_requests(first, block, second, out);
         }
-        self.stats.late += 1;
-        self.send_request(second, Blocks::one(late.piece, late.block), out);
         true
+    }
+
+    /// Requests that wait at one peer go to another.
+    pub(super) fn move_requests(&mut self, from: ConnId, blocks: Blocks, to: ConnId, out: &mut Vec<Output>) {
+        for block in blocks.first..blocks.first + blocks.count {
+            self.take_pending(from, blocks.piece, block);
+            if let Some(active) = self.pieces.active_mut(blocks.piece) {
+                active.blocks[block as usize] = Block::Asked(to, None);
+            }
+        }
+        out.push(Output::Cancel(from, blocks));
+        self.send_request(to, blocks, out);
+    }
+
+    /// A request is void, if it is still out.
+    pub(super) fn cancel(&mut self, id: ConnId, piece: PieceId, block: u32, out: &mut Vec<Output>) {
+        if self.take_pending(id, piece, block).is_some() {
+            out.push(Output::Cancel(id, Blocks::one(piece, block)));
+        }
     }
 }

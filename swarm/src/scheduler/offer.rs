@@ -11,7 +11,7 @@ use rand::RngExt;
 use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Role};
 use super::geometry::{BLOCK_SIZE, PieceId};
-use super::pieces::Block;
+use super::pieces::{Block, Rarest};
 
 /// Requests for less than so much of the link are few.
 const FEW: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ impl Scheduler {
     pub(super) fn offer(&mut self, out: &mut Vec<Output>) {
         if self.config.role != Role::Member
             || self.now.saturating_sub(self.last_offer) < PAUSE
-            || self.serving_bytes() as f64 > self.link.per_s() * FEW.as_secs_f64()
+            || !self.runs_out(self.link.per_s() * FEW.as_secs_f64())
         {
             return;
         }
@@ -59,20 +59,15 @@ impl Scheduler {
             return None;
         }
         let range = self.geometry.pieces_of(conn.peer.torrent)?;
-        let (mut best, mut fewest, mut ties) = (None, u16::MAX, 0u32);
+        let mut rarest = Rarest::new();
         let (pieces, rng) = (&self.pieces, &mut self.rng);
         pieces.have.each_missing(&conn.has, range.start, self.config.tuning.window, |piece| {
             let copies = pieces.copies[piece as usize];
-            if copies > fewest || !range.contains(&piece) {
-                return;
-            }
-            ties = if copies < fewest { 1 } else { ties + 1 };
-            fewest = copies;
-            if ties == 1 || rng.random_range(0..ties) == 0 {
-                best = Some(PieceId(piece));
+            if rarest.admits(copies) && range.contains(&piece) {
+                rarest.show(PieceId(piece), copies, rng);
             }
         });
-        best
+        rarest.piece
     }
 
     /// A member has time for us, and had this piece to offer when it wrote.
@@ -125,17 +120,6 @@ impl Scheduler {
             conn.pending.iter().take_while(|p| p.piece != blocks.piece || p.block != blocks.first).count();
         let wait = before as f64 * f64::from(BLOCK_SIZE) / conn.down.per_s().max(1.0);
         wait > 2.0 * FEW.as_secs_f64() || self.now.saturating_sub(conn.progress) > 2 * FEW
-    }
-
-    fn move_requests(&mut self, from: ConnId, blocks: Blocks, to: ConnId, out: &mut Vec<Output>) {
-        for block in blocks.first..blocks.first + blocks.count {
-            self.take_pending(from, blocks.piece, block);
-            if let Some(active) = self.pieces.active_mut(blocks.piece) {
-                active.blocks[block as usize] = Block::Asked(to, None);
-            }
-        }
-        out.push(Output::Cancel(from, blocks));
-        self.send_request(to, blocks, out);
     }
 }
 

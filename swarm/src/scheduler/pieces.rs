@@ -1,5 +1,8 @@
 //! What this node has, what it is fetching, and how rare each piece is.
 
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
 use super::bits::Bits;
 use super::event::ConnId;
 use super::geometry::{Geometry, PieceId};
@@ -27,6 +30,33 @@ pub(super) struct Active {
     pub(super) sole: Option<ConnId>,
     /// It failed its hash before: fetch it from one peer.
     pub(super) failed: bool,
+}
+
+/// The rarest of the pieces it was shown; among equals, one by chance.
+pub(super) struct Rarest {
+    pub(super) piece: Option<PieceId>,
+    copies: u16,
+    ties: u32,
+}
+
+impl Rarest {
+    pub(super) fn new() -> Self {
+        Self { piece: None, copies: u16::MAX, ties: 0 }
+    }
+
+    /// Whether a piece with so many copies could be the one.
+    pub(super) fn admits(&self, copies: u16) -> bool {
+        copies <= self.copies
+    }
+
+    /// Takes note of a piece that is admitted.
+    pub(super) fn show(&mut self, piece: PieceId, copies: u16, rng: &mut SmallRng) {
+        self.ties = if copies < self.copies { 1 } else { self.ties + 1 };
+        self.copies = copies;
+        if self.ties == 1 || rng.random_range(0..self.ties) == 0 {
+            self.piece = Some(piece);
+        }
+    }
 }
 
 /// All pieces.

@@ -214,10 +214,8 @@ impl Scheduler {
         };
         active.here += 1;
         let all = active.here as usize == active.blocks.len();
-        if let Some(other) = other
-            && self.take_pending(other, piece, block).is_some()
-        {
-            out.push(Output::Cancel(other, Blocks::one(piece, block)));
+        if let Some(other) = other {
+            self.cancel(other, piece, block, out);
         }
         if all {
             out.push(Output::Check(piece));

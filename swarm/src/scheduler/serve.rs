@@ -97,12 +97,12 @@ impl Scheduler {
         }
     }
 
-    /// Payload bytes that are asked of us: those of served connections alone, as long as nobody else waits.
-    pub(super) fn serving_bytes(&self) -> u64 {
-        if self.serving.slots.len() >= self.config.tuning.slots as usize && self.next_served().is_some() {
-            return u64::MAX;
-        }
-        self.serving.slots.iter().filter_map(|&id| self.conns.get(id)).map(Conn::owed).sum()
+    /// Whether nobody waits for a turn, and those who have theirs asked for no more than `few` bytes.
+    pub(super) fn runs_out(&self, few: f64) -> bool {
+        let slots = &self.serving.slots;
+        let waited_for = slots.len() >= self.config.tuning.slots as usize && self.next_served().is_some();
+        let asked = || slots.iter().filter_map(|&id| self.conns.get(id)).map(Conn::owed).sum::<u64>();
+        !waited_for && asked() as f64 <= few
     }
 
     /// Bytes given to the driver ahead for one connection.

@@ -147,7 +147,7 @@ impl Scheduler {
         let t = &self.config.tuning;
         // A receiver shares its link with others: with one piece under way at a time the server's link would not be full.
         let next = self.steering.left.first_from(0).map(|p| u64::from(self.geometry.piece_size(PieceId(p))));
-        let pieces = 5 * next.unwrap_or(self.geometry.largest_piece()) / 4;
+        let pieces = 5 * next.unwrap_or_else(|| self.geometry.largest_piece()) / 4;
         let enough = ((self.up.per_s() * t.steer.as_secs_f64()) as u64)
             .max(pieces)
             .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ezio_swarm::scheduler::{BLOCK_SIZE, Blocks, ConnId, Input, Output, PieceId, Scheduler};
+use ezio_swarm::scheduler::{Blocks, ConnId, Input, Output, PieceId, Scheduler};
 
 type BlockId = (u32, u32);
 
@@ -204,10 +204,8 @@ impl Ledger {
         assert_eq!(scheduler.outstanding(), asked, "bytes outstanding");
         let most = self.memory.max(2 * geometry.largest_piece());
         assert!(scheduler.memory() <= most, "uses {} bytes", scheduler.memory());
-        assert!(
-            self.arrived.len() as u64 * u64::from(BLOCK_SIZE)
-                <= scheduler.memory() + u64::from(BLOCK_SIZE) * 64
-        );
+        let arrived: u64 = self.arrived.keys().map(size).sum();
+        assert!(arrived <= scheduler.memory(), "{arrived} bytes are here");
         assert_eq!(scheduler.is_complete(), self.complete);
     }
 }

@@ -34,14 +34,6 @@ pub(super) const LIBTORRENT: Client = Client {
     start: start_libtorrent,
 };
 
-fn torrent(stage: &Stage<'_>) -> PathBuf {
-    stage.work.join("image.torrent")
-}
-
-fn announce(stage: &Stage<'_>) -> String {
-    format!("http://{}:{TRACKER_PORT}/announce", stage.server())
-}
-
 /// A private torrent of a file, made by transmission.
 fn make_torrent(image: &Path, announce: &str, torrent: &Path) -> Result<()> {
     let mut command = Command::new("transmission-create");
@@ -53,10 +45,10 @@ fn make_torrent(image: &Path, announce: &str, torrent: &Path) -> Result<()> {
 }
 
 fn start_tracker(stage: &Stage<'_>) -> Result<Process> {
-    make_torrent(stage.image, &announce(stage), &torrent(stage))?;
+    make_torrent(stage.image, &stage.announce(TRACKER_PORT), &stage.torrent())?;
     // Debian's opentracker serves only torrents on its list, which it reads below its own root.
     let allowed: String =
-        read_torrent(&torrent(stage))?.info_hash().0.iter().map(|b| format!("{b:02x}")).collect();
+        read_torrent(&stage.torrent())?.info_hash().0.iter().map(|b| format!("{b:02x}")).collect();
     fs::write(stage.work.join("allowed"), allowed + "\n").context("write opentracker's list")?;
     let (address, port) = (stage.server().to_string(), TRACKER_PORT.to_string());
     let work = stage.work.display().to_string();
@@ -68,7 +60,7 @@ fn start_tracker(stage: &Stage<'_>) -> Result<Process> {
 
 /// The first machine to announce must learn of the seed: its next announce is half an hour away.
 fn wait_for_seed(stage: &Stage<'_>) -> Result<()> {
-    let torrent = torrent(stage).display().to_string();
+    let torrent = stage.torrent().display().to_string();
     let tracker = format!("{}:{TRACKER_PORT}", stage.server());
     let args = ["await-seed", &torrent, &tracker];
     let mut probe = stage.run_own(SERVER, "await-seed", &args, Finish::Exit)?;
@@ -84,7 +76,7 @@ fn start_aria2(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) ->
     }
     let folder = format!("--dir={}", folder.display());
     let hook = format!("--on-bt-download-complete={}", hook.display());
-    let (torrent, port) = (torrent(stage).display().to_string(), format!("--listen-port={PEER_PORT}"));
+    let (torrent, port) = (stage.torrent().display().to_string(), format!("--listen-port={PEER_PORT}"));
     let peers = format!("--bt-max-peers={}", stage.case.members + 1);
     let args = [
         "--no-conf",
@@ -106,7 +98,7 @@ fn start_aria2(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) ->
 
 fn start_libtorrent(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finish) -> Result<Process> {
     let script = programs::own_file("scripts/libtorrent_peer.py").display().to_string();
-    let (torrent, folder) = (torrent(stage).display().to_string(), folder.display().to_string());
+    let (torrent, folder) = (stage.torrent().display().to_string(), folder.display().to_string());
     let listen = format!("{}:{PEER_PORT}", stage.room.address(host));
     let args = [script.as_str(), &torrent, &folder, "--listen", &listen];
     stage.run(host, "libtorrent", Path::new(programs::PYTHON), &args, finish)
@@ -138,6 +130,6 @@ impl System for Client {
     }
 
     fn swarm(&self, stage: &Stage<'_>) -> Option<(PathBuf, String)> {
-        Some((torrent(stage), announce(stage)))
+        Some((stage.torrent(), stage.announce(TRACKER_PORT)))
     }
 }

@@ -47,31 +47,23 @@ impl System for Ezio {
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         // As all systems here, machines have the torrent beforehand.
-        let ours = read_torrent(&folder.join("disk.torrent"))?.to_torrent(&[announce(stage)]);
-        fs::write(torrent(stage), ours).context("write the torrent")?;
+        let ours = read_torrent(&folder.join("disk.torrent"))?.to_torrent(&[stage.announce(HTTP_PORT)]);
+        fs::write(stage.torrent(), ours).context("write the torrent")?;
         let server = stage.run(SERVER, "ezio-pxe", &programs::find("ezio-pxe")?, &args, Finish::Never)?;
         stage.wait_listening(SERVER, HTTP_PORT)?;
         Ok(vec![server])
     }
 
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
-        let source = torrent(stage).display().to_string();
+        let source = stage.torrent().display().to_string();
         let target = stage.target(host).display().to_string();
         let args = ["write", &source, &target, "--progress", "json", "--seed", "forever"];
         stage.run(host, "ezio-init", &programs::find("ezio-init")?, &args, Finish::Event)
     }
 
     fn swarm(&self, stage: &Stage<'_>) -> Option<(PathBuf, String)> {
-        Some((torrent(stage), announce(stage)))
+        Some((stage.torrent(), stage.announce(HTTP_PORT)))
     }
-}
-
-fn torrent(stage: &Stage<'_>) -> PathBuf {
-    stage.work.join("image.torrent")
-}
-
-fn announce(stage: &Stage<'_>) -> String {
-    format!("http://{}:{HTTP_PORT}/announce", stage.server())
 }
 
 /// The table of who is on which switch, as the operator of such a room would give it.

@@ -47,6 +47,18 @@ impl Stage<'_> {
         self.room.address(SERVER)
     }
 
+    /// The torrent that machines have beforehand.
+    #[must_use]
+    pub fn torrent(&self) -> PathBuf {
+        self.work.join("image.torrent")
+    }
+
+    /// Where the tracker on this port of the server takes announces.
+    #[must_use]
+    pub fn announce(&self, port: u16) -> String {
+        format!("http://{}:{port}/announce", self.server())
+    }
+
     /// Starts a program on a host.
     ///
     /// # Errors
