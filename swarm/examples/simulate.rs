@@ -13,7 +13,7 @@ const HELP: &str = "simulate [OPTION VALUE]…
   --piece KiB            64
   --pieces K             sets the piece length by the size instead
   --rate Mbit/s          20
-  --neighbours N         48
+  --neighbours N         48: a full mesh up to that, in larger rooms about two thirds of it
   --slow I:Mbit/s,…      slower clients
   --kill I,…@SECONDS     nodes that vanish (0: the server)
   --server-leaves 1      the server vanishes once every piece has left it

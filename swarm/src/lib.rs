@@ -21,6 +21,7 @@ pub mod storage;
 pub mod wire;
 
 mod block;
+mod neighbours;
 mod session;
 mod store;
 mod swarm;

@@ -145,10 +145,13 @@ impl Scheduler {
             return;
         }
         let t = &self.config.tuning;
-        // A receiver shares its link with others: with one piece under way at a time the server's link would not be full.
+        // A receiver shares its link with others: with one piece under way at a time the server's link would not be full. Of
+        // large ones not many more, for what a slow receiver was given holds up all others.
         let next = self.steering.left.first_from(0).map(|p| u64::from(self.geometry.piece_size(PieceId(p))));
-        let pieces = 5 * next.unwrap_or_else(|| self.geometry.largest_piece()) / 4;
-        let enough = ((self.up.per_s() * t.steer.as_secs_f64()) as u64)
+        let piece = next.unwrap_or_else(|| self.geometry.largest_piece());
+        let sent_in = |time: Duration| (self.up.per_s() * time.as_secs_f64()) as u64;
+        let pieces = sent_in(2 * t.steer).clamp(5 * piece / 4, 5 * piece / 2);
+        let enough = sent_in(t.steer)
             .max(pieces)
             .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));
         let queued: u64 = self.conns.iter().map(|(_, conn)| conn.owed()).sum();

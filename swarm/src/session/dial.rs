@@ -15,6 +15,7 @@ use super::connection::{self, End};
 use super::handshake::{self, HandshakeError, is_connected};
 use super::outbox::Close;
 use super::socket;
+use crate::neighbours::{FULL_MESH, Neighbours};
 use crate::scheduler::{Reason, TorrentId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,18 +28,7 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 /// Another connection leads to the same peer: look again later.
 const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
 
-/// Connections at which a machine stops dialling. Up to that, a room is a full mesh: whoever knows few waits at few queues, and
-/// gets less than the others. In a larger one a machine is dialled by others too and ends with about twice [`LARGE`], more than
-/// the ln N that it needs to hang together.
-///
-/// Each neighbour is an entry of the kernel's neighbour table, which holds 1024 by default over all network namespaces of a
-/// host: more than thirty machines *on one host* need `net.ipv4.neigh.default.gc_thresh3` raised.
-fn neighbours(room: usize) -> usize {
-    if room <= FULL_MESH { FULL_MESH } else { LARGE }
-}
-
-const FULL_MESH: usize = 48;
-const LARGE: usize = 24;
+const NEIGHBOURS: Neighbours = Neighbours::up_to(FULL_MESH);
 
 type Key = (TorrentId, SocketAddr);
 
@@ -103,12 +93,9 @@ impl AddressBook {
         self.add(torrent, others, false);
     }
 
-    /// Has a member so many connections for a torrent that it takes no more? Who was here first would else be dialled by all, and
-    /// its uplink, with all that it asks for itself, would drown.
-    ///
-    /// `count` is how many there are: the room is not smaller, whatever the tracker knew when it was asked.
-    pub(super) fn is_crowded(&self, count: usize) -> bool {
-        count >= 4 + 2 * neighbours(self.room.load(Ordering::Relaxed).max(count))
+    /// Has a member so many connections for a torrent that it takes no more?
+    pub(super) fn is_crowded(count: usize) -> bool {
+        count >= NEIGHBOURS.most()
     }
 
     fn set(&self, key: Key, state: State) {
@@ -121,7 +108,7 @@ impl AddressBook {
     fn due(&self, engine: &Engine) -> (Vec<Key>, Duration) {
         let now = Instant::now();
         let complete = engine.is_complete();
-        let enough_neighbours = neighbours(self.room.load(Ordering::Relaxed));
+        let enough_neighbours = NEIGHBOURS.enough(self.room.load(Ordering::Relaxed));
         let mut candidates = self.lock();
         let mut dialling = candidates.values().filter(|c| matches!(c.state, State::Dialling)).count();
         let mut neighbours: HashMap<u16, usize> = HashMap::new();

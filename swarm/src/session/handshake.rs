@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::Engine;
 use super::core::Conn;
+use super::dial::AddressBook;
 use super::outbox::{Close, Outbox};
 use super::socket;
 use crate::config::Role;
@@ -194,8 +195,7 @@ fn register(
             }
             twin.outbox.close(Close::Duplicate);
         } else if core.conns().count() >= engine.config.max_connections
-            || crowded
-                && engine.addresses.is_crowded(core.conns().filter(|(_, c)| c.torrent == torrent).count())
+            || crowded && AddressBook::is_crowded(core.conns().filter(|(_, c)| c.torrent == torrent).count())
         {
             return Err(HandshakeError::TooMany);
         }

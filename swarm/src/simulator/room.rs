@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::neighbours::FULL_MESH;
 use crate::scheduler::Tuning;
 
 /// One server (node 0) and its clients (1, 2, …).
@@ -21,7 +22,7 @@ pub struct Room {
     pub burst: u32,
     /// Time that a packet may wait at a link before the queue is full, as the `latency` of a token bucket.
     pub queue: Duration,
-    /// Neighbours that each client connects to: all when at least as many as there are clients.
+    /// Rooms of so many clients are a full mesh; in larger ones clients have about two thirds as many neighbours.
     pub neighbours: usize,
     /// Clients at another rate: number, bits a second.
     pub slow: Vec<(usize, f64)>,
@@ -61,7 +62,7 @@ impl Default for Room {
             latency: Duration::from_micros(30),
             burst: 128 << 10,
             queue: Duration::from_millis(30),
-            neighbours: 48,
+            neighbours: FULL_MESH,
             slow: Vec::new(),
             killed: Vec::new(),
             server_leaves: false,

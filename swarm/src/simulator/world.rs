@@ -8,6 +8,7 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
+use crate::neighbours::Neighbours;
 use crate::scheduler::{
     BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Role, Scheduler, SiteId,
     Start, TorrentId, TorrentShape,
@@ -228,12 +229,13 @@ impl<'r> World<'r> {
             })
             .collect();
         let mut chosen = running;
-        let most = self.room.neighbours;
-        if chosen.len() > most / 2 && self.room.clients > most {
+        let rule = Neighbours::up_to(self.room.neighbours);
+        if self.room.clients > self.room.neighbours {
+            chosen.retain(|&n| n > 0 && self.nodes[n as usize].conns.len() < rule.most());
             chosen.shuffle(&mut self.rng);
-            chosen.truncate((most / 2).max(1));
+            chosen.truncate(rule.enough(self.room.clients));
             // Everybody knows the server.
-            if node > 0 && !chosen.contains(&0) && !self.nodes[0].dead {
+            if node > 0 && !self.nodes[0].dead {
                 chosen.push(0);
             }
         }
