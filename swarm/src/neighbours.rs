@@ -2,8 +2,8 @@
 //!
 //! Up to a full mesh, more is better: whoever knows few waits at few queues, and gets less than the others. Beyond it, more is
 //! worse: each HAVE goes to all, and a fresh piece is asked of its one holder the less often the more others could be asked.
-//! A machine that dials a third of a full mesh is dialled by as many others on average, which is more than the ln N that a room
-//! needs to hang together.
+//! Whoever came last has those alone that it dialled: no fewer than 16, and three times the ln N that a room needs to hang
+//! together; with fewer it would fall behind.
 //!
 //! Who was here first would be dialled by all that come later, so there is a most; but far above the average. Where most of
 //! those who were here first are full, those who come later can only dial each other, and the room becomes a chain in the
@@ -23,7 +23,10 @@ impl Neighbours {
 
     /// Connections at which a machine stops dialling, in a room of so many.
     pub(crate) fn enough(self, room: usize) -> usize {
-        if room <= self.full_mesh { self.full_mesh } else { (self.full_mesh / 3).max(1) }
+        if room <= self.full_mesh {
+            return self.full_mesh;
+        }
+        (self.full_mesh / 3).max((3.0 * (room as f64).ln()) as usize)
     }
 
     /// Connections at which a machine takes no more.
