@@ -35,29 +35,33 @@ impl Neighbours {
     }
 }
 
-/// The machines of a room that is a full mesh.
+/// What machines do on real links.
 ///
 /// Each neighbour is an entry of the kernel's neighbour table, which holds 1024 by default over all network namespaces of a
 /// host: more than thirty machines *on one host* need `net.ipv4.neigh.default.gc_thresh3` raised.
+pub(crate) const NEIGHBOURS: Neighbours = Neighbours::up_to(FULL_MESH);
+
+/// Machines of the largest room that is a full mesh.
 pub(crate) const FULL_MESH: usize = 48;
 
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
 
+    use rand::SeedableRng;
     use rand::rngs::SmallRng;
     use rand::seq::SliceRandom;
-    use rand::{Rng, SeedableRng};
 
     use super::*;
 
     /// A room whose machines come one after the other: each dials those that take it, by chance.
-    fn room(machines: usize, (enough, most): (usize, usize), rng: &mut impl Rng) -> Vec<Vec<usize>> {
+    fn room(machines: usize, rule: Neighbours, seed: u64) -> Vec<Vec<usize>> {
+        let mut rng = SmallRng::seed_from_u64(seed);
         let mut room: Vec<Vec<usize>> = Vec::new();
         for new in 0..machines {
-            let mut others: Vec<usize> = (0..new).filter(|&other| room[other].len() < most).collect();
-            others.shuffle(rng);
-            others.truncate(enough);
+            let mut others: Vec<usize> = (0..new).filter(|&other| room[other].len() < rule.most()).collect();
+            others.shuffle(&mut rng);
+            others.truncate(rule.enough(machines));
             others.iter().for_each(|&other| room[other].push(new));
             room.push(others);
         }
@@ -84,17 +88,14 @@ mod tests {
 
     #[test]
     fn a_room_of_a_thousand_is_few_steps_wide() {
-        let rule = Neighbours::up_to(FULL_MESH);
         for seed in 0..5 {
-            let mut rng = SmallRng::seed_from_u64(seed);
-            let steps = steps_from_last(&room(1000, (rule.enough(1000), rule.most()), &mut rng));
+            let steps = steps_from_last(&room(1000, NEIGHBOURS, seed));
             assert!(steps < 2.8, "{steps}");
         }
     }
 
     #[test]
     fn a_small_room_is_a_full_mesh() {
-        let rule = Neighbours::up_to(FULL_MESH);
-        assert!(rule.enough(FULL_MESH) >= FULL_MESH && rule.most() > FULL_MESH);
+        assert!(NEIGHBOURS.enough(FULL_MESH) >= FULL_MESH && NEIGHBOURS.most() > FULL_MESH);
     }
 }

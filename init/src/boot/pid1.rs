@@ -39,36 +39,25 @@ const PANIC_PAUSE: Duration = Duration::from_secs(60);
 
 /// Runs the machine. Never comes back.
 pub(crate) fn main() -> ! {
-    std::panic::set_hook(Box::new(|info| {
-        let _ = writeln!(
-            std::io::stderr(),
-            "ezio: failed: PID 1: {info}\nezio: next: reboot in {} s",
-            PANIC_PAUSE.as_secs()
-        );
-        std::thread::sleep(PANIC_PAUSE);
-        let error = leave(RebootMode::RB_AUTOBOOT);
-        let _ = writeln!(std::io::stderr(), "ezio: {error:#}");
-        loop {
-            std::thread::park();
-        }
-    }));
+    std::panic::set_hook(Box::new(|info| start_again(&format!("PID 1: {info}"))));
     match Supervisor::start() {
         Ok(mut supervisor) => {
             let end = supervisor.run_worker();
             supervisor.carry_out(end)
         }
-        Err(error) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "ezio: failed: start: {error:#}\nezio: next: reboot in {} s",
-                PANIC_PAUSE.as_secs()
-            );
-            std::thread::sleep(PANIC_PAUSE);
-            let _ = writeln!(std::io::stderr(), "ezio: {:#}", leave(RebootMode::RB_AUTOBOOT));
-            loop {
-                std::thread::park();
-            }
-        }
+        Err(error) => start_again(&format!("start: {error:#}")),
+    }
+}
+
+/// PID 1 itself cannot go on: says why, long enough to be read, and starts the machine again.
+fn start_again(why: &str) -> ! {
+    let next = format!("reboot in {} s", PANIC_PAUSE.as_secs());
+    let _ = writeln!(std::io::stderr(), "ezio: failed: {why}\nezio: next: {next}");
+    std::thread::sleep(PANIC_PAUSE);
+    let error = leave(RebootMode::RB_AUTOBOOT);
+    let _ = writeln!(std::io::stderr(), "ezio: {error:#}");
+    loop {
+        std::thread::park();
     }
 }
 

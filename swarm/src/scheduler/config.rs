@@ -57,7 +57,7 @@ pub struct Tuning {
     pub rare: (u16, u16),
     /// Pieces that are here when the start is over.
     pub ramp: u32,
-    /// The server keeps so much of its upload rate assigned ahead.
+    /// The server keeps so much of its upload rate assigned ahead; up to twice as much where that is few pieces.
     pub steer: Duration,
     /// Bytes the server keeps assigned ahead, at least.
     pub steer_min: u32,

@@ -15,7 +15,7 @@ use super::connection::{self, End};
 use super::handshake::{self, HandshakeError, is_connected};
 use super::outbox::Close;
 use super::socket;
-use crate::neighbours::{FULL_MESH, Neighbours};
+use crate::neighbours::NEIGHBOURS;
 use crate::scheduler::{Reason, TorrentId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,8 +27,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 /// Another connection leads to the same peer: look again later.
 const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
-
-const NEIGHBOURS: Neighbours = Neighbours::up_to(FULL_MESH);
 
 type Key = (TorrentId, SocketAddr);
 
@@ -91,11 +89,6 @@ impl AddressBook {
         let (first, others) = peers.split_at(peers.len().min(1));
         self.add(torrent, first, true);
         self.add(torrent, others, false);
-    }
-
-    /// Has a member so many connections for a torrent that it takes no more?
-    pub(super) fn is_crowded(count: usize) -> bool {
-        count >= NEIGHBOURS.most()
     }
 
     fn set(&self, key: Key, state: State) {

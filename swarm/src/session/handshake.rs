@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::Engine;
 use super::core::Conn;
-use super::dial::AddressBook;
 use super::outbox::{Close, Outbox};
 use super::socket;
 use crate::config::Role;
+use crate::neighbours::NEIGHBOURS;
 use crate::scheduler::{ConnId, TorrentId};
 use crate::wire::{
     EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH, Handshake, MAX_EXTENDED,
@@ -181,7 +181,7 @@ fn register(
     let name = ezio.map_or_else(|| *theirs.peer_id.last_chunk::<8>().unwrap_or(&[0; 8]), |e| e.1);
     let member = u64::from_be_bytes(name);
     let outbox = Arc::new(Outbox::default());
-    let crowded = !outgoing && engine.config.role == Role::Member;
+    let takes_few = !outgoing && engine.config.role == Role::Member;
     let id = engine.with_core(|core| {
         if core.scheduler.is_shunned(member) {
             return Err(HandshakeError::Shunned);
@@ -195,7 +195,7 @@ fn register(
             }
             twin.outbox.close(Close::Duplicate);
         } else if core.conns().count() >= engine.config.max_connections
-            || crowded && AddressBook::is_crowded(core.conns().filter(|(_, c)| c.torrent == torrent).count())
+            || takes_few && core.conns().filter(|(_, c)| c.torrent == torrent).count() >= NEIGHBOURS.most()
         {
             return Err(HandshakeError::TooMany);
         }

@@ -223,12 +223,11 @@ impl<'r> World<'r> {
         config.site = self.site(node);
         let start = if server { Start::All } else { Start::None };
         self.nodes[node as usize].scheduler = Some(Scheduler::new(config, self.geometry.clone(), &[start]));
-        let running: Vec<u32> = (0..self.nodes.len() as u32)
+        let mut chosen: Vec<u32> = (0..self.nodes.len() as u32)
             .filter(|&n| {
                 n != node && self.nodes[n as usize].scheduler.is_some() && !self.nodes[n as usize].dead
             })
             .collect();
-        let mut chosen = running;
         let rule = Neighbours::up_to(self.room.neighbours);
         if self.room.clients > self.room.neighbours {
             chosen.retain(|&n| n > 0 && self.nodes[n as usize].conns.len() < rule.most());

@@ -47,8 +47,7 @@ fn make_torrent(image: &Path, announce: &str, torrent: &Path) -> Result<()> {
 fn start_tracker(stage: &Stage<'_>) -> Result<Process> {
     make_torrent(stage.image, &stage.announce(TRACKER_PORT), &stage.torrent())?;
     // Debian's opentracker serves only torrents on its list, which it reads below its own root.
-    let allowed: String =
-        read_torrent(&stage.torrent())?.info_hash().0.iter().map(|b| format!("{b:02x}")).collect();
+    let allowed = read_torrent(&stage.torrent())?.info_hash().as_string();
     fs::write(stage.work.join("allowed"), allowed + "\n").context("write opentracker's list")?;
     let (address, port) = (stage.server().to_string(), TRACKER_PORT.to_string());
     let work = stage.work.display().to_string();
