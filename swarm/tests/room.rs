@@ -67,6 +67,28 @@ async fn several_torrents_are_one_job() {
 }
 
 /// When it has the first torrent, its connection for that one ends, and the server's steering has to go on with the other.
+/// Nobody tells these members of each other but the server, by giving each its place in the trees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_room_that_knows_only_the_server_passes_pieces_along_trees() {
+    const MEMBERS: usize = 130;
+    let images = [raw("disk", 16 << 10, 4_000_000)];
+    // At this rate all are there before much has left.
+    let server = server_with(&images, Config { limit_up: Some(500_000), ..config(Role::Server) }).await;
+    let disks: Vec<Disk> = (0..MEMBERS).map(|_| Disk::blank(&images)).collect();
+    let mut members = Vec::new();
+    for disk in &disks {
+        members.push(member(&images, disk, &[]).await);
+    }
+    members.iter().for_each(|member| member.add_peers(&[server.listen_addr()]));
+    for (member, disk) in members.iter().zip(&disks) {
+        completed(member).await.unwrap();
+        disk.assert_holds(&images);
+    }
+    let progress = members.iter().map(|m| *m.progress().borrow());
+    let from_server: u64 = progress.map(|p| p.from_server_bytes).sum();
+    assert!(from_server < 3 * 4_000_000, "{from_server} bytes came from the server");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_member_gets_several_torrents_at_full_rate() {
     let images = [raw("sda1", 64 << 10, 1 << 20), raw("sda2", 64 << 10, 64 << 20)];

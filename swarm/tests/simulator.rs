@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ezio_swarm::scheduler::Tuning;
 use ezio_swarm::simulator::{Report, Room, run};
 
 fn room() -> Room {
@@ -28,6 +29,25 @@ fn a_room_comes_near_the_limit_and_the_server_sends_little_more_than_one_copy() 
 #[test]
 fn large_pieces_on_thin_links_keep_the_server_busy() {
     finishes(&Room { size: 48 << 20, piece_length: 256 << 10, rate: 5e6, ..room() }, 1.13);
+}
+
+/// Pieces travel down trees here.
+fn large_room() -> Room {
+    Room { clients: 140, size: 16 << 20, ..Room::default() }
+}
+
+#[test]
+fn a_large_room_comes_near_the_limit_at_once() {
+    let report = finishes(&large_room(), 1.2);
+    assert!(report.drops < 0.5, "{report}");
+    let mesh = Tuning { forest: u32::MAX, ..Tuning::default() };
+    assert!(run(&Room { tuning: mesh, ..large_room() }).last > report.last + 0.02, "{report}");
+}
+
+#[test]
+fn a_large_room_goes_on_when_two_die_high_up_in_the_trees() {
+    let killed = vec![(3, Duration::from_secs(3)), (5, Duration::from_secs(3))];
+    finishes(&Room { killed, ..large_room() }, 1.45);
 }
 
 #[test]

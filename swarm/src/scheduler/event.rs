@@ -61,6 +61,17 @@ impl Blocks {
     }
 }
 
+/// Where a member is in the two trees of a torrent: that of the pieces with an even index, and that of the odd ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Numbers ([`Peer::member`]) of those who pass the pieces on to it; the server's own for itself.
+    pub parents: [u64; 2],
+    /// Numbers of those whom it passes on to.
+    pub children: [Option<u64>; 2],
+    /// The first pieces to ask them for, as indices in the torrent.
+    pub from: [u32; 2],
+}
+
 /// What the driver tells the scheduler. Messages that name pieces or blocks which do not exist are ignored or answered
 /// with [`Output::Disconnect`]; nothing a peer sends can break the scheduler.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +99,8 @@ pub enum Input<'a> {
     NotInterested(ConnId),
     /// SUGGEST PIECE.
     Suggested(ConnId, PieceId),
+    /// The server's word on the trees of the connection's torrent; none: out of them.
+    Placed(ConnId, Option<Place>),
     /// REJECT REQUEST.
     Rejected(ConnId, Blocks),
     /// A block has arrived and lies in RAM. Tell also those which [`super::Scheduler::wants`] refused: they count as waste.
@@ -137,6 +150,9 @@ pub enum Output {
     Have(ConnId, PieceId),
     /// Send SUGGEST PIECE.
     Suggest(ConnId, PieceId),
+    /// Tell a member its place in the trees of the connection's torrent; it must connect to its parents and tell its
+    /// scheduler [`Input::Placed`].
+    Place(ConnId, Option<Place>),
     /// Send INTERESTED.
     Interested(ConnId),
     /// Send NOT INTERESTED.

@@ -83,9 +83,16 @@ impl Scheduler {
         if self.conns.get(id).is_some_and(|c| !c.suggested.is_empty()) {
             self.take_suggestions(id, out);
         }
-        if self.pending_bytes + self.run() <= self.ahead() {
+        if self.pulled() + self.run() <= self.ahead() {
             self.fill(out);
+        } else {
+            self.ask_parents(out);
         }
+    }
+
+    /// Bytes asked for, but not of parents: those wait for what is still on its way there.
+    pub(super) fn pulled(&self) -> u64 {
+        self.pending_bytes - self.relayed()
     }
 
     /// Asks until enough is outstanding or nobody has more for us.
@@ -99,8 +106,9 @@ impl Scheduler {
                 self.take_suggestions(id, out);
             }
         }
+        self.ask_parents(out);
         let run = self.run();
-        while self.pending_bytes + run <= self.ahead() {
+        while self.pulled() + run <= self.ahead() {
             let Some((id, piece)) = self.choose(run) else { break };
             self.ask(id, piece, run, out);
         }
@@ -174,6 +182,7 @@ impl Scheduler {
             })?;
             return self.has_room(piece).then_some(piece);
         }
+        let coming = self.coming(conn.peer.torrent);
         let mut rarest = Rarest::new();
         let from = self.pieces.first_open()?;
         let patience = self.patience_for_rare(conn.peer.torrent);
@@ -184,6 +193,7 @@ impl Scheduler {
                 && pieces.active(PieceId(p)).is_none()
                 && (crossing.is_some() || f64::from(copies) >= patience * chance(own, p))
                 && allowed(PieceId(p))
+                && !coming.is_some_and(|c| c.holds(p, copies))
             {
                 rarest.show(PieceId(p), copies, rng);
             }

@@ -35,21 +35,24 @@ impl Scheduler {
             if conn.pending.is_empty() || conn.closing {
                 continue;
             }
-            if now.saturating_sub(conn.progress) > DEAD {
+            // A parent is asked before it has a piece, and owes it only then.
+            let owes = conn.pending.iter().any(|p| conn.has.get(p.piece.0));
+            if owes && now.saturating_sub(conn.progress) > DEAD {
                 conn.closing = true;
                 out.push(Output::Disconnect(id, Reason::Dead));
             }
-            if now.saturating_sub(conn.progress) > patience {
+            if owes && now.saturating_sub(conn.progress) > patience {
                 conn.late = true;
             }
             late.extend(
                 conn.pending.iter().take_while(|p| now.saturating_sub(p.at) > patience).map(|p| (id, *p)),
             );
         }
+        late.retain(|(id, p)| !self.awaits(*id, p.piece));
         late.sort_by_key(|(_, p)| p.at);
         let mut left = AT_ONCE;
         for (id, pending) in late {
-            if left == 0 || self.pending_bytes > 2 * self.ahead() {
+            if left == 0 || self.pulled() > 2 * self.ahead() {
                 break;
             }
             left -= usize::from(self.ask_second(id, pending, ending, out));

@@ -8,21 +8,25 @@
 //!
 //! The policy, by file: `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
-//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links.
+//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links. In large rooms
+//! the server plants two trees (`forest`, `place`), and members pass on along them (`relay`).
 
 mod announce;
 mod bits;
 mod config;
 mod event;
 mod fetch;
+mod forest;
 mod geometry;
 mod late;
 mod members;
 mod offer;
 mod peer;
 mod pieces;
+mod place;
 mod rate;
 mod receive;
+mod relay;
 mod serve;
 mod site;
 mod steer;
@@ -36,12 +40,14 @@ use announce::Announcements;
 use members::Members;
 use peer::Conns;
 use pieces::Pieces;
+use place::Places;
 use rate::{LinkRate, Rate};
+use relay::Relay;
 use serve::Serving;
 use steer::Steering;
 
 pub use config::{Config, Tuning};
-pub use event::{Blocks, ConnId, Input, Output, Peer, Reason, Role, SiteId};
+pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SiteId};
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
 
 /// Time between two looks at rates, late requests and stalled connections.
@@ -103,6 +109,8 @@ pub struct Scheduler {
     serving: Serving,
     announcements: Announcements,
     steering: Steering,
+    places: Places,
+    relays: Vec<Relay>,
     stats: Stats,
     last_tick: Duration,
     last_offer: Duration,
@@ -131,6 +139,8 @@ impl Scheduler {
             serving: Serving::default(),
             announcements: Announcements::default(),
             steering: Steering::new(count),
+            places: Places::default(),
+            relays: Vec::new(),
             stats: Stats::default(),
             last_tick: Duration::ZERO,
             last_offer: Duration::ZERO,
@@ -176,6 +186,7 @@ impl Scheduler {
             Input::Interested(conn) => self.on_interested(conn, true, out),
             Input::NotInterested(conn) => self.on_interested(conn, false, out),
             Input::Suggested(conn, piece) => self.on_suggested(conn, piece, out),
+            Input::Placed(conn, place) => self.on_placed(conn, place, out),
             Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks, out),
             Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks, out),
             Input::Verified(piece) => self.on_verified(piece, out),
@@ -238,6 +249,8 @@ impl Scheduler {
         self.find_late(out);
         self.restart_abandoned(out);
         self.expire_suggestions();
+        self.tend(out);
+        self.doubt_places(out);
         self.steer(out);
         self.fill(out);
         self.pump(out);

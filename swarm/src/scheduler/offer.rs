@@ -25,6 +25,7 @@ impl Scheduler {
     /// Offers something while few requests wait.
     pub(super) fn offer(&mut self, out: &mut Vec<Output>) {
         if self.config.role != Role::Member
+            || self.has_trees()
             || self.now.saturating_sub(self.last_offer) < PAUSE
             || !self.runs_out(self.link.per_s() * FEW.as_secs_f64())
         {
@@ -79,7 +80,7 @@ impl Scheduler {
             return;
         }
         let free = match self.pieces.active(piece) {
-            None => self.is_near(id, piece) && self.has_room(piece),
+            None => !self.comes(piece) && self.is_near(id, piece) && self.has_room(piece),
             Some(active) => active.free > 0 && active.sole.is_none() && !active.failed,
         };
         if free {

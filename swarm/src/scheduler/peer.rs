@@ -57,6 +57,10 @@ pub(super) struct Conn {
     /// Requests of theirs.
     pub(super) queue: VecDeque<Queued>,
     pub(super) queue_blocks: u32,
+    /// Requests of theirs for what is not here yet: they are our child in a tree.
+    pub(super) awaited: VecDeque<Queued>,
+    /// We pass pieces on to it: it goes before all others.
+    pub(super) child: bool,
     /// Holds a slot.
     pub(super) serving: bool,
     /// The piece whose run is being served.
@@ -92,6 +96,8 @@ impl Conn {
             suggested: VecDeque::new(),
             queue: VecDeque::new(),
             queue_blocks: 0,
+            awaited: VecDeque::new(),
+            child: false,
             serving: false,
             turn: None,
             in_service: 0,

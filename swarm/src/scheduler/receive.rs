@@ -18,10 +18,14 @@ impl Scheduler {
         conn.closing = !known || self.members.get(member).shunned;
         let refuse = conn.closing;
         self.conns.insert(id, conn);
+        self.find_relatives(peer.torrent);
         if refuse {
             out.push(Output::Disconnect(id, if known { Reason::Corrupt } else { Reason::Protocol }));
         } else {
             out.push(Output::Unchoke(id));
+            if peer.role == Role::Member {
+                self.member_came(peer.torrent, out);
+            }
         }
     }
 
@@ -36,6 +40,10 @@ impl Scheduler {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
         self.steering.closed(id);
+        self.parent_closed(id, conn.peer.torrent, out);
+        if conn.peer.role == Role::Member {
+            self.place_failed(conn.peer.torrent, out);
+        }
         self.fill(out);
         self.pump(out);
     }
@@ -158,6 +166,9 @@ impl Scheduler {
                 self.pieces.release(&self.geometry, blocks.piece, block, id);
             }
         }
+        if let Some(torrent) = self.conns.get(id).map(|c| c.peer.torrent).filter(|&t| self.is_parent(id, t)) {
+            self.give_up_place(torrent, out);
+        }
         self.fill(out);
     }
 
@@ -255,6 +266,7 @@ impl Scheduler {
         }
         self.announcements.add(piece);
         self.announce_fresh(piece, out);
+        self.serve_awaited(piece, out);
     }
 
     pub(super) fn on_failed(&mut self, piece: PieceId, out: &mut Vec<Output>) {

@@ -4,20 +4,30 @@
 //! thin streams into one link lose packets; few thick ones fill it. A connection that does not take what it is given (its
 //! receiver is busy) lends its slot to another.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Reason};
-use super::geometry::BLOCK_SIZE;
+use super::event::{Blocks, ConnId, Output, Reason, Role};
+use super::geometry::{BLOCK_SIZE, PieceId};
 use super::peer::{Conn, Queued};
 
 /// Requests queued for one peer, at most, in blocks.
 const QUEUE: u32 = 4096;
+/// Runs that a peer may wait for, at most.
+const AWAITED: usize = 1024;
+
+/// Pieces that a machine passes on to one child at a time.
+const FIRST: u32 = 8;
+/// While children take what there is, somebody else has a turn so often.
+const OTHERS: Duration = Duration::from_secs(1);
 
 /// Who is being served.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
     slots: Vec<ConnId>,
+    /// When another than a child was last served while children took what there was.
+    other: Duration,
 }
 
 impl Serving {
@@ -28,11 +38,17 @@ impl Serving {
 
 impl Scheduler {
     pub(super) fn on_requested(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
-        let valid = self.valid(blocks) && self.pieces.have.get(blocks.piece.0);
+        let exists = self.valid(blocks);
+        let here = exists && self.pieces.have.get(blocks.piece.0);
+        let awaits = exists && !here && self.can_be_awaited(blocks.piece);
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
+        if awaits && conn.peer.role == Role::Member && conn.awaited.len() < AWAITED && !conn.closing {
+            conn.awaited.push_back(Queued { blocks, at: now });
+            return;
+        }
         let room = conn.queue_blocks + blocks.count.min(QUEUE) <= QUEUE;
-        if !valid || !room || conn.choking || conn.closing {
+        if !here || !room || conn.choking || conn.closing {
             if conn.peer.fast {
                 out.push(Output::Reject(id, blocks));
             } else if !conn.closing {
@@ -50,34 +66,35 @@ impl Scheduler {
             _ => conn.queue.push_back(Queued { blocks, at: now }),
         }
         conn.queue_blocks += blocks.count;
-        let size = u64::from(self.geometry.piece_size(blocks.piece));
-        self.steering.requested(id, blocks.piece, size);
+        if self.config.role == Role::Server && conn.peer.role == Role::Member {
+            let size = u64::from(self.geometry.piece_size(blocks.piece));
+            self.steering.requested(id, blocks.piece, size);
+            self.steering.took(id, blocks.piece);
+            self.leaves(blocks.piece);
+        }
         self.pump(out);
+    }
+
+    /// A piece is here: it goes to those who wait for it.
+    pub(super) fn serve_awaited(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            if conn.awaited.is_empty() {
+                continue;
+            }
+            let (now, later) = conn.awaited.drain(..).partition(|q| q.blocks.piece == piece);
+            conn.awaited = later;
+            let now: VecDeque<Queued> = now;
+            now.into_iter().for_each(|q| self.on_requested(id, q.blocks, out));
+        }
     }
 
     pub(super) fn on_cancelled(&mut self, id: ConnId, blocks: Blocks) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let (begin, end) = (blocks.first, blocks.first.saturating_add(blocks.count));
-        let mut kept = std::collections::VecDeque::with_capacity(conn.queue.len() + 1);
-        for queued in conn.queue.drain(..) {
-            let run = queued.blocks;
-            let run_end = run.first + run.count;
-            if run.piece != blocks.piece || run_end <= begin || end <= run.first {
-                kept.push_back(queued);
-                continue;
-            }
-            if run.first < begin {
-                kept.push_back(Queued { blocks: Blocks { count: begin - run.first, ..run }, ..queued });
-            }
-            if end < run_end {
-                kept.push_back(Queued {
-                    blocks: Blocks { first: end, count: run_end - end, ..run },
-                    ..queued
-                });
-            }
-        }
-        conn.queue_blocks = kept.iter().map(|r| r.blocks.count).sum();
-        conn.queue = kept;
+        conn.queue = without(&conn.queue, blocks);
+        conn.queue_blocks = conn.queue.iter().map(|r| r.blocks.count).sum();
+        conn.awaited = without(&conn.awaited, blocks);
     }
 
     pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32, out: &mut Vec<Output>) {
@@ -123,18 +140,28 @@ impl Scheduler {
         let mut slots = std::mem::take(&mut self.serving.slots);
         slots.retain(|&id| self.give(id, chunk, out));
         let stall = self.stall();
+        // First pieces go to one child after the other: half of those below begin sooner.
+        let first = self.pieces.have.count() < FIRST && self.has_trees();
+        let most = if first { 1 } else { self.config.tuning.slots as usize };
         loop {
             let busy = slots
                 .iter()
                 .filter_map(|&id| self.conns.get(id))
                 .filter(|c| self.now.saturating_sub(c.taken) < stall)
                 .count();
-            if busy >= self.config.tuning.slots as usize
-                || slots.len() >= 4 * self.config.tuning.slots as usize
-            {
+            if busy >= most || slots.len() >= 4 * self.config.tuning.slots as usize {
                 break;
             }
             let Some(id) = self.next_served() else { break };
+            let takes = |c: &Conn| c.child && self.now.saturating_sub(c.taken) < stall;
+            if self.conns.get(id).is_some_and(|c| !c.child)
+                && slots.iter().filter_map(|&s| self.conns.get(s)).any(takes)
+            {
+                if self.now.saturating_sub(self.serving.other) < OTHERS {
+                    break;
+                }
+                self.serving.other = self.now;
+            }
             let now = self.now;
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.serving = true;
@@ -174,12 +201,33 @@ impl Scheduler {
         false
     }
 
-    /// The connection to be served next: who is furthest behind, foreign clients last.
+    /// The connection to be served next: children in a tree, then who is furthest behind, foreign clients last.
     fn next_served(&self) -> Option<ConnId> {
         self.conns
             .iter()
             .filter(|(_, c)| !c.serving && !c.closing && !c.queue.is_empty())
-            .min_by_key(|(_, c)| (!c.ours(), c.queue.front().map(|q| q.at)))
+            .min_by_key(|(_, c)| (!c.ours(), !c.child, c.queue.front().map(|q| q.at)))
             .map(|(id, _)| id)
     }
+}
+
+/// Runs of requests without some blocks.
+fn without(runs: &VecDeque<Queued>, blocks: Blocks) -> VecDeque<Queued> {
+    let (begin, end) = (blocks.first, blocks.first.saturating_add(blocks.count));
+    let mut kept = VecDeque::with_capacity(runs.len() + 1);
+    for &queued in runs {
+        let run = queued.blocks;
+        let run_end = run.first + run.count;
+        if run.piece != blocks.piece || run_end <= begin || end <= run.first {
+            kept.push_back(queued);
+            continue;
+        }
+        if run.first < begin {
+            kept.push_back(Queued { blocks: Blocks { count: begin - run.first, ..run }, ..queued });
+        }
+        if end < run_end {
+            kept.push_back(Queued { blocks: Blocks { first: end, count: run_end - end, ..run }, ..queued });
+        }
+    }
+    kept
 }

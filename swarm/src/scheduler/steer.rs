@@ -14,9 +14,12 @@ use super::Scheduler;
 use super::bits::Bits;
 use super::event::{ConnId, Output, Role};
 use super::geometry::{PieceId, TorrentId};
+use super::peer::Conn;
 
 /// A suggestion that was not taken up for so long has been ignored.
 const IGNORED: Duration = Duration::from_millis(1000);
+/// Who took nothing of what it asked for so long ago does not keep the server from giving to others.
+const ASLEEP: Duration = Duration::from_secs(4);
 
 /// What one member was given.
 #[derive(Debug, Default)]
@@ -59,11 +62,21 @@ impl Steering {
         Self { left, holder: vec![None; count as usize], loads: HashMap::new(), ahead: 0 }
     }
 
-    fn give(&mut self, id: ConnId, piece: PieceId, size: u64, now: Duration) {
+    /// Whether a piece was not given to anybody.
+    pub(super) fn is_left(&self, piece: PieceId) -> bool {
+        self.left.get(piece.0)
+    }
+
+    /// A member asked for a piece unasked.
+    pub(super) fn took(&mut self, id: ConnId, piece: PieceId) {
         if self.left.clear(piece.0) {
             self.holder[piece.index()] = Some(id);
             self.loads.entry(id).or_default().fresh += 1;
         }
+    }
+
+    fn give(&mut self, id: ConnId, piece: PieceId, size: u64, now: Duration) {
+        self.took(id, piece);
         let load = self.loads.entry(id).or_default();
         load.ahead += size;
         load.open.push_back((piece, now));
@@ -154,7 +167,11 @@ impl Scheduler {
         let enough = sent_in(t.steer)
             .max(pieces)
             .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));
-        let queued: u64 = self.conns.iter().map(|(_, conn)| conn.owed()).sum();
+        let takes = |conn: &&Conn| {
+            let asked = conn.queue.front().map_or(Duration::ZERO, |queued| queued.at);
+            self.now.saturating_sub(conn.taken.max(asked)) < ASLEEP
+        };
+        let queued: u64 = self.conns.iter().map(|(_, conn)| conn).filter(takes).map(Conn::owed).sum();
         while queued + self.steering.ahead < enough {
             let Some((id, piece)) = self.next_gift() else { return };
             let size = u64::from(self.geometry.piece_size(piece));
@@ -168,6 +185,9 @@ impl Scheduler {
         for torrent in 0..self.geometry.torrent_count() {
             let Some(range) = self.geometry.pieces_of(TorrentId(torrent as u16)) else { break };
             while let Some(piece) = self.steering.left.first_from(range.start).filter(|p| range.contains(p)) {
+                if self.is_for_trees(PieceId(piece)) {
+                    return None;
+                }
                 match self.first_gift(PieceId(piece)) {
                     Taker::Member(id) => return Some((id, PieceId(piece))),
                     Taker::Nobody => break,

@@ -11,9 +11,9 @@ use super::receive::ReceivedBlock;
 use crate::block::{BLOCK, Block, BlockPool};
 use crate::config::Role;
 use crate::scheduler::{
-    self, BLOCK_SIZE, Blocks, ConnId, Input, Output, Peer, PieceId, Scheduler, SiteId, TorrentId,
+    self, BLOCK_SIZE, Blocks, ConnId, Input, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
 };
-use crate::wire::Message;
+use crate::wire::{Message, Parent, PlaceMessage};
 
 /// A registered connection.
 pub(super) struct Conn {
@@ -23,6 +23,8 @@ pub(super) struct Conn {
     pub(super) member: u64,
     /// `None` for clients that are not ezio.
     pub(super) ezio: Option<(Role, [u8; 8])>,
+    /// The number it gave our own messages.
+    pub(super) ezio_id: Option<u8>,
     /// Where the peer takes connections, if known; else where it connected from.
     pub(super) address: SocketAddr,
     /// Did we dial?
@@ -204,6 +206,7 @@ impl Core {
             Output::Choke(id) => (id, Deliver::One(Message::Choke)),
             Output::Serve(id, b) => (id, Deliver::Serve(b)),
             Output::Disconnect(id, why) => (id, Deliver::Close(Close::Scheduler(why))),
+            Output::Place(id, place) => (id, Deliver::Place(place)),
             Output::Check(_) | Output::Discard(_) | Output::Complete => return None,
         };
         let conn = self.conns.get(id.0 as usize)?.as_ref()?;
@@ -218,6 +221,12 @@ impl Core {
                     message(index, block * BLOCK as u32, length).encode(&mut pending.control);
                 }
             }
+            Deliver::Place(place) => {
+                let body = self.place_message(conn.torrent, place).encode();
+                if let Some(id) = conn.ezio_id {
+                    Message::Extended { id, body: &body }.encode(&mut pending.control);
+                }
+            }
             Deliver::Serve(blocks) => pending.serve.push(blocks),
             Deliver::Close(why) => {
                 pending.close.get_or_insert(why);
@@ -225,11 +234,27 @@ impl Core {
         }
         Some(id)
     }
+
+    fn place_message(&self, torrent: TorrentId, place: Option<Place>) -> PlaceMessage {
+        let address = |member: u64| {
+            let mut peers = self.conns().filter(|(_, c)| c.torrent == torrent && c.member == member);
+            peers.next().map(|(_, c)| c.address)
+        };
+        let parents = place.map(|place| {
+            [0, 1].map(|tree: usize| {
+                let (member, from) = (place.parents[tree], place.from[tree]);
+                Parent { member: member.to_be_bytes(), address: address(member), from }
+            })
+        });
+        let children = place.map_or([None; 2], |place| place.children.map(|c| c.map(u64::to_be_bytes)));
+        PlaceMessage { parents, children }
+    }
 }
 
 enum Deliver {
     One(Message<'static>),
     Each(Blocks, fn(u32, u32, u32) -> Message<'static>),
+    Place(Option<Place>),
     Serve(Blocks),
     Close(Close),
 }

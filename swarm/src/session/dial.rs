@@ -30,6 +30,9 @@ const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
 
 type Key = (TorrentId, SocketAddr);
 
+/// Whom to dial, and whether it was named.
+type Call = (Key, bool);
+
 #[derive(Clone, Copy)]
 enum State {
     /// To be dialled at that time.
@@ -43,7 +46,7 @@ enum State {
 struct Candidate {
     state: State,
     failures: u32,
-    /// Given at the start, not by a tracker.
+    /// Named by the user or by the server, not one of many of a tracker.
     pinned: bool,
 }
 
@@ -73,6 +76,12 @@ impl AddressBook {
             let state = State::Due(Instant::now());
             let fresh = || Candidate { state, failures: 0, pinned };
             let candidate = candidates.entry((torrent, address)).or_insert_with(fresh);
+            if pinned
+                && !std::mem::replace(&mut candidate.pinned, true)
+                && matches!(candidate.state, State::Due(_))
+            {
+                candidate.state = state;
+            }
             // Named again by a tracker: it is worth trying soon.
             if candidate.failures > 0 && matches!(candidate.state, State::Due(_)) {
                 candidate.failures = 1;
@@ -98,7 +107,7 @@ impl AddressBook {
     }
 
     /// Whom to dial now, and when to look again.
-    fn due(&self, engine: &Engine) -> (Vec<Key>, Duration) {
+    fn due(&self, engine: &Engine) -> (Vec<Call>, Duration) {
         let now = Instant::now();
         let complete = engine.is_complete();
         let enough_neighbours = NEIGHBOURS.enough(self.room.load(Ordering::Relaxed));
@@ -124,7 +133,7 @@ impl AddressBook {
                 candidate.state = State::Dialling;
                 dialling += 1;
                 *count += 1;
-                due.push(key);
+                due.push((key, candidate.pinned));
             }
         }
         (due, wait)
@@ -168,8 +177,8 @@ pub(super) async fn run(engine: Arc<Engine>) {
     }
     loop {
         let (due, wait) = engine.addresses.due(&engine);
-        for key in due {
-            tasks.spawn(dial(Arc::clone(&engine), key));
+        for call in due {
+            tasks.spawn(dial(Arc::clone(&engine), call));
         }
         tokio::select! {
             () = engine.addresses.news.notified() => {}
@@ -179,9 +188,10 @@ pub(super) async fn run(engine: Arc<Engine>) {
     }
 }
 
-async fn dial(engine: Arc<Engine>, key: Key) {
+async fn dial(engine: Arc<Engine>, call: Call) {
+    let (key, _) = call;
     let (torrent, address) = key;
-    let end = match connect(&engine, key).await {
+    let end = match connect(&engine, call).await {
         Ok(established) => {
             engine.addresses.set(key, State::Connected);
             Ended::Closed(connection::run(Arc::clone(&engine), established).await)
@@ -195,7 +205,10 @@ async fn dial(engine: Arc<Engine>, key: Key) {
     engine.addresses.ended(key, &end);
 }
 
-async fn connect(engine: &Engine, (torrent, address): Key) -> Result<handshake::Established, HandshakeError> {
+async fn connect(
+    engine: &Engine,
+    ((torrent, address), named): Call,
+) -> Result<handshake::Established, HandshakeError> {
     let stream = timeout(CONNECT_TIMEOUT, socket::open(address)?.connect(address)).await??;
-    handshake::establish(engine, stream, address, Some(torrent)).await
+    handshake::establish(engine, stream, address, Some((torrent, named))).await
 }

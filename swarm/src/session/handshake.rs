@@ -68,21 +68,21 @@ pub(crate) fn new_peer_id() -> [u8; 20] {
     id
 }
 
-/// Shakes hands on a connection that we made (`dialled` says for what) or took.
+/// Shakes hands on a connection that we made (`dialled` says for what, and whether the peer was named to us) or took.
 pub(super) async fn establish(
     engine: &Engine,
     mut stream: TcpStream,
     address: SocketAddr,
-    dialled: Option<TorrentId>,
+    dialled: Option<(TorrentId, bool)>,
 ) -> Result<Established, HandshakeError> {
     socket::configure(&stream)?;
     timeout(HANDSHAKE_TIMEOUT, async {
-        let (torrent, theirs) = exchange(engine, &mut stream, dialled).await?;
+        let (torrent, theirs) = exchange(engine, &mut stream, dialled.map(|d| d.0)).await?;
         if theirs.peer_id == engine.peer_id {
             return Err(HandshakeError::Ourselves);
         }
         if theirs.extended {
-            let body = our_extended(engine, torrent).encode();
+            let body = our_extended(engine, torrent, dialled.is_some_and(|d| d.1)).encode();
             let mut bytes = Vec::new();
             Message::Extended { id: 0, body: &body }.encode(&mut bytes);
             stream.write_all(&bytes).await?;
@@ -122,7 +122,7 @@ async fn exchange(
     Ok((torrent, theirs))
 }
 
-fn our_extended(engine: &Engine, torrent: TorrentId) -> ExtendedHandshake {
+fn our_extended(engine: &Engine, torrent: TorrentId, named: bool) -> ExtendedHandshake {
     let metainfo = &engine.contents[usize::from(torrent.0)].metainfo;
     let sites = match engine.config.role {
         Role::Server => engine.config.sites.clone(),
@@ -134,7 +134,7 @@ fn our_extended(engine: &Engine, torrent: TorrentId) -> ExtendedHandshake {
         request_queue: Some(REQUEST_QUEUE),
         metadata_size: u32::try_from(metainfo.info_bytes().len()).ok(),
         version: concat!("ezio ", env!("CARGO_PKG_VERSION")).to_owned(),
-        ezio: Some(EzioHandshake { role: engine.config.role, member: engine.member, sites }),
+        ezio: Some(EzioHandshake { role: engine.config.role, member: engine.member, named, sites }),
     }
 }
 
@@ -181,7 +181,8 @@ fn register(
     let name = ezio.map_or_else(|| *theirs.peer_id.last_chunk::<8>().unwrap_or(&[0; 8]), |e| e.1);
     let member = u64::from_be_bytes(name);
     let outbox = Arc::new(Outbox::default());
-    let takes_few = !outgoing && engine.config.role == Role::Member;
+    let named = extended.ezio.as_ref().is_some_and(|e| e.named);
+    let takes_few = !outgoing && !named && engine.config.role == Role::Member;
     let id = engine.with_core(|core| {
         if core.scheduler.is_shunned(member) {
             return Err(HandshakeError::Shunned);
@@ -205,6 +206,7 @@ fn register(
             peer_id: theirs.peer_id,
             member,
             ezio,
+            ezio_id: extended.ids.ezio,
             address,
             outgoing,
             fast: theirs.fast,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::scheduler::{BLOCK_SIZE, Blocks, PieceId, Scheduler};
+use crate::scheduler::{BLOCK_SIZE, Blocks, PieceId, Place, Scheduler};
 
 use super::link::Nanos;
 
@@ -17,6 +17,7 @@ pub(super) enum Message {
     Cancel(Blocks),
     Reject(Blocks),
     Suggest(PieceId),
+    Place(Option<Place>),
     /// A block, and whether it is what it should be.
     Block(Blocks, bool),
 }
@@ -28,6 +29,7 @@ impl Message {
             Self::Bitfield(bits) => 68 + 160 + 5 + bits.len() as u32,
             Self::Have(_) | Self::Suggest(_) => 9,
             Self::Interested(_) | Self::Choked(_) => 5,
+            Self::Place(_) => 90,
             Self::Request(b) | Self::Cancel(b) | Self::Reject(b) => 17 * b.count,
             Self::Block(_, _) => 13 + BLOCK_SIZE,
         }

@@ -10,8 +10,8 @@ use rand::{RngExt, SeedableRng};
 
 use crate::neighbours::Neighbours;
 use crate::scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Role, Scheduler, SiteId,
-    Start, TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, Scheduler,
+    SiteId, Start, TorrentId, TorrentShape,
 };
 
 use super::link::{Link, Nanos};
@@ -243,13 +243,24 @@ impl<'r> World<'r> {
         }
     }
 
+    fn connect_parents(&mut self, node: u32, place: Option<Place>) {
+        for parent in place.into_iter().flat_map(|p| p.parents) {
+            self.at(self.now + CONNECT, What::Connect(node, parent as u32));
+        }
+    }
+
+    fn are_connected(&self, a: u32, b: u32) -> bool {
+        let streams = self.nodes[a as usize].conns.iter().map(|&(conn, end)| conn * 2 + u32::from(end));
+        streams.map(|s| &self.streams[s as usize]).any(|s| s.dst == b && !s.dead)
+    }
+
     fn site(&self, node: u32) -> Option<SiteId> {
         (self.room.switches > 1 && self.room.sites_known)
             .then(|| SiteId(self.room.switch_of(node as usize) as u16))
     }
 
     fn connect(&mut self, a: u32, b: u32) {
-        if self.nodes[a as usize].dead || self.nodes[b as usize].dead {
+        if self.nodes[a as usize].dead || self.nodes[b as usize].dead || self.are_connected(a, b) {
             return;
         }
         let conn = self.ends.len() as u32;
@@ -450,6 +461,10 @@ impl<'r> World<'r> {
             Message::Cancel(b) => Input::Cancelled(id, b),
             Message::Reject(b) => Input::Rejected(id, b),
             Message::Suggest(p) => Input::Suggested(id, p),
+            Message::Place(place) => {
+                self.connect_parents(node, place);
+                Input::Placed(id, place)
+            }
             Message::Block(b, good) => {
                 let n = &mut self.nodes[node as usize];
                 if n.scheduler.as_ref().is_some_and(|s| s.wants(b.piece, b.first)) {
@@ -524,6 +539,7 @@ impl<'r> World<'r> {
             Output::Reject(id, b) => (id, Message::Reject(b)),
             Output::Have(id, p) => (id, Message::Have(p)),
             Output::Suggest(id, p) => (id, Message::Suggest(p)),
+            Output::Place(id, place) => (id, Message::Place(place)),
             Output::Interested(id) => (id, Message::Interested(true)),
             Output::NotInterested(id) => (id, Message::Interested(false)),
             Output::Unchoke(id) => (id, Message::Choked(false)),

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! { "m": {"ut_metadata": 1, "ezio": 2}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
-//!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "sites": [network + prefix + site, …]} }
+//!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "named": 0|1, "sites": [network + prefix + site, …]} }
 //! ```
-//! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of
+//! `role` is 0 for a server and 1 for a member; `named` says that the sender was told to connect to this very peer; `id` is a machine's own for the whole job, the same on each of
 //! its torrents; only the server sends `sites`, each one string: the network (4 or 16 bytes), its prefix (1 byte) and the
 //! site's number (2 bytes, big endian).
 
@@ -40,6 +40,8 @@ pub struct EzioHandshake {
     pub role: Role,
     /// The sender, the same on all its connections.
     pub member: [u8; 8],
+    /// The sender was told to connect to this very peer: it is to be taken even where there are enough.
+    pub named: bool,
     /// Who is where; from a server only.
     pub sites: Vec<Site>,
 }
@@ -74,6 +76,8 @@ struct RawIds {
 struct RawEzio<B> {
     role: u8,
     id: B,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    named: Option<u8>,
     #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
     sites: Vec<B>,
 }
@@ -132,6 +136,7 @@ impl ExtendedHandshake {
             ezio: self.ezio.as_ref().map(|e| RawEzio {
                 role: u8::from(e.role == Role::Member),
                 id: ByteBufOwned::from(e.member.to_vec()),
+                named: e.named.then_some(1),
                 sites: e.sites.iter().map(encode_site).collect(),
             }),
         };
@@ -153,7 +158,7 @@ impl ExtendedHandshake {
             let member = <[u8; 8]>::try_from(e.id.as_ref()).ok()?;
             let role = if e.role == 0 { Role::Server } else { Role::Member };
             let sites = e.sites.iter().take(MAX_SITES).filter_map(|s| decode_site(s.as_ref())).collect();
-            Some(EzioHandshake { role, member, sites })
+            Some(EzioHandshake { role, member, named: e.named == Some(1), sites })
         });
         Ok(Self {
             ids: raw.m.map_or_else(ExtensionIds::default, |m| ExtensionIds {
@@ -199,6 +204,7 @@ mod tests {
             ezio: Some(EzioHandshake {
                 role: Role::Server,
                 member: *b"abcdefgh",
+                named: false,
                 sites: vec![
                     Site { network: "10.0.1.0".parse().unwrap(), prefix: 24, site: 7 },
                     Site { network: "fd00::".parse().unwrap(), prefix: 64, site: 8 },

@@ -9,11 +9,13 @@ mod extended;
 mod handshake;
 mod message;
 mod metadata;
+mod place;
 
 pub use extended::{EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, UT_METADATA_ID};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake};
 pub use message::{BLOCK_HEADER, MAX_EXTENDED, Message, block_header, frame_limit};
 pub use metadata::{METADATA_BLOCK, MetadataMessage};
+pub use place::{Parent, PlaceMessage};
 
 use thiserror::Error;
 

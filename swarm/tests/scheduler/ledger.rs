@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ezio_swarm::scheduler::{Blocks, ConnId, Input, Output, PieceId, Scheduler};
+use ezio_swarm::scheduler::{Blocks, ConnId, Input, Output, PieceId, Scheduler, TorrentId};
 
 type BlockId = (u32, u32);
 
@@ -13,16 +13,26 @@ fn each(blocks: Blocks) -> impl Iterator<Item = BlockId> {
 /// One connection, as both ends have told each other.
 #[derive(Default)]
 struct Conn {
+    torrent: Option<TorrentId>,
+    member: u64,
     fast: bool,
     /// What the peer said it has, and what it was told that we have.
     theirs: BTreeSet<u32>,
     told: BTreeSet<u32>,
     choked: bool,
     interested: bool,
-    /// We asked, they have not answered; they asked, we have not.
+    /// We asked, they have not answered; they asked, we have not (twice, if a block crossed with its cancellation).
     asked: BTreeSet<BlockId>,
-    wanted: BTreeSet<BlockId>,
+    wanted: Vec<BlockId>,
     disconnected: bool,
+}
+
+impl Conn {
+    /// Whether the peer waits for a block, which it gets now, or is refused.
+    fn answers(&mut self, block: BlockId) -> bool {
+        let at = self.wanted.iter().position(|wanted| *wanted == block);
+        at.map(|at| self.wanted.swap_remove(at)).is_some()
+    }
 }
 
 #[derive(Default)]
@@ -34,6 +44,8 @@ pub(crate) struct Ledger {
     /// Pieces that are being hashed.
     checked: BTreeSet<u32>,
     pub(crate) complete: bool,
+    /// Who passes pieces on to us before it has them.
+    parents: BTreeMap<TorrentId, [u64; 2]>,
     memory: u64,
 }
 
@@ -60,7 +72,8 @@ impl Ledger {
             Input::Connected(id, peer) => {
                 let range = scheduler.geometry().pieces_of(peer.torrent).unwrap();
                 let told = self.have.iter().copied().filter(|p| range.contains(p)).collect();
-                let conn = Conn { fast: peer.fast, choked: true, told, ..Conn::default() };
+                let (torrent, member) = (Some(peer.torrent), peer.member);
+                let conn = Conn { torrent, member, fast: peer.fast, choked: true, told, ..Conn::default() };
                 assert!(self.conns.insert(id, conn).is_none());
             }
             Input::Closed(id) => {
@@ -72,6 +85,11 @@ impl Ledger {
             Input::Failed(piece) => assert!(self.checked.remove(&piece.0)),
             Input::Have(id, piece) => {
                 self.conn(id).theirs.insert(piece.0);
+            }
+            Input::Placed(id, place) => {
+                let torrent = self.conn(id).torrent.unwrap();
+                self.parents.remove(&torrent);
+                self.parents.extend(place.map(|p| (torrent, p.parents)));
             }
             Input::Choked(id) => {
                 let conn = self.conn(id);
@@ -85,9 +103,9 @@ impl Ledger {
                 self.conn(id).asked.remove(&b);
             }),
             Input::Requested(id, blocks) => self.conn(id).wanted.extend(each(blocks)),
-            Input::Cancelled(id, blocks) => each(blocks).for_each(|b| {
-                self.conn(id).wanted.remove(&b);
-            }),
+            Input::Cancelled(id, blocks) => {
+                each(blocks).for_each(|b| self.conn(id).wanted.retain(|w| *w != b))
+            }
             _ => {}
         }
     }
@@ -117,19 +135,18 @@ impl Ledger {
                 assert!(self.have.contains(&piece.0), "suggests what it has not");
                 assert!(!self.conn(id).theirs.contains(&piece.0), "suggests what is there");
             }
+            Output::Place(id, _) => drop(self.open(id)),
             Output::Interested(id) => assert!(!std::mem::replace(&mut self.conn(id).interested, true)),
             Output::NotInterested(id) => assert!(std::mem::replace(&mut self.conn(id).interested, false)),
             Output::Unchoke(_) => {}
             Output::Choke(_) => panic!("nobody is choked"),
             Output::Serve(id, blocks) => {
                 assert!(self.have.contains(&blocks.piece.0), "sends what it has not");
-                each(blocks)
-                    .for_each(|b| assert!(self.conn(id).wanted.remove(&b), "sends what was not asked"));
+                each(blocks).for_each(|b| assert!(self.conn(id).answers(b), "sends what was not asked"));
             }
             Output::Reject(id, blocks) => {
                 assert!(self.conn(id).fast);
-                each(blocks)
-                    .for_each(|b| assert!(self.conn(id).wanted.remove(&b), "rejects what was not asked"));
+                each(blocks).for_each(|b| assert!(self.conn(id).answers(b), "rejects what was not asked"));
             }
             Output::Check(piece) => return Some(self.said_check(piece, scheduler)),
             Output::Discard(piece) => {
@@ -158,6 +175,7 @@ impl Ledger {
 
     fn said_request(&mut self, id: ConnId, blocks: Blocks, scheduler: &Scheduler) {
         let piece = blocks.piece.0;
+        let parents = self.parents.get(&scheduler.geometry().locate(blocks.piece).0).copied();
         assert!(
             blocks.count > 0 && blocks.first + blocks.count <= scheduler.geometry().blocks_in(blocks.piece)
         );
@@ -168,7 +186,8 @@ impl Ledger {
             assert!(others <= 1, "asks three at once");
             let conn = self.open(id);
             assert!(!conn.choked, "asks who chokes it");
-            assert!(conn.theirs.contains(&piece), "asks who has it not");
+            let is_parent = parents.is_some_and(|p| p.contains(&conn.member));
+            assert!(is_parent || conn.theirs.contains(&piece), "asks who has it not");
             assert!(conn.asked.insert(block), "asks the same twice");
         }
     }

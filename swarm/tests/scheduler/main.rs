@@ -11,7 +11,7 @@ mod world;
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
-    Blocks, Config, ConnId, Geometry, Input, Peer, PieceId, Role, Scheduler, SiteId, Start, TorrentId,
+    Blocks, Config, ConnId, Geometry, Input, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
     TorrentShape,
 };
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ prop_compose! {
         seed in any::<u64>(),
         torrents in torrents(),
         members in 1usize..7,
+        forest in 1u32..12,
         memory in 32_768u64..4_000_000,
         foreign in prop::option::of(any::<bool>()),
         corrupt in prop::option::weighted(0.3, 1usize..7),
@@ -38,7 +39,7 @@ prop_compose! {
     ) -> Room {
         let breaks = breaks.into_iter().map(Duration::from_millis).collect();
         let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
-        Room { seed, torrents, members, memory, foreign, corrupt, silent, breaks, sites }
+        Room { seed, torrents, members, forest, memory, foreign, corrupt, silent, breaks, sites }
     }
 }
 
@@ -62,7 +63,15 @@ fn input() -> impl Strategy<Value = Input<'static>> {
             site,
             fast,
         });
+    let place = prop::option::of((any::<[u32; 2]>(), prop::array::uniform2(0u64..3))).prop_map(|place| {
+        place.map(|(from, parents)| Place {
+            parents,
+            children: parents.map(Some),
+            from: from.map(|f| f % 20),
+        })
+    });
     prop_oneof![
+        (conn.clone(), place).prop_map(|(c, p)| Input::Placed(c, p)),
         (conn.clone(), peer).prop_map(|(c, p)| Input::Connected(c, p)),
         conn.clone().prop_map(Input::Closed),
         (conn.clone(), prop::sample::select(vec![&b"\xff\xff\xff"[..], b"\xa0", b""]))

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Role, Scheduler, SiteId,
-    Start, TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, Scheduler,
+    SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -19,6 +19,8 @@ pub(crate) struct Room {
     pub(crate) seed: u64,
     pub(crate) torrents: Vec<TorrentShape>,
     pub(crate) members: usize,
+    /// Members from which on there are trees.
+    pub(crate) forest: u32,
     /// Bytes of pieces that a member may keep in RAM.
     pub(crate) memory: u64,
     /// Whether a client of another kind is there too: it has everything, chokes, rejects, and may not speak BEP 6.
@@ -43,6 +45,7 @@ enum Message {
     Interest(bool),
     Unchoke(bool),
     Suggest(PieceId),
+    Place(Option<Place>),
     Request(Blocks),
     Cancel(Blocks),
     Reject(Blocks),
@@ -136,6 +139,7 @@ impl World {
         let site = (self.room.sites > 0).then(|| SiteId(node as u16 % self.room.sites));
         let mut config = Config::new(role, self.rng.random());
         (config.member, config.memory, config.site) = (node as u64, self.room.memory, site);
+        config.tuning.forest = self.room.forest;
         let start = if node == 0 { Start::All } else { Start::None };
         let scheduler = Scheduler::new(config, self.geometry.clone(), &vec![start; self.room.torrents.len()]);
         let have: BTreeSet<u32> =
@@ -312,6 +316,7 @@ impl World {
             Message::Unchoke(true) => self.tell(node, Input::Unchoked(id)),
             Message::Unchoke(false) => self.tell(node, Input::Choked(id)),
             Message::Suggest(piece) => self.tell(node, Input::Suggested(id, piece)),
+            Message::Place(place) => self.tell(node, Input::Placed(id, place)),
             Message::Request(blocks) => self.tell(node, Input::Requested(id, blocks)),
             Message::Cancel(blocks) => self.tell(node, Input::Cancelled(id, blocks)),
             Message::Reject(blocks) => self.tell(node, Input::Rejected(id, blocks)),
@@ -384,6 +389,7 @@ impl World {
                 Output::Reject(id, blocks) => (id, Message::Reject(blocks)),
                 Output::Have(id, piece) => (id, Message::Have(piece)),
                 Output::Suggest(id, piece) => (id, Message::Suggest(piece)),
+                Output::Place(id, place) => (id, Message::Place(place)),
                 Output::Interested(id) => (id, Message::Interest(true)),
                 Output::NotInterested(id) => (id, Message::Interest(false)),
                 Output::Unchoke(id) => (id, Message::Unchoke(true)),

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::{Connection, End};
-use crate::scheduler::{Blocks, ConnId, Input, PieceId};
+use crate::config::Role;
+use crate::scheduler::{Blocks, ConnId, Input, PieceId, Place};
 use crate::session::core::Core;
 use crate::session::receive::Incoming;
 use crate::session::transmit::requested_block;
-use crate::wire::{ExtendedHandshake, METADATA_BLOCK, Message, MetadataMessage, UT_METADATA_ID};
+use crate::wire::{
+    EZIO_ID, ExtendedHandshake, METADATA_BLOCK, Message, MetadataMessage, PlaceMessage, UT_METADATA_ID,
+};
 
 /// A peer may ask for the metadata so often.
 const METADATA_TIMES: usize = 4;
@@ -39,6 +42,10 @@ impl Connection {
             result
         });
         self.receiver.incoming = incoming;
+        let named = std::mem::take(&mut self.named);
+        if !named.is_empty() {
+            engine.addresses.add(usize::from(self.torrent.0), &named, true);
+        }
         self.receiver.clear();
         result
     }
@@ -104,6 +111,18 @@ impl Connection {
                 {
                     conn.address.set_port(port);
                 }
+            }
+            Message::Extended { id: EZIO_ID, body } => {
+                let PlaceMessage { parents, children } = PlaceMessage::decode(body)?;
+                let server = core.conn_mut(id).is_some_and(|c| c.ezio.is_some_and(|e| e.0 == Role::Server));
+                let place = parents.filter(|_| server).map(|parents| Place {
+                    parents: parents.map(|p| u64::from_be_bytes(p.member)),
+                    children: children.map(|c| c.map(u64::from_be_bytes)),
+                    from: parents.map(|p| p.from),
+                });
+                let parents = parents.filter(|_| server);
+                self.named.extend(parents.iter().flatten().filter_map(|p| p.address));
+                core.input(Input::Placed(id, place));
             }
             Message::Extended { id: UT_METADATA_ID, body } => {
                 let message = MetadataMessage::decode(body)?;

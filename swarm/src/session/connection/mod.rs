@@ -4,6 +4,7 @@ mod messages;
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,8 @@ struct Connection {
     /// Payload bytes that the kernel took and may not have sent yet.
     in_kernel: usize,
     metadata_sent: Cell<usize>,
+    /// Peers that this one told us to connect to.
+    named: Vec<SocketAddr>,
     sent_at: Instant,
     received_at: Instant,
 }
@@ -97,6 +100,7 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
         queue: SendQueue::new(),
         in_kernel: 0,
         metadata_sent: Cell::new(0),
+        named: Vec::new(),
         sent_at: Instant::now(),
         received_at: Instant::now(),
     };
