@@ -4,6 +4,8 @@
 //! receive. A piece is with everybody after about log2 N steps, and no piece competes with older ones on its way. (Trees
 //! whose inner nodes differ: SplitStream, Castro et al. 2003.)
 
+use std::collections::HashMap;
+
 use super::event::ConnId;
 
 /// Where one member is.
@@ -15,56 +17,99 @@ pub(super) struct Spot {
     pub(super) children: [Option<ConnId>; 2],
 }
 
-/// A place for each member.
-///
-/// Each tree is a heap: the parent of slot `s` is in slot `(s - 1) / 2`. Every second member passes on in the one, the others
-/// in the other; who does not is below all who do.
-pub(super) fn grow(members: &[ConnId]) -> Vec<Spot> {
-    let mut spots = vec![Spot::default(); members.len()];
-    for tree in 0..2 {
-        let inner = (0..members.len()).skip(tree).step_by(2);
-        let leaves = (0..members.len()).skip(1 - tree).step_by(2);
-        let heap: Vec<usize> = inner.chain(leaves).collect();
-        for slot in 1..heap.len() {
-            let (child, parent) = (heap[slot], heap[(slot - 1) / 2]);
-            spots[child].parents[tree] = Some(members[parent]);
-            spots[parent].children[(slot - 1) % 2] = Some(members[child]);
-        }
+/// One tree: a heap, the parent of slot `s` in slot `(s - 1) / 2`, that of slot 0 the server.
+#[derive(Debug, Default)]
+struct Tree {
+    slots: Vec<ConnId>,
+    /// The first so many slots are of those who pass on; the others are leaves.
+    inner: usize,
+}
+
+/// Both trees, and everybody's slots in them.
+#[derive(Debug, Default)]
+pub(super) struct Forest {
+    trees: [Tree; 2],
+    slots: HashMap<ConnId, [usize; 2]>,
+}
+
+impl Forest {
+    pub(super) fn members(&self) -> impl Iterator<Item = ConnId> {
+        self.trees[0].slots.iter().copied()
     }
-    spots
+
+    /// A member comes. It passes on in the tree that has fewer who do, and takes the place of its first leaf, which goes to
+    /// the end. Those whose spots are new, at most six.
+    pub(super) fn join(&mut self, member: ConnId) -> Vec<ConnId> {
+        let own = usize::from(self.trees[0].inner > self.trees[1].inner);
+        let (last, first_leaf) = (self.slots.len(), self.trees[own].inner);
+        self.trees.iter_mut().for_each(|tree| tree.slots.push(member));
+        self.trees[own].slots.swap(first_leaf, last);
+        self.trees[own].inner += 1;
+        let mut changed = Vec::new();
+        for (tree, slot) in [(own, first_leaf), (own, last), (1 - own, last)] {
+            let slots = &self.trees[tree].slots;
+            self.slots.entry(slots[slot]).or_default()[tree] = slot;
+            changed.push(slots[slot]);
+            changed.extend(slot.checked_sub(1).map(|s| slots[s / 2]));
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+
+    pub(super) fn spot(&self, member: ConnId) -> Option<Spot> {
+        let slots = self.slots.get(&member)?;
+        let mut spot = Spot::default();
+        for ((tree, &slot), parent) in self.trees.iter().zip(slots).zip(&mut spot.parents) {
+            *parent = slot.checked_sub(1).map(|s| tree.slots[s / 2]);
+            if slot < tree.inner {
+                spot.children = [1, 2].map(|n| tree.slots.get(2 * slot + n).copied());
+            }
+        }
+        Some(spot)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     /// Everybody is reached in few steps, and has two children at most, all in one tree.
-    #[test]
-    fn all_are_reached_in_few_steps_and_send_no_more_than_they_get() {
-        for count in (1..70).chain([1000, 1001]) {
-            let members: Vec<ConnId> = (0..count).map(|n| ConnId(7 * n)).collect();
-            let spots: HashMap<_, _> = members.iter().copied().zip(grow(&members)).collect();
-            let mut roots = [0, 0];
-            let mut fed = 0;
-            for member in &members {
-                fed += spots[member].children.iter().flatten().count();
-                for (tree, roots) in roots.iter_mut().enumerate() {
-                    match spots[member].parents[tree] {
-                        Some(parent) => assert!(spots[&parent].children.contains(&Some(*member)), "{count}"),
-                        None => *roots += 1,
-                    }
-                    let (mut at, mut steps) = (Some(*member), 0);
-                    while let Some(member) = at {
-                        at = spots[&member].parents[tree];
-                        steps += 1;
-                        assert!(steps <= count.ilog2() + 1, "{count}: {steps} steps");
-                    }
+    fn check(forest: &Forest) {
+        let count = forest.members().count();
+        let spot = |member| forest.spot(member).unwrap();
+        let (mut roots, mut fed) = ([0, 0], 0);
+        for member in forest.members() {
+            fed += spot(member).children.iter().flatten().count();
+            for (tree, roots) in roots.iter_mut().enumerate() {
+                match spot(member).parents[tree] {
+                    Some(parent) => assert!(spot(parent).children.contains(&Some(member)), "{count}"),
+                    None => *roots += 1,
+                }
+                let (mut at, mut steps) = (Some(member), 0);
+                while let Some(member) = at {
+                    at = spot(member).parents[tree];
+                    steps += 1;
+                    assert!(steps <= count.ilog2() + 1, "{count}: {steps} steps");
                 }
             }
-            assert_eq!(roots, [1, 1], "{count}");
-            assert_eq!(fed, 2 * (members.len() - 1), "nobody is a child twice");
+        }
+        assert_eq!(roots, [1, 1], "{count}");
+        assert_eq!(fed, 2 * (count - 1), "nobody is a child twice");
+    }
+
+    #[test]
+    fn all_are_reached_in_few_steps_and_send_no_more_than_they_get() {
+        let mut forest = Forest::default();
+        let mut spots = HashMap::new();
+        for member in (0..300).map(ConnId) {
+            let changed = forest.join(member);
+            assert!(changed.len() <= 6, "{changed:?}");
+            check(&forest);
+            for member in forest.members() {
+                let spot = forest.spot(member);
+                assert!(spots.insert(member, spot) == Some(spot) || changed.contains(&member));
+            }
         }
     }
 }

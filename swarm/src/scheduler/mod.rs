@@ -249,7 +249,7 @@ impl Scheduler {
         self.find_late(out);
         self.restart_abandoned(out);
         self.expire_suggestions();
-        self.tend(out);
+        self.look_at_places(out);
         self.doubt_places(out);
         self.steer(out);
         self.fill(out);

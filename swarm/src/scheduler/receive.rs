@@ -24,7 +24,7 @@ impl Scheduler {
         } else {
             out.push(Output::Unchoke(id));
             if peer.role == Role::Member {
-                self.member_came(peer.torrent, out);
+                self.member_came(id, peer.torrent, out);
             }
         }
     }

@@ -17,8 +17,9 @@ const QUEUE: u32 = 4096;
 /// Runs that a peer may wait for, at most.
 const AWAITED: usize = 1024;
 
-/// Pieces that a machine passes on to one child at a time.
+/// Pieces that a machine passes on to one child at a time, if they have so many bytes.
 const FIRST: u32 = 8;
+const LARGE: u64 = 256 << 10;
 /// While children take what there is, somebody else has a turn so often.
 const OTHERS: Duration = Duration::from_secs(1);
 
@@ -141,7 +142,8 @@ impl Scheduler {
         slots.retain(|&id| self.give(id, chunk, out));
         let stall = self.stall();
         // First pieces go to one child after the other: half of those below begin sooner.
-        let first = self.pieces.have.count() < FIRST && self.has_trees();
+        let large = self.geometry.largest_piece() >= LARGE;
+        let first = large && self.pieces.have.count() < FIRST && self.has_trees();
         let most = if first { 1 } else { self.config.tuning.slots as usize };
         loop {
             let busy = slots
