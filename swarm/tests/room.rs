@@ -66,7 +66,6 @@ async fn several_torrents_are_one_job() {
     everyone_gets_it(&images, 4).await;
 }
 
-/// When it has the first torrent, its connection for that one ends, and the server's steering has to go on with the other.
 /// Nobody tells these members of each other but the server, by giving each its place in the trees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_room_that_knows_only_the_server_passes_pieces_along_trees() {
@@ -89,6 +88,7 @@ async fn a_large_room_that_knows_only_the_server_passes_pieces_along_trees() {
     assert!(from_server < 3 * 4_000_000, "{from_server} bytes came from the server");
 }
 
+/// When it has the first torrent, its connection for that one ends, and the server's steering has to go on with the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_member_gets_several_torrents_at_full_rate() {
     let images = [raw("sda1", 64 << 10, 1 << 20), raw("sda2", 64 << 10, 64 << 20)];

@@ -66,10 +66,10 @@ impl Blocks {
 pub struct Place {
     /// Numbers ([`Peer::member`]) of those who pass the pieces on to it; the server's own for itself.
     pub parents: [u64; 2],
+    /// The first pieces to ask the parents for, as indices in the torrent.
+    pub from: [u32; 2],
     /// Numbers of those whom it passes on to.
     pub children: [Option<u64>; 2],
-    /// The first pieces to ask them for, as indices in the torrent.
-    pub from: [u32; 2],
 }
 
 /// What the driver tells the scheduler. Messages that name pieces or blocks which do not exist are ignored or answered
@@ -99,7 +99,8 @@ pub enum Input<'a> {
     NotInterested(ConnId),
     /// SUGGEST PIECE.
     Suggested(ConnId, PieceId),
-    /// The server's word on the trees of the connection's torrent; none: out of them.
+    /// The server's word on the trees of the connection's torrent; none: out of them. From a member, to the server: none, its
+    /// place is no good.
     Placed(ConnId, Option<Place>),
     /// REJECT REQUEST.
     Rejected(ConnId, Blocks),
@@ -150,8 +151,7 @@ pub enum Output {
     Have(ConnId, PieceId),
     /// Send SUGGEST PIECE.
     Suggest(ConnId, PieceId),
-    /// Tell a member its place in the trees of the connection's torrent; it must connect to its parents and tell its
-    /// scheduler [`Input::Placed`].
+    /// Tell the peer this [`Input::Placed`]; a member's driver then connects to its parents too.
     Place(ConnId, Option<Place>),
     /// Send INTERESTED.
     Interested(ConnId),

@@ -37,11 +37,12 @@ impl Scheduler {
             }
             // A parent is asked before it has a piece, and owes it only then.
             let owes = conn.pending.iter().any(|p| conn.has.get(p.piece.0));
-            if owes && now.saturating_sub(conn.progress) > DEAD {
+            let silence = if owes { now.saturating_sub(conn.progress) } else { Duration::ZERO };
+            if silence > DEAD {
                 conn.closing = true;
                 out.push(Output::Disconnect(id, Reason::Dead));
             }
-            if owes && now.saturating_sub(conn.progress) > patience {
+            if silence > patience {
                 conn.late = true;
             }
             late.extend(

@@ -38,6 +38,16 @@ struct Trees {
 #[derive(Debug, Default)]
 pub(super) struct Places(BTreeMap<TorrentId, Option<Trees>>);
 
+impl Places {
+    fn get(&self, torrent: TorrentId) -> Option<&Trees> {
+        self.0.get(&torrent)?.as_ref()
+    }
+
+    fn get_mut(&mut self, torrent: TorrentId) -> Option<&mut Trees> {
+        self.0.get_mut(&torrent)?.as_mut()
+    }
+}
+
 impl Scheduler {
     /// A member came: it gets a place if it is early; who is late, or behind a thin link, of which trees know nothing, has
     /// the trees taken back.
@@ -46,26 +56,28 @@ impl Scheduler {
         else {
             return;
         };
+        let members: Vec<ConnId> = self.members_of(torrent).collect();
+        let large = members.len() >= self.config.tuning.forest as usize;
+        if !self.places.0.get(&torrent).map_or(large, Option::is_some) {
+            return;
+        }
         let given = range.clone().filter(|&p| !self.steering.is_left(PieceId(p))).count();
         let early = given <= EARLY.0.max(range.len() / EARLY.1);
-        let members: Vec<ConnId> = self.members_of(torrent).collect();
         let site = |id: ConnId| self.conns.get(id).and_then(|conn| conn.peer.site);
         let at_one_site = members.iter().all(|other| site(*other) == site(id));
-        let whole = self.trees(torrent).is_none_or(|trees| trees.whole);
+        let whole = self.places.get(torrent).is_none_or(|trees| trees.whole);
         if !early || !at_one_site || !whole {
             return self.uproot(torrent, out);
         }
-        let changed = match self.places.0.get_mut(&torrent) {
-            Some(Some(trees)) => trees.forest.join(id),
-            None if members.len() >= self.config.tuning.forest as usize => {
-                let mut forest = Forest::default();
-                members.iter().for_each(|&id| drop(forest.join(id)));
-                let next = [range.start, range.start + 1];
-                let trees = Trees { forest, whole: true, next, had: HashMap::new(), looked: self.now };
-                self.places.0.insert(torrent, Some(trees));
-                members
-            }
-            _ => return,
+        let changed = if let Some(trees) = self.places.get_mut(torrent) {
+            trees.forest.join(id)
+        } else {
+            let mut forest = Forest::default();
+            members.iter().for_each(|&id| drop(forest.join(id)));
+            let next = [range.start, range.start + 1];
+            let trees = Trees { forest, whole: true, next, had: HashMap::new(), looked: self.now };
+            self.places.0.insert(torrent, Some(trees));
+            members
         };
         self.tell_places(torrent, &changed, out);
     }
@@ -77,7 +89,7 @@ impl Scheduler {
     }
 
     fn tell_places(&self, torrent: TorrentId, members: &[ConnId], out: &mut Vec<Output>) {
-        let Some(Some(trees)) = self.places.0.get(&torrent) else { return };
+        let Some(trees) = self.places.get(torrent) else { return };
         let Some(range) = self.geometry.pieces_of(torrent) else { return };
         // What most have does not come down any more.
         let count = trees.forest.members().count();
@@ -96,7 +108,7 @@ impl Scheduler {
     /// A member of a torrent went, or its place is no good.
     pub(super) fn place_failed(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
         let end = self.geometry.pieces_of(torrent).map_or(0, |r| r.end);
-        let Some(trees) = self.trees(torrent) else { return };
+        let Some(trees) = self.places.get_mut(torrent) else { return };
         trees.whole = false;
         // When all has left, what is on its way arrives, or is asked for where it is.
         if trees.next.iter().any(|&next| next < end) {
@@ -113,10 +125,6 @@ impl Scheduler {
         }
     }
 
-    fn trees(&mut self, torrent: TorrentId) -> Option<&mut Trees> {
-        self.places.0.get_mut(&torrent)?.as_mut()
-    }
-
     fn uproot(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
         let Some(trees) = self.places.0.get_mut(&torrent).and_then(Option::take) else { return };
         let open =
@@ -127,22 +135,22 @@ impl Scheduler {
     /// A member asks the server for a piece: it goes down a tree now.
     pub(super) fn leaves(&mut self, piece: PieceId) {
         let (torrent, index) = self.geometry.locate(piece);
-        if let Some(trees) = self.trees(torrent) {
+        if let Some(trees) = self.places.get_mut(torrent) {
             let next = &mut trees.next[index as usize % 2];
             *next = (*next).max(piece.0 + 2);
         }
     }
 
     /// Whether a piece has not left yet and will, down a tree.
-    pub(super) fn is_for_trees(&mut self, piece: PieceId) -> bool {
+    pub(super) fn is_for_trees(&self, piece: PieceId) -> bool {
         let (torrent, index) = self.geometry.locate(piece);
-        self.trees(torrent).is_some_and(|trees| piece.0 >= trees.next[index as usize % 2])
+        self.places.get(torrent).is_some_and(|trees| piece.0 >= trees.next[index as usize % 2])
     }
 
     /// Whether a member got less than two thirds of what most got between the last two looks, or nobody got anything.
     fn somebody_lags(&mut self, torrent: TorrentId) -> bool {
         let now = self.now;
-        let Some(Some(trees)) = self.places.0.get_mut(&torrent) else { return false };
+        let Some(trees) = self.places.get_mut(torrent) else { return false };
         if now - trees.looked < LOOK {
             return false;
         }
@@ -150,7 +158,7 @@ impl Scheduler {
         let mut got: Vec<u32> = Vec::new();
         for id in trees.forest.members() {
             let Some(has) = self.conns.get(id).map(|conn| conn.has.count()) else { continue };
-            got.extend(trees.had.insert(id, has).map(|had| has - had.min(has)));
+            got.extend(trees.had.insert(id, has).map(|had| has.saturating_sub(had)));
         }
         got.sort_unstable();
         let Some((&least, &most)) = got.first().zip(got.get(got.len() / 2)) else { return false };

@@ -37,6 +37,13 @@ pub(super) struct Relay {
     children: [Option<u64>; 2],
 }
 
+impl Relay {
+    /// Whether a parent is not connected.
+    fn is_alone(&self) -> bool {
+        self.branches.iter().flatten().any(|b| b.conn.is_none())
+    }
+}
+
 /// What of a torrent comes down trees.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coming {
@@ -54,6 +61,10 @@ impl Coming {
 }
 
 impl Scheduler {
+    fn relay(&self, torrent: TorrentId) -> Option<&Relay> {
+        self.relays.iter().find(|r| r.torrent == torrent)
+    }
+
     /// The server says where this member is in the trees; or a member tells the server that its place is no good.
     pub(super) fn on_placed(&mut self, id: ConnId, place: Option<Place>, out: &mut Vec<Output>) {
         let Some(conn) = self.conns.get(id) else { return };
@@ -124,8 +135,7 @@ impl Scheduler {
 
     /// Whether a peer may wait here for a piece. Who was not told its place yet will be.
     pub(super) fn can_be_awaited(&self, piece: PieceId) -> bool {
-        let torrent = self.geometry.locate(piece).0;
-        let relay = self.relays.iter().find(|r| r.torrent == torrent);
+        let relay = self.relay(self.geometry.locate(piece).0);
         self.config.role == Role::Member && relay.is_none_or(|r| r.branches.is_some())
     }
 
@@ -148,28 +158,24 @@ impl Scheduler {
     }
 
     pub(super) fn is_parent(&self, id: ConnId, torrent: TorrentId) -> bool {
-        let relay = self.relays.iter().find(|r| r.torrent == torrent);
-        relay.is_some_and(|r| r.branches.iter().flatten().any(|b| b.conn == Some(id)))
+        let leads = |b: &Branch| b.conn == Some(id);
+        self.relay(torrent).is_some_and(|r| r.branches.iter().flatten().any(leads))
     }
 
     /// A connection is gone: it may have led to a parent, and been the only one.
     pub(super) fn parent_closed(&mut self, id: ConnId, torrent: TorrentId, out: &mut Vec<Output>) {
         let was_parent = self.is_parent(id, torrent);
         self.find_relatives(torrent);
-        let relay = self.relays.iter().find(|r| r.torrent == torrent);
-        let alone = relay.is_some_and(|r| r.branches.iter().flatten().any(|b| b.conn.is_none()));
-        if was_parent && alone && !self.complete {
+        if was_parent && !self.complete && self.relay(torrent).is_some_and(Relay::is_alone) {
             self.give_up_place(torrent, out);
         }
     }
 
     /// Gives up a place whose parents cannot be reached.
     pub(super) fn doubt_places(&mut self, out: &mut Vec<Output>) {
-        let alone = |r: &&Relay| {
-            self.now.saturating_sub(r.since) > UNREACHED
-                && r.branches.iter().flatten().any(|b| b.conn.is_none())
-        };
-        if let Some(torrent) = self.relays.iter().find(alone).map(|r| r.torrent).filter(|_| !self.complete) {
+        let doubtful = |r: &&Relay| r.is_alone() && self.now.saturating_sub(r.since) > UNREACHED;
+        if let Some(torrent) = self.relays.iter().find(doubtful).map(|r| r.torrent).filter(|_| !self.complete)
+        {
             self.give_up_place(torrent, out);
         }
     }
@@ -219,7 +225,7 @@ impl Scheduler {
 
     /// What of a torrent is left to its trees.
     pub(super) fn coming(&self, torrent: TorrentId) -> Option<Coming> {
-        let relay = self.relays.iter().find(|r| r.torrent == torrent)?;
+        let relay = self.relay(torrent)?;
         let from = relay.branches?.map(|b| if b.conn.is_some() { b.next } else { u32::MAX });
         let start = self.geometry.pieces_of(torrent)?.start;
         Some(Coming { start, from, common: self.conns.of_torrent(torrent) * 3 / 4 })
@@ -234,11 +240,11 @@ impl Scheduler {
     /// Whether a parent was asked for a piece that it does not have, and may take its time.
     pub(super) fn awaits(&self, id: ConnId, piece: PieceId) -> bool {
         let (torrent, index) = self.geometry.locate(piece);
-        let relay = self.relays.iter().find(|r| r.torrent == torrent);
-        let parent = relay.and_then(|r| r.branches?[index as usize % 2].conn);
-        let common =
-            self.coming(torrent).is_some_and(|c| u32::from(self.pieces.copies[piece.index()]) >= c.common);
-        parent == Some(id) && !common && self.conns.get(id).is_some_and(|c| !c.has.get(piece.0))
+        let parent = self.relay(torrent).and_then(|r| r.branches?[index as usize % 2].conn);
+        let copies = u32::from(self.pieces.copies[piece.index()]);
+        parent == Some(id)
+            && self.coming(torrent).is_none_or(|c| copies < c.common)
+            && self.conns.get(id).is_some_and(|c| !c.has.get(piece.0))
     }
 
     /// Whether anything still comes by trees.

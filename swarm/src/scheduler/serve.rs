@@ -155,10 +155,7 @@ impl Scheduler {
                 break;
             }
             let Some(id) = self.next_served() else { break };
-            let takes = |c: &Conn| c.child && self.now.saturating_sub(c.taken) < stall;
-            if self.conns.get(id).is_some_and(|c| !c.child)
-                && slots.iter().filter_map(|&s| self.conns.get(s)).any(takes)
-            {
+            if self.is_behind_children(id, &slots, stall) {
                 if self.now.saturating_sub(self.serving.other) < OTHERS {
                     break;
                 }
@@ -173,6 +170,13 @@ impl Scheduler {
             slots.push(id);
         }
         self.serving.slots = slots;
+    }
+
+    /// Whether this is no child, while a child takes what it is given.
+    fn is_behind_children(&self, id: ConnId, slots: &[ConnId], stall: Duration) -> bool {
+        let takes = |c: &Conn| c.child && self.now.saturating_sub(c.taken) < stall;
+        self.conns.get(id).is_some_and(|c| !c.child)
+            && slots.iter().filter_map(|&slot| self.conns.get(slot)).any(takes)
     }
 
     /// Gives a served connection more of its run; whether it keeps its slot.

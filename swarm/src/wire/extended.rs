@@ -4,17 +4,14 @@
 //! { "m": {"ut_metadata": 1, "ezio": 2}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
 //!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "named": 0|1, "sites": [network + prefix + site, …]} }
 //! ```
-//! `role` is 0 for a server and 1 for a member; `named` says that the sender was told to connect to this very peer; `id` is a machine's own for the whole job, the same on each of
-//! its torrents; only the server sends `sites`, each one string: the network (4 or 16 bytes), its prefix (1 byte) and the
-//! site's number (2 bytes, big endian).
+//! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of its torrents;
+//! `named` says that the sender was told to connect to this very peer; only the server sends `sites`, each one string: the
+//! network (4 or 16 bytes), its prefix (1 byte) and the site's number (2 bytes, big endian).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
-use super::WireError;
+use super::{WireError, decode_ip, encode_ip, from_bencode, none, to_bencode};
 use crate::config::{Role, Site};
 
 /// The number that we give `ut_metadata` (BEP 9).
@@ -99,15 +96,8 @@ struct Raw<B> {
     ezio: Option<RawEzio<B>>,
 }
 
-fn none<T>() -> Option<T> {
-    None
-}
-
 fn encode_site(site: &Site) -> ByteBufOwned {
-    let mut bytes = match site.network {
-        IpAddr::V4(a) => a.octets().to_vec(),
-        IpAddr::V6(a) => a.octets().to_vec(),
-    };
+    let mut bytes = encode_ip(site.network);
     bytes.push(site.prefix);
     bytes.extend(site.site.to_be_bytes());
     ByteBufOwned::from(bytes)
@@ -116,11 +106,7 @@ fn encode_site(site: &Site) -> ByteBufOwned {
 fn decode_site(bytes: &[u8]) -> Option<Site> {
     let (head, number) = bytes.split_last_chunk::<2>()?;
     let (&prefix, network) = head.split_last()?;
-    let network = match network.len() {
-        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(network).ok()?)),
-        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(network).ok()?)),
-    };
-    Some(Site { network, prefix, site: u16::from_be_bytes(*number) })
+    Some(Site { network: decode_ip(network)?, prefix, site: u16::from_be_bytes(*number) })
 }
 
 impl ExtendedHandshake {
@@ -140,11 +126,7 @@ impl ExtendedHandshake {
                 sites: e.sites.iter().map(encode_site).collect(),
             }),
         };
-        let mut out = Vec::new();
-        // Writing into memory, of types that bencoding knows.
-        let written = bencode_serialize_to_writer(&raw, &mut out);
-        debug_assert!(written.is_ok());
-        out
+        to_bencode(&raw)
     }
 
     /// Reads the body. What is odd in it but not needed is left out.
@@ -152,7 +134,7 @@ impl ExtendedHandshake {
     /// # Errors
     /// It is not a bencoded dictionary, or a known key has another type.
     pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let raw: Raw<ByteBuf<'_>> = from_bytes(body).map_err(|e| WireError::Bencode(e.to_string()))?;
+        let raw: Raw<ByteBuf<'_>> = from_bencode(body)?;
         let nonzero = |id: Option<u8>| id.filter(|&id| id != 0);
         let ezio = raw.ezio.and_then(|e| {
             let member = <[u8; 8]>::try_from(e.id.as_ref()).ok()?;

@@ -17,6 +17,10 @@ pub use message::{BLOCK_HEADER, MAX_EXTENDED, Message, block_header, frame_limit
 pub use metadata::{METADATA_BLOCK, MetadataMessage};
 pub use place::{Parent, PlaceMessage};
 
+use std::net::IpAddr;
+
+use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A peer sent what the protocol does not allow.
@@ -44,4 +48,36 @@ pub enum WireError {
     /// An extension message that is not bencoded as it should be.
     #[error("extension message: {0}")]
     Bencode(String),
+}
+
+/// The body of an extension message.
+fn to_bencode(message: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing into memory, of types that bencoding knows.
+    let written = bencode_serialize_to_writer(message, &mut out);
+    debug_assert!(written.is_ok());
+    out
+}
+
+fn from_bencode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, WireError> {
+    from_bytes(body).map_err(|e| WireError::Bencode(e.to_string()))
+}
+
+/// For keys that may be missing: serde's own default would ask for one of the value's type.
+fn none<T>() -> Option<T> {
+    None
+}
+
+fn encode_ip(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
+fn decode_ip(bytes: &[u8]) -> Option<IpAddr> {
+    Some(match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+    })
 }

@@ -8,13 +8,12 @@
 //! bytes and 2 of the port, big endian, and is missing where the server itself is the parent. An empty dictionary: no place;
 //! a member says it to the server when its place is no good.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
-use super::WireError;
+use super::{WireError, decode_ip, encode_ip, from_bencode, none, to_bencode};
 
 /// Who passes pieces on to the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,26 +53,15 @@ struct Raw<B> {
     parents: Vec<RawParent<B>>,
 }
 
-fn none<T>() -> Option<T> {
-    None
-}
-
 fn encode_address(address: SocketAddr) -> ByteBufOwned {
-    let mut bytes = match address.ip().to_canonical() {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
+    let mut bytes = encode_ip(address.ip().to_canonical());
     bytes.extend(address.port().to_be_bytes());
     ByteBufOwned::from(bytes)
 }
 
 fn decode_address(bytes: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = bytes.split_last_chunk::<2>()?;
-    let ip = match ip.len() {
-        4 => IpAddr::from(<[u8; 4]>::try_from(ip).ok()?),
-        _ => IpAddr::from(<[u8; 16]>::try_from(ip).ok()?),
-    };
-    Some(SocketAddr::new(ip, u16::from_be_bytes(*port)))
+    Some(SocketAddr::new(decode_ip(ip)?, u16::from_be_bytes(*port)))
 }
 
 impl PlaceMessage {
@@ -86,12 +74,7 @@ impl PlaceMessage {
             from: parent.from,
         });
         let children = self.children.iter().flatten().map(|id| ByteBufOwned::from(id.to_vec()));
-        let raw = Raw { children: children.collect(), parents: parents.collect() };
-        let mut out = Vec::new();
-        // Writing into memory, of types that bencoding knows.
-        let written = bencode_serialize_to_writer(&raw, &mut out);
-        debug_assert!(written.is_ok());
-        out
+        to_bencode(&Raw { children: children.collect(), parents: parents.collect() })
     }
 
     /// Reads the body of the extension message.
@@ -99,7 +82,7 @@ impl PlaceMessage {
     /// # Errors
     /// It is not a bencoded dictionary of that shape.
     pub fn decode(body: &[u8]) -> Result<Self, WireError> {
-        let raw: Raw<ByteBuf<'_>> = from_bytes(body).map_err(|e| WireError::Bencode(e.to_string()))?;
+        let raw: Raw<ByteBuf<'_>> = from_bencode(body)?;
         if raw.parents.is_empty() {
             return Ok(Self { parents: None, children: [None; 2] });
         }

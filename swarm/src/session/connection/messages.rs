@@ -115,12 +115,12 @@ impl Connection {
             Message::Extended { id: EZIO_ID, body } => {
                 let PlaceMessage { parents, children } = PlaceMessage::decode(body)?;
                 let server = core.conn_mut(id).is_some_and(|c| c.ezio.is_some_and(|e| e.0 == Role::Server));
-                let place = parents.filter(|_| server).map(|parents| Place {
+                let parents = parents.filter(|_| server);
+                let place = parents.map(|parents| Place {
                     parents: parents.map(|p| u64::from_be_bytes(p.member)),
                     children: children.map(|c| c.map(u64::from_be_bytes)),
                     from: parents.map(|p| p.from),
                 });
-                let parents = parents.filter(|_| server);
                 self.named.extend(parents.iter().flatten().filter_map(|p| p.address));
                 core.input(Input::Placed(id, place));
             }
