@@ -72,6 +72,8 @@ pub(super) struct Conn {
     pub(super) up: Rate,
     /// How much of the log of own pieces it has been told.
     pub(super) announced: usize,
+    /// When it was last told of any.
+    pub(super) told: Duration,
     pub(super) closing: bool,
 }
 
@@ -104,6 +106,7 @@ impl Conn {
             taken: now,
             up: Rate::default(),
             announced: 0,
+            told: now,
             closing: false,
         }
     }

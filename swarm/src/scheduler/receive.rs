@@ -40,7 +40,7 @@ impl Scheduler {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
         self.steering.closed(id);
-        self.parent_closed(id, conn.peer.torrent, out);
+        self.find_relatives(conn.peer.torrent);
         if conn.peer.role == Role::Member {
             self.place_failed(conn.peer.torrent, out);
         }

@@ -102,6 +102,7 @@ impl Scheduler {
         }
         if place.is_none() {
             self.refuse_children(torrent, out);
+            self.announce_all(out);
         }
     }
 
@@ -157,21 +158,14 @@ impl Scheduler {
         }
     }
 
+    /// Whether a connection leads to a parent.
     pub(super) fn is_parent(&self, id: ConnId, torrent: TorrentId) -> bool {
         let leads = |b: &Branch| b.conn == Some(id);
         self.relay(torrent).is_some_and(|r| r.branches.iter().flatten().any(leads))
     }
 
-    /// A connection is gone: it may have led to a parent, and been the only one.
-    pub(super) fn parent_closed(&mut self, id: ConnId, torrent: TorrentId, out: &mut Vec<Output>) {
-        let was_parent = self.is_parent(id, torrent);
-        self.find_relatives(torrent);
-        if was_parent && !self.complete && self.relay(torrent).is_some_and(Relay::is_alone) {
-            self.give_up_place(torrent, out);
-        }
-    }
-
-    /// Gives up a place whose parents cannot be reached.
+    /// Gives up a place whose parents cannot be reached, or have gone. A connection may close because there is another to the
+    /// same machine: that one may come a little later.
     pub(super) fn doubt_places(&mut self, out: &mut Vec<Output>) {
         let doubtful = |r: &&Relay| r.is_alone() && self.now.saturating_sub(r.since) > UNREACHED;
         if let Some(torrent) = self.relays.iter().find(doubtful).map(|r| r.torrent).filter(|_| !self.complete)

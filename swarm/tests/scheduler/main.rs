@@ -11,8 +11,8 @@ mod world;
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
-    Blocks, Config, ConnId, Geometry, Input, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
-    TorrentShape,
+    Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, Scheduler, SiteId, Start,
+    TorrentId, TorrentShape,
 };
 use proptest::prelude::*;
 
@@ -120,4 +120,26 @@ proptest! {
             prop_assert!(scheduler.outstanding() <= 2 * (96 << 20));
         }
     }
+}
+
+/// Two machines that dial each other have two connections for a moment, and close one.
+#[test]
+fn a_place_is_given_up_only_when_a_parent_stays_away() {
+    let [server, parent, again] = [ConnId(0), ConnId(1), ConnId(2)];
+    let peer = |member, role| Peer { torrent: TorrentId(0), member, role, site: None, fast: true };
+    let shape = TorrentShape { piece_length: 32768, total_length: 300_000 };
+    let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
+    let mut gives_up = |ms, input| {
+        let mut out = Vec::new();
+        scheduler.handle(Duration::from_millis(ms), input, &mut out);
+        out.contains(&Output::Place(server, None))
+    };
+    assert!(!gives_up(0, Input::Connected(server, peer(0, Role::Server))));
+    assert!(!gives_up(1, Input::Connected(parent, peer(1, Role::Member))));
+    let place = Place { parents: [1, 2], from: [0, 1], children: [None; 2] };
+    assert!(!gives_up(2, Input::Placed(server, Some(place))));
+    assert!(!gives_up(3, Input::Closed(parent)), "the other parent is not there yet either");
+    assert!(!gives_up(4, Input::Connected(again, peer(1, Role::Member))));
+    assert!(!gives_up(4900, Input::Tick));
+    assert!(gives_up(5200, Input::Tick), "the second parent never came");
 }
