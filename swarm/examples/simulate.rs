@@ -73,6 +73,11 @@ fn main() -> Result<()> {
     if let Some(pieces) = pieces {
         room.piece_length = (room.size.div_ceil(pieces) as u32).next_multiple_of(16 << 10);
     }
+    let named =
+        room.slow.iter().map(|s| s.0).chain(room.killed.iter().map(|k| k.0)).chain(room.corrupt.clone());
+    if let Some(nobody) = named.into_iter().find(|&i| i > room.clients) {
+        bail!("no client {nobody}: there are {}", room.clients);
+    }
     for seed in room.seed..room.seed + runs {
         room.seed = seed;
         let start = std::time::Instant::now();

@@ -47,7 +47,8 @@ pub struct Tuning {
     pub run: (u32, u32),
     /// Pieces that may be chosen from: so many missing ones from the first missing on (disk order).
     pub window: u32,
-    /// Members from which on new pieces travel along trees. (Simulated: as fast as without at 100, faster from 200 on.)
+    /// Members from which on new pieces travel down trees. (Simulated, last of 100 machines at 8 Mbit/s: 1.054 S/B, without
+    /// trees 1.095; but with one at a tenth of the rate 1.16 instead of 1.10.)
     pub forest: u32,
     /// Connections served at the same time, while each of them takes what it is given.
     pub slots: u32,
