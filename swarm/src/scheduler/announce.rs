@@ -54,6 +54,7 @@ impl Scheduler {
         }
     }
 
+    /// Tells everybody; while there are trees, members who were told lately have to wait.
     pub(super) fn announce_all(&mut self, out: &mut Vec<Output>) {
         self.announcements.due = None;
         let (trees, later) = (self.has_trees(), self.now + self.config.tuning.announce);
