@@ -18,7 +18,7 @@ use crate::signals::{StopSignals, Stopped};
 use crate::{logging, on_running_system, worker, write};
 
 const WRONG_CALL: u8 = 2;
-/// Threads of the network; hashing and the disk have their own.
+/// Threads of the network, at most.
 const MAX_THREADS: usize = 4;
 
 /// Finds the role and plays it.
@@ -134,8 +134,10 @@ async fn unless_stopped(
     }
 }
 
+/// Half of the cores are for the network: hashing and the disk have threads of their own. More would wake each other for
+/// every packet.
 fn runtime() -> anyhow::Result<Runtime> {
-    let threads = available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let threads = (available_parallelism().map_or(1, NonZero::get) / 2).clamp(1, MAX_THREADS);
     let builder = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     builder.context("starting the runtime")
 }

@@ -166,6 +166,10 @@ impl Scheduler {
                 conn.serving = true;
                 conn.taken = now;
             }
+            if !self.has_trees() {
+                // In the packets of the first block.
+                self.announce_to(id, out);
+            }
             self.give(id, chunk, out);
             slots.push(id);
         }

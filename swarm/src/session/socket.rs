@@ -76,9 +76,10 @@ impl SendQueue {
         Self { size: SMALLEST, since: Instant::now(), bytes: 0, full: false }
     }
 
-    /// Payload bytes to be given to the kernel at once: what it may hold, and a block at least.
+    /// Payload bytes to be given to the kernel at once: what it may hold, and two blocks at least, which halves the system
+    /// calls of a slow link.
     pub(super) fn size(&self) -> usize {
-        self.size.max(BLOCK)
+        self.size.max(2 * BLOCK)
     }
 
     /// The kernel took `bytes`; `full` says that it holds as much as it may.

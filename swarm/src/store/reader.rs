@@ -1,6 +1,7 @@
 //! Threads that read what has left memory and is asked for.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Store;
 use crate::block::{CHUNK, Chunk, ChunkId};
@@ -17,7 +18,7 @@ pub(super) fn run(store: &Store) {
                 None
             }
         };
-        let waiters = store.cache().loaded(id, chunk.as_ref());
+        let waiters = store.cache().loaded(id, chunk.as_ref(), Instant::now());
         for waiter in waiters {
             waiter(id, chunk.clone());
         }

@@ -165,9 +165,9 @@ pub(super) fn run(store: &Store, events: &dyn StoreEvents) {
                     return events.broken(error);
                 }
                 let pieces: Vec<PieceId> = run.iter().map(|(piece, _)| *piece).collect();
-                let mut cache = store.cache();
+                let (mut cache, now) = (store.cache(), Instant::now());
                 for (piece, chunks) in &run {
-                    cache.written(piece.0, u32::try_from(chunks.len()).unwrap_or(u32::MAX));
+                    cache.written(piece.0, u32::try_from(chunks.len()).unwrap_or(u32::MAX), now);
                 }
                 drop(cache);
                 drop(run);

@@ -8,6 +8,7 @@
 mod ledger;
 mod world;
 
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
@@ -142,4 +143,47 @@ fn a_place_is_given_up_only_when_a_parent_stays_away() {
     assert!(!gives_up(4, Input::Connected(again, peer(1, Role::Member))));
     assert!(!gives_up(4900, Input::Tick));
     assert!(gives_up(5200, Input::Tick), "the second parent never came");
+}
+
+#[test]
+fn a_neighbour_is_told_every_other_second_of_all_that_is_not_rare() {
+    let shape = TorrentShape { piece_length: 32768, total_length: 80 * 32768 };
+    let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
+    let (holders, listener) = (0..4, ConnId(4));
+    let mut out = Vec::new();
+    for id in 0..5 {
+        let peer =
+            Peer { torrent: TorrentId(0), member: id.into(), role: Role::Member, site: None, fast: true };
+        scheduler.handle(Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
+        let has =
+            if holders.contains(&id) { Input::HaveAll(ConnId(id)) } else { Input::HaveNone(ConnId(id)) };
+        scheduler.handle(Duration::ZERO, has, &mut out);
+        scheduler.handle(Duration::ZERO, Input::Unchoked(ConnId(id)), &mut out);
+    }
+    let (mut asked, mut verified, mut told) = (VecDeque::new(), HashMap::new(), BTreeMap::new());
+    for ms in (0..12_000).step_by(50) {
+        let now = Duration::from_millis(ms);
+        scheduler.handle(now, Input::Tick, &mut out);
+        if let Some((id, blocks)) = asked.pop_front() {
+            scheduler.handle(now, Input::Arrived(id, blocks), &mut out);
+        }
+        while let Some(at) = out.iter().position(|o| matches!(o, Output::Check(_))) {
+            if let Output::Check(piece) = out.swap_remove(at) {
+                verified.insert(piece, ms);
+                scheduler.handle(now, Input::Verified(piece), &mut out);
+            }
+        }
+        for output in out.drain(..) {
+            match output {
+                Output::Request(id, blocks) => asked.push_back((id, blocks)),
+                Output::Have(id, piece) if id == listener => {
+                    told.entry(ms).or_insert_with(Vec::new).push(piece)
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((verified.len(), told.values().map(Vec::len).sum()), (80, 80));
+    assert!(told.iter().all(|(ms, pieces)| pieces.iter().all(|p| ms - verified[p] <= 2200)), "{told:?}");
+    assert!(told.len() <= 3, "{told:?}");
 }
