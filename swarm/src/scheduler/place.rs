@@ -16,7 +16,7 @@ use super::peer::Conn;
 
 /// Members get places before so many pieces have left, or one in so many.
 const EARLY: (usize, usize) = (64, 16);
-/// Time between two looks at who falls behind: long beside the second that a HAVE waits for company.
+/// Time between two looks at who falls behind: long beside the two seconds that a HAVE waits for company.
 const LOOK: Duration = Duration::from_secs(8);
 /// Pieces that most must have got in that time, for it to say something.
 const ENOUGH: u32 = 16;

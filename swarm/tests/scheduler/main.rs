@@ -123,11 +123,14 @@ proptest! {
     }
 }
 
+fn peer(member: u64, role: Role) -> Peer {
+    Peer { torrent: TorrentId(0), member, role, site: None, fast: true }
+}
+
 /// Two machines that dial each other have two connections for a moment, and close one.
 #[test]
 fn a_place_is_given_up_only_when_a_parent_stays_away() {
     let [server, parent, again] = [ConnId(0), ConnId(1), ConnId(2)];
-    let peer = |member, role| Peer { torrent: TorrentId(0), member, role, site: None, fast: true };
     let shape = TorrentShape { piece_length: 32768, total_length: 300_000 };
     let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
     let mut gives_up = |ms, input| {
@@ -152,8 +155,7 @@ fn a_neighbour_is_told_every_other_second_of_all_that_is_not_rare() {
     let (holders, listener) = (0..4, ConnId(4));
     let mut out = Vec::new();
     for id in 0..5 {
-        let peer =
-            Peer { torrent: TorrentId(0), member: id.into(), role: Role::Member, site: None, fast: true };
+        let peer = peer(id.into(), Role::Member);
         scheduler.handle(Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
         let has =
             if holders.contains(&id) { Input::HaveAll(ConnId(id)) } else { Input::HaveNone(ConnId(id)) };
