@@ -87,8 +87,8 @@ pub enum Input<'a> {
     HaveAll(ConnId),
     /// HAVE NONE.
     HaveNone(ConnId),
-    /// HAVE.
-    Have(ConnId, PieceId),
+    /// HAVE, once or several times.
+    Have(ConnId, &'a [PieceId]),
     /// CHOKE. Outstanding requests stay until rejected when both speak BEP 6, else they are void.
     Choked(ConnId),
     /// UNCHOKE.

@@ -78,7 +78,7 @@ impl Scheduler {
         self.memory() + size <= self.config.memory.max(2 * size)
     }
 
-    /// Asks again after something came from `id`: cheap when enough is outstanding.
+    /// Asks again after something came from `id`, if only the news of a piece: cheap when enough is outstanding.
     pub(super) fn refill(&mut self, id: ConnId, out: &mut Vec<Output>) {
         if self.conns.get(id).is_some_and(|c| !c.suggested.is_empty()) {
             self.take_suggestions(id, out);

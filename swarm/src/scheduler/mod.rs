@@ -180,7 +180,7 @@ impl Scheduler {
             Input::Bitfield(conn, bits) => self.on_bitfield(conn, Start::Bitfield(bits), out),
             Input::HaveAll(conn) => self.on_bitfield(conn, Start::All, out),
             Input::HaveNone(conn) => self.on_bitfield(conn, Start::None, out),
-            Input::Have(conn, piece) => self.on_have(conn, piece, out),
+            Input::Have(conn, pieces) => self.on_have(conn, pieces, out),
             Input::Choked(conn) => self.on_choked(conn, out),
             Input::Unchoked(conn) => self.on_unchoked(conn, out),
             Input::Interested(conn) => self.on_interested(conn, true, out),

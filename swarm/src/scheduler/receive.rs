@@ -68,26 +68,31 @@ impl Scheduler {
         self.fill(out);
     }
 
-    pub(super) fn on_have(&mut self, id: ConnId, piece: PieceId, out: &mut Vec<Output>) {
-        let exists = piece.0 < self.geometry.piece_count();
+    pub(super) fn on_have(&mut self, id: ConnId, pieces: &[PieceId], out: &mut Vec<Output>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if !exists || self.geometry.locate(piece).0 != conn.peer.torrent {
+        let range = self.geometry.pieces_of(conn.peer.torrent).unwrap_or_default();
+        if pieces.iter().any(|p| !range.contains(&p.0)) {
             conn.closing = true;
             out.push(Output::Disconnect(id, Reason::Protocol));
             return;
         }
-        if !conn.has.set(piece.0) {
-            return;
+        let mut useful = false;
+        for &piece in pieces {
+            if !conn.has.set(piece.0) {
+                continue;
+            }
+            if !self.pieces.have.get(piece.0) {
+                conn.useful += 1;
+                useful = true;
+            }
+            if conn.peer.role != Role::Server {
+                self.pieces.gained(piece);
+            }
+            self.steering.announced(id, piece);
         }
-        let useful = !self.pieces.have.get(piece.0);
-        conn.useful += u32::from(useful);
-        if conn.peer.role != Role::Server {
-            self.pieces.gained(piece);
-        }
-        self.steering.announced(id, piece);
         self.peer_changed(id, out);
         if useful {
-            self.fill(out);
+            self.refill(id, out);
         }
         if self.config.role == Role::Server {
             self.steer(out);

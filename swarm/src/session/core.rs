@@ -48,9 +48,13 @@ pub(super) struct Effects {
 pub(super) struct Core {
     pub(super) scheduler: Scheduler,
     started: Instant,
+    /// What the scheduler takes for the time.
+    now: Duration,
     conns: Vec<Option<Conn>>,
     arriving: HashMap<u32, Vec<Option<Box<Block>>>>,
     out: Vec<Output>,
+    /// Connections whose outboxes have news; empty between two calls of [`Core::dispatch`].
+    touched: Vec<ConnId>,
 }
 
 impl Core {
@@ -58,9 +62,11 @@ impl Core {
         Self {
             scheduler,
             started: Instant::now(),
+            now: Duration::ZERO,
             conns: Vec::new(),
             arriving: HashMap::new(),
             out: Vec::new(),
+            touched: Vec::new(),
         }
     }
 
@@ -73,9 +79,14 @@ impl Core {
         self.conns.get_mut(id.0 as usize)?.as_mut()
     }
 
+    /// Looks at the clock: once for all inputs that come together, among them dozens of HAVEs.
+    pub(super) fn look_at_clock(&mut self) {
+        self.now = self.started.elapsed();
+    }
+
     /// Tells the scheduler.
     pub(super) fn input(&mut self, input: Input<'_>) {
-        self.scheduler.handle(self.started.elapsed(), input, &mut self.out);
+        self.scheduler.handle(self.now, input, &mut self.out);
     }
 
     /// Time until the scheduler wants to look at the clock.
@@ -157,10 +168,10 @@ impl Core {
         true
     }
 
-    /// Does what the scheduler has decided since the last time.
-    pub(super) fn dispatch(&mut self, effects: &mut Effects) {
+    /// Does what the scheduler has decided since the last time. The connection `own` need not be woken.
+    pub(super) fn dispatch(&mut self, own: Option<ConnId>, effects: &mut Effects) {
         let mut out = std::mem::take(&mut self.out);
-        let mut touched: Vec<u32> = Vec::new();
+        let mut touched = std::mem::take(&mut self.touched);
         for output in out.drain(..) {
             match output {
                 Output::Check(piece) => {
@@ -171,17 +182,17 @@ impl Core {
                 Output::Complete => effects.complete = true,
                 other => {
                     if let Some(id) = self.deliver(other)
-                        && !touched.contains(&id.0)
+                        && own != Some(id)
+                        && !touched.contains(&id)
                     {
-                        touched.push(id.0);
+                        touched.push(id);
                     }
                 }
             }
         }
         self.out = out;
-        effects
-            .wake
-            .extend(touched.iter().filter_map(|&i| self.conn_mut(ConnId(i)).map(|c| Arc::clone(&c.outbox))));
+        effects.wake.extend(touched.drain(..).filter_map(|id| Some(Arc::clone(&self.conn_mut(id)?.outbox))));
+        self.touched = touched;
     }
 
     /// Puts an output into its connection's outbox.

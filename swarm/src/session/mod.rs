@@ -23,7 +23,9 @@ use tokio::task::JoinSet;
 use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site};
-use crate::scheduler::{self, Geometry, Input, PieceId, Scheduler, SiteId, Start, TorrentId, TorrentShape};
+use crate::scheduler::{
+    self, ConnId, Geometry, Input, PieceId, Scheduler, SiteId, Start, TorrentId, TorrentShape,
+};
 use crate::storage::StorageError;
 use crate::store::{Store, StoreEvents};
 use outbox::Close;
@@ -91,15 +93,21 @@ impl Engine {
         // All of it is kept for use: memory that goes back and forth to the system costs as much as copying.
         let pool = BlockPool::new(config.memory);
         let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
-        let store = Store::new(targets, geometry.clone(), Arc::clone(&pool), cache, arriving / 2);
         let torrents = (0..).zip(&contents).map(|(i, c)| (c.metainfo.info_hash().0, TorrentId(i))).collect();
-        Arc::new(Self {
+        Arc::new_cyclic(|engine| Self {
+            store: Arc::new(Store::new(
+                targets,
+                geometry.clone(),
+                Arc::clone(&pool),
+                cache,
+                arriving / 2,
+                Arc::new(Events(Weak::clone(engine))),
+            )),
             peer_id: new_peer_id(),
             member,
             port,
             torrents,
             core: Mutex::new(Core::new(scheduler)),
-            store: Arc::new(store),
             pool,
             addresses: AddressBook::default(),
             sites: RwLock::new(config.sites.clone()),
@@ -123,12 +131,12 @@ impl Engine {
         listener: tokio::net::TcpListener,
         tasks: &mut JoinSet<()>,
     ) -> std::io::Result<()> {
-        let events: Arc<dyn StoreEvents> = Arc::new(Events(Arc::downgrade(self)));
-        self.store.run(&events)?;
+        self.store.run()?;
         tasks.spawn(listen::run(Arc::clone(self), listener));
         tasks.spawn(dial::run(Arc::clone(self)));
         tasks.spawn(progress::run(Arc::clone(self)));
         tasks.spawn(tick(Arc::clone(self)));
+        tasks.spawn(connection::watch(Arc::clone(self)));
         // A job that has everything is complete without anything happening.
         self.with_core(|core| core.input(Input::Tick));
         Ok(())
@@ -136,10 +144,16 @@ impl Engine {
 
     /// Has the lock for `act`, then does what the scheduler decided.
     fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        self.with_core_of(None, act)
+    }
+
+    /// As [`Engine::with_core`], for a connection's task, which looks into its outbox before it waits.
+    fn with_core_of<T>(&self, own: Option<ConnId>, act: impl FnOnce(&mut Core) -> T) -> T {
         let mut effects = Effects::default();
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.look_at_clock();
         let result = act(&mut core);
-        core.dispatch(&mut effects);
+        core.dispatch(own, &mut effects);
         drop(core);
         for outbox in effects.wake {
             outbox.wake();

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::block::{Chunk, ChunkId};
 use crate::scheduler::{Blocks, Reason};
@@ -26,6 +27,8 @@ pub(super) struct Pending {
     pub(super) serve: Vec<Blocks>,
     /// Chunks that were read for this connection; none if reading failed.
     pub(super) loaded: Vec<(ChunkId, Option<Arc<Chunk>>)>,
+    /// It is time to see whether the peer is silent, or we are.
+    pub(super) idle: bool,
     pub(super) close: Option<Close>,
 }
 
@@ -44,8 +47,13 @@ impl Outbox {
         self.news.notify_one();
     }
 
-    pub(super) async fn news(&self) {
-        self.news.notified().await;
+    pub(super) fn news(&self) -> Notified<'_> {
+        self.news.notified()
+    }
+
+    pub(super) fn look_at_clock(&self) {
+        self.lock().idle = true;
+        self.wake();
     }
 
     pub(super) fn close(&self, why: Close) {

@@ -1,4 +1,4 @@
-//! How far the job is, and what is seen of the others, a few times a second.
+//! How far the job is, and what is seen of the others, twice a second.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use super::Engine;
 use crate::config::Role;
 use crate::room::{Peer, Room};
 
-const STEP: Duration = Duration::from_millis(250);
+const STEP: Duration = Duration::from_millis(500);
 /// Rates are means over so many steps.
-const MEMORY: usize = 12;
+const MEMORY: usize = 6;
 /// The room is looked at every so many steps.
-const ROOM_STEPS: u32 = 4;
+const ROOM_STEPS: u32 = 2;
 
 /// Where the state of things is told.
 pub(crate) struct Watchers {

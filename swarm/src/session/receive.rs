@@ -104,14 +104,13 @@ impl Receiver {
         }
         let mut headers = [[0u8; BLOCK_HEADER]; MAX_AHEAD];
         let length = partial.block.length as usize;
-        let mut slices = Vec::with_capacity(1 + 2 * ahead);
-        slices.push(IoSliceMut::new(&mut partial.block.block.0[partial.filled..length]));
-        for (header, block) in headers.iter_mut().zip(&mut self.spare).take(ahead) {
-            slices.push(IoSliceMut::new(header));
-            slices.push(IoSliceMut::new(&mut block.0));
+        let mut slices: [_; 1 + 2 * MAX_AHEAD] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
+        slices[0] = IoSliceMut::new(&mut partial.block.block.0[partial.filled..length]);
+        let (pairs, _) = slices[1..].as_chunks_mut::<2>();
+        for ((header, block), pair) in headers.iter_mut().zip(&mut self.spare).zip(pairs).take(ahead) {
+            *pair = [IoSliceMut::new(header), IoSliceMut::new(&mut block.0)];
         }
-        let n = read_once(stream, &mut slices)?;
-        drop(slices);
+        let n = read_once(stream, &mut slices[..1 + 2 * ahead])?;
         let whole = rest + ahead * (BLOCK_HEADER + BLOCK);
         self.ahead =
             if n == whole { (ahead * 2).clamp(1, MAX_AHEAD) } else { (n / BLOCK).clamp(1, MAX_AHEAD) };

@@ -33,6 +33,29 @@ pub(super) struct Transmitter {
     front_sent: usize,
 }
 
+/// What goes out in one system call. On the stack: a slow link takes little at a time, and what is allocated for each costs more.
+struct Slices<'a> {
+    slices: [IoSlice<'a>; 1 + 2 * BATCH],
+    count: usize,
+}
+
+impl Default for Slices<'_> {
+    fn default() -> Self {
+        Self { slices: [IoSlice::new(&[]); 1 + 2 * BATCH], count: 0 }
+    }
+}
+
+impl<'a> Slices<'a> {
+    fn add(&mut self, bytes: &'a [u8]) {
+        self.slices[self.count] = IoSlice::new(bytes);
+        self.count += 1;
+    }
+
+    fn all(&self) -> &[IoSlice<'a>] {
+        &self.slices[..self.count]
+    }
+}
+
 /// What one write has moved.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Written {
@@ -99,46 +122,42 @@ impl Transmitter {
     /// Writes once, at most about `most` bytes of payload.
     pub(super) fn write(&mut self, stream: &TcpStream, most: usize) -> io::Result<Written> {
         let control = &self.control[self.control_sent..];
-        let mut headers = Vec::with_capacity(BATCH);
-        let mut blocks: Vec<(&[u8], usize)> = Vec::with_capacity(BATCH);
-        let mut payload = 0;
+        let mut headers = [[0u8; BLOCK_HEADER]; BATCH];
+        let mut headers = headers.iter_mut();
+        let mut slices = Slices::default();
         // A frame that has begun goes on; only one can have.
         let begun = self.front_sent > 0;
+        if !begun {
+            slices.add(control);
+        }
+        let mut front = true;
+        let mut payload = 0;
         let limit = if self.control_sent > 0 && !control.is_empty() { 0 } else { most };
         for (chunk, run) in self.runs.iter().map_while(|r| r.chunk.as_ref().map(|c| (c, r))) {
             for at in run.first..run.end {
-                if headers.len() == BATCH || payload >= limit {
+                if payload >= limit {
                     break;
                 }
+                let Some(header) = headers.next() else { break };
                 let data = chunk.block(at as usize);
-                let sent = if headers.is_empty() { self.front_sent } else { 0 };
+                let sent = if front { self.front_sent } else { 0 };
                 let length = u32::try_from(data.len()).unwrap_or(0);
                 let begin = run.id.index * CHUNK_BLOCKS * BLOCK as u32 + at * BLOCK as u32;
-                headers.push(block_header(run.piece, begin, length));
+                *header = block_header(run.piece, begin, length);
                 // The last one may exceed what is granted, or a slow link would never see a whole block.
-                let end = data
-                    .len()
-                    .min((limit - payload).max(1).saturating_add(sent.saturating_sub(BLOCK_HEADER)));
-                let end = if most == usize::MAX { data.len() } else { end };
-                blocks.push((&data[..end], sent));
-                payload += end - sent.saturating_sub(BLOCK_HEADER).min(end);
-                if end < data.len() {
-                    payload = limit;
+                let gone = sent.saturating_sub(BLOCK_HEADER);
+                let granted = (limit - payload).max(1).saturating_add(gone);
+                let end = if most == usize::MAX { data.len() } else { data.len().min(granted) };
+                slices.add(&header[sent.min(BLOCK_HEADER)..]);
+                slices.add(&data[gone..end]);
+                payload = if end < data.len() { limit } else { payload + end - gone };
+                if front && begun && end == data.len() {
+                    slices.add(control);
                 }
+                front = false;
             }
         }
-        let mut slices = Vec::with_capacity(1 + 2 * headers.len());
-        if !begun {
-            slices.push(IoSlice::new(control));
-        }
-        for (at, (header, (data, sent))) in headers.iter().zip(&blocks).enumerate() {
-            slices.push(IoSlice::new(&header[(*sent).min(BLOCK_HEADER)..]));
-            slices.push(IoSlice::new(&data[sent.saturating_sub(BLOCK_HEADER)..]));
-            if at == 0 && begun && data.len() == self.front_length() {
-                slices.push(IoSlice::new(control));
-            }
-        }
-        let bytes = stream.try_write_vectored(&slices)?;
+        let bytes = stream.try_write_vectored(slices.all())?;
         Ok(self.wrote(bytes, begun))
     }
 

@@ -79,6 +79,7 @@ impl Ord for Event {
 enum Told {
     Plain(Input<'static>),
     Bitfield(ConnId, Vec<u8>),
+    Have(ConnId, PieceId),
 }
 
 /// A running room.
@@ -452,7 +453,10 @@ impl<'r> World<'r> {
                 self.told.push_back((node, Told::Bitfield(id, bits)));
                 return;
             }
-            Message::Have(p) => Input::Have(id, p),
+            Message::Have(piece) => {
+                self.told.push_back((node, Told::Have(id, piece)));
+                return;
+            }
             Message::Interested(true) => Input::Interested(id),
             Message::Interested(false) => Input::NotInterested(id),
             Message::Choked(true) => Input::Choked(id),
@@ -517,6 +521,7 @@ impl<'r> World<'r> {
         match told {
             Told::Plain(input) => scheduler.handle(now, input, &mut out),
             Told::Bitfield(id, bits) => scheduler.handle(now, Input::Bitfield(id, &bits), &mut out),
+            Told::Have(id, piece) => scheduler.handle(now, Input::Have(id, &[piece]), &mut out),
         }
         n.outstanding = n.outstanding.max(scheduler.outstanding());
         if let Some(wake) = scheduler.next_wakeup() {

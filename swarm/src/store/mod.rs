@@ -1,7 +1,7 @@
 //! Content between the network and the targets: verified in memory, passed on from there while hot,
 //! written as large sorted runs, read back only when it has left memory.
 //!
-//! Hashing, writing and reading have threads of their own. The scheduler's memory bound holds for what
+//! Writing, reading, and hashing large pieces have threads of their own. The scheduler's memory bound holds for what
 //! is arriving and what waits to be written, so the queues here end by it; the cache has a bound of its own.
 
 mod cache;
@@ -23,7 +23,7 @@ use cache::Cache;
 use queue::Queue;
 use writer::WriteQueue;
 
-/// What the store tells the engine. Called from the store's threads.
+/// What the store tells the engine. Called from the store's threads, and from [`Store::check`].
 pub(crate) trait StoreEvents: Send + Sync {
     /// The piece has the right hash; it can be passed on.
     fn verified(&self, piece: PieceId);
@@ -59,12 +59,16 @@ pub(crate) struct Store {
     to_hash: Queue<HashJob>,
     to_read: Queue<ChunkId>,
     to_write: WriteQueue,
+    events: Arc<dyn StoreEvents>,
 }
 
 /// Threads that read: two keep a disk busy without making its heads jump.
 const READERS: usize = 2;
 /// More threads than this do not hash faster than a network brings.
 const MAX_HASHERS: usize = 4;
+/// Pieces of so many bytes are hashed by whoever brought their last block: to wake a thread, and then the connections that wait
+/// for it, takes as long.
+const HASHED_AT_ONCE: u32 = 64 << 10;
 
 impl Store {
     /// `cache_bytes` bounds what is kept for upload; `write_bytes` is how much gathers before it is written.
@@ -74,6 +78,7 @@ impl Store {
         pool: Arc<BlockPool>,
         cache_bytes: u64,
         write_bytes: u64,
+        events: Arc<dyn StoreEvents>,
     ) -> Self {
         let torrents =
             torrents.into_iter().map(|(metainfo, storage)| Torrent { metainfo, storage }).collect();
@@ -85,6 +90,7 @@ impl Store {
             to_hash: Queue::default(),
             to_read: Queue::default(),
             to_write: WriteQueue::new(write_bytes),
+            events,
         }
     }
 
@@ -92,17 +98,17 @@ impl Store {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn run(self: &Arc<Self>, events: &Arc<dyn StoreEvents>) -> io::Result<()> {
+    pub(crate) fn run(self: &Arc<Self>) -> io::Result<()> {
         let hashers = thread::available_parallelism().map_or(1, usize::from).min(MAX_HASHERS);
-        let spawn = |name: &str, run: fn(&Self, &dyn StoreEvents)| {
-            let (store, events) = (Arc::clone(self), Arc::clone(events));
-            thread::Builder::new().name(name.to_owned()).spawn(move || run(&store, events.as_ref())).map(drop)
+        let spawn = |name: &str, run: fn(&Self)| {
+            let store = Arc::clone(self);
+            thread::Builder::new().name(name.to_owned()).spawn(move || run(&store)).map(drop)
         };
         for _ in 0..hashers {
             spawn("ezio-hash", hasher::run)?;
         }
         for _ in 0..READERS {
-            spawn("ezio-read", |store, _| reader::run(store))?;
+            spawn("ezio-read", reader::run)?;
         }
         spawn("ezio-write", writer::run)
     }
@@ -114,10 +120,15 @@ impl Store {
         self.to_write.close();
     }
 
-    /// All blocks of a piece are there: it is hashed, and then written.
+    /// All blocks of a piece are there: it is hashed, now or by a thread, and then written.
     pub(crate) fn check(&self, piece: PieceId, blocks: Vec<Box<Block>>) {
         self.to_write.expect();
-        self.to_hash.push(HashJob { piece, blocks });
+        let job = HashJob { piece, blocks };
+        if self.geometry.piece_size(piece) <= HASHED_AT_ONCE {
+            hasher::check(self, job);
+        } else {
+            self.to_hash.push(job);
+        }
     }
 
     /// No more pieces will come: what is left is written, and all is synced.

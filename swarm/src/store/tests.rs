@@ -47,16 +47,28 @@ impl StoreEvents for Teller {
 
 /// A store of one torrent whose piece `i` is full of the byte `i`.
 fn store(pieces: u8, gather: u64, cache: u64, storage: Arc<dyn Storage>) -> (Arc<Store>, Receiver<Told>) {
+    store_of(PIECE, pieces, gather, cache, storage)
+}
+
+/// The same, with pieces of another length.
+fn store_of(
+    piece_length: u32,
+    pieces: u8,
+    gather: u64,
+    cache: u64,
+    storage: Arc<dyn Storage>,
+) -> (Arc<Store>, Receiver<Told>) {
     use sha1::{Digest, Sha1};
-    let hashes: Vec<u8> = (0..pieces).flat_map(|i| Sha1::digest(vec![i; PIECE as usize])).collect();
-    let total = u64::from(pieces) * u64::from(PIECE);
-    let metainfo = Metainfo::create("disk", PIECE, total, None, &hashes).unwrap();
-    let geometry = Geometry::new([TorrentShape { piece_length: PIECE, total_length: total }]);
+    let hashes: Vec<u8> = (0..pieces).flat_map(|i| Sha1::digest(vec![i; piece_length as usize])).collect();
+    let total = u64::from(pieces) * u64::from(piece_length);
+    let metainfo = Metainfo::create("disk", piece_length, total, None, &hashes).unwrap();
+    let geometry = Geometry::new([TorrentShape { piece_length, total_length: total }]);
     let pool = BlockPool::new(64 << 20);
-    let store = Arc::new(Store::new(vec![(Arc::new(metainfo), storage)], geometry, pool, cache, gather));
     let (sender, receiver) = channel();
-    let events: Arc<dyn StoreEvents> = Arc::new(Teller(Mutex::new(sender)));
-    store.run(&events).unwrap();
+    let events = Arc::new(Teller(Mutex::new(sender)));
+    let torrents = vec![(Arc::new(metainfo), storage)];
+    let store = Arc::new(Store::new(torrents, geometry, pool, cache, gather, events));
+    store.run().unwrap();
     (store, receiver)
 }
 
@@ -67,7 +79,7 @@ fn file(pieces: u8) -> Arc<dyn Storage> {
 
 fn blocks(store: &Store, byte: u8) -> Vec<Box<Block>> {
     let mut blocks = Vec::new();
-    store.pool.take(PIECE as usize / BLOCK, &mut blocks);
+    store.pool.take(store.geometry.piece_size(PieceId(0)) as usize / BLOCK, &mut blocks);
     blocks.iter_mut().for_each(|b| b.0.fill(byte));
     blocks
 }
@@ -104,6 +116,18 @@ fn pieces_gather_and_go_out_as_sorted_runs() {
     assert!(stored.iter().all(|run| run.is_sorted()));
     let stats = storage.write_stats();
     assert_eq!(stats.bytes, 8 * u64::from(PIECE));
+    store.close();
+}
+
+#[test]
+fn pieces_too_large_to_be_hashed_at_once_are_hashed_by_threads() {
+    let (store, told) = store_of(2 * HASHED_AT_ONCE, 4, u64::MAX, 1 << 20, file(8));
+    store.check(PieceId(2), blocks(&store, 2));
+    assert_eq!(next(&told), Told::Verified(2));
+    store.check(PieceId(1), blocks(&store, 2));
+    assert_eq!(next(&told), Told::Failed(1));
+    store.finish();
+    assert_eq!(until_finished(&told), (vec![], vec![vec![2]]));
     store.close();
 }
 

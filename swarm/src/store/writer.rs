@@ -11,7 +11,7 @@ use std::io::IoSlice;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Store, StoreEvents};
+use super::Store;
 use crate::block::Chunk;
 use crate::scheduler::PieceId;
 use crate::storage::StorageError;
@@ -152,17 +152,17 @@ impl State {
     }
 }
 
-pub(super) fn run(store: &Store, events: &dyn StoreEvents) {
+pub(super) fn run(store: &Store) {
     loop {
         match store.to_write.next(store) {
             Next::Closed => return,
             Next::Finish => match store.torrents.iter().try_for_each(|t| t.storage.sync()) {
-                Ok(()) => events.finished(),
-                Err(error) => return events.broken(error),
+                Ok(()) => store.events.finished(),
+                Err(error) => return store.events.broken(error),
             },
             Next::Run(run) => {
                 if let Err(error) = write(store, &run) {
-                    return events.broken(error);
+                    return store.events.broken(error);
                 }
                 let pieces: Vec<PieceId> = run.iter().map(|(piece, _)| *piece).collect();
                 let (mut cache, now) = (store.cache(), Instant::now());
@@ -171,7 +171,7 @@ pub(super) fn run(store: &Store, events: &dyn StoreEvents) {
                 }
                 drop(cache);
                 drop(run);
-                events.stored(&pieces);
+                store.events.stored(&pieces);
             }
         }
     }

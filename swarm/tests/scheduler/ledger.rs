@@ -83,9 +83,7 @@ impl Ledger {
                 assert!(self.checked.remove(&piece.0) && self.have.insert(piece.0));
             }
             Input::Failed(piece) => assert!(self.checked.remove(&piece.0)),
-            Input::Have(id, piece) => {
-                self.conn(id).theirs.insert(piece.0);
-            }
+            Input::Have(id, pieces) => self.conn(id).theirs.extend(pieces.iter().map(|p| p.0)),
             Input::Placed(id, place) => {
                 let torrent = self.conn(id).torrent.unwrap();
                 self.parents.remove(&torrent);

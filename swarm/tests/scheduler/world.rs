@@ -310,7 +310,7 @@ impl World {
                 pieces.iter().map(|p| (p - range.start) as usize).for_each(|i| bits[i / 8] |= 128 >> (i % 8));
                 self.tell(node, Input::Bitfield(id, &bits));
             }
-            Message::Have(piece) => self.tell(node, Input::Have(id, piece)),
+            Message::Have(piece) => self.tell(node, Input::Have(id, &[piece])),
             Message::Interest(true) => self.tell(node, Input::Interested(id)),
             Message::Interest(false) => self.tell(node, Input::NotInterested(id)),
             Message::Unchoke(true) => self.tell(node, Input::Unchoked(id)),

@@ -22,8 +22,8 @@ impl Connection {
     pub(super) fn tell(&mut self, sent: usize) -> Result<(), End> {
         let mut incoming = std::mem::take(&mut self.receiver.incoming);
         let engine = Arc::clone(&self.engine);
-        let mut requests = Requests { id: self.id, run: None };
-        let result = engine.with_core(|core| {
+        let mut together = std::mem::take(&mut self.together);
+        let result = engine.with_core_of(Some(self.id), |core| {
             if sent > 0 {
                 let bytes = u32::try_from(sent).unwrap_or(u32::MAX);
                 if let Some(conn) = core.conn_mut(self.id) {
@@ -36,12 +36,13 @@ impl Connection {
                     let sensible = core.block(self.id, block, &engine.pool);
                     if sensible { Ok(()) } else { Err(End::Protocol("a block that does not exist")) }
                 }
-                Incoming::Frame(start, end) => self.frame(core, &mut requests, start, end),
+                Incoming::Frame(start, end) => self.frame(core, &mut together, start, end),
             });
-            requests.flush(core);
+            together.flush(self.id, core);
             result
         });
         self.receiver.incoming = incoming;
+        self.together = together;
         let named = std::mem::take(&mut self.named);
         if !named.is_empty() {
             engine.addresses.add(usize::from(self.torrent.0), &named, true);
@@ -53,7 +54,7 @@ impl Connection {
     fn frame(
         &mut self,
         core: &mut Core,
-        requests: &mut Requests,
+        together: &mut Together,
         start: usize,
         end: usize,
     ) -> Result<(), End> {
@@ -67,15 +68,18 @@ impl Connection {
         };
         if let Message::Request { piece: index, begin, length } = message {
             let piece = piece(index)?;
-            return self.request(core, requests, piece, index, begin, length);
+            return self.request(core, together, piece, index, begin, length);
         }
-        requests.flush(core);
+        if let Message::Have(index) = message {
+            together.haves.push(piece(index)?);
+            return Ok(());
+        }
+        together.flush(id, core);
         match message {
             Message::Choke => core.input(Input::Choked(id)),
             Message::Unchoke => core.input(Input::Unchoked(id)),
             Message::Interested => core.input(Input::Interested(id)),
             Message::NotInterested => core.input(Input::NotInterested(id)),
-            Message::Have(index) => core.input(Input::Have(id, piece(index)?)),
             Message::Bitfield(bits) => {
                 let pieces = self.engine.geometry.pieces_of(self.torrent).map_or(0, |r| r.len());
                 if bits.len() != pieces.div_ceil(8) {
@@ -133,6 +137,7 @@ impl Connection {
             | Message::AllowedFast(_)
             | Message::Extended { .. }
             | Message::Unknown(_)
+            | Message::Have(_)
             | Message::Request { .. }
             | Message::Piece { .. } => {}
         }
@@ -142,14 +147,14 @@ impl Connection {
     fn request(
         &self,
         core: &mut Core,
-        requests: &mut Requests,
+        together: &mut Together,
         piece: PieceId,
         index: u32,
         begin: u32,
         length: u32,
     ) -> Result<(), End> {
         if let Some(blocks) = requested_block(piece, begin, length, self.engine.geometry.piece_size(piece)) {
-            requests.add(core, blocks);
+            together.request(self.id, core, blocks);
             return Ok(());
         }
         let mut pending = self.outbox.lock();
@@ -190,26 +195,31 @@ impl Connection {
     }
 }
 
-/// Requests that follow one another in a piece go to the scheduler as one.
-struct Requests {
-    id: ConnId,
-    run: Option<Blocks>,
+/// What goes to the scheduler as one: requests that follow one another in a piece, and HAVEs, of which dozens come at a time.
+#[derive(Default)]
+pub(super) struct Together {
+    requests: Option<Blocks>,
+    haves: Vec<PieceId>,
 }
 
-impl Requests {
-    fn add(&mut self, core: &mut Core, blocks: Blocks) {
-        match &mut self.run {
+impl Together {
+    fn request(&mut self, id: ConnId, core: &mut Core, blocks: Blocks) {
+        match &mut self.requests {
             Some(run) if run.piece == blocks.piece && run.first + run.count == blocks.first => run.count += 1,
             _ => {
-                self.flush(core);
-                self.run = Some(blocks);
+                self.flush(id, core);
+                self.requests = Some(blocks);
             }
         }
     }
 
-    fn flush(&mut self, core: &mut Core) {
-        if let Some(run) = self.run.take() {
-            core.input(Input::Requested(self.id, run));
+    fn flush(&mut self, id: ConnId, core: &mut Core) {
+        if !self.haves.is_empty() {
+            core.input(Input::Have(id, &self.haves));
+            self.haves.clear();
+        }
+        if let Some(run) = self.requests.take() {
+            core.input(Input::Requested(id, run));
         }
     }
 }

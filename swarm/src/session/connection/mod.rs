@@ -3,15 +3,20 @@
 mod messages;
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::sync::futures::Notified;
+use tokio::time::{interval, sleep};
 
+use self::messages::Together;
 use super::Engine;
 use super::handshake::Established;
 use super::outbox::{Close, Outbox};
@@ -19,7 +24,7 @@ use super::rate_limit::RateLimit;
 use super::receive::Receiver;
 use super::socket::{self, SendQueue};
 use super::transmit::Transmitter;
-use crate::scheduler::{ConnId, TorrentId};
+use crate::scheduler::{Blocks, ConnId, TorrentId};
 use crate::store::Loaded;
 use crate::wire::{ExtensionIds, Message, WireError, frame_limit};
 
@@ -27,7 +32,7 @@ use crate::wire::{ExtensionIds, Message, WireError, frame_limit};
 const READ: usize = 320 << 10;
 /// Turns before other tasks have theirs.
 const TURNS: u32 = 16;
-/// A look at the clock so often.
+/// Connections look at the clock so often.
 const IDLE_CHECK: Duration = Duration::from_secs(20);
 /// Nothing sent for so long: a keep-alive (BEP 3 gives two minutes).
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -59,8 +64,11 @@ struct Connection {
     id: ConnId,
     torrent: TorrentId,
     outbox: Arc<Outbox>,
+    /// Taken out of it.
+    serve: Vec<Blocks>,
     ids: ExtensionIds,
     receiver: Receiver,
+    together: Together,
     transmitter: Transmitter,
     queue: SendQueue,
     /// Payload bytes that the kernel took and may not have sent yet.
@@ -95,7 +103,9 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
         id,
         torrent,
         outbox,
+        serve: Vec::new(),
         ids,
+        together: Together::default(),
         transmitter: Transmitter::default(),
         queue: SendQueue::new(),
         in_kernel: 0,
@@ -108,6 +118,15 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
     connection.receiver.release(&connection.engine.pool);
     drop(registered);
     end
+}
+
+/// Has all connections look at the clock: one timer for all of them.
+pub(super) async fn watch(engine: Arc<Engine>) {
+    let mut timer = interval(IDLE_CHECK);
+    loop {
+        timer.tick().await;
+        engine.with_core(|core| core.conns().for_each(|(_, conn)| conn.outbox.look_at_clock()));
+    }
 }
 
 /// Whatever ends the task, the scheduler hears of it.
@@ -124,8 +143,8 @@ impl Drop for Registered {
 
 impl Connection {
     async fn run(&mut self) -> End {
-        let mut idle = interval(IDLE_CHECK);
-        idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let outbox = Arc::clone(&self.outbox);
+        let mut news = pin!(outbox.news());
         let mut turns = 0;
         if let Err(end) = self.parse() {
             return end;
@@ -142,25 +161,17 @@ impl Connection {
                 }
                 continue;
             }
-            let limited = turn.read_wait.into_iter().chain(turn.write_wait).min();
-            tokio::select! {
-                r = self.stream.readable(), if turn.read_wait.is_none() => if let Err(e) = r { return e.into() },
-                r = self.stream.writable(), if turn.want_write => if let Err(e) = r { return e.into() },
-                () = self.outbox.news() => {}
-                () = sleep(limited.unwrap_or_default()), if limited.is_some() => {}
-                _ = idle.tick() => if let Err(end) = self.idle() { return end },
+            let waited = match turn.read_wait.into_iter().chain(turn.write_wait).min() {
+                None => wait(&self.stream, &turn, &outbox, news.as_mut()).await,
+                Some(limited) => tokio::select! {
+                    waited = wait(&self.stream, &turn, &outbox, news.as_mut()) => waited,
+                    () = sleep(limited) => Ok(()),
+                },
+            };
+            if let Err(end) = waited {
+                return end;
             }
         }
-    }
-
-    fn idle(&mut self) -> Result<(), End> {
-        if self.received_at.elapsed() > SILENCE {
-            return Err(End::Silent);
-        }
-        if self.sent_at.elapsed() > KEEP_ALIVE {
-            Message::KeepAlive.encode(&mut self.outbox.lock().control);
-        }
-        Ok(())
     }
 
     /// Does what can be done without waiting: sends, receives, and tells the scheduler of both.
@@ -179,20 +190,26 @@ impl Connection {
     fn take_outbox(&mut self) -> Result<(), End> {
         let outbox = Arc::clone(&self.outbox);
         let mut pending = outbox.lock();
-        self.transmitter.add_control(&mut pending.control);
-        let serve = std::mem::take(&mut pending.serve);
+        std::mem::swap(&mut pending.serve, &mut self.serve);
         let loaded = std::mem::take(&mut pending.loaded);
-        let close = pending.close;
+        let (close, idle) = (pending.close, std::mem::take(&mut pending.idle));
+        if idle && self.sent_at.elapsed() > KEEP_ALIVE {
+            Message::KeepAlive.encode(&mut pending.control);
+        }
+        self.transmitter.add_control(&mut pending.control);
         drop(pending);
+        if idle && self.received_at.elapsed() > SILENCE {
+            return Err(End::Silent);
+        }
         for (id, chunk) in loaded {
             match chunk {
                 Some(chunk) => self.transmitter.loaded(id, &chunk),
                 None => return Err(End::Unreadable),
             }
         }
-        for blocks in serve {
-            let index = self.engine.geometry.locate(blocks.piece).1;
-            let engine = &self.engine;
+        let engine = &self.engine;
+        for blocks in self.serve.drain(..) {
+            let index = engine.geometry.locate(blocks.piece).1;
             self.transmitter.add_blocks(blocks, index, |id| engine.store.chunk(id, || tell_outbox(&outbox)));
         }
         match close {
@@ -298,6 +315,37 @@ impl Connection {
         self.receiver.parse(&self.engine.pool)?;
         self.tell(0)
     }
+}
+
+/// Waits until the next turn can do something. Every packet leads here: so `news` keeps waiting where it does while it is the
+/// socket that has something, and only what is waited for is looked at.
+async fn wait<'a>(
+    stream: &TcpStream,
+    turn: &Turn,
+    outbox: &'a Outbox,
+    mut news: Pin<&mut Notified<'a>>,
+) -> Result<(), End> {
+    poll_fn(|context| {
+        let mut ready = false;
+        if news.as_mut().poll(context).is_ready() {
+            news.set(outbox.news());
+            ready = true;
+        }
+        if turn.read_wait.is_none()
+            && let Poll::Ready(readable) = stream.poll_read_ready(context)
+        {
+            readable?;
+            ready = true;
+        }
+        if turn.want_write
+            && let Poll::Ready(writable) = stream.poll_write_ready(context)
+        {
+            writable?;
+            ready = true;
+        }
+        if ready { Poll::Ready(Ok(())) } else { Poll::Pending }
+    })
+    .await
 }
 
 fn tell_outbox(outbox: &Arc<Outbox>) -> Loaded {
