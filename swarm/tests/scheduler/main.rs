@@ -44,15 +44,6 @@ prop_compose! {
     }
 }
 
-/// HAVEs, sensible or not, of both torrents.
-const HAVES: [&[PieceId]; 5] = [
-    &[],
-    &[PieceId(0)],
-    &[PieceId(1), PieceId(1), PieceId(2)],
-    &[PieceId(12), PieceId(19)],
-    &[PieceId(u32::MAX)],
-];
-
 /// Any input, sensible or not; connections 0 to 3.
 fn input() -> impl Strategy<Value = Input<'static>> {
     let conn = (0u32..4).prop_map(ConnId);
@@ -88,7 +79,8 @@ fn input() -> impl Strategy<Value = Input<'static>> {
             .prop_map(|(c, b)| Input::Bitfield(c, b)),
         conn.clone().prop_map(Input::HaveAll),
         conn.clone().prop_map(Input::HaveNone),
-        (conn.clone(), prop::sample::select(HAVES.to_vec())).prop_map(|(c, p)| Input::Have(c, p)),
+        (conn.clone(), prop::collection::vec(piece.clone(), 0..4))
+            .prop_map(|(c, p)| Input::Have(c, p.leak())),
         conn.clone().prop_map(Input::Choked),
         conn.clone().prop_map(Input::Unchoked),
         conn.clone().prop_map(Input::Interested),
