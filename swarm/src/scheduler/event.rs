@@ -1,6 +1,9 @@
 //! What the scheduler is told, and what it answers.
 
-use super::geometry::{PieceId, TorrentId};
+use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
+
+/// Payload bytes that a driver gives a connection's kernel queue at once where the link is slow.
+pub const SENT_AT_ONCE: u32 = 2 * BLOCK_SIZE;
 
 /// A connection: one peer, one torrent. Given by the driver, small and dense (an index of a slab); may be used again
 /// after [`Input::Closed`].
@@ -116,8 +119,9 @@ pub enum Input<'a> {
     Requested(ConnId, Blocks),
     /// CANCEL.
     Cancelled(ConnId, Blocks),
-    /// So many payload bytes of [`Output::Serve`] have been taken by the kernel for this connection. Set a small
-    /// TCP_NOTSENT_LOWAT (16 KiB at low rates), so that this tells what has nearly left.
+    /// So many payload bytes of [`Output::Serve`] have been taken by the kernel for this connection: no more than
+    /// [`SENT_AT_ONCE`] where the link is slow, or it looks as if nothing were taken. Set a small TCP_NOTSENT_LOWAT, so that
+    /// this tells what has nearly left.
     Sent(ConnId, u32),
     /// This node's own site became known.
     OwnSite(Option<SiteId>),

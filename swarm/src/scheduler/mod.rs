@@ -47,7 +47,7 @@ use serve::Serving;
 use steer::Steering;
 
 pub use config::{Config, Tuning};
-pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SiteId};
+pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
 
 /// Time between two looks at rates, late requests and stalled connections.

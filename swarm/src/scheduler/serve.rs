@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Reason, Role};
-use super::geometry::{BLOCK_SIZE, PieceId};
+use super::event::{Blocks, ConnId, Output, Reason, Role, SENT_AT_ONCE};
+use super::geometry::PieceId;
 use super::peer::{Conn, Queued};
 
 /// Requests queued for one peer, at most, in blocks.
@@ -128,11 +128,12 @@ impl Scheduler {
         ((self.up.per_s() / 50.0) as u64).clamp(32 << 10, 2 << 20)
     }
 
-    /// How long a connection may take nothing and still count as busy: longer at low rates, where a block takes its time.
+    /// How long a connection may take nothing and still count as busy: longer at low rates, where what each slot sends at once
+    /// takes its time. (At 1.25 rounds instead of 2.5 whoever came late to a room was served by dozens at once.)
     fn stall(&self) -> Duration {
         let t = &self.config.tuning;
-        let blocks = f64::from(t.slots * BLOCK_SIZE) * 2.5;
-        t.stall.max(Duration::from_secs_f64((blocks / self.up.per_s().max(1.0)).min(1.0)))
+        let round = f64::from(t.slots * SENT_AT_ONCE);
+        t.stall.max(Duration::from_secs_f64((2.5 * round / self.up.per_s().max(1.0)).min(1.0)))
     }
 
     /// Gives the driver what is to be sent next, as far as it takes it.

@@ -10,7 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::block::BLOCK;
+use crate::scheduler::SENT_AT_ONCE;
 
 /// Data not acknowledged for so long: the peer is dead.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ impl SendQueue {
     /// Payload bytes to be given to the kernel at once: what it may hold, and two blocks at least, which halves the system
     /// calls of a slow link.
     pub(super) fn size(&self) -> usize {
-        self.size.max(2 * BLOCK)
+        self.size.max(SENT_AT_ONCE as usize)
     }
 
     /// The kernel took `bytes`; `full` says that it holds as much as it may.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::link::Nanos;
 use super::node::Message;
+use crate::scheduler::Blocks;
 
 /// Payload of a full segment, and what headers add on the wire (Ethernet, IP, TCP with timestamps).
 pub(super) const SEGMENT: u32 = 1448;
@@ -37,8 +38,8 @@ pub(super) struct Stream {
     pub(super) dst: u32,
     /// Messages written and not yet delivered, with the offset of their end.
     pub(super) messages: VecDeque<(u64, Message)>,
-    /// Payload that the driver still holds back.
-    pub(super) waiting: VecDeque<Message>,
+    /// Blocks that the driver still holds back, and whether they are what they should be.
+    pub(super) waiting: VecDeque<(Blocks, bool)>,
     pub(super) written: u64,
     /// Payload written that the scheduler has not heard of as sent.
     pub(super) unreported: u32,

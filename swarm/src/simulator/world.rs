@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::neighbours::Neighbours;
 use crate::scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, Scheduler,
+    Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, SENT_AT_ONCE, Scheduler,
     SiteId, Start, TorrentId, TorrentShape,
 };
 
@@ -318,8 +318,8 @@ impl<'r> World<'r> {
         if s.dead {
             return;
         }
-        if matches!(message, Message::Block(..)) {
-            s.waiting.push_back(message);
+        if let Message::Block(blocks, intact) = message {
+            s.waiting.push_back((blocks, intact));
         } else {
             let bytes = message.bytes();
             s.write(message, bytes);
@@ -341,13 +341,14 @@ impl<'r> World<'r> {
                 self.told.push_back((src, Told::Plain(Input::Sent(id, bytes))));
                 return self.after_sent(stream);
             }
-            if drained && let Some(message) = s.waiting.pop_front() {
-                let bytes = self.block_bytes(&message);
-                let s = &mut self.streams[stream as usize];
-                s.write(message, bytes + 13);
-                s.unreported = bytes;
+            while drained
+                && s.unreported < SENT_AT_ONCE
+                && let Some((blocks, intact)) = s.waiting.pop_front()
+            {
+                let bytes = self.geometry.bytes_of(blocks);
+                s.write(Message::Block(blocks, intact), bytes + 13);
+                s.unreported += bytes;
             }
-            let s = &mut self.streams[stream as usize];
             let Some(segment) = s.next_segment(self.now) else { return };
             s.queued += 1;
             let link = s.src as usize;
@@ -371,13 +372,6 @@ impl<'r> World<'r> {
             self.tell(node, told);
         }
         self.flush(stream);
-    }
-
-    fn block_bytes(&self, message: &Message) -> u32 {
-        match message {
-            Message::Block(blocks, _) => self.geometry.bytes_of(*blocks),
-            _ => BLOCK_SIZE,
-        }
     }
 
     /// The link that a packet takes as hop `hop` of its way; none when it is there.
