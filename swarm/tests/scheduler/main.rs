@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
-    Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, Scheduler, SiteId, Start,
-    TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, SENT_AT_ONCE,
+    Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use proptest::prelude::*;
 
@@ -189,4 +189,38 @@ fn a_neighbour_is_told_every_other_second_of_all_that_is_not_rare() {
     assert_eq!((verified.len(), told.values().map(Vec::len).sum()), (80, 80));
     assert!(told.iter().all(|(ms, pieces)| pieces.iter().all(|p| ms - verified[p] <= 2200)), "{told:?}");
     assert!(told.len() <= 3, "{told:?}");
+}
+
+/// Whatever a machine sends at once takes its time on a thin link, and now and then the machine has something else to do.
+#[test]
+fn a_thin_link_serves_few_at_a_time() {
+    let shape = TorrentShape { piece_length: 32768, total_length: 400 * 32768 };
+    let mut scheduler = Scheduler::new(Config::new(Role::Server, 9), Geometry::new([shape]), &[Start::All]);
+    let mut out = Vec::new();
+    for (id, piece) in (0..20).flat_map(|id| (0..20).map(move |n| (ConnId(id), PieceId(20 * id + n)))) {
+        if piece.0 % 20 == 0 {
+            scheduler.handle(Duration::ZERO, Input::Connected(id, peer(id.0.into(), Role::Member)), &mut out);
+            scheduler.handle(Duration::ZERO, Input::HaveNone(id), &mut out);
+        }
+        let piece = Blocks { piece, first: 0, count: 2 };
+        scheduler.handle(Duration::ZERO, Input::Requested(id, piece), &mut out);
+    }
+    let (mut ms, mut served, mut most) = (0, VecDeque::<(ConnId, u32)>::new(), 0);
+    for round in 0..400 {
+        for output in out.drain(..) {
+            let Output::Serve(id, blocks) = output else { continue };
+            let bytes = blocks.count * BLOCK_SIZE;
+            match served.iter_mut().find(|(other, _)| *other == id) {
+                Some((_, left)) => *left += bytes,
+                None => served.push_back((id, bytes)),
+            }
+        }
+        most = most.max(served.len());
+        let (id, left) = served.pop_front().expect("there is always somebody to be served");
+        let bytes = left.min(SENT_AT_ONCE);
+        ms += if round % 50 == 49 { 180 } else { 33 };
+        served.extend((left > bytes).then_some((id, left - bytes)));
+        scheduler.handle(Duration::from_millis(ms), Input::Sent(id, bytes), &mut out);
+    }
+    assert_eq!(most, 5);
 }
