@@ -60,7 +60,7 @@ pub enum Event {
     },
     /// The first payload byte has arrived.
     FirstByte,
-    /// Some progress; sent about once a second.
+    /// Some progress; sent up to twice a second.
     Progress(Progress),
     /// The last payload byte has arrived.
     LastByte(Progress),

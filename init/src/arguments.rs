@@ -102,7 +102,7 @@ use is refused.
 
 Options:
   --progress json|bar|plain|none   json: one object a line on standard output, {\"event\":\"progress\",...}
-                                   about once a second, {\"event\":\"complete\",...} once everything is
+                                   up to twice a second, {\"event\":\"complete\",...} once everything is
                                    verified and synced; default: bar on a terminal, else plain
   --seed POLICY                    how long to serve others afterwards: none (default), forever, or bounds
                                    joined by commas, the first that is reached ends it: ratio=1.5,

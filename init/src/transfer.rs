@@ -45,13 +45,13 @@ impl fmt::Display for Silence {
 pub(crate) enum Moment {
     /// The first payload byte is here.
     FirstByte,
-    /// So far; about once a second.
+    /// So far; up to twice a second.
     Progress(Progress),
     /// Nothing has arrived for a while.
     Silence(Silence),
     /// Every byte is here and verified; it may not be on the medium yet.
     LastByte(Progress),
-    /// Others are served; about once a second.
+    /// Others are served; up to twice a second.
     Seeding(Progress),
 }
 
