@@ -10,6 +10,7 @@ use ezio_image::conf::units::human_size;
 use ezio_image::report::Progress;
 use ezio_netproto::tftp::server::Server as TftpServer;
 use ezio_swarm::{Config as SwarmConfig, Content, Role, Swarm};
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ const STOP: Duration = Duration::from_secs(10);
 /// Memory for pieces that the seeder keeps for upload, in bytes.
 const SEEDER_MEMORY: u64 = 512 << 20;
 const SEEDER_CONNECTIONS: usize = 500;
+/// Of the server's threads, as setpriority(2) counts: 0 is usual, -20 goes first.
+const PRIORITY: i32 = -10;
 
 /// What every request may need; shared by all protocols.
 pub(crate) struct App {
@@ -75,11 +78,24 @@ impl App {
     }
 }
 
+/// The whole room waits for what only the server has: where others share its cores, it goes first, unless it was started
+/// with another priority than the usual, or lacks the right. Threads inherit it, so it comes before all of them.
+fn go_first() {
+    if getpriority_process(None) == Ok(0)
+        && let Err(error) = setpriority_process(None, PRIORITY)
+    {
+        tracing::debug!("keeping the usual priority: {error}");
+    }
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    if matches!(cli.command, Command::Serve(_)) {
+        go_first();
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let result = runtime.block_on(async {

@@ -6,6 +6,7 @@ mod room;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
@@ -270,6 +271,28 @@ async fn stops_cleanly_and_soon_with_clients_that_hang() {
     let began = Instant::now();
     server.stop();
     assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+/// Field 19 of proc_pid_stat(5).
+fn niceness(task: &Path) -> i32 {
+    let stat = std::fs::read_to_string(task.join("stat")).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    after_name.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+#[test]
+fn all_of_its_threads_go_first_where_that_is_allowed() {
+    const CAP_SYS_NICE: u64 = 1 << 23;
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
+    let may = u64::from_str_radix(rights.trim(), 16).unwrap() & CAP_SYS_NICE != 0;
+    let own = niceness(Path::new("/proc/self"));
+    let expected = if own == 0 && may { -10 } else { own };
+    let tasks: Vec<_> = std::fs::read_dir(server.proc().join("task")).unwrap().collect();
+    assert!(tasks.len() > 1);
+    assert!(tasks.into_iter().all(|task| niceness(&task.unwrap().path()) == expected));
 }
 
 #[test]

@@ -172,6 +172,11 @@ impl Server {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Its directory in /proc.
+    pub(crate) fn proc(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.child.id()))
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
