@@ -6,7 +6,6 @@ mod room;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
@@ -14,6 +13,7 @@ use ezio_image::report::{Event, MachineId, Progress, Report};
 use ezio_netproto::tftp::client::{Limits, TftpError, get};
 use reqwest::StatusCode;
 use room::{Image, Server};
+use rustix::process::{Pid, getpriority_process};
 use serde_json::{Value, json};
 
 const MAC: &str = "52:54:00:12:34:56";
@@ -273,13 +273,6 @@ async fn stops_cleanly_and_soon_with_clients_that_hang() {
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 
-/// Field 19 of proc_pid_stat(5).
-fn niceness(task: &Path) -> i32 {
-    let stat = std::fs::read_to_string(task.join("stat")).unwrap();
-    let after_name = stat.rsplit_once(')').unwrap().1;
-    after_name.split_whitespace().nth(16).unwrap().parse().unwrap()
-}
-
 #[test]
 fn all_of_its_threads_go_first_where_that_is_allowed() {
     const CAP_SYS_NICE: u64 = 1 << 23;
@@ -288,11 +281,11 @@ fn all_of_its_threads_go_first_where_that_is_allowed() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     let may = u64::from_str_radix(rights.trim(), 16).unwrap() & CAP_SYS_NICE != 0;
-    let own = niceness(Path::new("/proc/self"));
+    let own = getpriority_process(None).unwrap();
     let expected = if own == 0 && may { -10 } else { own };
-    let tasks: Vec<_> = std::fs::read_dir(server.proc().join("task")).unwrap().collect();
-    assert!(tasks.len() > 1);
-    assert!(tasks.into_iter().all(|task| niceness(&task.unwrap().path()) == expected));
+    let threads = server.threads();
+    assert!(threads.len() > 1);
+    assert!(threads.into_iter().all(|thread| getpriority_process(Pid::from_raw(thread)) == Ok(expected)));
 }
 
 #[test]

@@ -172,9 +172,10 @@ impl Server {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Its directory in /proc.
-    pub(crate) fn proc(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}", self.child.id()))
+    /// Numbers of its threads.
+    pub(crate) fn threads(&self) -> Vec<i32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.map(|task| task.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
     }
 
     fn signal(&self, signal: Signal) {

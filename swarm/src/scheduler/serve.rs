@@ -123,13 +123,13 @@ impl Scheduler {
         !waited_for && asked() as f64 <= few
     }
 
-    /// Bytes given to the driver ahead for one connection.
+    /// Bytes given to the driver ahead for one connection: what it sends at once, at least.
     fn chunk(&self) -> u64 {
-        ((self.up.per_s() / 50.0) as u64).clamp(32 << 10, 2 << 20)
+        ((self.up.per_s() / 50.0) as u64).clamp(SENT_AT_ONCE.into(), 2 << 20)
     }
 
     /// How long a connection may take nothing and still count as busy: longer at low rates, where what each slot sends at once
-    /// takes its time. (At 1.25 rounds instead of 2.5 whoever came late to a room was served by dozens at once.)
+    /// takes its time. (After 1.25 rounds instead of 2.5 a server on a busy host served dozens at once.)
     fn stall(&self) -> Duration {
         let t = &self.config.tuning;
         let round = f64::from(t.slots * SENT_AT_ONCE);

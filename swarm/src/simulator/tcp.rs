@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::scheduler::Blocks;
+
 use super::link::Nanos;
 use super::node::Message;
-use crate::scheduler::Blocks;
 
 /// Payload of a full segment, and what headers add on the wire (Ethernet, IP, TCP with timestamps).
 pub(super) const SEGMENT: u32 = 1448;
