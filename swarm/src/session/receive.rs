@@ -242,6 +242,11 @@ impl Receiver {
         Ok(())
     }
 
+    /// Bytes of the block that is arriving which are still to come: before them there is nothing to be parsed.
+    pub(super) fn missing(&self) -> usize {
+        self.current.as_ref().map_or(0, |p| p.block.length as usize - p.filled)
+    }
+
     /// Gives all memory back.
     pub(super) fn release(&mut self, pool: &BlockPool) {
         pool.give(self.spare.drain(..));

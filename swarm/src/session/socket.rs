@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::setsockopt;
+use nix::{libc, setsockopt_impl, sockopt_impl};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
@@ -19,6 +21,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5);
 const QUEUE: f64 = 0.008;
 const SMALLEST: usize = 4 << 10;
 const LARGEST: usize = 512 << 10;
+
+/// Payload of a packet on Ethernet, about.
+const PACKET: usize = 1448;
 
 /// Congestion control that backs off when a switch's queue is full, by preference.
 const CONGESTION: [&[u8]; 2] = [b"cubic", b"reno"];
@@ -63,6 +68,31 @@ pub(super) fn drained(stream: &TcpStream) -> io::Result<()> {
     })
 }
 
+sockopt_impl!(
+    /// Bytes that must have come before a socket counts as readable (socket(7)).
+    ReceiveLowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize
+);
+
+/// Has the rest of a block that is arriving wake us once: on a slow link it comes in several packets, and none but the last
+/// completes anything.
+pub(super) struct LowWater {
+    bytes: usize,
+}
+
+impl LowWater {
+    pub(super) fn new() -> Self {
+        Self { bytes: 1 }
+    }
+
+    /// Nothing can be done before `bytes` more have come. A closed connection and an error are told at once all the same.
+    pub(super) fn wait_for(&mut self, stream: &TcpStream, bytes: usize) {
+        let bytes = if bytes > PACKET { bytes } else { 1 };
+        if bytes != self.bytes && setsockopt(stream, ReceiveLowWater, &bytes).is_ok() {
+            self.bytes = bytes;
+        }
+    }
+}
+
 /// Keeps what the kernel holds unsent in proportion to the rate.
 pub(super) struct SendQueue {
     size: usize,
@@ -101,5 +131,48 @@ impl SendQueue {
         self.since = Instant::now();
         self.bytes = 0;
         self.full = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream as Sender};
+
+    use super::*;
+
+    fn is_readable(stream: &TcpStream, wait: PollTimeout) -> bool {
+        poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], wait).unwrap() > 0
+    }
+
+    async fn connection() -> (Sender, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let receiver = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().unwrap().0, receiver)
+    }
+
+    #[tokio::test]
+    async fn packets_that_complete_no_block_wake_nobody() {
+        let (mut sender, receiver) = connection().await;
+        let mut low_water = LowWater::new();
+        sender.write_all(&[0; 3000]).unwrap();
+        assert!(is_readable(&receiver, PollTimeout::from(5000u16)));
+        low_water.wait_for(&receiver, 5000);
+        assert!(!is_readable(&receiver, PollTimeout::ZERO));
+        sender.write_all(&[0; 2000]).unwrap();
+        assert!(is_readable(&receiver, PollTimeout::from(5000u16)));
+    }
+
+    #[tokio::test]
+    async fn a_message_between_blocks_and_the_end_wake_at_once() {
+        let (mut sender, receiver) = connection().await;
+        let mut low_water = LowWater::new();
+        low_water.wait_for(&receiver, 5000);
+        low_water.wait_for(&receiver, 0);
+        sender.write_all(&[0; 5]).unwrap();
+        assert!(is_readable(&receiver, PollTimeout::from(5000u16)));
+        low_water.wait_for(&receiver, 5000);
+        drop(sender);
+        assert!(is_readable(&receiver, PollTimeout::from(5000u16)));
     }
 }

@@ -22,7 +22,7 @@ use super::handshake::Established;
 use super::outbox::{Close, Outbox};
 use super::rate_limit::RateLimit;
 use super::receive::Receiver;
-use super::socket::{self, SendQueue};
+use super::socket::{self, LowWater, SendQueue};
 use super::transmit::Transmitter;
 use crate::scheduler::{Blocks, ConnId, TorrentId};
 use crate::store::Loaded;
@@ -68,6 +68,7 @@ struct Connection {
     serve: Vec<Blocks>,
     ids: ExtensionIds,
     receiver: Receiver,
+    low_water: LowWater,
     together: Together,
     transmitter: Transmitter,
     queue: SendQueue,
@@ -103,6 +104,7 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
         id,
         torrent,
         outbox,
+        low_water: LowWater::new(),
         serve: Vec::new(),
         ids,
         together: Together::default(),
@@ -303,6 +305,7 @@ impl Connection {
                 self.received_at = Instant::now();
                 turn.progress = true;
                 self.receiver.parse(&self.engine.pool)?;
+                self.low_water.wait_for(&self.stream, self.receiver.missing());
                 Ok(!self.receiver.incoming.is_empty())
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
