@@ -38,6 +38,13 @@ struct Partial {
     filled: usize,
 }
 
+impl Partial {
+    /// Bytes still to come.
+    fn rest(&self) -> usize {
+        self.block.length as usize - self.filled
+    }
+}
+
 pub(super) struct Receiver {
     linear: Vec<u8>,
     start: usize,
@@ -90,7 +97,7 @@ impl Receiver {
             self.end += n;
             return Ok(n);
         };
-        let rest = partial.block.length as usize - partial.filled;
+        let rest = partial.rest();
         if most < rest + BLOCK_HEADER + BLOCK {
             let to = partial.filled + rest.min(most);
             let n =
@@ -121,7 +128,7 @@ impl Receiver {
     /// Sorts `n` bytes that were read into the current block and what was expected behind it.
     fn took(&mut self, mut n: usize, pool: &BlockPool, headers: &[[u8; BLOCK_HEADER]]) {
         let Some(mut partial) = self.current.take() else { return };
-        let rest = partial.block.length as usize - partial.filled;
+        let rest = partial.rest();
         partial.filled += n.min(rest);
         if n < rest {
             self.current = Some(partial);
@@ -244,7 +251,7 @@ impl Receiver {
 
     /// Bytes of the block that is arriving which are still to come: before them there is nothing to be parsed.
     pub(super) fn missing(&self) -> usize {
-        self.current.as_ref().map_or(0, |p| p.block.length as usize - p.filled)
+        self.current.as_ref().map_or(0, Partial::rest)
     }
 
     /// Gives all memory back.

@@ -305,10 +305,12 @@ impl Connection {
                 self.received_at = Instant::now();
                 turn.progress = true;
                 self.receiver.parse(&self.engine.pool)?;
-                self.low_water.wait_for(&self.stream, self.receiver.missing());
                 Ok(!self.receiver.incoming.is_empty())
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.low_water.wait_for(&self.stream, self.receiver.missing());
+                Ok(false)
+            }
             Err(e) => Err(e.into()),
         }
     }
