@@ -58,6 +58,10 @@ impl Scheduler {
         };
         let members: Vec<ConnId> = self.members_of(torrent).collect();
         let large = members.len() >= self.config.tuning.forest as usize;
+        if self.places.0.get(&torrent).is_some_and(Option::is_none) {
+            // It may have been away when the trees were taken back.
+            out.push(Output::Place(id, None));
+        }
         if !self.places.0.get(&torrent).map_or(large, Option::is_some) {
             return;
         }
@@ -126,10 +130,11 @@ impl Scheduler {
     }
 
     fn uproot(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
-        let Some(trees) = self.places.0.get_mut(&torrent).and_then(Option::take) else { return };
-        let open =
-            |id: &ConnId| self.conns.get(*id).is_some_and(|c| c.peer.role == Role::Member && !c.closing);
-        out.extend(trees.forest.members().filter(open).map(|id| Output::Place(id, None)));
+        if self.places.0.get_mut(&torrent).and_then(Option::take).is_none() {
+            return;
+        }
+        // Those, too, that have come back on another connection.
+        out.extend(self.members_of(torrent).map(|id| Output::Place(id, None)));
     }
 
     /// A member asks the server for a piece: it goes down a tree now.
