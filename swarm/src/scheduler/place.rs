@@ -58,12 +58,11 @@ impl Scheduler {
         };
         let members: Vec<ConnId> = self.members_of(torrent).collect();
         let large = members.len() >= self.config.tuning.forest as usize;
-        if self.places.0.get(&torrent).is_some_and(Option::is_none) {
+        match self.places.0.get(&torrent) {
             // It may have been away when the trees were taken back.
-            out.push(Output::Place(id, None));
-        }
-        if !self.places.0.get(&torrent).map_or(large, Option::is_some) {
-            return;
+            Some(None) => return out.push(Output::Place(id, None)),
+            None if !large => return,
+            _ => {}
         }
         let given = range.clone().filter(|&p| !self.steering.is_left(PieceId(p))).count();
         let early = given <= EARLY.0.max(range.len() / EARLY.1);
