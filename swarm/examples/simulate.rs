@@ -26,7 +26,7 @@ const HELP: &str = "simulate [OPTION VALUE]…
   --seed N               1
   --steps N              of S/B, for the rate over time (20)
   --runs N               that many seeds
-  --tune KEY=VALUE,…     numbers of the policy: ahead, ahead-min, run, window, forest, slots, fan, stall, announce, steer, steer-min, late (ms or KiB)";
+  --tune KEY=VALUE,…     numbers of the policy: ahead, ahead-min, run, window, forest, settle, slots, fan, stall, announce, steer, steer-min, late (ms or KiB)";
 
 fn main() -> Result<()> {
     let mut room = Room::default();
@@ -101,6 +101,7 @@ fn tune(room: &mut Room, item: &str) -> Result<()> {
         "run" => t.run.0 = kib,
         "window" => t.window = value as u32,
         "forest" => t.forest = value as u32,
+        "settle" => t.settle = ms,
         "slots" => t.slots = value as u32,
         "fan" => t.fan.1 = value,
         "stall" => t.stall = ms,

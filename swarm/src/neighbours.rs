@@ -8,6 +8,17 @@
 //! Who was here first would be dialled by all that come later, so there is a most; but far above the average. Where most of
 //! those who were here first are full, those who come later can only dial each other, and the room becomes a chain in the
 //! order of coming. Simulated with 400 machines that dial 24 and take 52: 1.22 S/B; that dial 16 and take 64: 1.18.
+//!
+//! Nor all at once, where all start together: each dial to a new neighbour is a broadcast, which the switch copies to the whole
+//! room. A dozen or two carry what there is then.
+
+use std::time::Duration;
+
+/// A machine that has just started stops dialling at a dozen connections, and at two in a room that may become a full mesh.
+const FIRST: usize = 12;
+/// It stays with them for so long, and then takes so many more a second.
+const START: Duration = Duration::from_secs(3);
+const FURTHER: f64 = 12.0;
 
 /// The rule, for one size of a full mesh.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +38,13 @@ impl Neighbours {
             return self.full_mesh;
         }
         (self.full_mesh / 3).max((3.0 * (room as f64).ln()) as usize)
+    }
+
+    /// As [`Neighbours::enough`], for a machine that started `age` ago.
+    pub(crate) fn enough_for_now(self, room: usize, age: Duration) -> usize {
+        let first = if room <= self.full_mesh { 2 * FIRST } else { FIRST };
+        let further = age.saturating_sub(START).as_secs_f64() * FURTHER;
+        self.enough(room).min(first + further as usize)
     }
 
     /// Connections at which a machine takes no more.
@@ -92,6 +110,14 @@ mod tests {
             let steps = steps_from_last(&room(1000, NEIGHBOURS, seed));
             assert!(steps < 2.8, "{steps}");
         }
+    }
+
+    #[test]
+    fn a_machine_dials_few_at_first_and_the_others_soon() {
+        let after = |room, seconds| NEIGHBOURS.enough_for_now(room, Duration::from_secs(seconds));
+        assert_eq!((after(10, 0), after(100, 0)), (24, 12));
+        assert_eq!((after(10, 3), after(10, 4), after(10, 5)), (24, 36, FULL_MESH));
+        assert_eq!(after(100, 4), NEIGHBOURS.enough(100));
     }
 
     #[test]

@@ -50,6 +50,15 @@ fn a_large_room_goes_on_when_two_die_high_up_in_the_trees() {
     finishes(&Room { killed, ..large_room() }, 1.45);
 }
 
+/// Who is slow when the trees are planted passes on to a leaf at most.
+#[test]
+fn a_large_room_does_not_wait_for_a_slow_one() {
+    for (slow, rate) in [(1, 12e6), (5, 2e6), (5, 12e6)] {
+        let report = finishes(&Room { slow: vec![(slow, rate)], ..large_room() }, 1.5);
+        assert!(report.median < 1.2, "{report}");
+    }
+}
+
 #[test]
 fn nobody_waits_for_a_slow_one() {
     finishes(&Room { slow: vec![(3, 2e6)], ..room() }, 1.2);

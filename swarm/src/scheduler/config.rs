@@ -47,9 +47,12 @@ pub struct Tuning {
     pub run: (u32, u32),
     /// Pieces that may be chosen from: so many missing ones from the first missing on (disk order).
     pub window: u32,
-    /// Members from which on new pieces travel down trees. (Simulated, last of 100 machines at 8 Mbit/s: 1.054 S/B, without
-    /// trees 1.095; but with one at a tenth of the rate 1.16 instead of 1.10.)
+    /// Members from which on new pieces travel down trees. (Simulated, last of 100 machines at 8 Mbit/s: 1.056 S/B, without
+    /// trees 1.073; but with a slow one 1.10 instead of 1.08. On links of one busy host: 1.10, without 1.16.)
     pub forest: u32,
+    /// For so long a room that has become large shows who is quick, before trees are planted. (After a quarter of that a slow
+    /// one of 100 may still go unseen: 1.15 instead of 1.10; after twice that all takes 0.005 longer.)
+    pub settle: Duration,
     /// Connections served at the same time, while each of them takes what it is given.
     pub slots: u32,
     /// A served connection that took nothing for so long gives its slot to another.
@@ -81,7 +84,8 @@ impl Default for Tuning {
             ahead_max: 24 << 20,
             run: (64 << 10, 1 << 20),
             window: 256,
-            forest: 128,
+            forest: 64,
+            settle: Duration::from_millis(500),
             slots: 5,
             stall: Duration::from_millis(60),
             announce: Duration::from_millis(2000),

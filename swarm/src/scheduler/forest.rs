@@ -37,6 +37,11 @@ impl Forest {
         self.trees[0].slots.iter().copied()
     }
 
+    /// To whom the server itself sends the even pieces, and to whom the odd.
+    pub(super) fn roots(&self) -> [Option<ConnId>; 2] {
+        [0, 1].map(|tree| self.trees[tree].slots.first().copied())
+    }
+
     /// A member comes. It passes on in the tree that has fewer who do, and takes the place of its first leaf, which goes to
     /// the end. Those whose spots are new, at most six.
     pub(super) fn join(&mut self, member: ConnId) -> Vec<ConnId> {

@@ -30,6 +30,7 @@ mod relay;
 mod serve;
 mod site;
 mod steer;
+mod watch;
 
 use std::time::Duration;
 
@@ -249,7 +250,7 @@ impl Scheduler {
         self.find_late(out);
         self.restart_abandoned(out);
         self.expire_suggestions();
-        self.look_at_places(out);
+        self.tend_places(out);
         self.doubt_places(out);
         self.steer(out);
         self.fill(out);

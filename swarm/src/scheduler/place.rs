@@ -2,10 +2,11 @@
 //! server then goes down the trees, each piece once.
 //!
 //! Trees are fast as long as all is well; whoever fails holds up those below. So they are for a room whose members came
-//! together, and until somebody comes or goes, says that its place is no good, or passes on too little. From then on, as in
-//! every other room, nobody depends on anybody.
+//! together, who was quick so far is at the top, and they last until somebody goes, says that its place is no good, or passes
+//! on too little ([`super::watch`]). From then on, as in every other room, nobody depends on anybody.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Scheduler;
@@ -13,76 +14,123 @@ use super::event::{ConnId, Output, Place, Role};
 use super::forest::Forest;
 use super::geometry::{PieceId, TorrentId};
 use super::peer::Conn;
+use super::watch::Watch;
 
 /// Members get places before so many pieces have left, or one in so many.
-const EARLY: (usize, usize) = (64, 16);
-/// Time between two looks at who falls behind: long beside the two seconds that a HAVE waits for company.
-const LOOK: Duration = Duration::from_secs(8);
-/// Pieces that most must have got in that time, for it to say something.
-const ENOUGH: u32 = 16;
+const EARLY: (usize, usize) = (64, 8);
+/// Pieces that leave for one tree before the other's, at most.
+const LEAD: u32 = 3;
 
 /// The trees of one torrent.
 #[derive(Debug)]
-struct Trees {
-    forest: Forest,
+pub(super) struct Trees {
+    pub(super) forest: Forest,
     /// Nobody has gone.
     whole: bool,
     /// The next piece that leaves for each.
     next: [u32; 2],
-    /// How many pieces each member had at the last look.
-    had: HashMap<ConnId, u32>,
-    looked: Duration,
+    pub(super) watch: Watch,
 }
 
-/// All trees, by torrent; none: there are to be none any more.
+/// What is with the trees of a torrent.
+#[derive(Debug)]
+enum State {
+    /// The room is large, since then: trees will be planted when it is known who is quick.
+    Large(Duration),
+    Planted(Trees),
+    /// There are to be none any more.
+    Over,
+}
+
+/// All trees, by torrent; none: the room is small.
 #[derive(Debug, Default)]
-pub(super) struct Places(BTreeMap<TorrentId, Option<Trees>>);
+pub(super) struct Places(BTreeMap<TorrentId, State>);
 
 impl Places {
     fn get(&self, torrent: TorrentId) -> Option<&Trees> {
-        self.0.get(&torrent)?.as_ref()
+        let State::Planted(trees) = self.0.get(&torrent)? else { return None };
+        Some(trees)
     }
 
-    fn get_mut(&mut self, torrent: TorrentId) -> Option<&mut Trees> {
-        self.0.get_mut(&torrent)?.as_mut()
+    pub(super) fn get_mut(&mut self, torrent: TorrentId) -> Option<&mut Trees> {
+        let State::Planted(trees) = self.0.get_mut(&torrent)? else { return None };
+        Some(trees)
     }
 }
 
 impl Scheduler {
-    /// A member came: it gets a place if it is early; who is late, or behind a thin link, of which trees know nothing, has
-    /// the trees taken back.
+    /// A member came. Where there are trees it gets a place, if it is early; who is late, or behind a thin link, of which trees
+    /// know nothing, has them taken back.
     pub(super) fn member_came(&mut self, id: ConnId, torrent: TorrentId, out: &mut Vec<Output>) {
-        let Some(range) = self.geometry.pieces_of(torrent).filter(|_| self.config.role == Role::Server)
-        else {
+        if self.config.role != Role::Server {
+            return;
+        }
+        let may_join = self.may_have_trees(torrent);
+        match self.places.0.get_mut(&torrent) {
+            // It may have been away when the trees were taken back.
+            Some(State::Over) => out.push(Output::Place(id, None)),
+            Some(State::Planted(trees)) if may_join && trees.whole => {
+                let changed = trees.forest.join(id);
+                self.tell_places(torrent, &changed, out);
+            }
+            Some(State::Planted(_)) => self.uproot(torrent, out),
+            Some(State::Large(_)) => {}
+            None => {
+                if self.members_of(torrent).count() >= self.config.tuning.forest as usize {
+                    self.places.0.insert(torrent, State::Large(self.now));
+                }
+            }
+        }
+    }
+
+    /// Whether little has left yet, and all members are at one site.
+    fn may_have_trees(&self, torrent: TorrentId) -> bool {
+        let Some(range) = self.geometry.pieces_of(torrent) else { return false };
+        let given = range.clone().filter(|&p| !self.steering.is_left(PieceId(p))).count();
+        let mut sites = self.members_of(torrent).map(|id| self.conns.get(id).and_then(|conn| conn.peer.site));
+        let first = sites.next();
+        given <= EARLY.0.max(range.len() / EARLY.1) && sites.all(|site| Some(site) == first)
+    }
+
+    /// Plants trees where it is time, and takes back those that hold up the room.
+    pub(super) fn tend_places(&mut self, out: &mut Vec<Output>) {
+        let settle = self.config.tuning.settle;
+        for torrent in self.places.0.keys().copied().collect::<Vec<_>>() {
+            match self.places.0.get(&torrent) {
+                Some(State::Large(since)) if self.now - *since >= settle => self.plant(torrent, out),
+                Some(State::Planted(trees)) => {
+                    let end = self.geometry.pieces_of(torrent).map_or(0, |r| r.end);
+                    let leaves = trees.next.iter().any(|&next| next < end);
+                    if self.hold_up(torrent, leaves) {
+                        self.uproot(torrent, out);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Plants trees, if it is not too late. Who got most is next to the server, and who got least has one below at most.
+    fn plant(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
+        let range = self.geometry.pieces_of(torrent).filter(|_| self.may_have_trees(torrent));
+        let Some(range) = range else {
+            self.places.0.insert(torrent, State::Over);
             return;
         };
-        let members: Vec<ConnId> = self.members_of(torrent).collect();
-        let large = members.len() >= self.config.tuning.forest as usize;
-        match self.places.0.get(&torrent) {
-            // It may have been away when the trees were taken back.
-            Some(None) => return out.push(Output::Place(id, None)),
-            None if !large => return,
-            _ => {}
-        }
-        let given = range.clone().filter(|&p| !self.steering.is_left(PieceId(p))).count();
-        let early = given <= EARLY.0.max(range.len() / EARLY.1);
-        let site = |id: ConnId| self.conns.get(id).and_then(|conn| conn.peer.site);
-        let at_one_site = members.iter().all(|other| site(*other) == site(id));
-        let whole = self.places.get(torrent).is_none_or(|trees| trees.whole);
-        if !early || !at_one_site || !whole {
-            return self.uproot(torrent, out);
-        }
-        let changed = if let Some(trees) = self.places.get_mut(torrent) {
-            trees.forest.join(id)
-        } else {
-            let mut forest = Forest::default();
-            members.iter().for_each(|&id| drop(forest.join(id)));
-            let next = [range.start, range.start + 1];
-            let trees = Trees { forest, whole: true, next, had: HashMap::new(), looked: self.now };
-            self.places.0.insert(torrent, Some(trees));
-            members
-        };
-        self.tell_places(torrent, &changed, out);
+        let mut members: Vec<ConnId> = self.members_of(torrent).collect();
+        members.sort_by_cached_key(|&id| Reverse(self.got(id)));
+        let mut forest = Forest::default();
+        members.iter().for_each(|&id| drop(forest.join(id)));
+        let next = [range.start, range.start + 1];
+        let trees = Trees { forest, whole: true, next, watch: Watch::new(self.now, self.stats.sent) };
+        self.places.0.insert(torrent, State::Planted(trees));
+        self.tell_places(torrent, &members, out);
+    }
+
+    /// Pieces that the machine behind a connection has, of all torrents.
+    fn got(&self, id: ConnId) -> u32 {
+        let member = self.conns.get(id).map(|conn| conn.member);
+        self.conns.iter().filter(|(_, c)| Some(c.member) == member).map(|(_, c)| c.has.count()).sum()
     }
 
     fn members_of(&self, torrent: TorrentId) -> impl Iterator<Item = ConnId> {
@@ -119,19 +167,20 @@ impl Scheduler {
         }
     }
 
-    /// Looks who passes on too little.
-    pub(super) fn look_at_places(&mut self, out: &mut Vec<Output>) {
-        for torrent in self.places.0.keys().copied().collect::<Vec<_>>() {
-            if self.somebody_lags(torrent) {
-                self.uproot(torrent, out);
-            }
-        }
+    /// Whether a member next to the server has got so much more than the other one that it is to wait. Both ask for all they
+    /// can get, and the kernel may give one of them nearly the whole link; but all need both trees.
+    pub(super) fn runs_ahead(&self, id: ConnId) -> bool {
+        let next = |id: ConnId| self.conns.get(id)?.queue.front().map(|queued| queued.blocks.piece.0);
+        let torrent = self.conns.get(id).map(|conn| conn.peer.torrent);
+        let Some(trees) = torrent.and_then(|torrent| self.places.get(torrent)) else { return false };
+        let [Some(even), Some(odd)] = trees.forest.roots() else { return false };
+        let other = if id == even { odd } else { even };
+        (id == even || id == odd)
+            && next(id).zip(next(other)).is_some_and(|(own, other)| own > other + 2 * LEAD)
     }
 
     fn uproot(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
-        if self.places.0.get_mut(&torrent).and_then(Option::take).is_none() {
-            return;
-        }
+        self.places.0.insert(torrent, State::Over);
         // Those, too, that have come back on another connection.
         out.extend(self.members_of(torrent).map(|id| Output::Place(id, None)));
     }
@@ -149,23 +198,5 @@ impl Scheduler {
     pub(super) fn is_for_trees(&self, piece: PieceId) -> bool {
         let (torrent, index) = self.geometry.locate(piece);
         self.places.get(torrent).is_some_and(|trees| piece.0 >= trees.next[index as usize % 2])
-    }
-
-    /// Whether a member got less than two thirds of what most got between the last two looks, or nobody got anything.
-    fn somebody_lags(&mut self, torrent: TorrentId) -> bool {
-        let now = self.now;
-        let Some(trees) = self.places.get_mut(torrent) else { return false };
-        if now - trees.looked < LOOK {
-            return false;
-        }
-        trees.looked = now;
-        let mut got: Vec<u32> = Vec::new();
-        for id in trees.forest.members() {
-            let Some(has) = self.conns.get(id).map(|conn| conn.has.count()) else { continue };
-            got.extend(trees.had.insert(id, has).map(|had| has.saturating_sub(had)));
-        }
-        got.sort_unstable();
-        let Some((&least, &most)) = got.first().zip(got.get(got.len() / 2)) else { return false };
-        if most < ENOUGH { most == 0 } else { 3 * least < 2 * most }
     }
 }

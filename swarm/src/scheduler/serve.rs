@@ -216,7 +216,7 @@ impl Scheduler {
     fn next_served(&self) -> Option<ConnId> {
         self.conns
             .iter()
-            .filter(|(_, c)| !c.serving && !c.closing && !c.queue.is_empty())
+            .filter(|(id, c)| !c.serving && !c.closing && !c.queue.is_empty() && !self.runs_ahead(*id))
             .min_by_key(|(_, c)| (!c.ours(), !c.child, c.queue.front().map(|q| q.at)))
             .map(|(id, _)| id)
     }

@@ -27,6 +27,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 /// Another connection leads to the same peer: look again later.
 const DUPLICATE_RETRY: Duration = Duration::from_secs(5);
+/// There are enough connections for a machine that has just started: look again soon.
+const START_RETRY: Duration = Duration::from_millis(500);
 
 type Key = (TorrentId, SocketAddr);
 
@@ -51,8 +53,8 @@ struct Candidate {
 }
 
 /// Addresses of peers, and what became of them.
-#[derive(Default)]
 pub(crate) struct AddressBook {
+    since: Instant,
     candidates: Mutex<HashMap<(u16, SocketAddr), Candidate>>,
     /// Machines that share a torrent, by the trackers' latest count.
     room: AtomicUsize,
@@ -60,6 +62,15 @@ pub(crate) struct AddressBook {
 }
 
 impl AddressBook {
+    pub(super) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            candidates: Mutex::default(),
+            room: AtomicUsize::new(0),
+            news: Notify::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<(u16, SocketAddr), Candidate>> {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +121,10 @@ impl AddressBook {
     fn due(&self, engine: &Engine) -> (Vec<Call>, Duration) {
         let now = Instant::now();
         let complete = engine.is_complete();
-        let enough_neighbours = NEIGHBOURS.enough(self.room.load(Ordering::Relaxed));
+        let room = self.room.load(Ordering::Relaxed);
+        let enough_neighbours = NEIGHBOURS.enough_for_now(room, now - self.since);
+        let starting = enough_neighbours < NEIGHBOURS.enough(room);
+        let retry = if starting { START_RETRY } else { DUPLICATE_RETRY };
         let mut candidates = self.lock();
         let mut dialling = candidates.values().filter(|c| matches!(c.state, State::Dialling)).count();
         let mut neighbours: HashMap<u16, usize> = HashMap::new();
@@ -127,8 +141,8 @@ impl AddressBook {
                 neighbours.entry(torrent).or_insert_with(|| engine.connections_of(TorrentId(torrent)));
             let enough = !candidate.pinned && (complete || *count >= enough_neighbours);
             if enough || is_connected(engine, key.0, address) {
-                candidate.state = State::Due(now + DUPLICATE_RETRY);
-                wait = wait.min(DUPLICATE_RETRY);
+                candidate.state = State::Due(now + retry);
+                wait = wait.min(retry);
             } else if dialling < HALF_OPEN {
                 candidate.state = State::Dialling;
                 dialling += 1;

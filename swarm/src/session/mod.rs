@@ -109,7 +109,7 @@ impl Engine {
             torrents,
             core: Mutex::new(Core::new(scheduler)),
             pool,
-            addresses: AddressBook::default(),
+            addresses: AddressBook::new(),
             sites: RwLock::new(config.sites.clone()),
             limit_up: config.limit_up.map(RateLimit::new),
             limit_down: config.limit_down.map(RateLimit::new),

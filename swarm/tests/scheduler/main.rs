@@ -37,10 +37,12 @@ prop_compose! {
         silent in prop::option::weighted(0.3, (1usize..7, 100u64..4000)),
         breaks in prop::collection::vec(100u64..8000, 0..6),
         sites in 0u16..4,
+        settle in 0u64..1000,
     ) -> Room {
+        let settle = Duration::from_millis(settle);
         let breaks = breaks.into_iter().map(Duration::from_millis).collect();
         let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
-        Room { seed, torrents, members, forest, memory, foreign, corrupt, silent, breaks, sites }
+        Room { seed, torrents, members, forest, settle, memory, foreign, corrupt, silent, breaks, sites }
     }
 }
 
@@ -223,4 +225,72 @@ fn a_thin_link_serves_few_at_a_time() {
         scheduler.handle(Duration::from_millis(ms), Input::Sent(id, bytes), &mut out);
     }
     assert_eq!(most, 5);
+}
+
+/// The server in front of two trees, with two members, one next to it in each. `link` says, by the milliseconds passed and who
+/// of them has data in the kernel's queue, whose 32 KiB leave next and how long they take. How many pieces each gets in `seconds`,
+/// and whether they keep their places, also those for a second torrent, whose time has not come.
+fn two_trees(seconds: u64, mut link: impl FnMut(u64, [bool; 2]) -> (usize, u64)) -> ([u32; 2], bool) {
+    let shape = TorrentShape { piece_length: 32768, total_length: 4000 * 32768 };
+    let mut config = Config::new(Role::Server, 9);
+    (config.tuning.forest, config.tuning.settle) = (2, Duration::ZERO);
+    let mut scheduler = Scheduler::new(config, Geometry::new([shape; 2]), &[Start::All; 2]);
+    let (mut out, mut ms, mut ticked) = (Vec::new(), 0, 0);
+    let (mut got, mut queued, mut keep) = ([0; 2], [0; 2], true);
+    let ask = |member: usize, n: u32| {
+        let piece = PieceId(2 * n + member as u32);
+        Input::Requested(ConnId(member as u32), Blocks { piece, first: 0, count: 2 })
+    };
+    for (id, member, torrent) in [(0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 1, 1)] {
+        let peer = Peer { torrent: TorrentId(torrent), ..peer(member, Role::Member) };
+        scheduler.handle(Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
+        scheduler.handle(Duration::ZERO, Input::HaveNone(ConnId(id)), &mut out);
+    }
+    (0..16).for_each(|n| scheduler.handle(Duration::ZERO, ask(n % 2, n as u32 / 2), &mut out));
+    while ms < 1000 * seconds {
+        for output in out.drain(..) {
+            match output {
+                Output::Serve(ConnId(member), blocks) => queued[member as usize] += blocks.count,
+                Output::Place(_, place) => keep &= place.is_some(),
+                _ => {}
+            }
+        }
+        let (member, took) = link(ms, queued.map(|blocks| blocks >= 2));
+        ms += took;
+        let now = Duration::from_millis(ms);
+        let id = ConnId(member as u32);
+        scheduler.handle(now, Input::Sent(id, 32768), &mut out);
+        scheduler.handle(now, Input::Have(id, &[PieceId(2 * got[member] + id.0)]), &mut out);
+        queued[member] -= 2;
+        got[member] += 1;
+        scheduler.handle(now, ask(member, got[member] + 7), &mut out);
+        if ms >= ticked + 50 {
+            ticked = ms;
+            scheduler.handle(now, Input::Tick, &mut out);
+        }
+    }
+    (got, keep)
+}
+
+/// Both next to the server ask for all they can get, and all others need both trees.
+#[test]
+fn trees_get_the_same_however_the_kernel_shares_the_link() {
+    let mut turn = 0;
+    let ([even, odd], keep) = two_trees(30, |_, [even, odd]| {
+        turn += 1;
+        (usize::from(odd && (!even || turn % 10 == 0)), 33)
+    });
+    assert!(keep && even.abs_diff(odd) <= 4 && even + odd > 900, "{even} {odd}");
+}
+
+#[test]
+fn trees_end_when_a_slow_member_next_to_the_server_holds_up_all() {
+    let link = |slow_from: u64| {
+        move |ms: u64, [even, odd]: [bool; 2]| {
+            let odd = odd && (!even || ms.is_multiple_of(2));
+            (usize::from(odd), if odd && ms >= slow_from { 330 } else { 33 })
+        }
+    };
+    assert!(two_trees(20, link(u64::MAX)).1);
+    assert!(!two_trees(20, link(6_000)).1);
 }

@@ -21,6 +21,8 @@ pub(crate) struct Room {
     pub(crate) members: usize,
     /// Members from which on there are trees.
     pub(crate) forest: u32,
+    /// How long after the last of those came the trees are planted.
+    pub(crate) settle: Duration,
     /// Bytes of pieces that a member may keep in RAM.
     pub(crate) memory: u64,
     /// Whether a client of another kind is there too: it has everything, chokes, rejects, and may not speak BEP 6.
@@ -139,7 +141,7 @@ impl World {
         let site = (self.room.sites > 0).then(|| SiteId(node as u16 % self.room.sites));
         let mut config = Config::new(role, self.rng.random());
         (config.member, config.memory, config.site) = (node as u64, self.room.memory, site);
-        config.tuning.forest = self.room.forest;
+        (config.tuning.forest, config.tuning.settle) = (self.room.forest, self.room.settle);
         let start = if node == 0 { Start::All } else { Start::None };
         let scheduler = Scheduler::new(config, self.geometry.clone(), &vec![start; self.room.torrents.len()]);
         let have: BTreeSet<u32> =

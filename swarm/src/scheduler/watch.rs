@@ -1,0 +1,80 @@
+//! Whether trees ([`super::place`]) serve their room: the server looks at what it sends and at what its members get.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Scheduler;
+use super::event::ConnId;
+use super::geometry::TorrentId;
+
+/// Time between two looks: long beside the two seconds that a HAVE waits for company.
+const LOOK: Duration = Duration::from_secs(8);
+/// A server that sends less than this part of what its link carries is held up by a member next to it.
+const HELD_UP: f64 = 0.8;
+/// Pieces that most must have got from one look to the next, for it to say something.
+const ENOUGH: f64 = 16.0;
+/// What a room gains by trees, about, as a part of its time.
+const GAIN: f64 = 0.03;
+
+/// What the last looks at the trees of a torrent showed.
+#[derive(Debug)]
+pub(super) struct Watch {
+    looked: Duration,
+    /// Bytes that the server had sent.
+    sent: u64,
+    /// How many pieces each member had at the first look at it, and how many looks there were.
+    had: HashMap<ConnId, (u32, u32)>,
+}
+
+impl Watch {
+    pub(super) fn new(now: Duration, sent: u64) -> Self {
+        Self { looked: now, sent, had: HashMap::new() }
+    }
+}
+
+impl Scheduler {
+    /// Whether trees hold up their room, once a [`LOOK`]. `leaves`: some pieces have not left the server yet.
+    pub(super) fn hold_up(&mut self, torrent: TorrentId, leaves: bool) -> bool {
+        let (now, all_sent, link) = (self.now, self.stats.sent, self.link.per_s());
+        let Some(trees) = self.places.get_mut(torrent) else { return false };
+        let passed = now - trees.watch.looked;
+        if passed < LOOK {
+            return false;
+        }
+        trees.watch.looked = now;
+        let sent = all_sent - std::mem::replace(&mut trees.watch.sent, all_sent);
+        let held_up = leaves && (sent as f64) < HELD_UP * link * passed.as_secs_f64();
+        held_up || self.somebody_lags(torrent, sent > 0)
+    }
+
+    /// Whether a member has fallen behind most, or most behind the best: since the first look by half of what those get from one
+    /// look to the next (what came in the last two seconds is not announced yet: less says nothing), and by what trees gain
+    /// over no trees. Or nobody got anything, and it is not that the server `sends` another torrent.
+    fn somebody_lags(&mut self, torrent: TorrentId, sends: bool) -> bool {
+        let Some(trees) = self.places.get_mut(torrent) else { return false };
+        // Pieces since the first look at each, and how many looks ago that was.
+        let mut got: Vec<(f64, f64)> = Vec::new();
+        for id in trees.forest.members() {
+            let Some(has) = self.conns.get(id).map(|conn| conn.has.count()) else { continue };
+            let (first, looks) = trees.watch.had.entry(id).or_insert((has, 0));
+            if *looks > 0 {
+                got.push((has.saturating_sub(*first).into(), (*looks).into()));
+            }
+            *looks += 1;
+        }
+        got.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+        let Some((&least, &best)) = got.first().zip(got.last()) else { return false };
+        let most = got[got.len() / 2];
+        let behind = |(pieces, looks): (f64, f64), than: (f64, f64)| {
+            pieces < than.0 / than.1 * ((1.0 - GAIN) * looks - 0.5)
+        };
+        if most.0 == 0.0 {
+            trees.watch.had.clear();
+            return !sends;
+        }
+        if most.0 < ENOUGH * most.1 {
+            return false;
+        }
+        behind(least, most) || behind(most, best)
+    }
+}
