@@ -32,6 +32,13 @@ pub(super) struct Trees {
     pub(super) watch: Watch,
 }
 
+impl Trees {
+    /// Whether a piece before `end` has not left yet.
+    fn leaves(&self, end: u32) -> bool {
+        self.next.iter().any(|&next| next < end)
+    }
+}
+
 /// What is with the trees of a torrent.
 #[derive(Debug)]
 enum State {
@@ -65,15 +72,16 @@ impl Scheduler {
         if self.config.role != Role::Server {
             return;
         }
-        let may_join = self.may_have_trees(torrent);
-        match self.places.0.get_mut(&torrent) {
+        match self.places.0.get(&torrent) {
             // It may have been away when the trees were taken back.
             Some(State::Over) => out.push(Output::Place(id, None)),
-            Some(State::Planted(trees)) if may_join && trees.whole => {
-                let changed = trees.forest.join(id);
-                self.tell_places(torrent, &changed, out);
+            Some(State::Planted(trees)) => {
+                let joins = trees.whole && self.may_have_trees(torrent);
+                match self.places.get_mut(torrent).filter(|_| joins).map(|trees| trees.forest.join(id)) {
+                    Some(changed) => self.tell_places(torrent, &changed, out),
+                    None => self.uproot(torrent, out),
+                }
             }
-            Some(State::Planted(_)) => self.uproot(torrent, out),
             Some(State::Large(_)) => {}
             None => {
                 if self.members_of(torrent).count() >= self.config.tuning.forest as usize {
@@ -100,7 +108,7 @@ impl Scheduler {
                 Some(State::Large(since)) if self.now - *since >= settle => self.plant(torrent, out),
                 Some(State::Planted(trees)) => {
                     let end = self.geometry.pieces_of(torrent).map_or(0, |r| r.end);
-                    let leaves = trees.next.iter().any(|&next| next < end);
+                    let leaves = trees.leaves(end);
                     if self.hold_up(torrent, leaves) {
                         self.uproot(torrent, out);
                     }
@@ -162,7 +170,7 @@ impl Scheduler {
         let Some(trees) = self.places.get_mut(torrent) else { return };
         trees.whole = false;
         // When all has left, what is on its way arrives, or is asked for where it is.
-        if trees.next.iter().any(|&next| next < end) {
+        if trees.leaves(end) {
             self.uproot(torrent, out);
         }
     }

@@ -65,9 +65,6 @@ impl Scheduler {
         got.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
         let Some((&least, &best)) = got.first().zip(got.last()) else { return false };
         let most = got[got.len() / 2];
-        let behind = |(pieces, looks): (f64, f64), than: (f64, f64)| {
-            pieces < than.0 / than.1 * ((1.0 - GAIN) * looks - 0.5)
-        };
         if most.0 == 0.0 {
             trees.watch.had.clear();
             return !sends;
@@ -75,6 +72,9 @@ impl Scheduler {
         if most.0 < ENOUGH * most.1 {
             return false;
         }
+        let behind = |(pieces, looks): (f64, f64), than: (f64, f64)| {
+            pieces < than.0 / than.1 * ((1.0 - GAIN) * looks - 0.5)
+        };
         behind(least, most) || behind(most, best)
     }
 }
