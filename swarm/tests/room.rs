@@ -9,6 +9,7 @@ use ezio_swarm::{Config, Role};
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server and `count` members with all pieces of `images`, started together.
@@ -206,6 +207,21 @@ async fn a_sync_that_fails_is_not_completion() {
         ezio_swarm::Swarm::start(config, contents(&images, vec![Arc::new(storage)], false)).await.unwrap();
     let error = completed(&member).await.unwrap_err();
     assert_eq!(error.source().unwrap().to_string(), "cannot sync /dev/test");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_from_a_target_that_nobody_asks_for() {
+    let images = [raw("disk", 64 << 10, 4_000_000)];
+    let server = server(&images).await;
+    let disk = Disk::blank(&images);
+    let inner = disk.storages(&images).remove(0);
+    let storage = Arc::new(Counting { inner, reads: AtomicUsize::new(0) });
+    let config = Config { peers: vec![server.listen_addr()], ..config(Role::Member) };
+    let member =
+        ezio_swarm::Swarm::start(config, contents(&images, vec![storage.clone()], false)).await.unwrap();
+    completed(&member).await.unwrap();
+    disk.assert_holds(&images);
+    assert_eq!(storage.reads.load(Ordering::Relaxed), 0, "neither at the start nor to check what came");
 }
 
 #[tokio::test(flavor = "multi_thread")]

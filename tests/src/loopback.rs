@@ -1,7 +1,7 @@
-//! Programs on this host's loopback: `ezio-pxe` with an image, and whatever else runs beside it.
+//! Programs on this host, mostly on its loopback: `ezio-pxe` with an image, and whatever else runs beside it.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -69,9 +69,17 @@ impl Server {
     /// # Errors
     /// It ends before it serves.
     pub fn start(image: &Path, more: &[&str]) -> Result<Self> {
-        let mut command = Command::new(programs::find("ezio-pxe")?);
-        command.arg("serve").arg(image);
-        command.args(["--dhcp", "off", "--listen", "127.0.0.1", "--http-port", "0", "--peer-port", "0"]);
+        let command = Command::new(programs::find("ezio-pxe")?);
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), command, image, more)
+    }
+
+    /// The same at another address, by a command that runs `ezio-pxe` there.
+    ///
+    /// # Errors
+    /// It ends before it serves.
+    pub fn start_at(address: IpAddr, mut command: Command, image: &Path, more: &[&str]) -> Result<Self> {
+        command.arg("serve").arg(image).args(["--listen", &address.to_string()]);
+        command.args(["--dhcp", "off", "--http-port", "0", "--peer-port", "0"]);
         command.args(["--linger", "0s"]).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let output = process.0.stdout.take().context("no output")?;

@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("modprobe", "kmod"),
     ("ntfscat", "ntfs-3g"),
     ("ntfsfix", "ntfs-3g"),
+    ("objdump", "binutils"),
     ("partclone.ext4", "partclone"),
     ("partx", "util-linux"),
     ("qemu-system-x86_64", "qemu-system-x86"),

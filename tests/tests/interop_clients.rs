@@ -1,5 +1,5 @@
 //! Other people's BitTorrent programs: they download from us, we download from them, over their
-//! trackers and ours. Everything on loopback, as a plain user.
+//! trackers and ours. On loopback, but for Transmission's download: it dials no peer there.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 use std::fs;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
 use ezio_tests::loopback::{Process, Server, free_port, run};
+use ezio_tests::netns::{Links, Room, SERVER};
 use ezio_tests::programs;
 
 const SIZE: u64 = (5 << 20) + 12_345;
@@ -170,18 +171,42 @@ fn libtorrent_downloads_from_our_seeder_through_our_tracker() {
     libtorrent_downloads(&image, &image.torrent_of(&server));
 }
 
+/// Transmission, by a command that runs it, with `folder` for its downloads. Back when it has all of the torrent.
+fn transmission(mut command: Command, image: &Image, torrent: &Path, folder: &Path) -> Process {
+    // It would try uTP and encryption, which we do not speak, for a minute before it comes to plain TCP.
+    let conf = image.folder.path().join("conf");
+    fs::create_dir(&conf).unwrap();
+    fs::write(conf.join("settings.json"), "{\"utp-enabled\": false}").unwrap();
+    command.args(["--encryption-tolerated", "--no-portmap", "--config-dir"]).arg(conf);
+    command.arg("--download-dir").arg(folder).arg(torrent);
+    let mut peer = Process::start(command.stdout(Stdio::piped()).stderr(Stdio::null())).unwrap();
+    // It listens before it has looked at the data, and tells nobody afterwards.
+    said(&mut peer, b'\r', "Seeding");
+    peer
+}
+
 #[test]
 fn transmission_seeds_our_torrent_to_us() {
     programs::need(&["transmission-cli"]).unwrap();
     let image = Image::new();
     let port = free_port().unwrap();
     let mut command = Command::new("transmission-cli");
-    command.arg("--config-dir").arg(image.folder.path().join("conf")).args(["--port", &port.to_string()]);
-    command.args(["--no-portmap", "--verify", "--download-dir"]).arg(image.directory()).arg(image.torrent());
-    let mut seeder = Process::start(command.stdout(Stdio::piped()).stderr(Stdio::null())).unwrap();
-    // It listens before it has looked at the data, and tells nobody afterwards.
-    said(&mut seeder, b'\r', "Seeding");
+    command.args(["--verify", "--port", &port.to_string()]);
+    let _seeder = transmission(command, &image, &image.torrent(), &image.directory());
     image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
+}
+
+#[test]
+fn transmission_downloads_from_our_seeder_through_our_tracker() {
+    programs::need(&["transmission-cli"]).unwrap();
+    let image = Image::new();
+    let room = Room::build(Links { members: 1, ..Links::default() }).unwrap();
+    let serve = room.command(SERVER, programs::find("ezio-pxe").unwrap());
+    let server = Server::start_at(room.address(SERVER).into(), serve, &image.directory(), &[]).unwrap();
+    let torrent = image.torrent_with("served.torrent", &format!("{}announce", server.url));
+    let got = image.folder.path().join("got");
+    let _peer = transmission(room.command(1, "transmission-cli"), &image, &torrent, &got);
+    image.assert_is(&got.join("disk"));
 }
 
 #[test]

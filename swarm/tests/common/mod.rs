@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ezio_image::extents::{Extent, ExtentMap};
@@ -202,6 +203,25 @@ impl Storage for Failing {
         if self.sync_fails {
             return Err(StorageError::whole(Action::Sync, "/dev/test", io::Error::from_raw_os_error(5)));
         }
+        self.inner.sync()
+    }
+}
+
+/// A disk that counts how often it is read.
+pub(crate) struct Counting {
+    pub(crate) inner: Arc<dyn Storage>,
+    pub(crate) reads: AtomicUsize,
+}
+
+impl Storage for Counting {
+    fn read_at(&self, content_offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.inner.read_at(content_offset, buf)
+    }
+    fn write_at(&self, content_offset: u64, buf: &[u8]) -> Result<(), StorageError> {
+        self.inner.write_at(content_offset, buf)
+    }
+    fn sync(&self) -> Result<(), StorageError> {
         self.inner.sync()
     }
 }

@@ -43,7 +43,10 @@ pub struct Transfer {
     pub seconds: f64,
     /// Image over that time, in GB/s.
     pub gb_per_s: f64,
-    /// Processor time by thread: in the program and in the kernel, in seconds.
+    /// Processor time of both processes, also of threads that have ended, in seconds.
+    #[serde(default)]
+    pub core_seconds: f64,
+    /// Processor time by thread that is still there: in the program and in the kernel, in seconds.
     pub threads: BTreeMap<String, (f64, f64)>,
     /// Most memory that the receiver had resident, in MiB.
     pub receiver_peak_mib: f64,
@@ -114,7 +117,7 @@ impl Pair<'_> {
     fn ezio(&self) -> Result<Transfer> {
         let image = self.image.display().to_string();
         let args = ["serve", &image, "--dhcp", "off", "--listen", "127.0.0.1"];
-        let server = self.spawn(&programs::find("ezio-pxe")?, &args, Finish::Never)?;
+        let mut server = self.spawn(&programs::find("ezio-pxe")?, &args, Finish::Never)?;
         drop(relay::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT)))?);
         let source = format!("http://127.0.0.1:{HTTP_PORT}/images/{NAME}/disk.torrent");
         let target = self.target()?;
@@ -123,7 +126,7 @@ impl Pair<'_> {
         let began = Instant::now();
         let mut client = self.spawn(&programs::find("ezio-init")?, &args, Finish::Event)?;
         let done = client.wait_done(LIMIT)?;
-        self.judge("ezio", done - began, &target, &server, &mut client)
+        self.judge("ezio", done - began, &target, &mut server, &mut client)
     }
 
     /// Nothing but what has to be done: the least that any program takes.
@@ -138,9 +141,9 @@ impl Pair<'_> {
         let image = self.image.join("disk").display().to_string();
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, relay::PORT)).to_string();
         let began = Instant::now();
-        let sender = self.spawn(&own, &["send", &image, &to, "--stay"], Finish::Never)?;
+        let mut sender = self.spawn(&own, &["send", &image, &to, "--stay"], Finish::Never)?;
         let done = receiver.wait_done(LIMIT)?;
-        self.judge(what, done - began, &target, &sender, &mut receiver)
+        self.judge(what, done - began, &target, &mut sender, &mut receiver)
     }
 
     fn judge(
@@ -148,23 +151,25 @@ impl Pair<'_> {
         system: &str,
         time: Duration,
         target: &Path,
-        from: &Process,
+        from: &mut Process,
         to: &mut Process,
     ) -> Result<Transfer> {
+        let usage = [from.sample(), to.sample()];
+        let core_seconds = usage.iter().map(|u| u.user_seconds + u.system_seconds).sum();
         let mut threads = BTreeMap::new();
-        for (side, process) in [("send", from), ("receive", &*to)] {
+        for (side, process) in [("send", &*from), ("receive", &*to)] {
             threads.extend(
                 process.threads().into_iter().map(|(name, spent)| (format!("{side}: {name}"), spent)),
             );
         }
-        let peak = to.sample().peak_kib;
         let bytes = self.mib << 20;
         let intact = image::hash(target, bytes)? == image::hash(&self.image.join("disk"), bytes)?;
         ensure!(intact, "{system} delivered something else than the image");
         Ok(Transfer {
+            core_seconds: round(core_seconds, 2),
             threads,
             written: to.written(),
-            receiver_peak_mib: round(peak as f64 / 1024.0, 1),
+            receiver_peak_mib: round(usage[1].peak_kib as f64 / 1024.0, 1),
             ..Transfer::new(system, self.mib, time)
         })
     }
@@ -191,5 +196,6 @@ fn sha1(mib: u64) -> Transfer {
     for _ in 0..mib {
         black_box(Sha1::digest(black_box(&piece)));
     }
-    Transfer::new("SHA-1 alone, one core", mib, began.elapsed())
+    let alone = Transfer::new("SHA-1 alone, one core", mib, began.elapsed());
+    Transfer { core_seconds: alone.seconds, ..alone }
 }

@@ -71,10 +71,12 @@ pub fn trial_head() -> Vec<String> {
 pub fn loopback(transfers: &[Transfer]) -> String {
     let head = ["from process to process", "MiB", "seconds", "GB/s", "core seconds", "receiver's MiB"];
     let row = |t: &Transfer| {
-        let spent = t.threads.values().fold(0.0, |sum, (user, system)| sum + user + system);
         let seconds = format!("{:.2}", t.seconds);
-        let rest =
-            [format!("{:.2}", t.gb_per_s), format!("{spent:.2}"), format!("{:.0}", t.receiver_peak_mib)];
+        let rest = [
+            format!("{:.2}", t.gb_per_s),
+            format!("{:.2}", t.core_seconds),
+            format!("{:.0}", t.receiver_peak_mib),
+        ];
         [&[t.system.clone(), t.mib.to_string(), seconds][..], &rest].concat()
     };
     let rows = std::iter::once(head.map(str::to_owned).into()).chain(transfers.iter().map(row));
