@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// A peer that was not heard of for so long is gone.
 const EXPIRY: Duration = Duration::from_secs(150);
 /// Peers that an answer names at most, and when the client does not say: a mesh of a whole classroom.
-const MAX_PEERS: usize = 50;
+const MAX_PEERS: usize = 100;
 /// Peers of one torrent that are kept.
 const MAX_KNOWN: usize = 4096;
 
@@ -138,8 +138,8 @@ fn counts(torrent: &Torrent) -> (usize, usize) {
     (1 + complete, torrent.peers.len() - complete)
 }
 
-/// The seeder, then others at random; in rooms too large for all of them, half of the list is of the same site, as far
-/// as there are so many.
+/// The seeder, then others at random; in rooms too large for all of them, two thirds of the list are of the same site, as
+/// far as there are so many.
 fn choose(
     torrent: &Torrent,
     announce: &Announce,
@@ -158,7 +158,7 @@ fn choose(
         let site = site_of(sites, announce.address.ip());
         let near = |address: &SocketAddr| site.is_some() && site_of(sites, address.ip()) == site;
         let (mut chosen, mut rest): (Vec<_>, Vec<_>) = others.into_iter().partition(near);
-        let surplus = chosen.split_off(chosen.len().min(room.div_ceil(2)));
+        let surplus = chosen.split_off(chosen.len().min((2 * room).div_ceil(3)));
         rest.extend(surplus);
         rest.shuffle(&mut rand::rng());
         chosen.extend(rest);
@@ -273,14 +273,14 @@ mod tests {
             (tracker(&["L=10.0.0.2-10.0.0.100", "R=10.0.0.101-10.0.0.250"]), Instant::now());
         (2..=250).for_each(|n| drop(ask(&mut tracker, &announce(n), now)));
         let list = ask(&mut tracker, &announce(5), now);
-        assert_eq!(list.len(), 50);
+        assert_eq!(list.len(), MAX_PEERS);
         let near =
             list.iter().filter(|a| matches!(a.ip(), IpAddr::V4(ip) if (2..=100).contains(&ip.octets()[3])));
         let near = near.count();
-        assert!((25..45).contains(&near), "{near}");
+        assert!((66..90).contains(&near), "{near}");
         assert_eq!(ask(&mut tracker, &Announce { wanted: Some(3), ..announce(5) }, now).len(), 3);
         assert_eq!(ask(&mut tracker, &Announce { wanted: Some(0), ..announce(5) }, now).len(), 0);
-        assert_eq!(ask(&mut tracker, &Announce { wanted: Some(999), ..announce(5) }, now).len(), 50);
+        assert_eq!(ask(&mut tracker, &Announce { wanted: Some(999), ..announce(5) }, now).len(), MAX_PEERS);
     }
 
     #[test]

@@ -85,3 +85,9 @@ fn one_copy_crosses_the_link_between_two_switches() {
     let report = finishes(&Room { switches: 2, ..room() }, 1.35);
     assert!(report.crossed < 1.25, "{report}");
 }
+
+#[test]
+fn little_more_crosses_in_a_room_too_large_for_a_full_mesh() {
+    let report = finishes(&Room { clients: 80, switches: 2, ..room() }, 1.5);
+    assert!(report.crossed < 1.4, "{report}");
+}

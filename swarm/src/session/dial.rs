@@ -15,7 +15,7 @@ use super::connection::{self, End};
 use super::handshake::{self, HandshakeError, is_connected};
 use super::outbox::Close;
 use super::socket;
-use crate::neighbours::NEIGHBOURS;
+use crate::neighbours::{FAR, FULL_MESH};
 use crate::scheduler::{Reason, TorrentId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,10 +52,19 @@ struct Candidate {
     pinned: bool,
 }
 
+/// The connections of a torrent to far machines, or to the others.
+struct Part {
+    connections: usize,
+    /// At so many we dial nobody else.
+    enough: usize,
+    /// Then we look again after so long.
+    retry: Duration,
+}
+
 /// Addresses of peers, and what became of them.
 pub(crate) struct AddressBook {
     since: Instant,
-    candidates: Mutex<HashMap<(u16, SocketAddr), Candidate>>,
+    candidates: Mutex<HashMap<Key, Candidate>>,
     /// Machines that share a torrent, by the trackers' latest count.
     room: AtomicUsize,
     news: Notify,
@@ -71,16 +80,16 @@ impl AddressBook {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, SocketAddr), Candidate>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Candidate>> {
         self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns addresses of peers that share a torrent.
     pub(crate) fn add(&self, torrent: usize, addresses: &[SocketAddr], pinned: bool) {
-        let torrent = u16::try_from(torrent).unwrap_or(u16::MAX);
+        let torrent = TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX));
         let mut candidates = self.lock();
         for &address in addresses {
-            let known = candidates.len() >= MAX_ADDRESSES.saturating_mul(1 + usize::from(torrent));
+            let known = candidates.len() >= MAX_ADDRESSES.saturating_mul(1 + usize::from(torrent.0));
             if address.port() == 0 || known {
                 continue;
             }
@@ -111,8 +120,13 @@ impl AddressBook {
         self.add(torrent, others, false);
     }
 
+    /// Whether there are too many machines for all to know each other.
+    pub(super) fn is_large(&self) -> bool {
+        self.room.load(Ordering::Relaxed) > FULL_MESH
+    }
+
     fn set(&self, key: Key, state: State) {
-        if let Some(candidate) = self.lock().get_mut(&(key.0.0, key.1)) {
+        if let Some(candidate) = self.lock().get_mut(&key) {
             candidate.state = state;
         }
     }
@@ -121,13 +135,10 @@ impl AddressBook {
     fn due(&self, engine: &Engine) -> (Vec<Call>, Duration) {
         let now = Instant::now();
         let complete = engine.is_complete();
-        let room = self.room.load(Ordering::Relaxed);
-        let enough_neighbours = NEIGHBOURS.enough_for_now(room, now - self.since);
-        let starting = enough_neighbours < NEIGHBOURS.enough(room);
-        let retry = if starting { START_RETRY } else { DUPLICATE_RETRY };
         let mut candidates = self.lock();
+        let torrents = (0..engine.geometry.torrent_count()).map(|torrent| TorrentId(torrent as u16));
+        let mut around: Vec<_> = torrents.map(|t| self.neighbourhood(engine, &candidates, t, now)).collect();
         let mut dialling = candidates.values().filter(|c| matches!(c.state, State::Dialling)).count();
-        let mut neighbours: HashMap<u16, usize> = HashMap::new();
         let mut wait = Duration::from_secs(60);
         let mut due = Vec::new();
         for (&(torrent, address), candidate) in candidates.iter_mut() {
@@ -136,26 +147,48 @@ impl AddressBook {
                 wait = wait.min(at - now);
                 continue;
             }
-            let key = (TorrentId(torrent), address);
-            let count =
-                neighbours.entry(torrent).or_insert_with(|| engine.connections_of(TorrentId(torrent)));
-            let enough = !candidate.pinned && (complete || *count >= enough_neighbours);
-            if enough || is_connected(engine, key.0, address) {
-                candidate.state = State::Due(now + retry);
-                wait = wait.min(retry);
+            let Some(parts) = around.get_mut(usize::from(torrent.0)) else { continue };
+            let part = &mut parts[usize::from(engine.is_far(address.ip()))];
+            let enough = !candidate.pinned && (complete || part.connections >= part.enough);
+            if enough || is_connected(engine, torrent, address) {
+                candidate.state = State::Due(now + part.retry);
+                wait = wait.min(part.retry);
             } else if dialling < HALF_OPEN {
                 candidate.state = State::Dialling;
                 dialling += 1;
-                *count += 1;
-                due.push((key, candidate.pinned));
+                part.connections += 1;
+                due.push(((torrent, address), candidate.pinned));
             }
         }
         (due, wait)
     }
 
-    fn ended(&self, (torrent, address): Key, end: &Ended) {
+    fn neighbourhood(
+        &self,
+        engine: &Engine,
+        candidates: &HashMap<Key, Candidate>,
+        torrent: TorrentId,
+        now: Instant,
+    ) -> [Part; 2] {
+        let [near, far] = engine.connections_of(torrent);
+        let is_near = |key: &&Key| key.0 == torrent && !engine.is_far(key.1.ip());
+        let rule = engine.neighbours();
+        // The tracker counts all sites together.
+        let room = match engine.sites().own() {
+            Some(_) if self.is_large() => 1 + candidates.keys().filter(is_near).count(),
+            _ => self.room.load(Ordering::Relaxed),
+        };
+        let enough = rule.enough_for_now(room, now - self.since);
+        let retry = if enough < rule.enough(room) { START_RETRY } else { DUPLICATE_RETRY };
+        [
+            Part { connections: near, enough, retry },
+            Part { connections: far, enough: FAR, retry: DUPLICATE_RETRY },
+        ]
+    }
+
+    fn ended(&self, key: Key, end: &Ended) {
         let mut candidates = self.lock();
-        let Some(candidate) = candidates.get_mut(&(torrent.0, address)) else { return };
+        let Some(candidate) = candidates.get_mut(&key) else { return };
         let retry = match end {
             Ended::Refused(HandshakeError::Ourselves | HandshakeError::Shunned)
             | Ended::Closed(End::Closed(Close::Scheduler(Reason::Finished | Reason::Corrupt))) => {

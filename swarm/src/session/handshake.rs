@@ -15,7 +15,6 @@ use super::core::Conn;
 use super::outbox::{Close, Outbox};
 use super::socket;
 use crate::config::Role;
-use crate::neighbours::NEIGHBOURS;
 use crate::scheduler::{ConnId, TorrentId};
 use crate::wire::{
     EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH, Handshake, MAX_EXTENDED,
@@ -177,7 +176,7 @@ fn register(
     {
         engine.learn_sites(sites, own.to_canonical());
     }
-    let site = engine.site_of(address.ip());
+    let (site, far) = (engine.sites().of(address.ip()), engine.is_far(address.ip()));
     let name = ezio.map_or_else(|| *theirs.peer_id.last_chunk::<8>().unwrap_or(&[0; 8]), |e| e.1);
     let member = u64::from_be_bytes(name);
     let outbox = Arc::new(Outbox::default());
@@ -196,7 +195,7 @@ fn register(
             }
             twin.outbox.close(Close::Duplicate);
         } else if core.conns().count() >= engine.config.max_connections
-            || takes_few && core.conns().filter(|(_, c)| c.torrent == torrent).count() >= NEIGHBOURS.most()
+            || takes_few && engine.count_connections(core, torrent, far) >= engine.neighbours().most(far)
         {
             return Err(HandshakeError::TooMany);
         }

@@ -10,6 +10,7 @@ mod outbox;
 mod progress;
 mod rate_limit;
 mod receive;
+mod sites;
 pub(crate) mod socket;
 mod transmit;
 
@@ -23,13 +24,13 @@ use tokio::task::JoinSet;
 use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site};
-use crate::scheduler::{
-    self, ConnId, Geometry, Input, PieceId, Scheduler, SiteId, Start, TorrentId, TorrentShape,
-};
+use crate::neighbours::{AT_A_SITE, NEIGHBOURS, Neighbours};
+use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId, TorrentShape};
 use crate::storage::StorageError;
 use crate::store::{Store, StoreEvents};
 use outbox::Close;
 use rate_limit::RateLimit;
+use sites::Sites;
 
 pub(crate) use dial::AddressBook;
 pub(crate) use handshake::new_peer_id;
@@ -59,7 +60,7 @@ pub(crate) struct Engine {
     store: Arc<Store>,
     pool: Arc<BlockPool>,
     pub(crate) addresses: AddressBook,
-    sites: RwLock<Vec<Site>>,
+    sites: RwLock<Arc<Sites>>,
     limit_up: Option<RateLimit>,
     limit_down: Option<RateLimit>,
     pub(crate) watchers: progress::Watchers,
@@ -110,7 +111,7 @@ impl Engine {
             core: Mutex::new(Core::new(scheduler)),
             pool,
             addresses: AddressBook::new(),
-            sites: RwLock::new(config.sites.clone()),
+            sites: RwLock::new(Arc::new(Sites::new(config.sites.clone()))),
             limit_up: config.limit_up.map(RateLimit::new),
             limit_down: config.limit_down.map(RateLimit::new),
             outcome: watch::Sender::new(Outcome::Running),
@@ -167,26 +168,20 @@ impl Engine {
         result
     }
 
-    /// Where an address is, by the table of sites.
-    fn site_of(&self, address: IpAddr) -> Option<SiteId> {
-        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
-        sites.iter().find(|s| contains(s, address.to_canonical())).map(|s| SiteId(s.site))
+    /// Who is where.
+    fn sites(&self) -> Arc<Sites> {
+        Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A server told us who is where; `own` is our address on the way to it.
-    fn learn_sites(&self, sites: &[Site], own: IpAddr) {
-        let mut known = self.sites.write().unwrap_or_else(PoisonError::into_inner);
-        if known.as_slice() == sites {
-            return;
-        }
-        known.clear();
-        known.extend_from_slice(sites);
-        drop(known);
+    fn learn_sites(&self, table: &[Site], own: IpAddr) {
+        let Some(sites) = self.sites().learn(table, own).map(Arc::new) else { return };
+        *self.sites.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&sites);
         self.with_core(|core| {
-            core.input(Input::OwnSite(self.site_of(own)));
+            core.input(Input::OwnSite(sites.own()));
             let all: Vec<_> = core.conns().map(|(id, c)| (id, c.address.ip())).collect();
             for (id, address) in all {
-                core.input(Input::PeerSite(id, self.site_of(address)));
+                core.input(Input::PeerSite(id, sites.of(address)));
             }
         });
     }
@@ -199,15 +194,30 @@ impl Engine {
         pieces.filter(|&p| !core.scheduler.has(p)).map(|p| u64::from(self.geometry.piece_size(p))).sum()
     }
 
-    /// Connections for a torrent.
-    fn connections_of(&self, torrent: TorrentId) -> usize {
-        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        core.conns().filter(|(_, c)| c.torrent == torrent).count()
+    /// The rule for how many neighbours we have.
+    fn neighbours(&self) -> Neighbours {
+        let at_a_site = self.addresses.is_large() && self.sites().own().is_some();
+        if at_a_site { AT_A_SITE } else { NEIGHBOURS }
     }
 
-    /// As [`Engine::connections_of`], by the torrent's place in the job.
+    /// Whether an address is one of those of which we know few: at another site, in a large room.
+    fn is_far(&self, address: IpAddr) -> bool {
+        self.addresses.is_large() && self.sites().is_across(address)
+    }
+
+    /// Connections for a torrent: those to far machines last.
+    fn connections_of(&self, torrent: TorrentId) -> [usize; 2] {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        [false, true].map(|far| self.count_connections(&core, torrent, far))
+    }
+
+    fn count_connections(&self, core: &Core, torrent: TorrentId, far: bool) -> usize {
+        core.conns().filter(|(_, c)| c.torrent == torrent && self.is_far(c.address.ip()) == far).count()
+    }
+
+    /// All connections for a torrent, by its place in the job.
     pub(crate) fn connections_of_torrent(&self, torrent: usize) -> usize {
-        self.connections_of(TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX)))
+        self.connections_of(TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX))).iter().sum()
     }
 
     /// Is every piece verified?
@@ -225,20 +235,6 @@ impl Engine {
     pub(crate) fn close(&self) {
         self.store.close();
         self.with_core(|core| core.conns().for_each(|(_, c)| c.outbox.close(Close::ShutDown)));
-    }
-}
-
-fn contains(site: &Site, address: IpAddr) -> bool {
-    match (site.network, address) {
-        (IpAddr::V4(n), IpAddr::V4(a)) => {
-            let shift = 32u32.saturating_sub(u32::from(site.prefix));
-            (n.to_bits() ^ a.to_bits()).checked_shr(shift).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(n), IpAddr::V6(a)) => {
-            let shift = 128u32.saturating_sub(u32::from(site.prefix));
-            (n.to_bits() ^ a.to_bits()).checked_shr(shift).unwrap_or(0) == 0
-        }
-        _ => false,
     }
 }
 
@@ -290,23 +286,5 @@ impl StoreEvents for Events {
             e.watchers.publish(e);
             e.outcome.send_replace(Outcome::Complete);
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_hold_their_addresses() {
-        let site = |network: &str, prefix| Site { network: network.parse().unwrap(), prefix, site: 1 };
-        let ip = |a: &str| a.parse::<IpAddr>().unwrap();
-        assert!(contains(&site("10.0.1.7", 24), ip("10.0.1.200")));
-        assert!(!contains(&site("10.0.1.0", 24), ip("10.0.2.1")));
-        assert!(contains(&site("0.0.0.0", 0), ip("1.2.3.4")));
-        assert!(contains(&site("10.0.0.1", 32), ip("10.0.0.1")));
-        assert!(!contains(&site("10.0.0.1", 255), ip("10.0.0.2")));
-        assert!(contains(&site("fd00::", 64), ip("fd00::1")));
-        assert!(!contains(&site("fd00::", 64), ip("10.0.0.1")));
     }
 }

@@ -159,7 +159,7 @@ mod tests {
         let query = query(&announce);
         assert!(query.starts_with("info_hash=%ff%ff"));
         assert!(query.ends_with(
-            "&port=6881&uploaded=1&downloaded=2&left=3&compact=1&numwant=50&key=00001234&event=completed"
+            "&port=6881&uploaded=1&downloaded=2&left=3&compact=1&numwant=100&key=00001234&event=completed"
         ));
         let mut url = Url::parse("http://t/announce?pass=1").unwrap();
         url.set_query(Some(&query));

@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::net::lookup_host;
 
 /// Peers asked for in one announce.
-pub(crate) const WANTED: u32 = 50;
+pub(crate) const WANTED: u32 = 100;
 /// An announce that takes longer has failed.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 

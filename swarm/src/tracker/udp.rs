@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(bytes.len(), 98);
         assert_eq!(bytes[8..16], [0, 0, 0, 1, 0, 0, 0, 7]);
         assert_eq!((bytes[63], bytes[71], bytes[79], bytes[83]), (4, 5, 3, 2));
-        assert_eq!(bytes[92..], [0, 0, 0, 50, 0x1a, 0xe1]);
+        assert_eq!(bytes[92..], [0, 0, 0, 100, 0x1a, 0xe1]);
     }
 
     #[test]

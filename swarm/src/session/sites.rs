@@ -1,0 +1,90 @@
+//! Who is at which site: the operator's table, as the server has it and tells it.
+
+use std::net::IpAddr;
+
+use crate::config::Site;
+use crate::scheduler::SiteId;
+
+/// The table, and where we are ourselves.
+#[derive(Debug)]
+pub(super) struct Sites {
+    table: Vec<Site>,
+    own: Option<SiteId>,
+}
+
+impl Sites {
+    /// By this table, our own place unknown.
+    pub(super) fn new(table: Vec<Site>) -> Self {
+        Self { table, own: None }
+    }
+
+    /// By a server's table, if that is another one; `own` is our address on the way to it.
+    pub(super) fn learn(&self, table: &[Site], own: IpAddr) -> Option<Self> {
+        let mut new = (self.table.as_slice() != table).then(|| Self::new(table.to_vec()))?;
+        new.own = new.of(own);
+        Some(new)
+    }
+
+    /// Our own site.
+    pub(super) fn own(&self) -> Option<SiteId> {
+        self.own
+    }
+
+    /// Where an address is.
+    pub(super) fn of(&self, address: IpAddr) -> Option<SiteId> {
+        let found = self.table.iter().find(|site| contains(site, address.to_canonical()));
+        found.map(|site| SiteId(site.site))
+    }
+
+    /// Whether an address is known to be at another site than ours.
+    pub(super) fn is_across(&self, address: IpAddr) -> bool {
+        self.own.is_some() && self.of(address).is_some_and(|site| Some(site) != self.own)
+    }
+}
+
+fn contains(site: &Site, address: IpAddr) -> bool {
+    match (site.network, address) {
+        (IpAddr::V4(n), IpAddr::V4(a)) => {
+            let shift = 32u32.saturating_sub(u32::from(site.prefix));
+            (n.to_bits() ^ a.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(n), IpAddr::V6(a)) => {
+            let shift = 128u32.saturating_sub(u32::from(site.prefix));
+            (n.to_bits() ^ a.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_their_addresses() {
+        let site = |network: &str, prefix| Site { network: network.parse().unwrap(), prefix, site: 1 };
+        let ip = |a: &str| a.parse::<IpAddr>().unwrap();
+        assert!(contains(&site("10.0.1.7", 24), ip("10.0.1.200")));
+        assert!(!contains(&site("10.0.1.0", 24), ip("10.0.2.1")));
+        assert!(contains(&site("0.0.0.0", 0), ip("1.2.3.4")));
+        assert!(contains(&site("10.0.0.1", 32), ip("10.0.0.1")));
+        assert!(!contains(&site("10.0.0.1", 255), ip("10.0.0.2")));
+        assert!(contains(&site("fd00::", 64), ip("fd00::1")));
+        assert!(!contains(&site("fd00::", 64), ip("10.0.0.1")));
+    }
+
+    #[test]
+    fn who_is_elsewhere_is_known_once_the_table_has_come() {
+        let site = |prefix, site| Site { network: "10.0.0.0".parse().unwrap(), prefix, site };
+        let ip = |a: &str| a.parse::<IpAddr>().unwrap();
+        let none = Sites::new(Vec::new());
+        let table = [site(25, 0), site(24, 1)];
+        let sites = none.learn(&table, ip("10.0.0.9")).unwrap();
+        assert!(sites.learn(&table, ip("10.0.0.9")).is_none());
+        let across = |address: &str| (none.is_across(ip(address)), sites.is_across(ip(address)));
+        assert_eq!(across("10.0.0.10"), (false, false));
+        assert_eq!(across("10.0.0.200"), (false, true));
+        assert_eq!(across("::ffff:10.0.0.200"), (false, true));
+        assert_eq!(across("10.9.9.9"), (false, false), "not in the table");
+    }
+}

@@ -1,0 +1,139 @@
+//! Machines come, connect and go.
+
+use rand::seq::SliceRandom;
+
+use super::super::link::Nanos;
+use super::super::node::Message;
+use super::super::tcp::Stream;
+use super::World;
+use super::event::{Told, What};
+use crate::neighbours::{FAR, Neighbours};
+use crate::scheduler::{
+    Config, ConnId, Input, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
+};
+
+/// A connection and its handshakes.
+const CONNECT: Nanos = 3_000_000;
+
+impl World<'_> {
+    pub(super) fn start(&mut self, node: u32) {
+        let server = node == 0;
+        let mut config = Config::new(
+            if server { Role::Server } else { Role::Member },
+            self.room.seed << 20 | u64::from(node),
+        );
+        config.tuning = self.room.tuning.clone();
+        config.member = u64::from(node);
+        config.site = self.site(node);
+        let start = if server { Start::All } else { Start::None };
+        self.nodes[node as usize].scheduler = Some(Scheduler::new(config, self.geometry.clone(), &[start]));
+        for other in self.choose_neighbours(node) {
+            self.at(self.now + CONNECT, What::Connect(node, other));
+        }
+    }
+
+    /// Whom a machine that starts dials: everybody who is there, or as many as [`Neighbours`] says.
+    fn choose_neighbours(&mut self, node: u32) -> Vec<u32> {
+        let is_there = |n: &u32| {
+            let other = &self.nodes[*n as usize];
+            *n != node && other.scheduler.is_some() && !other.dead
+        };
+        let mut others: Vec<u32> = (0..self.nodes.len() as u32).filter(is_there).collect();
+        if self.room.clients <= self.room.neighbours {
+            return others;
+        }
+        let mesh = self.room.neighbours;
+        let rule = Neighbours::up_to(if self.site(node).is_some() { mesh * 4 / 3 } else { mesh });
+        let takes_us = |n: u32| {
+            let ends = self.nodes[n as usize].conns.iter().map(|&(conn, end)| conn * 2 + u32::from(end));
+            let others = ends.map(|stream| self.streams[stream as usize].dst);
+            let far = self.is_far(n, node);
+            others.filter(|&other| self.is_far(n, other) == far).count() < rule.most(far)
+        };
+        others.retain(|&n| n > 0 && takes_us(n));
+        others.shuffle(&mut self.rng);
+        let (mut chosen, far): (Vec<u32>, Vec<u32>) =
+            others.into_iter().partition(|&n| !self.is_far(n, node));
+        let room = (1..self.nodes.len() as u32).filter(|&n| !self.is_far(n, node)).count();
+        chosen.truncate(rule.enough(room));
+        chosen.extend(far.into_iter().take(FAR));
+        // Everybody knows the server.
+        if node > 0 && !self.nodes[0].dead {
+            chosen.push(0);
+        }
+        chosen
+    }
+
+    pub(super) fn connect_parents(&mut self, node: u32, place: Option<Place>) {
+        for parent in place.into_iter().flat_map(|p| p.parents) {
+            self.at(self.now + CONNECT, What::Connect(node, parent as u32));
+        }
+    }
+
+    pub(super) fn are_connected(&self, a: u32, b: u32) -> bool {
+        let streams = self.nodes[a as usize].conns.iter().map(|&(conn, end)| conn * 2 + u32::from(end));
+        streams.map(|s| &self.streams[s as usize]).any(|s| s.dst == b && !s.dead)
+    }
+
+    fn is_far(&self, a: u32, b: u32) -> bool {
+        self.site(a) != self.site(b)
+    }
+
+    pub(super) fn site(&self, node: u32) -> Option<SiteId> {
+        (self.room.switches > 1 && self.room.sites_known)
+            .then(|| SiteId(self.room.switch_of(node as usize) as u16))
+    }
+
+    pub(super) fn connect(&mut self, a: u32, b: u32) {
+        if self.nodes[a as usize].dead || self.nodes[b as usize].dead || self.are_connected(a, b) {
+            return;
+        }
+        let conn = self.ends.len() as u32;
+        let mut ids = [ConnId(0); 2];
+        for (end, (node, other)) in [(a, b), (b, a)].into_iter().enumerate() {
+            self.streams.push(Stream::new(node, other));
+            ids[end] = ConnId(self.nodes[node as usize].conns.len() as u32);
+            self.nodes[node as usize].conns.push((conn, end as u8));
+            let peer = Peer {
+                torrent: TorrentId(0),
+                member: u64::from(other),
+                role: if other == 0 { Role::Server } else { Role::Member },
+                site: self.site(other),
+                fast: true,
+            };
+            self.told.push_back((node, Told::Plain(Input::Connected(ids[end], peer))));
+            let mut bits = vec![0u8; (self.geometry.piece_count() as usize).div_ceil(8)];
+            if let Some(scheduler) = &self.nodes[node as usize].scheduler {
+                for p in (0..self.geometry.piece_count()).filter(|&p| scheduler.has(PieceId(p))) {
+                    bits[p as usize / 8] |= 128 >> (p % 8);
+                }
+            }
+            self.send(conn * 2 + end as u32, Message::Bitfield(bits));
+        }
+        self.ends.push(ids);
+    }
+
+    pub(super) fn kill(&mut self, node: u32) {
+        self.nodes[node as usize].dead = true;
+        for at in 0..self.nodes[node as usize].conns.len() {
+            self.close(node, ConnId(at as u32), self.room.silent_death);
+        }
+    }
+
+    /// Closes a connection from `node`'s side.
+    pub(super) fn close(&mut self, node: u32, id: ConnId, silent: bool) {
+        let (conn, end) = self.nodes[node as usize].conns[id.0 as usize];
+        let out = conn * 2 + u32::from(end);
+        if self.streams[out as usize].dead {
+            return;
+        }
+        self.streams[out as usize].dead = true;
+        self.streams[(out ^ 1) as usize].dead = true;
+        let other = self.streams[out as usize].dst;
+        let other_id = self.ends[conn as usize][1 - usize::from(end)];
+        self.at(self.now + if silent { 5_000_000_000 } else { 1_000_000 }, What::Closed(other, other_id));
+        if !self.nodes[node as usize].dead {
+            self.told.push_back((node, Told::Plain(Input::Closed(id))));
+        }
+    }
+}
