@@ -39,6 +39,11 @@ impl Neighbours {
         Self { full_mesh }
     }
 
+    /// The rule among the machines of one of several sites.
+    pub(crate) const fn at_a_site(self) -> Self {
+        Self::up_to(self.full_mesh * 4 / 3)
+    }
+
     /// Connections at which a machine stops dialling, in a room of so many.
     pub(crate) fn enough(self, room: usize) -> usize {
         if room <= self.full_mesh {
@@ -65,9 +70,6 @@ impl Neighbours {
 /// Each neighbour is an entry of the kernel's neighbour table, which holds 1024 by default over all network namespaces of a
 /// host: more than thirty machines *on one host* need `net.ipv4.neigh.default.gc_thresh3` raised.
 pub(crate) const NEIGHBOURS: Neighbours = Neighbours::up_to(FULL_MESH);
-
-/// The same for the machines of one of several sites.
-pub(crate) const AT_A_SITE: Neighbours = Neighbours::up_to(FULL_MESH * 4 / 3);
 
 /// Machines of the largest room that is a full mesh.
 pub(crate) const FULL_MESH: usize = 48;

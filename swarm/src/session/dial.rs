@@ -163,6 +163,7 @@ impl AddressBook {
         (due, wait)
     }
 
+    /// Where a torrent stands: near by, and with far machines.
     fn neighbourhood(
         &self,
         engine: &Engine,

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site};
-use crate::neighbours::{AT_A_SITE, NEIGHBOURS, Neighbours};
+use crate::neighbours::{NEIGHBOURS, Neighbours};
 use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId, TorrentShape};
 use crate::storage::StorageError;
 use crate::store::{Store, StoreEvents};
@@ -197,7 +197,7 @@ impl Engine {
     /// The rule for how many neighbours we have.
     fn neighbours(&self) -> Neighbours {
         let at_a_site = self.addresses.is_large() && self.sites().own().is_some();
-        if at_a_site { AT_A_SITE } else { NEIGHBOURS }
+        if at_a_site { NEIGHBOURS.at_a_site() } else { NEIGHBOURS }
     }
 
     /// Whether an address is one of those of which we know few: at another site, in a large room.

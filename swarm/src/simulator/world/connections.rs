@@ -42,13 +42,11 @@ impl World<'_> {
         if self.room.clients <= self.room.neighbours {
             return others;
         }
-        let mesh = self.room.neighbours;
-        let rule = Neighbours::up_to(if self.site(node).is_some() { mesh * 4 / 3 } else { mesh });
+        let rule = Neighbours::up_to(self.room.neighbours);
+        let rule = if self.site(node).is_some() { rule.at_a_site() } else { rule };
         let takes_us = |n: u32| {
-            let ends = self.nodes[n as usize].conns.iter().map(|&(conn, end)| conn * 2 + u32::from(end));
-            let others = ends.map(|stream| self.streams[stream as usize].dst);
             let far = self.is_far(n, node);
-            others.filter(|&other| self.is_far(n, other) == far).count() < rule.most(far)
+            self.streams_of(n).filter(|stream| self.is_far(n, stream.dst) == far).count() < rule.most(far)
         };
         others.retain(|&n| n > 0 && takes_us(n));
         others.shuffle(&mut self.rng);
@@ -70,16 +68,20 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn are_connected(&self, a: u32, b: u32) -> bool {
-        let streams = self.nodes[a as usize].conns.iter().map(|&(conn, end)| conn * 2 + u32::from(end));
-        streams.map(|s| &self.streams[s as usize]).any(|s| s.dst == b && !s.dead)
+    fn are_connected(&self, a: u32, b: u32) -> bool {
+        self.streams_of(a).any(|stream| stream.dst == b && !stream.dead)
+    }
+
+    fn streams_of(&self, node: u32) -> impl Iterator<Item = &Stream> {
+        let streams = self.nodes[node as usize].conns.iter().map(|&(conn, end)| conn * 2 + u32::from(end));
+        streams.map(|stream| &self.streams[stream as usize])
     }
 
     fn is_far(&self, a: u32, b: u32) -> bool {
         self.site(a) != self.site(b)
     }
 
-    pub(super) fn site(&self, node: u32) -> Option<SiteId> {
+    fn site(&self, node: u32) -> Option<SiteId> {
         (self.room.switches > 1 && self.room.sites_known)
             .then(|| SiteId(self.room.switch_of(node as usize) as u16))
     }

@@ -102,7 +102,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn act(&mut self, node: u32, output: Output) {
+    fn act(&mut self, node: u32, output: Output) {
         let (id, message) = match output {
             Output::Request(id, b) => (id, Message::Request(b)),
             Output::Cancel(id, b) => (id, Message::Cancel(b)),
@@ -141,7 +141,7 @@ impl World<'_> {
         self.send(self.stream(node, id), message);
     }
 
-    pub(super) fn stream(&self, node: u32, id: ConnId) -> u32 {
+    fn stream(&self, node: u32, id: ConnId) -> u32 {
         let (conn, end) = self.nodes[node as usize].conns[id.0 as usize];
         conn * 2 + u32::from(end)
     }

@@ -62,7 +62,7 @@ impl World<'_> {
     }
 
     /// A block has left the driver's hands: the scheduler hears of it before the stream goes on.
-    pub(super) fn after_sent(&mut self, stream: u32) {
+    fn after_sent(&mut self, stream: u32) {
         while let Some((node, told)) = self.told.pop_front() {
             self.tell(node, told);
         }
@@ -70,7 +70,7 @@ impl World<'_> {
     }
 
     /// The link that a packet takes as hop `hop` of its way; none when it is there.
-    pub(super) fn link(&self, src: u32, dst: u32, hop: u8) -> Option<usize> {
+    fn link(&self, src: u32, dst: u32, hop: u8) -> Option<usize> {
         let nodes = self.nodes.len();
         let (a, b) = (self.room.switch_of(src as usize), self.room.switch_of(dst as usize));
         let mut path = [None; 4];
