@@ -173,7 +173,7 @@ fn libtorrent_downloads_from_our_seeder_through_our_tracker() {
 
 /// Transmission, by a command that runs it, with `folder` for its downloads. Back when it has all of the torrent.
 fn transmission(mut command: Command, image: &Image, torrent: &Path, folder: &Path) -> Process {
-    // It would try uTP and encryption, which we do not speak, for a minute before it comes to plain TCP.
+    // It would try uTP and encryption first, which we do not speak, for longer than a test should take.
     let conf = image.folder.path().join("conf");
     fs::create_dir(&conf).unwrap();
     fs::write(conf.join("settings.json"), "{\"utp-enabled\": false}").unwrap();

@@ -175,9 +175,9 @@ impl AddressBook {
         let is_near = |key: &&Key| key.0 == torrent && !engine.is_far(key.1.ip());
         let rule = engine.neighbours();
         // The tracker counts all sites together.
-        let room = match engine.sites().own() {
-            Some(_) if self.is_large() => 1 + candidates.keys().filter(is_near).count(),
-            _ => self.room.load(Ordering::Relaxed),
+        let room = match engine.is_at_a_site() {
+            true => 1 + candidates.keys().filter(is_near).count(),
+            false => self.room.load(Ordering::Relaxed),
         };
         let enough = rule.enough_for_now(room, now - self.since);
         let retry = if enough < rule.enough(room) { START_RETRY } else { DUPLICATE_RETRY };

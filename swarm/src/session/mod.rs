@@ -194,10 +194,14 @@ impl Engine {
         pieces.filter(|&p| !core.scheduler.has(p)).map(|p| u64::from(self.geometry.piece_size(p))).sum()
     }
 
+    /// Whether we are at one of several sites, in a room too large for all to know each other.
+    fn is_at_a_site(&self) -> bool {
+        self.addresses.is_large() && self.sites().own().is_some()
+    }
+
     /// The rule for how many neighbours we have.
     fn neighbours(&self) -> Neighbours {
-        let at_a_site = self.addresses.is_large() && self.sites().own().is_some();
-        if at_a_site { NEIGHBOURS.at_a_site() } else { NEIGHBOURS }
+        if self.is_at_a_site() { NEIGHBOURS.at_a_site() } else { NEIGHBOURS }
     }
 
     /// Whether an address is one of those of which we know few: at another site, in a large room.
