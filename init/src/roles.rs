@@ -12,10 +12,15 @@ use std::thread::available_parallelism;
 use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::arguments::{self, Command, UsageError};
-use crate::boot::{console_shell, crash, modules, pid1};
-use crate::signals::{StopSignals, Stopped};
-use crate::{logging, on_running_system, worker, write};
+use crate::commands::arguments::{self, Command, UsageError};
+use crate::commands::signals::{StopSignals, Stopped};
+use crate::commands::{deploy, plan, print, write};
+use crate::devices::modules;
+use crate::handover::last_words::die_of_panics;
+use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, WORKER};
+use crate::pid1::console_shell;
+use crate::worker::crash_report;
+use crate::{logging, pid1, worker};
 
 const WRONG_CALL: u8 = 2;
 /// Threads of the network, at most.
@@ -33,9 +38,9 @@ pub(crate) fn take_up(arguments: &[OsString]) -> ExitCode {
         return if found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     match rest().next().and_then(|a| a.to_str()) {
-        Some(pid1::WORKER) => work(),
-        Some(pid1::CRASH_REPORT) => report_crash(rest().nth(1)),
-        Some(pid1::CONSOLE_SHELL) => shell(rest().nth(1)),
+        Some(WORKER) => work(),
+        Some(CRASH_REPORT) => report_crash(rest().nth(1)),
+        Some(CONSOLE_SHELL) => shell(rest().nth(1)),
         _ => serve_person(rest().cloned()),
     }
 }
@@ -45,7 +50,7 @@ fn work() -> ExitCode {
         return refuse(&UsageError { message: format!("{error:#}"), usage: arguments::USAGE });
     }
     logging::start();
-    crash::die_of_panics();
+    die_of_panics();
     match runtime() {
         Ok(runtime) => {
             let end = runtime.block_on(worker::work());
@@ -59,7 +64,7 @@ fn report_crash(why: Option<&OsString>) -> ExitCode {
     let why = why.map(|why| why.to_string_lossy().into_owned()).unwrap_or_default();
     match worker::is_child_of_pid1().and_then(|()| runtime()) {
         Ok(runtime) => {
-            runtime.block_on(crash::report(why));
+            runtime.block_on(crash_report::report(why));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error),
@@ -83,11 +88,9 @@ fn serve_person(rest: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Help(text) => said(print(text)),
         Command::Version => said(print(concat!("ezio-init ", env!("CARGO_PKG_VERSION"), "\n"))),
         Command::Write(options) => run(async |signals| write::write(&options, signals).await),
-        Command::Plan(options) => {
-            run(async |signals| unless_stopped(signals, on_running_system::plan(&options)).await)
-        }
+        Command::Plan(options) => run(async |signals| unless_stopped(signals, plan::plan(&options)).await),
         Command::Deploy(options) => {
-            run(async |signals| unless_stopped(signals, on_running_system::deploy(&options)).await)
+            run(async |signals| unless_stopped(signals, deploy::deploy(&options)).await)
         }
     }
 }
@@ -112,11 +115,6 @@ fn run(work: impl AsyncFnOnce(&mut StopSignals) -> anyhow::Result<Result<(), Sto
         }
         Err(error) => fail(&error),
     }
-}
-
-/// Writes to standard output, whose reader may have gone.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("cannot print")
 }
 
 fn said(result: anyhow::Result<()>) -> ExitCode {

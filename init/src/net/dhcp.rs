@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Card;
+use super::links::Card;
 
 /// Proxies answer this class with the boot server's address.
 const VENDOR_CLASS: &str = "ezio";

@@ -14,8 +14,8 @@ use ezio_netproto::dhcp::client::Lease;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cmdline::Cmdline;
-use crate::ip_param::{IpParam, StaticIp};
+use crate::machine::cmdline::Cmdline;
+use crate::machine::ip_param::{IpParam, StaticIp};
 use crate::screen::Screen;
 
 use dhcp::Bound;

@@ -1,0 +1,56 @@
+//! `deploy`: the steps of a netbooted machine on a running system, to disks that are named.
+
+use std::path::PathBuf;
+
+use ezio_image::conf::EndAction;
+use ezio_image::report::Event;
+
+use super::arguments::DeployOptions;
+use super::conf::brief;
+use crate::fetch::Fetcher;
+use crate::machine::SystemPaths;
+use crate::run::reporter::{ReportLine, Reporter};
+use crate::run::{During, Failure, Run, report_end, started, who};
+use crate::screen::Screen;
+use crate::screen::console::{Console, Style};
+
+/// Deploys to a disk that is named; says how a machine would end.
+pub(crate) async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
+    let screen = Screen::new(vec![Console::new(Style::Lines, std::io::stderr())]);
+    let paths = SystemPaths::below(&options.root);
+    let mut reporter = Reporter::silent();
+    let outcome = deploy_steps(options, &paths, &screen, &mut reporter).await;
+    let result = match outcome {
+        Ok(end) => {
+            screen.step(&format!("a netbooted machine would {end} now"));
+            Ok(())
+        }
+        Err(failure) => {
+            let error = format!("{:#}", failure.error);
+            let event = Event::Failed { step: failure.step.into(), error, next: "the program ends".into() };
+            report_end(&reporter, &screen, event).await;
+            Err(failure.error.context(failure.step))
+        }
+    };
+    screen.flush();
+    result
+}
+
+async fn deploy_steps(
+    options: &DeployOptions,
+    paths: &SystemPaths,
+    screen: &Screen,
+    reporter: &mut Reporter,
+) -> Result<EndAction, Failure> {
+    let fetcher = Fetcher::new().during("start")?;
+    let (group, report) = (options.group.as_deref(), options.report.as_deref());
+    let briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;
+    if let Some(url) = briefing.report.clone() {
+        *reporter = Reporter::start(ReportLine::new(url, who(paths, None), paths), paths.clone())
+            .during("reports")?;
+        reporter.send(started(paths, String::new()));
+    }
+    let only_disks: Vec<PathBuf> = options.disks.clone();
+    let mut run = Run { paths, screen, fetcher: &fetcher, reporter, devices: None, key: None, only_disks };
+    run.run(&briefing).await
+}

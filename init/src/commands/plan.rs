@@ -1,0 +1,57 @@
+//! `plan`: what would be done to which disk of this running system.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use ezio_image::conf::{Conf, ImageRef, Orders, Settings};
+
+use super::arguments::PlanOptions;
+use super::conf::brief;
+use super::print;
+use crate::fetch::location::Location;
+use crate::fetch::{Fetcher, Patience, torrent};
+use crate::machine::SystemPaths;
+use crate::run::assignment::Assignment;
+use crate::run::image::Image;
+use crate::run::list_disks;
+use crate::screen::Screen;
+
+/// Shows what would be done to which disk; writes nothing.
+pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
+    let screen = Screen::dark();
+    let paths = SystemPaths::below(Path::new("/"));
+    let fetcher = Fetcher::new()?;
+    let briefing = match &options.conf {
+        Some(conf) => Some(brief(conf, &paths, options.group.as_deref(), None, &fetcher, &screen).await?),
+        None => None,
+    };
+    let image = match (&options.image, &briefing) {
+        (Some(image), _) => image_at(&image.parse()?, &fetcher, &screen).await?,
+        (None, Some(briefing)) => briefing.fetch_image(&fetcher, None, &screen).await?,
+        (None, None) => bail!("neither an image nor a conf"),
+    };
+    let mut orders = match briefing {
+        Some(briefing) => briefing.orders,
+        None => default_orders(image.name())?,
+    };
+    if orders.disk.path.is_empty() {
+        orders.disk.path.clone_from(&options.disks);
+    }
+    let assignment = Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?;
+    print(&assignment.to_string())
+}
+
+async fn image_at(location: &Location, fetcher: &Fetcher, screen: &Screen) -> anyhow::Result<Image> {
+    if location.is_torrent() {
+        let torrent = torrent::fetch(&location.to_string(), &[], fetcher, Patience::NONE, |_, _| {}).await?;
+        return Ok(Image::Torrent(torrent));
+    }
+    Image::fetch(location, fetcher, None, screen).await
+}
+
+/// What an ezio.conf that names nothing but an image says.
+fn default_orders(image: &str) -> anyhow::Result<Orders> {
+    let image: ImageRef = image.parse().map_err(anyhow::Error::msg)?;
+    let conf = Conf::for_image(image, Settings::default());
+    conf.orders_for(&ezio_image::report::MachineId::default(), None).context("orders")
+}

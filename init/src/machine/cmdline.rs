@@ -1,0 +1,165 @@
+//! The kernel command line: what an operator, GRUB or iPXE tells a machine before there is a network.
+//! The kernel's own words (`ip=`, `BOOTIF=`, `console=`) keep their meaning; ours begin with `ezio.`.
+
+use ezio_image::conf::EndAction;
+use thiserror::Error;
+
+use super::SystemPaths;
+use super::ip_param::{IpParam, IpParamError};
+
+/// What the kernel command line says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Cmdline {
+    /// `ezio.conf=`: where ezio.conf lies.
+    pub(crate) conf: Option<String>,
+    /// `ezio.group=`: the group of this machine in ezio.conf.
+    pub(crate) group: Option<String>,
+    /// `ezio.report=`: where reports go.
+    pub(crate) report: Option<String>,
+    /// `ezio.end=`: end action, after success and failure alike, whatever ezio.conf says.
+    pub(crate) end: Option<EndAction>,
+    /// `BOOTIF=`: MAC of the card that booted, lower case with colons.
+    pub(crate) boot_mac: Option<String>,
+    /// `ip=`.
+    pub(crate) ip: Option<IpParam>,
+    /// `console=`, device names without options, in order.
+    pub(crate) consoles: Vec<String>,
+    /// What could not be understood, but does no harm.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Why a command line is refused.
+#[derive(Debug, Error, PartialEq)]
+pub(crate) enum CmdlineError {
+    #[error("ezio.end: {0}")]
+    End(String),
+    #[error("{0}: no such parameter (ezio.conf, ezio.group, ezio.report, ezio.end)")]
+    Unknown(String),
+    #[error("ip={value}")]
+    Ip { value: String, source: IpParamError },
+}
+
+impl Cmdline {
+    /// The command line of this machine.
+    pub(crate) fn of_machine(paths: &SystemPaths) -> Result<Self, CmdlineError> {
+        Self::parse(&std::fs::read_to_string(paths.proc.join("cmdline")).unwrap_or_default())
+    }
+
+    /// Reads a command line as `/proc/cmdline` gives it.
+    pub(crate) fn parse(text: &str) -> Result<Self, CmdlineError> {
+        let mut cmdline = Self::default();
+        for word in words(text) {
+            let (key, value) = word.split_once('=').unwrap_or((&word, ""));
+            match key {
+                "ezio.conf" => cmdline.conf = non_empty(value),
+                "ezio.group" => cmdline.group = non_empty(value),
+                "ezio.report" => cmdline.report = non_empty(value),
+                "ezio.end" => {
+                    cmdline.end = Some(value.parse().map_err(CmdlineError::End)?);
+                }
+                _ if key.starts_with("ezio.") => return Err(CmdlineError::Unknown(key.to_owned())),
+                "BOOTIF" => match boot_mac(value) {
+                    Some(mac) => cmdline.boot_mac = Some(mac),
+                    None => cmdline.warnings.push(format!("BOOTIF={value} is no MAC address: ignored")),
+                },
+                "ip" => {
+                    let parsed =
+                        value.parse().map_err(|source| CmdlineError::Ip { value: value.into(), source });
+                    cmdline.ip = Some(parsed?);
+                }
+                "console" => cmdline.consoles.extend(console(value)),
+                _ => {}
+            }
+        }
+        Ok(cmdline)
+    }
+}
+
+/// Words parted by blanks; double quotes keep blanks together, as the kernel has it.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn non_empty(value: &str) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// `01-52-54-00-12-34-56` (hardware type first, as pxelinux writes it), also with colons, also without the type.
+fn boot_mac(value: &str) -> Option<String> {
+    let parts: Vec<&str> = value.split(['-', ':']).collect();
+    let mac = match parts.as_slice() {
+        [_type, mac @ ..] if mac.len() == 6 => mac,
+        mac if mac.len() == 6 => mac,
+        _ => return None,
+    };
+    let is_byte = |part: &&str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    mac.iter().all(is_byte).then(|| mac.join(":").to_lowercase())
+}
+
+/// Device name of a `console=`: `ttyS0,115200n8` is `ttyS0`; `null` and empty switch consoles off.
+fn console(value: &str) -> Option<String> {
+    let name = value.split(',').next().unwrap_or_default();
+    let plain = !name.is_empty() && name != "null" && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    plain.then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_grub_and_ipxe_pass() {
+        let cmdline = Cmdline::parse(
+            "BOOT_IMAGE=vmlinuz initrd=initrd.img quiet ezio.conf=http://10.0.0.1:8080/ezio.conf \
+             BOOTIF=01-52-54-00-AB-cd-01 console=tty0 console=ttyS0,115200n8 ezio.group=room1 ezio.end=hold\n",
+        )
+        .unwrap();
+        assert_eq!(cmdline.conf.as_deref(), Some("http://10.0.0.1:8080/ezio.conf"));
+        assert_eq!(cmdline.boot_mac.as_deref(), Some("52:54:00:ab:cd:01"));
+        assert_eq!(cmdline.consoles, ["tty0", "ttyS0"]);
+        assert_eq!(cmdline.group.as_deref(), Some("room1"));
+        assert_eq!(cmdline.end, Some(EndAction::Hold));
+        assert!(cmdline.warnings.is_empty());
+    }
+
+    #[test]
+    fn bootif_comes_in_three_forms() {
+        for form in ["01-52-54-00-12-34-56", "01-52:54:00:12:34:56", "52:54:00:12:34:56"] {
+            assert_eq!(boot_mac(form).as_deref(), Some("52:54:00:12:34:56"), "{form}");
+        }
+        for form in ["", "01-", "01-52-54-00-12-34-5g", "01-52-54-00-12-34-567"] {
+            assert_eq!(boot_mac(form), None, "{form}");
+        }
+        assert_eq!(Cmdline::parse("BOOTIF=01-").unwrap().warnings.len(), 1);
+    }
+
+    #[test]
+    fn quotes_keep_blanks() {
+        assert_eq!(Cmdline::parse("ezio.group=\"room 1\" x").unwrap().group.as_deref(), Some("room 1"));
+    }
+
+    #[test]
+    fn refuses_what_it_would_otherwise_misunderstand() {
+        assert!(matches!(Cmdline::parse("ezio.end=halt"), Err(CmdlineError::End(_))));
+        assert_eq!(Cmdline::parse("ezio.cfg=x"), Err(CmdlineError::Unknown("ezio.cfg".into())));
+        assert!(matches!(Cmdline::parse("ip=10.0.0.300::"), Err(CmdlineError::Ip { .. })));
+    }
+
+    #[test]
+    fn consoles_are_device_names_only() {
+        let cmdline = Cmdline::parse("console=null console= console=../x console=hvc0").unwrap();
+        assert_eq!(cmdline.consoles, ["hvc0"]);
+    }
+}

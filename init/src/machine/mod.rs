@@ -1,0 +1,184 @@
+//! Who this machine is, and how it was booted, as the firmware tells through sysfs.
+
+pub(crate) mod cmdline;
+pub(crate) mod ip_param;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ezio_image::report::MachineId;
+
+/// The shell, in an initrd that has one.
+pub(crate) const SHELL: &str = "/bin/sh";
+
+/// Where the kernel shows what we need; the one place that names these paths.
+#[derive(Debug, Clone)]
+pub(crate) struct SystemPaths {
+    pub(crate) sys: PathBuf,
+    pub(crate) dev: PathBuf,
+    pub(crate) proc: PathBuf,
+}
+
+impl SystemPaths {
+    /// The paths below `root`: `/` on a real machine, another folder in tests.
+    pub(crate) fn below(root: &Path) -> Self {
+        Self { sys: root.join("sys"), dev: root.join("dev"), proc: root.join("proc") }
+    }
+
+    fn dmi(&self, field: &str) -> PathBuf {
+        self.sys.join("class/dmi/id").join(field)
+    }
+}
+
+/// What vendors leave in SMBIOS fields that they do not fill. Two machines that share such a value
+/// are not the same machine.
+const PLACEHOLDERS: &[&str] = &[
+    "default string",
+    "none",
+    "not applicable",
+    "not available",
+    "not specified",
+    "not present",
+    "o.e.m.",
+    "oem",
+    "0",
+    "00000000",
+    "0123456789",
+    "123456789",
+    "1234567890",
+    "invalid",
+    "serial number",
+    "system product name",
+    "system serial number",
+    "to be filled by o.e.m.",
+    "to be filled by o.e.m",
+    "unknown",
+    "xxxxxxx",
+];
+
+/// UUIDs that whole series of boards share.
+const BOGUS_UUIDS: &[&str] = &[
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "03000200-0400-0500-0006-000700080009",
+    "12345678-1234-5678-90ab-cddeefaabbcc",
+];
+
+/// SMBIOS identity of this machine, without MAC addresses.
+pub(crate) fn identity(paths: &SystemPaths) -> MachineId {
+    let read = |field: &str| -> Option<String> {
+        let text = String::from_utf8_lossy(&fs::read(paths.dmi(field)).ok()?).trim().to_owned();
+        let empty = text.is_empty() || PLACEHOLDERS.contains(&text.to_lowercase().as_str());
+        (!empty).then_some(text)
+    };
+    let uuid = read("product_uuid").map(|u| u.to_lowercase()).filter(|u| !BOGUS_UUIDS.contains(&u.as_str()));
+    MachineId { uuid, serial: read("product_serial"), product: read("product_name"), macs: Vec::new() }
+}
+
+/// MAC addresses of wired cards, lower case with colons, in order of their names; `first` leads.
+pub(crate) fn mac_addresses(paths: &SystemPaths, first: Option<&str>) -> Vec<String> {
+    let mut cards: Vec<PathBuf> = match fs::read_dir(paths.sys.join("class/net")) {
+        Ok(entries) => entries.flatten().map(|e| e.path()).filter(|p| p.join("device").exists()).collect(),
+        Err(_) => Vec::new(),
+    };
+    cards.sort();
+    let mut macs: Vec<String> = first.map(str::to_owned).into_iter().collect();
+    for card in cards {
+        let mac = fs::read_to_string(card.join("address")).unwrap_or_default().trim().to_lowercase();
+        if !mac.is_empty() && mac != "00:00:00:00:00:00" && !macs.contains(&mac) {
+            macs.push(mac);
+        }
+    }
+    macs
+}
+
+/// `efi_secure_boot_mode` in the zero page, as the kernel's EFI stub leaves it (3: enabled).
+/// `Documentation/x86/zero-page.rst`; readable without efivarfs, which is a module.
+const SECURE_BOOT_OFFSET: usize = 0x1ec;
+const SECURE_BOOT_ENABLED: u8 = 3;
+
+/// "uefi", "uefi+secureboot" or "bios".
+pub(crate) fn firmware(paths: &SystemPaths) -> &'static str {
+    if !paths.sys.join("firmware/efi").exists() {
+        return "bios";
+    }
+    let zero_page = fs::read(paths.sys.join("kernel/boot_params/data")).unwrap_or_default();
+    match zero_page.get(SECURE_BOOT_OFFSET) {
+        Some(&SECURE_BOOT_ENABLED) => "uefi+secureboot",
+        _ => "uefi",
+    }
+}
+
+/// Seconds since the kernel started.
+pub(crate) fn uptime_s(paths: &SystemPaths) -> f64 {
+    let text = fs::read_to_string(paths.proc.join("uptime")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or_default()
+}
+
+/// A fresh random name for this run, in hex: the kernel's own.
+pub(crate) fn run_id(paths: &SystemPaths) -> String {
+    let fresh = fs::read_to_string(paths.proc.join("sys/kernel/random/uuid")).unwrap_or_default();
+    let id = fresh.trim().replace('-', "");
+    if id.is_empty() { format!("{:x}", std::process::id()) } else { id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fake(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn takes_what_identifies_and_leaves_what_vendors_forgot() {
+        let root = fake(&[
+            ("sys/class/dmi/id/product_uuid", b"4C4C4544-0042-3510-8052-B4C04F4E3132\n"),
+            ("sys/class/dmi/id/product_serial", b"To be filled by O.E.M.\n"),
+            ("sys/class/dmi/id/product_name", b" OptiPlex 7010 \n"),
+        ]);
+        let id = identity(&SystemPaths::below(root.path()));
+        assert_eq!(id.uuid.as_deref(), Some("4c4c4544-0042-3510-8052-b4c04f4e3132"));
+        assert_eq!(id.serial, None);
+        assert_eq!(id.product.as_deref(), Some("OptiPlex 7010"));
+        let bogus = fake(&[("sys/class/dmi/id/product_uuid", b"03000200-0400-0500-0006-000700080009\n")]);
+        assert_eq!(identity(&SystemPaths::below(bogus.path())), MachineId::default());
+    }
+
+    #[test]
+    fn macs_are_those_of_cards_with_hardware_and_the_booted_one_leads() {
+        let root = fake(&[
+            ("sys/class/net/lo/address", b"00:00:00:00:00:00\n"),
+            ("sys/class/net/dummy0/address", b"02:00:00:00:00:09\n"),
+            ("sys/class/net/eth0/address", b"52:54:00:00:00:01\n"),
+            ("sys/class/net/eth0/device/vendor", b""),
+            ("sys/class/net/eth1/address", b"52:54:00:00:00:02\n"),
+            ("sys/class/net/eth1/device/vendor", b""),
+        ]);
+        let paths = SystemPaths::below(root.path());
+        assert_eq!(mac_addresses(&paths, None), ["52:54:00:00:00:01", "52:54:00:00:00:02"]);
+        assert_eq!(
+            mac_addresses(&paths, Some("52:54:00:00:00:02")),
+            ["52:54:00:00:00:02", "52:54:00:00:00:01"]
+        );
+    }
+
+    #[test]
+    fn firmware_is_read_from_the_zero_page() {
+        assert_eq!(firmware(&SystemPaths::below(fake(&[]).path())), "bios");
+        let mut zero_page = vec![0; 4096];
+        zero_page[SECURE_BOOT_OFFSET] = 2;
+        let efi = |data: &[u8]| {
+            fake(&[("sys/firmware/efi/fw_platform_size", b"64"), ("sys/kernel/boot_params/data", data)])
+        };
+        assert_eq!(firmware(&SystemPaths::below(efi(&zero_page).path())), "uefi");
+        zero_page[SECURE_BOOT_OFFSET] = SECURE_BOOT_ENABLED;
+        assert_eq!(firmware(&SystemPaths::below(efi(&zero_page).path())), "uefi+secureboot");
+    }
+}

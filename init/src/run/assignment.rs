@@ -1,0 +1,96 @@
+//! Which targets get the image, and the plan for each: made and checked before anything is touched.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ezio_disk::{Disk, choose, locate};
+use ezio_image::conf::{Orders, Target};
+use ezio_image::plan::Plan;
+
+use super::image::Image;
+
+/// What goes where.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    /// Name of the image.
+    pub(crate) image: String,
+    /// At least one; all get the same payload.
+    pub(crate) targets: Vec<PlannedTarget>,
+}
+
+/// One target, and what is done to it.
+#[derive(Debug)]
+pub(crate) struct PlannedTarget {
+    /// Device node.
+    pub(crate) path: PathBuf,
+    /// As people know it.
+    pub(crate) name: String,
+    /// Size in bytes when it was chosen.
+    pub(crate) size: u64,
+    pub(crate) plan: Plan,
+}
+
+impl Assignment {
+    /// Chooses the targets among these disks, and checks that the image fits them.
+    pub(crate) fn make(image: &Image, orders: &Orders, disks: &[Disk]) -> anyhow::Result<Self> {
+        let targets = match &orders.target {
+            Target::WholeDisk { all } => {
+                let chosen = choose(disks, &orders.disk, image.needed_for_disk()?, *all)?;
+                chosen.iter().map(|disk| for_disk(image, disk)).collect::<anyhow::Result<_>>()?
+            }
+            Target::Partition(selector) => {
+                let wanted = orders.partition.as_deref();
+                let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?)?;
+                let name = target.to_string();
+                let plan = image.plan_for_partition(wanted, target.size).with_context(|| name.clone())?;
+                vec![PlannedTarget { path: target.path, name, size: target.size, plan }]
+            }
+        };
+        Ok(Self { image: image.name().to_owned(), targets })
+    }
+
+    /// Bytes to receive, and to write to each target.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.targets.first().map_or(0, |target| target.plan.payload_bytes())
+    }
+
+    /// The targets as people know them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.targets.iter().map(|t| t.name.clone()).collect()
+    }
+
+    /// The targets' device nodes, parted by blanks.
+    pub(crate) fn paths(&self) -> String {
+        let paths: Vec<String> = self.targets.iter().map(|t| t.path.display().to_string()).collect();
+        paths.join(" ")
+    }
+}
+
+fn for_disk(image: &Image, disk: &Disk) -> anyhow::Result<PlannedTarget> {
+    let name = disk.to_string();
+    let plan = image.plan_for_disk(disk.size, disk.sector_size).with_context(|| name.clone())?;
+    Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan })
+}
+
+impl PlannedTarget {
+    /// Partition nodes that the kernel should show afterwards, below sysfs: `block/sda/sda1`.
+    pub(crate) fn expected_nodes(&self) -> Vec<PathBuf> {
+        let disk = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // "nvme0n1" + "p1", "sda" + "1": a number is parted from a number.
+        let separator = if disk.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+        let partitions = self.plan.layout().map(|layout| layout.partitions()).unwrap_or_default();
+        let node = |number: u32| Path::new("block").join(&disk).join(format!("{disk}{separator}{number}"));
+        partitions.iter().map(|p| node(p.number)).collect()
+    }
+}
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for target in &self.targets {
+            writeln!(f, "{}:", target.name)?;
+            writeln!(f, "{}", target.plan.to_string().trim_end())?;
+        }
+        Ok(())
+    }
+}

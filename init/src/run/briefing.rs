@@ -1,0 +1,179 @@
+//! What this machine is told: finds ezio.conf, reads it, and picks out this machine's orders.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use ezio_image::conf::{Conf, ImageRef, Orders};
+use ezio_image::report::MachineId;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use super::image::Image;
+use crate::fetch::location::Location;
+use crate::fetch::signature::PublicKey;
+use crate::fetch::torrent;
+use crate::fetch::{FetchError, Fetcher, Patience};
+use crate::screen::Screen;
+use crate::screen::nag::Nag;
+
+/// Port of ezio-pxe's HTTP server.
+pub(crate) const HTTP_PORT: u16 = 8080;
+/// An ezio.conf inside the initrd.
+pub(crate) const EMBEDDED_CONF: &str = "/etc/ezio/ezio.conf";
+const ROUND_PAUSE: Duration = Duration::from_secs(2);
+
+/// What this machine is told.
+#[derive(Debug)]
+pub(crate) struct Briefing {
+    pub(crate) orders: Orders,
+    /// Where the conf came from: images are found on the same server.
+    pub(crate) origin: Location,
+    /// Where reports go.
+    pub(crate) report: Option<Url>,
+}
+
+/// Where to look for ezio.conf.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ConfPlaces {
+    /// Tried in turn.
+    pub(crate) candidates: Vec<Location>,
+    /// Where images by name lie, if not beside the conf.
+    pub(crate) images: Option<Location>,
+}
+
+impl ConfPlaces {
+    /// `told` comes from the kernel command line, `server` from DHCP. An embedded conf is taken where none is told.
+    pub(crate) fn find(
+        told: Option<&str>,
+        server: Option<std::net::Ipv4Addr>,
+        embedded: &Path,
+    ) -> anyhow::Result<Self> {
+        if let Some(url) = told {
+            return Ok(Self { candidates: vec![url.parse().context("ezio.conf=")?], images: None });
+        }
+        let of_server = |server| -> anyhow::Result<Vec<Location>> {
+            let urls =
+                [format!("http://{server}:{HTTP_PORT}/ezio.conf"), format!("tftp://{server}/ezio.conf")];
+            urls.iter().map(|url| Ok(url.parse()?)).collect()
+        };
+        let served = server.map(of_server).transpose()?;
+        if embedded.exists() {
+            let images = served.and_then(|served| served.into_iter().next());
+            return Ok(Self { candidates: vec![Location::Local(embedded.to_owned())], images });
+        }
+        match served {
+            Some(candidates) => Ok(Self { candidates, images: None }),
+            None => bail!(
+                "no ezio.conf: neither ezio.conf=URL on the kernel command line nor a boot server from DHCP"
+            ),
+        }
+    }
+}
+
+/// Fetches ezio.conf from the first place that has it, asking again while none answers.
+pub(crate) async fn fetch_conf(
+    places: &ConfPlaces,
+    fetcher: &Fetcher,
+    patience: Patience,
+    key: Option<&PublicKey>,
+    screen: &Screen,
+) -> anyhow::Result<(Conf, Location)> {
+    let end = Instant::now() + patience.total;
+    let mut nag = Nag::new(screen);
+    loop {
+        let mut errors: Vec<FetchError> = Vec::new();
+        for location in &places.candidates {
+            match fetcher.get(location).await {
+                Ok(bytes) => {
+                    if let Some(key) = key {
+                        key.check(location, &bytes, fetcher).await?;
+                    }
+                    let conf = read_conf(&bytes, location)?;
+                    return Ok((conf, places.images.clone().unwrap_or_else(|| location.clone())));
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        let all = errors
+            .into_iter()
+            .map(|e| format!("{:#}", anyhow::Error::from(e)))
+            .collect::<Vec<_>>()
+            .join("; ");
+        if Instant::now() + ROUND_PAUSE > end {
+            bail!("no server gave ezio.conf within {} s: {all}", patience.total.as_secs());
+        }
+        nag.say(format!("conf: {all}: trying again"));
+        sleep(ROUND_PAUSE).await;
+    }
+}
+
+fn read_conf(bytes: &[u8], location: &Location) -> anyhow::Result<Conf> {
+    let text = std::str::from_utf8(bytes).with_context(|| format!("{location}: not text"))?;
+    Conf::parse(text).with_context(|| location.to_string())
+}
+
+impl Briefing {
+    /// This machine's orders.
+    pub(crate) fn of(
+        conf: &Conf,
+        origin: Location,
+        machine: &MachineId,
+        group: Option<&str>,
+        report: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let orders = conf.orders_for(machine, group)?;
+        let report = report_url(report.or(orders.report.as_deref()), &origin)?;
+        Ok(Self { orders, origin, report })
+    }
+
+    /// Fetches the image that is ordered.
+    pub(crate) async fn fetch_image(
+        &self,
+        fetcher: &Fetcher,
+        key: Option<&PublicKey>,
+        screen: &Screen,
+    ) -> anyhow::Result<Image> {
+        let fetch_torrent = async |source: &str| {
+            ensure!(
+                key.is_none(),
+                "{source}: this initrd takes signed images only, and a torrent has no signature"
+            );
+            let mut nag = Nag::new(screen);
+            let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
+            Ok(Image::Torrent(torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?))
+        };
+        match &self.orders.image {
+            ImageRef::Name(name) => {
+                let folder = self.origin.on_same_server(&format!("images/{name}"));
+                Image::fetch(&folder, fetcher, key, screen).await
+            }
+            ImageRef::TorrentPath(path) => fetch_torrent(&self.origin.on_same_server(path).to_string()).await,
+            ImageRef::Url(url) if url.starts_with("magnet:") => fetch_torrent(url).await,
+            ImageRef::Url(url) => {
+                let location: Location = url.parse()?;
+                if location.is_torrent() {
+                    return fetch_torrent(url).await;
+                }
+                Image::fetch(&location, fetcher, key, screen).await
+            }
+        }
+    }
+}
+
+/// Where reports go: where told, else to the server that the conf came from, if that speaks HTTP.
+fn report_url(told: Option<&str>, origin: &Location) -> anyhow::Result<Option<Url>> {
+    let location = match told {
+        Some(url) => url.parse().context("address for reports")?,
+        None => origin.on_same_server("api/report"),
+    };
+    match location {
+        Location::Http(url) => Ok(Some(url)),
+        _ if told.is_some() => bail!("address for reports {location}: not http://"),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+#[path = "briefing_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! Deployment to disks that are files, from a seeder in this process; looked at with others' tools.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Mutex;
+
+use ezio_image::conf::Conf;
+use ezio_image::report::MachineId;
+
+use super::*;
+use crate::fetch::Fetcher;
+use crate::fetch::location::Location;
+use crate::run::image::Image;
+use crate::run::list_disks;
+use crate::screen::Screen;
+use crate::test_image::{DISK, MIB, SWAP_UUID, TestImage, TestMachine, seeder, torrent};
+
+async fn assignment(image: &Image, machine: &TestMachine, settings: &str) -> anyhow::Result<Assignment> {
+    let conf = Conf::parse(&format!("image = \"test\"\n{settings}")).unwrap();
+    let orders = conf.orders_for(&MachineId::default(), None).unwrap();
+    Assignment::make(image, &orders, &list_disks(&machine.paths(), &[])?)
+}
+
+async fn fetched(image: &TestImage) -> Image {
+    let folder = Location::Local(image.path().to_owned());
+    Image::fetch(&folder, &Fetcher::new().unwrap(), None, &Screen::dark()).await.unwrap()
+}
+
+async fn deploy(assignment: Assignment, from: &Swarm, moments: &Mutex<Vec<Moment>>) -> Deployed {
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        peers: vec![from.listen_addr()],
+        ..Config::default()
+    };
+    let cleared = Cleared::clear(assignment).unwrap();
+    let filled = cleared.fill(config, |moment| moments.lock().unwrap().push(moment)).await.unwrap();
+    filled.finish().unwrap()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_gets_table_payload_and_swap_and_sfdisk_reads_it() {
+    let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK + 3 * MIB)]));
+    let seeder = seeder(&image.metainfo, &image.bytes).await;
+    let moments = Mutex::default();
+    let deployed =
+        deploy(assignment(&fetched(&image).await, &machine, "").await.unwrap(), &seeder, &moments).await;
+    let nodes: Vec<_> = deployed.expected_nodes().iter().map(|n| n.display().to_string()).collect();
+    assert_eq!(nodes, ["block/sda/sda1", "block/sda/sda2"]);
+
+    let moments = moments.into_inner().unwrap();
+    let here = |wanted: fn(&Moment) -> bool| moments.iter().filter(|m| wanted(m)).count();
+    assert_eq!(here(|m| matches!(m, Moment::FirstByte)), 1);
+    assert_eq!(here(|m| matches!(m, Moment::LastByte(p) if p.done_bytes == p.total_bytes)), 1);
+
+    let disk = machine.disk("sda");
+    let bytes = fs::read(&disk).unwrap();
+    let mut from = 0;
+    for run in image.runs.extents() {
+        let (start, length) = ((MIB + run.offset) as usize, run.length as usize);
+        assert_eq!(bytes[start..start + length], image.bytes[from..from + length]);
+        from += length;
+    }
+    let unused = MIB as usize + 50_000;
+    assert_eq!(bytes[unused..unused + 1000], [0xee; 1000], "blocks that are not in use are not written");
+    assert_eq!(bytes[..440], [0xeb; 440], "boot code");
+
+    let path = disk.to_str().unwrap();
+    let dump = output("/usr/sbin/sfdisk", &["--dump", path]);
+    assert!(dump.contains("label-id: 0B4DE1C5-2B9A-4E4F-8D1B-3E6B9D7E5A11"), "{dump}");
+    assert!(
+        dump.contains("start=        2048, size=       16384") && dump.contains("name=\"root\""),
+        "{dump}"
+    );
+    output("/usr/sbin/sgdisk", &["--verify", path]);
+    let swap = ["-p", "-O", &(9 * MIB).to_string(), "-S", &(4 * MIB).to_string(), path].map(str::to_owned);
+    let swap: Vec<&str> = swap.iter().map(String::as_str).collect();
+    let blkid = output("/usr/sbin/blkid", &swap);
+    assert!(blkid.contains(SWAP_UUID) && blkid.contains("LABEL=\"SWAP\""), "{blkid}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_disks_become_alike() {
+    let image = TestImage::new();
+    let machine = TestMachine::new(&[("sda", DISK), ("sdb", DISK)]);
+    let seeder = seeder(&image.metainfo, &image.bytes).await;
+    let all = assignment(&fetched(&image).await, &machine, "[disk]\nall = true\n").await.unwrap();
+    assert_eq!(all.paths().split(' ').count(), 2);
+    deploy(all, &seeder, &Mutex::default()).await;
+    let (a, b) = (fs::read(machine.disk("sda")).unwrap(), fs::read(machine.disk("sdb")).unwrap());
+    assert!(a == b && a[510..512] == [0x55, 0xaa]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_written_disk_has_nothing_to_boot() {
+    let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK)]));
+    let raw = torrent("disk", &image.bytes, None);
+    let seeder = seeder(&raw, &image.bytes).await;
+    let assignment = assignment(&Image::Torrent(Arc::new(raw)), &machine, "").await.unwrap();
+    let cleared = Cleared::clear(assignment).unwrap();
+    let disk = machine.disk("sda");
+    let head = |length: usize| fs::read(&disk).unwrap()[..length].to_vec();
+    assert_eq!(head(MIB as usize), vec![0; MIB as usize], "cleared first");
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        peers: vec![seeder.listen_addr()],
+        ..Config::default()
+    };
+    let filled = cleared.fill(config, |_| {}).await.unwrap();
+    assert_eq!(head(image.bytes.len()), vec![0; image.bytes.len()], "the head of a raw image comes last");
+    filled.finish().unwrap();
+    assert_eq!(head(image.bytes.len()), image.bytes);
+}
+
+#[tokio::test]
+async fn the_wrong_disk_is_never_written() {
+    let image = fetched(&TestImage::new()).await;
+    for (disks, settings, words) in [
+        (&[][..], "", &["no disk"][..]),
+        (&[("sda", DISK), ("sdb", DISK)], "", &["2 disks fit", "MODEL-sda", "MODEL-sdb"]),
+        (&[("sda", 8 * MIB)], "", &["too small by", "MODEL-sda"]),
+        (&[("sda", DISK)], "[disk]\nmodel = \"OTHER*\"\n", &["no disk fits", "MODEL-sda"]),
+        (&[("sda", DISK), ("sdb", 8 * MIB)], "[disk]\nall = true\n", &["too small", "MODEL-sdb"]),
+    ] {
+        let machine = TestMachine::new(disks);
+        let text = format!("{:#}", assignment(&image, &machine, settings).await.unwrap_err());
+        assert!(words.iter().all(|word| text.contains(word)), "{words:?}: {text}");
+        for (name, size) in disks {
+            let bytes = fs::read(machine.disk(name)).unwrap();
+            assert!(bytes.len() as u64 == *size && bytes.iter().all(|b| *b == 0xee), "{name} was touched");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_changed_since_it_was_chosen_is_refused() {
+    let machine = TestMachine::new(&[("sda", DISK)]);
+    let assignment = assignment(&fetched(&TestImage::new()).await, &machine, "").await.unwrap();
+    fs::write(machine.disk("sda"), [0xee; 512]).unwrap();
+    let text = format!("{:#}", Cleared::clear(assignment).err().unwrap());
+    assert!(text.contains("another disk"), "{text}");
+    assert_eq!(fs::read(machine.disk("sda")).unwrap(), [0xee; 512]);
+}
+
+#[tokio::test]
+async fn the_plan_is_shown_before_anything_is_done() {
+    let machine = TestMachine::new(&[("sda", DISK)]);
+    let text = assignment(&fetched(&TestImage::new()).await, &machine, "").await.unwrap().to_string();
+    for word in ["MODEL-sda", "sda1", "swap sda2", "GPT"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}

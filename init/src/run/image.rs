@@ -1,0 +1,165 @@
+//! An image as the server offers it: fetched whole but for the payload; what is damaged or missing on
+//! the way is refused here, what does not fit together by the plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use ezio_image::checksums::Checksums;
+use ezio_image::layout::Layout;
+use ezio_image::manifest::{
+    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest,
+};
+use ezio_image::metainfo::Metainfo;
+use ezio_image::plan::{ImageParts, Plan, PlanError};
+
+use crate::fetch::location::Location;
+use crate::fetch::signature::PublicKey;
+use crate::fetch::torrent;
+use crate::fetch::{FetchError, Fetcher, Patience};
+use crate::screen::Screen;
+use crate::screen::nag::Nag;
+
+/// An image, fetched.
+#[derive(Debug)]
+pub(crate) enum Image {
+    /// A directory with a manifest.
+    Directory(Box<ImageParts>),
+    /// One torrent and nothing else.
+    Torrent(Arc<Metainfo>),
+}
+
+impl Image {
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Directory(parts) => &parts.manifest.name,
+            Self::Torrent(metainfo) => metainfo.name(),
+        }
+    }
+
+    /// Smallest disk that can hold it, in bytes.
+    pub(crate) fn needed_for_disk(&self) -> anyhow::Result<u64> {
+        match self {
+            Self::Directory(parts) => {
+                let image = parts.manifest.name.clone();
+                Ok(parts.needed_for_disk().ok_or(PlanError::NotADisk { image })?)
+            }
+            Self::Torrent(metainfo) if metainfo.is_raw() => Ok(metainfo.total_length()),
+            Self::Torrent(metainfo) => Err(PlanError::NotADisk { image: metainfo.name().to_owned() }.into()),
+        }
+    }
+
+    /// Smallest partition that can hold (this partition of) it, in bytes.
+    pub(crate) fn needed_for_partition(&self, wanted: Option<&str>) -> anyhow::Result<u64> {
+        match self {
+            Self::Directory(parts) => Ok(parts.needed_for_partition(wanted)?),
+            Self::Torrent(metainfo) => Ok(metainfo.extents()?.target_end()),
+        }
+    }
+
+    /// What to do to a disk of this size.
+    pub(crate) fn plan_for_disk(&self, size: u64, sector_size: u32) -> Result<Plan, PlanError> {
+        match self {
+            Self::Directory(parts) => parts.plan_for_disk(size, sector_size),
+            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size),
+        }
+    }
+
+    /// What to do to a partition of this size.
+    pub(crate) fn plan_for_partition(&self, wanted: Option<&str>, size: u64) -> Result<Plan, PlanError> {
+        match self {
+            Self::Directory(parts) => parts.plan_for_partition(wanted, size),
+            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size),
+        }
+    }
+
+    /// Fetches an image directory.
+    pub(crate) async fn fetch(
+        folder: &Location,
+        fetcher: &Fetcher,
+        key: Option<&PublicKey>,
+        screen: &Screen,
+    ) -> anyhow::Result<Self> {
+        let mut source = Source { folder, fetcher, screen, checksums: Checksums::default() };
+        let checksums = source.bytes(CHECKSUM_FILE).await?;
+        if let Some(key) = key {
+            key.check(&folder.file(CHECKSUM_FILE), &checksums, fetcher).await?;
+        }
+        let text = String::from_utf8_lossy(&checksums);
+        source.checksums = Checksums::parse(&text).with_context(|| folder.file(CHECKSUM_FILE).to_string())?;
+        let manifest = Manifest::parse(&source.text(MANIFEST_FILE).await?)
+            .with_context(|| folder.file(MANIFEST_FILE).to_string())?;
+        let layout = match source.has(LAYOUT_FILE) {
+            true => Some(
+                Layout::parse_sfdisk(&source.text(LAYOUT_FILE).await?)
+                    .with_context(|| folder.file(LAYOUT_FILE).to_string())?,
+            ),
+            false => None,
+        };
+        let boot_code = source.optional(BOOT_CODE_FILE).await?;
+        let hidden = source.optional(HIDDEN_FILE).await?;
+        let mut metainfos = BTreeMap::new();
+        for info in manifest.partitions.iter().filter(|p| p.has_torrent()) {
+            // Not by its checksum: the server puts its announce address in. Its hash is in the manifest.
+            let file = info.torrent_file();
+            let metainfo = torrent::parse(&source.bytes(&file).await?, &folder.file(&file))?;
+            metainfos.insert(info.name.clone(), metainfo);
+        }
+        Ok(Self::Directory(Box::new(ImageParts { manifest, layout, metainfos, boot_code, hidden })))
+    }
+}
+
+/// Where the files of an image come from, and what they must be.
+struct Source<'a> {
+    folder: &'a Location,
+    fetcher: &'a Fetcher,
+    screen: &'a Screen,
+    checksums: Checksums,
+}
+
+impl Source<'_> {
+    /// Does the file belong to the image?
+    fn has(&self, name: &str) -> bool {
+        self.checksums.get(name).is_some()
+    }
+
+    /// A file whatever is in it.
+    async fn bytes(&self, name: &str) -> anyhow::Result<Vec<u8>> {
+        let mut nag = Nag::new(self.screen);
+        let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
+        Ok(self.fetcher.get_patiently(&self.folder.file(name), Patience::DEFAULT, tell).await?)
+    }
+
+    /// A file that is what the checksums say.
+    async fn checked(&self, name: &str) -> anyhow::Result<Vec<u8>> {
+        let location = self.folder.file(name);
+        if !self.has(name) {
+            bail!("{location} is not listed in {CHECKSUM_FILE}: this is no complete image");
+        }
+        let bytes = self.bytes(name).await?;
+        if self.checksums.matches(name, &bytes) != Some(true) {
+            bail!(
+                "{location} is damaged: its {} bytes have another SHA-256 than {CHECKSUM_FILE} says",
+                bytes.len()
+            );
+        }
+        Ok(bytes)
+    }
+
+    async fn optional(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        match self.has(name) {
+            true => Ok(Some(self.checked(name).await?)),
+            false => Ok(None),
+        }
+    }
+
+    async fn text(&self, name: &str) -> anyhow::Result<String> {
+        let bytes = self.checked(name).await?;
+        String::from_utf8(bytes).with_context(|| format!("{}: not text", self.folder.file(name)))
+    }
+}
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

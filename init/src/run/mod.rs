@@ -1,0 +1,255 @@
+//! The run: from orders to a machine that would boot. Read top to bottom, this is what happens.
+
+pub(crate) mod assignment;
+pub(crate) mod briefing;
+mod deployment;
+mod held_head;
+mod hooks;
+pub(crate) mod image;
+pub(crate) mod reporter;
+pub(crate) mod transfer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use ezio_disk::{Disk, Usage, discover};
+use ezio_image::conf::EndAction;
+use ezio_image::report::{Event, MachineId};
+use ezio_swarm::Config;
+
+use self::assignment::Assignment;
+use self::briefing::Briefing;
+use self::deployment::{Cleared, Deployed};
+use self::hooks::HookEnvironment;
+use self::image::Image;
+use self::reporter::{Delivery, Reporter};
+use self::transfer::Moment;
+use crate::devices::Devices;
+use crate::fetch::Fetcher;
+use crate::fetch::signature::PublicKey;
+use crate::machine::{self, SystemPaths};
+use crate::screen::Screen;
+
+/// No disk has come or gone for so long: all are there.
+const DISKS_QUIET: Duration = Duration::from_secs(2);
+/// Until then disks (behind slow controllers and hubs) may come.
+const DISKS_BOUND: Duration = Duration::from_secs(30);
+/// Until then the kernel must show the partitions of the new table.
+const NODES_BOUND: Duration = Duration::from_secs(15);
+/// Until then the server must have accepted the last report.
+const LAST_REPORT_BOUND: Duration = Duration::from_secs(60);
+
+/// A step that failed, and why.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What the machine was doing ("choose disk").
+    pub(crate) step: &'static str,
+    pub(crate) error: anyhow::Error,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:#}", self.step, self.error)
+    }
+}
+
+/// Names the step that an error ends.
+pub(crate) trait During<T> {
+    /// The error, as the failure of `step`.
+    fn during(self, step: &'static str) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> During<T> for Result<T, E> {
+    fn during(self, step: &'static str) -> Result<T, Failure> {
+        self.map_err(|error| Failure { step, error: error.into() })
+    }
+}
+
+/// What a run works with.
+pub(crate) struct Run<'a> {
+    pub(crate) paths: &'a SystemPaths,
+    pub(crate) screen: &'a Screen,
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) reporter: &'a Reporter,
+    /// Devices that may still come; none on a running system.
+    pub(crate) devices: Option<Devices>,
+    /// Who may sign orders.
+    pub(crate) key: Option<PublicKey>,
+    /// Only these disks exist for this run; empty: all.
+    pub(crate) only_disks: Vec<PathBuf>,
+}
+
+impl Run<'_> {
+    /// Carries out the orders; says how the machine ends.
+    pub(crate) async fn run(&mut self, briefing: &Briefing) -> Result<EndAction, Failure> {
+        let image = self.fetch_image(briefing).await.during("image")?;
+        let disks = self.find_disks().await.during("find disks")?;
+        let assignment = Assignment::make(&image, &self.orders(briefing), &disks).during("choose disk")?;
+        self.announce(&assignment);
+        let environment = environment(&assignment, briefing);
+        hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
+        let deployed = self.deploy(assignment).await?;
+        self.wait_for_nodes(&deployed).await.during("re-read of the table")?;
+        self.screen.step("deployed: this machine would boot now");
+        self.reporter.send(Event::Deployed(deployed.progress));
+        self.seed(deployed, briefing).await;
+        // After seeding: what a hook changes on the disk must not go out to others.
+        hooks::run(&briefing.orders.hooks.after, &environment, self.screen).await.during("hook after")?;
+        self.report_end(Event::Done { end: briefing.orders.end.to_string() }).await;
+        Ok(briefing.orders.end)
+    }
+
+    async fn fetch_image(&self, briefing: &Briefing) -> anyhow::Result<Image> {
+        self.screen.step(&format!("image: {} (by {})", briefing.orders.image, briefing.orders.chosen_by));
+        briefing.fetch_image(self.fetcher, self.key.as_ref(), self.screen).await
+    }
+
+    async fn find_disks(&mut self) -> anyhow::Result<Vec<Disk>> {
+        if let Some(devices) = &mut self.devices {
+            devices.settle(DISKS_QUIET, DISKS_BOUND).await;
+        }
+        list_disks(self.paths, &self.only_disks)
+    }
+
+    fn orders(&self, briefing: &Briefing) -> ezio_image::conf::Orders {
+        let mut orders = briefing.orders.clone();
+        if orders.disk.path.is_empty() {
+            orders.disk.path.clone_from(&self.only_disks);
+        }
+        orders
+    }
+
+    fn announce(&self, assignment: &Assignment) {
+        self.screen.line(assignment.to_string().trim_end());
+        self.reporter.send(Event::Planned {
+            image: assignment.image.clone(),
+            disks: assignment.names(),
+            total_bytes: assignment.payload_bytes(),
+        });
+    }
+
+    async fn deploy(&self, assignment: Assignment) -> Result<Deployed, Failure> {
+        self.screen.step(&format!("disk: clearing {}", assignment.paths()));
+        let cleared = blocking(move || Cleared::clear(assignment)).await.during("clear disk")?;
+        self.screen.step("writing");
+        let filled = cleared.fill(Config::default(), |moment| self.tell(moment)).await.during("write")?;
+        self.screen.step("verified: all of the image is on the disk and synced");
+        self.reporter.send(Event::Verified(filled.progress));
+        blocking(move || filled.finish()).await.during("write table and boot code")
+    }
+
+    fn tell(&self, moment: Moment) {
+        match moment {
+            Moment::FirstByte => self.reporter.send(Event::FirstByte),
+            Moment::Progress(progress) => {
+                self.screen.progress("write", &progress);
+                self.reporter.send(Event::Progress(progress));
+            }
+            Moment::Silence(silence) => self.screen.step(&format!("write: {silence}")),
+            Moment::LastByte(progress) => {
+                self.screen.progress("write", &progress);
+                self.reporter.send(Event::LastByte(progress));
+            }
+            Moment::Seeding(progress) => {
+                self.screen.progress("share", &progress);
+                self.reporter.send(Event::Seeding(progress));
+            }
+        }
+    }
+
+    async fn wait_for_nodes(&mut self, deployed: &Deployed) -> anyhow::Result<()> {
+        let Some(devices) = &mut self.devices else { return Ok(()) };
+        let missing =
+            || deployed.expected_nodes().into_iter().find(|node| !self.paths.sys.join(node).exists());
+        let there = devices.wait_for(NODES_BOUND, || missing().is_none().then_some(())).await;
+        there.ok_or_else(|| {
+            let node = missing().unwrap_or_default();
+            anyhow!("the kernel does not show {} within {} s", node.display(), NODES_BOUND.as_secs())
+        })
+    }
+
+    async fn seed(&self, deployed: Deployed, briefing: &Briefing) {
+        let policy = &briefing.orders.seed;
+        let Some(swarm) = deployed.swarm else { return };
+        if !policy.is_none() {
+            self.screen.step(&format!("serving others ({policy})"));
+            transfer::seed(&swarm, policy, self.reporter.released(), |moment| self.tell(moment)).await;
+        }
+        swarm.shutdown().await;
+    }
+
+    /// The last report: the run is not over before the server knows, or its time is up.
+    pub(crate) async fn report_end(&self, event: Event) {
+        report_end(self.reporter, self.screen, event).await;
+    }
+}
+
+/// Sends the last report and waits for the server to take it.
+pub(crate) async fn report_end(reporter: &Reporter, screen: &Screen, event: Event) {
+    let good = matches!(event, Event::Done { .. });
+    reporter.send(event);
+    let seconds = LAST_REPORT_BOUND.as_secs();
+    match reporter.delivered(LAST_REPORT_BOUND).await {
+        Delivery::Accepted if good => screen.step("done: the server knows"),
+        Delivery::Accepted => screen.step("the server knows of the failure"),
+        Delivery::NoServer if good => screen.step("done (there is no server to report to)"),
+        Delivery::NoServer => {}
+        Delivery::TimedOut => {
+            screen.step(&format!(
+                "the server has not accepted the last report within {seconds} s: it does not know"
+            ));
+        }
+        Delivery::Refused => screen.step("the server refuses the reports of this machine: it does not know"),
+    }
+}
+
+/// The disks of this machine; only those named, if any are.
+pub(crate) fn list_disks(paths: &SystemPaths, only: &[PathBuf]) -> anyhow::Result<Vec<Disk>> {
+    let read = |name: &str| {
+        let path = paths.proc.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    };
+    // A kernel without swap has no list of it.
+    let usage = Usage::parse(&read("mounts")?, &read("swaps").unwrap_or_default());
+    let mut disks = discover(&paths.sys, &paths.dev, &usage)?;
+    let named = |disk: &Disk| only.iter().any(|path| *path == disk.path || disk.links.contains(path));
+    disks.retain(|disk| only.is_empty() || named(disk));
+    for path in only {
+        let found = disks.iter().any(|disk| *path == disk.path || disk.links.contains(path));
+        anyhow::ensure!(found, "{} is no disk of this machine", path.display());
+    }
+    Ok(disks)
+}
+
+/// What hooks are told.
+fn environment(assignment: &Assignment, briefing: &Briefing) -> HookEnvironment {
+    vec![
+        ("EZIO_IMAGE", assignment.image.clone()),
+        ("EZIO_DISKS", assignment.paths()),
+        ("EZIO_CONF", briefing.origin.to_string()),
+        ("PATH", "/bin:/sbin:/usr/bin:/usr/sbin".into()),
+    ]
+}
+
+/// Runs what waits for a disk where it holds up nobody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work).await.context("waiting for the disk")?
+}
+
+/// The first report: this machine is up, and where.
+pub(crate) fn started(paths: &SystemPaths, address: String) -> Event {
+    Event::Started {
+        version: env!("CARGO_PKG_VERSION").into(),
+        firmware: machine::firmware(paths).into(),
+        address,
+    }
+}
+
+/// Who this machine is.
+pub(crate) fn who(paths: &SystemPaths, boot_mac: Option<&str>) -> MachineId {
+    MachineId { macs: machine::mac_addresses(paths, boot_mac), ..machine::identity(paths) }
+}

@@ -1,0 +1,152 @@
+//! The worker of PID 1: does the whole job of a netbooted machine, and ends with the end action.
+
+pub(crate) mod crash_report;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use ezio_image::conf::EndAction;
+use ezio_image::report::Event;
+
+use crate::devices::Devices;
+use crate::devices::modules::ModuleLoader;
+use crate::fetch::signature::{KEY_FILE, PublicKey};
+use crate::fetch::{Fetcher, Patience};
+use crate::handover::end::End;
+use crate::handover::will::Will;
+use crate::machine::SystemPaths;
+use crate::machine::cmdline::Cmdline;
+use crate::net::{self, Network};
+use crate::run::briefing::{Briefing, ConfPlaces, EMBEDDED_CONF, fetch_conf};
+use crate::run::reporter::{ReportLine, Reporter};
+use crate::run::{During, Failure, Run, report_end, started, who};
+use crate::screen::Screen;
+
+/// A server that is just starting is waited for.
+const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
+
+/// Was this started by an ezio-init that is PID 1?
+pub(crate) fn is_child_of_pid1() -> anyhow::Result<()> {
+    let parent = nix::unistd::getppid().as_raw();
+    let same = std::fs::read_link("/proc/1/exe").ok() == std::fs::read_link("/proc/self/exe").ok();
+    ensure!(parent == 1 && same, "this is for the ezio-init that is PID 1 of a netbooted machine");
+    Ok(())
+}
+
+/// Does the job. What it says on the screen, the server hears too.
+pub(crate) async fn work() -> End {
+    let paths = SystemPaths::below(Path::new("/"));
+    let parsed = Cmdline::of_machine(&paths);
+    let consoles = parsed.as_ref().map(|c| c.consoles.clone()).unwrap_or_default();
+    let screen = Screen::of_machine(&paths, &consoles);
+    let mut machine = Machine { paths, reporter: Reporter::silent(), will: Will::default(), network: None };
+    let outcome = match parsed.during("kernel command line") {
+        Ok(cmdline) => machine.go(&cmdline, &screen).await,
+        Err(failure) => Err(failure),
+    };
+    let end = match outcome {
+        Ok(action) => End { action, failed: false },
+        Err(failure) => {
+            let end = machine.will.end();
+            screen.step(&format!("failed: {failure}"));
+            let error = format!("{:#}", failure.error);
+            let event = Event::Failed { step: failure.step.into(), error, next: end.to_string() };
+            report_end(&machine.reporter, &screen, event).await;
+            end
+        }
+    };
+    screen.flush();
+    end
+}
+
+/// What grows on the way, and what a failure needs.
+struct Machine {
+    paths: SystemPaths,
+    reporter: Reporter,
+    /// What follows a failure, and a crash.
+    will: Will,
+    /// Held for as long as the run lasts: the lease is renewed.
+    network: Option<Network>,
+}
+
+impl Machine {
+    async fn go(&mut self, cmdline: &Cmdline, screen: &Screen) -> Result<EndAction, Failure> {
+        screen.step(&format!("ezio-init {}", env!("CARGO_PKG_VERSION")));
+        cmdline.warnings.iter().for_each(|warning| screen.step(warning));
+        self.fail_by(cmdline.end.unwrap_or_default());
+        net::tune(&self.paths.proc);
+        let devices = self.start_devices(screen).during("devices")?;
+        let fetcher = Fetcher::new().during("start")?;
+        let key = PublicKey::of_initrd(Path::new(KEY_FILE)).during("key of the initrd")?;
+        let network = net::bring_up(cmdline, &self.paths.sys, screen).await.during("network")?;
+        let identity = who(&self.paths, Some(&network.card.mac));
+        let (address, server) = (network.address, network.boot_server);
+        self.network = Some(network);
+        if let Some(url) = &cmdline.report {
+            let url = url.parse().context("ezio.report=").during("kernel command line")?;
+            self.start_reports(url, &identity, address.to_string())?;
+        }
+        let places =
+            ConfPlaces::find(cmdline.conf.as_deref(), server, Path::new(EMBEDDED_CONF)).during("conf")?;
+        let (conf, origin) =
+            fetch_conf(&places, &fetcher, CONF_PATIENCE, key.as_ref(), screen).await.during("conf")?;
+        let group = cmdline.group.as_deref();
+        let briefing =
+            Briefing::of(&conf, origin, &identity, group, cmdline.report.as_deref()).during("conf")?;
+        let briefing = with_end(briefing, cmdline.end);
+        self.fail_by(briefing.orders.on_error);
+        screen.step(&format!("conf: from {}", briefing.origin));
+        if let Some(url) = briefing.report.clone()
+            && !self.reporter.has_server()
+        {
+            self.start_reports(url, &identity, address.to_string())?;
+        }
+        let mut run = Run {
+            paths: &self.paths,
+            screen,
+            fetcher: &fetcher,
+            reporter: &self.reporter,
+            devices: Some(devices),
+            key,
+            only_disks: Vec::new(),
+        };
+        run.run(&briefing).await
+    }
+
+    fn fail_by(&mut self, on_error: EndAction) {
+        self.will.on_error = on_error;
+        self.will.leave();
+    }
+
+    /// Without modules (a kernel of one's own, with all drivers built in) devices still come and go.
+    fn start_devices(&self, screen: &Screen) -> anyhow::Result<Devices> {
+        let loader = ModuleLoader::open().unwrap_or_else(|error| {
+            screen.step(&format!("devices: {error:#}: only drivers inside the kernel are used"));
+            ModuleLoader::empty()
+        });
+        Devices::start(&self.paths.sys, loader)
+    }
+
+    fn start_reports(
+        &mut self,
+        url: url::Url,
+        identity: &ezio_image::report::MachineId,
+        address: String,
+    ) -> Result<(), Failure> {
+        let line = ReportLine::new(url, identity.clone(), &self.paths);
+        self.reporter = Reporter::start(line.clone(), self.paths.clone()).during("reports")?;
+        self.will.reports = Some(line);
+        self.will.leave();
+        self.reporter.send(started(&self.paths, address));
+        Ok(())
+    }
+}
+
+/// `ezio.end=` stands above ezio.conf, after success and failure alike.
+fn with_end(mut briefing: Briefing, end: Option<EndAction>) -> Briefing {
+    if let Some(end) = end {
+        (briefing.orders.end, briefing.orders.on_error) = (end, end);
+    }
+    briefing
+}
