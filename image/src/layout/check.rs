@@ -87,9 +87,11 @@ fn check_gpt(
 
 fn check_dos(partitions: &[Partition]) -> Result<(), LayoutError> {
     for p in partitions {
-        let Entry::Dos { type_id, .. } = p.entry else { return Err(refuse(p, "is no MBR entry")) };
-        if p.number == 0 || type_id == 0 {
-            return Err(refuse(p, "has no number or no type"));
+        if !matches!(p.entry, Entry::Dos { .. }) {
+            return Err(refuse(p, "is no MBR entry"));
+        }
+        if p.number == 0 {
+            return Err(refuse(p, "has no number"));
         }
         if p.start == 0 {
             return Err(refuse(p, "begins at sector 0, where the table itself lies"));

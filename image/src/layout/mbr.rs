@@ -36,8 +36,17 @@ impl Slot {
         Self { bootable: bytes[0] == 0x80, type_id: bytes[4], start: word(8), size: word(12) }
     }
 
+    /// The kernel and sfdisk go by the size alone: a partition may have the type 0.
     fn is_empty(self) -> bool {
-        self.type_id == 0 || self.size == 0
+        self.size == 0
+    }
+
+    fn is_link(self) -> bool {
+        !self.is_empty() && is_extended_type(self.type_id)
+    }
+
+    fn is_data(self) -> bool {
+        !self.is_empty() && !is_extended_type(self.type_id)
     }
 
     /// `base` is what `start` counts from, for the old cylinder addresses.
@@ -63,15 +72,20 @@ fn cylinder_address(sector: u64) -> [u8; 3] {
     [head as u8, (sector | (cylinder >> 8 << 6)) as u8, cylinder as u8]
 }
 
-/// The four entries, if this is a boot record.
+fn entry(sector: &[u8], index: usize) -> &[u8] {
+    &sector[ENTRIES + index * ENTRY_LENGTH..ENTRIES + (index + 1) * ENTRY_LENGTH]
+}
+
+/// The four entries of an MBR, if this is one.
 fn slots(sector: &[u8]) -> Option<[Slot; 4]> {
-    if sector.get(510..512)? != MAGIC {
-        return None;
-    }
-    let entry = |i: usize| &sector[ENTRIES + i * ENTRY_LENGTH..ENTRIES + (i + 1) * ENTRY_LENGTH];
     // Where the first byte is anything else, this is a file system's boot sector.
-    let sane = (0..4).all(|i| matches!(entry(i)[0], 0 | 0x80));
-    sane.then(|| std::array::from_fn(|i| Slot::decode(entry(i))))
+    let sane = sector.get(510..512)? == MAGIC && (0..4).all(|i| matches!(entry(sector, i)[0], 0 | 0x80));
+    sane.then(|| std::array::from_fn(|i| Slot::decode(entry(sector, i))))
+}
+
+/// The four entries of an EBR, if this is one. Only an MBR's may not be odd in their first byte.
+fn slots_of_ebr(sector: &[u8]) -> Option<[Slot; 4]> {
+    (sector.get(510..512)? == MAGIC).then(|| std::array::from_fn(|i| Slot::decode(entry(sector, i))))
 }
 
 /// Does sector 0 say that there is a GPT?
@@ -124,6 +138,18 @@ fn partition(number: u32, start: u64, slot: Slot) -> Partition {
     Partition { number, start, size: u64::from(slot.size), entry }
 }
 
+/// One EBR of the chain, and how far the part of the extended partition reaches that it describes.
+#[derive(Clone, Copy)]
+struct Link {
+    /// Sector of the EBR.
+    at: u64,
+    /// Sectors, counted from the EBR.
+    size: u64,
+}
+
+/// Follows the chain as the kernel (`block/partitions/msdos.c`) and sfdisk (`libfdisk/src/dos.c`) do. Data and link
+/// stand in any of the four entries; an EBR without data has no number. Where the two programs would see different
+/// partitions, the chain is refused.
 fn read_chain(
     disk: &impl ReadAt,
     container: &Partition,
@@ -132,29 +158,50 @@ fn read_chain(
     partitions: &mut Vec<Partition>,
 ) -> Result<(), LayoutError> {
     let mut seen = HashSet::new();
-    let mut next = Some(container.start);
+    let mut next = Some(Link { at: container.start, size: container.size });
     let mut number = 5;
-    while let Some(sector) = next {
-        let damaged = |what: &str| LayoutError::DamagedChain { sector, what: what.to_owned() };
-        if !seen.insert(sector) || seen.len() > MAX_LOGICAL {
+    while let Some(link) = next {
+        let damaged = |what: &str| LayoutError::DamagedChain { sector: link.at, what: what.to_owned() };
+        if !seen.insert(link.at) || seen.len() > MAX_LOGICAL {
             return Err(damaged("it does not end"));
         }
-        let offset = sector * u64::from(sector_size);
-        if sector >= container.end() || offset >= size {
+        let offset = link.at * u64::from(sector_size);
+        if link.at >= container.end() || offset >= size {
             return Err(damaged("it leads out of the extended partition"));
         }
         let bytes =
             disk.read_vec(offset, 512).map_err(|e| LayoutError::Read { offset, message: e.to_string() })?;
-        let slots = slots(&bytes).ok_or_else(|| damaged("there is no boot record"))?;
-        // Like the kernel: data in the first entry, the link in the second; empty data has no number.
-        if !slots[0].is_empty() && !is_extended_type(slots[0].type_id) {
-            partitions.push(partition(number, sector + u64::from(slots[0].start), slots[0]));
+        let slots = slots_of_ebr(&bytes).ok_or_else(|| damaged("there is no boot record"))?;
+        if let Some(data) = data_of(&slots, link, container).map_err(damaged)? {
+            partitions.push(partition(number, link.at + u64::from(data.start), data));
             number += 1;
         }
-        let link = slots.iter().find(|s| !s.is_empty() && is_extended_type(s.type_id));
-        next = link.map(|s| container.start + u64::from(s.start));
+        next = slots
+            .iter()
+            .find(|s| s.is_link())
+            .map(|s| Link { at: container.start + u64::from(s.start), size: u64::from(s.size) });
     }
     Ok(())
+}
+
+/// The partition that an EBR describes, if it does.
+fn data_of(slots: &[Slot; 4], link: Link, container: &Partition) -> Result<Option<Slot>, &'static str> {
+    let sane = |slot: &Slot| {
+        let end = u64::from(slot.start) + u64::from(slot.size);
+        end <= link.size && link.at + end <= container.end()
+    };
+    // The kernel takes the third and fourth entry for garbage where they lead out.
+    let kernel: Vec<&Slot> =
+        (0..).zip(slots).filter(|(i, s)| s.is_data() && (*i < 2 || sane(s))).map(|(_, s)| s).collect();
+    // sfdisk takes the first that has a type, else the first entry, or the second where that is the link.
+    let untyped = if slots[0].is_link() { &slots[1] } else { &slots[0] };
+    let typed = slots.iter().find(|s| s.is_data() && s.type_id != 0);
+    let sfdisk = typed.or(Some(untyped).filter(|s| s.is_data()));
+    match (kernel.as_slice(), sfdisk) {
+        ([], None) => Ok(None),
+        ([one], Some(first)) if *one == first => Ok(Some(**one)),
+        _ => Err("it describes several partitions, of which the kernel and sfdisk take different ones"),
+    }
 }
 
 /// Where the EBR of each logical partition lies. The first is the first sector of the extended

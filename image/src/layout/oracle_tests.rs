@@ -153,3 +153,122 @@ fn a_gpt_by_sgdisk_is_read() {
     assert!(matches!(&home.entry, Entry::Gpt { name, attributes: 4, .. } if name == "home"));
     assert_eq!(layout.to_sfdisk(), sfdisk_dump(&path));
 }
+
+/// The kernel reads chains as libblkid does, which `partx` shows: it was taken from there.
+fn partx_shows(path: &Path) -> Vec<(u32, u64, u64)> {
+    let mut partx = tool("partx", "util-linux");
+    let out = partx.args(["--raw", "--noheadings", "--output", "NR,START,SECTORS"]).arg(path).output();
+    let text = String::from_utf8(out.unwrap().stdout).unwrap();
+    let numbers = |line: &str| line.split_whitespace().map(|w| w.parse().unwrap()).collect::<Vec<u64>>();
+    text.lines().map(numbers).map(|n| (n[0] as u32, n[1], n[2])).collect()
+}
+
+/// What sfdisk lists, even where it makes no sense.
+fn sfdisk_lists(path: &Path) -> Vec<(u32, u64, u64)> {
+    let prefix = format!("{}", path.display());
+    let dump = sfdisk_dump(path);
+    let lines = dump.lines().filter_map(|line| line.strip_prefix(&prefix)?.split_once(" : "));
+    let field = |fields: &str, name: &str| -> u64 {
+        let value = fields.split(',').find_map(|f| f.trim().strip_prefix(name)).unwrap();
+        value.trim().parse().unwrap()
+    };
+    lines.map(|(n, f)| (n.trim().parse().unwrap(), field(f, "start="), field(f, "size="))).collect()
+}
+
+/// Start and size of the extended partition, in sectors.
+const CONTAINER: (u32, u32) = (2048, 60_000);
+
+/// Where it lies, and its entries: type, start, size.
+type Ebr = (u32, [(u8, u32, u32); 4]);
+
+/// An MBR with an extended partition, and a chain of EBRs: each a list of four entries (type, start, size), the
+/// link's start counted from the extended partition and the data's from the EBR.
+fn write_chain(file: &File, ebrs: &[Ebr]) {
+    let record = |at: u64, slots: &[(u8, u32, u32)]| {
+        let mut sector = [0u8; 512];
+        for (i, (type_id, start, size)) in slots.iter().enumerate() {
+            let entry = &mut sector[446 + 16 * i..462 + 16 * i];
+            entry[4] = *type_id;
+            entry[8..12].copy_from_slice(&start.to_le_bytes());
+            entry[12..16].copy_from_slice(&size.to_le_bytes());
+        }
+        sector[510..].copy_from_slice(&[0x55, 0xaa]);
+        file.write_all_at(&sector, at * 512).unwrap();
+    };
+    record(0, &[(0x05, CONTAINER.0, CONTAINER.1)]);
+    for (at, slots) in ebrs {
+        record(u64::from(*at), slots);
+    }
+}
+
+/// A chain of a few EBRs, each with its data and link in entries of its own choice, and now and then odd: no data,
+/// two, a type of 0, garbage in the last entries.
+fn odd_chain() -> impl proptest::strategy::Strategy<Value = Vec<Ebr>> {
+    use proptest::prelude::*;
+    let ebr = (
+        Just([0usize, 1, 2, 3]).prop_shuffle(),
+        prop::sample::select(vec![0x83u8, 0x07, 0x82, 0x00]),
+        prop::sample::select(vec![0x05u8, 0x0f, 0x85]),
+        0u8..10,
+        1u32..900,
+    );
+    prop::collection::vec(ebr, 1..6).prop_map(|ebrs| {
+        let count = ebrs.len();
+        let place = |i: usize| CONTAINER.0 + 5000 * i as u32;
+        let mut chain = Vec::new();
+        for (i, (order, data_type, link_type, oddity, size)) in ebrs.into_iter().enumerate() {
+            let mut slots = [(0u8, 0u32, 0u32); 4];
+            if oddity != 0 {
+                slots[order[0]] = (data_type, 63, size);
+            }
+            if i + 1 < count {
+                slots[order[1]] = (link_type, 5000 * (i as u32 + 1), 5000);
+            }
+            match oddity {
+                1 => slots[order[2]] = (0x83, 63 + size, 100),
+                2 => {
+                    slots[3] = if slots[3] == (0, 0, 0) { (0x83, 0x7000_0000, 0x7000_0000) } else { slots[3] }
+                }
+                _ => {}
+            }
+            chain.push((place(i), slots));
+        }
+        chain
+    })
+}
+
+#[test]
+fn odd_chains_are_read_as_the_kernel_and_sfdisk_read_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, file) = sparse(&dir, "disk", SIZE);
+    let (read, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let config =
+        proptest::test_runner::Config { cases: 300, failure_persistence: None, ..Default::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let result = runner.run(&odd_chain(), |chain| {
+        file.set_len(0).unwrap();
+        file.set_len(SIZE).unwrap();
+        write_chain(&file, &chain);
+        let (kernel, sfdisk) = (partx_shows(&path), sfdisk_lists(&path));
+        match Layout::read_from_disk(&file, SIZE, 512, "/dev/sda") {
+            Ok(ours) => {
+                read.set(read.get() + 1);
+                let ours: Vec<_> = ours.partitions().iter().map(|p| (p.number, p.start, p.size)).collect();
+                proptest::prop_assert_eq!(&ours, &sfdisk);
+                // partx gives the extended partition the size of its first EBR, as the kernel does.
+                let logical =
+                    |all: &[(u32, u64, u64)]| all.iter().filter(|p| p.0 > 4).copied().collect::<Vec<_>>();
+                proptest::prop_assert_eq!(logical(&ours), logical(&kernel));
+            }
+            Err(error) => {
+                refused.set(refused.get() + 1);
+                let lists =
+                    |all: &[(u32, u64, u64)]| all.iter().filter(|p| p.0 > 4).copied().collect::<Vec<_>>();
+                proptest::prop_assert!(lists(&kernel) != lists(&sfdisk), "{error}: {kernel:?}");
+            }
+        }
+        Ok(())
+    });
+    result.unwrap();
+    assert!(read.get() > 100 && refused.get() > 10, "{} read, {} refused", read.get(), refused.get());
+}

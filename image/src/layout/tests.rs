@@ -126,7 +126,7 @@ fn tables_that_cannot_be_are_refused() {
         (DOS, vec![gpt(1, 2048, 1)], "no MBR entry"),
         (DOS, vec![dos(1, 0, 10, 0x83)], "sector 0"),
         (DOS, vec![dos(1, 2048, 1 << 32, 0x83)], "beyond"),
-        (DOS, vec![dos(1, 2048, 10, 0)], "no type"),
+        (DOS, vec![dos(0, 2048, 10, 0x83)], "no number"),
         (DOS, vec![dos(5, 2048, 10, 0x83)], "no extended"),
         (DOS, vec![dos(1, 2048, 10, 5), dos(2, 4096, 10, 15)], "second extended"),
         (DOS, vec![dos(1, 2048, 1000, 5), dos(5, 2048, 10, 0x83)], "inside"),
