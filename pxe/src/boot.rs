@@ -42,8 +42,8 @@ pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
              set tries:int32 0\n\
              :again\n\
              echo ezio: loading from {base}\n\
-             kernel {base}/boot/vmlinuz initrd=initrd.img ezio.conf={base}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} {append} || goto failed\n\
-             initrd --name initrd.img {base}/boot/initrd.img || goto failed\n\
+             kernel {base}/boot/amd64/vmlinuz initrd=initrd.img ezio.conf={base}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} {append} || goto failed\n\
+             initrd --name initrd.img {base}/boot/amd64/initrd.img || goto failed\n\
              boot || goto failed\n\
              :failed\n\
              imgfree\n\
@@ -89,9 +89,9 @@ pub(crate) fn grub_script(site: &Site, mac: &str, boot: Boot) -> String {
             let bootif = mac.replace(':', "-");
             format!(
                 "echo 'ezio: loading the kernel'\n\
-                 linux /vmlinuz ezio.conf={base}/ezio.conf BOOTIF=01-{bootif} {append}\n\
+                 linux /boot/amd64/vmlinuz ezio.conf={base}/ezio.conf BOOTIF=01-{bootif} {append}\n\
                  echo 'ezio: loading the initrd'\n\
-                 initrd /initrd.img\n\
+                 initrd /boot/amd64/initrd.img\n\
                  boot\n\
                  echo 'ezio: the kernel could not be started, restarting in 30 seconds'\n\
                  sleep 30\n\
@@ -128,7 +128,7 @@ mod tests {
         let script = ipxe_script(&site(), Boot::Deploy);
         assert!(script.starts_with("#!ipxe\n"));
         assert!(script.contains(
-            "kernel http://10.0.0.1:8080/boot/vmlinuz initrd=initrd.img ezio.conf=http://10.0.0.1:8080/ezio.conf \
+            "kernel http://10.0.0.1:8080/boot/amd64/vmlinuz initrd=initrd.img ezio.conf=http://10.0.0.1:8080/ezio.conf \
              BOOTIF=01-${netX/mac:hexhyp} console=ttyS0 ||"
         ));
         let script = grub_script(&site(), "52:54:00:12:34:56", Boot::Deploy);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::cli::{AgainArgs, StatusArgs};
-use crate::fleet::FleetView;
+use crate::fleet::{AgainAnswer, FleetView};
 use crate::status;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,8 +42,7 @@ pub(crate) async fn again(args: &AgainArgs) -> Result<()> {
     if !status.is_success() {
         bail!("{}", text.trim_end());
     }
-    let answer: crate::http::AgainAnswer =
-        serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
+    let answer: AgainAnswer = serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
     print(&match answer.machines {
         1 => "1 machine will be deployed at its next network boot\n".to_owned(),
         n => format!("{n} machines will be deployed at their next network boot\n"),

@@ -15,8 +15,8 @@ use crate::catalogue::Catalogue;
 pub(crate) struct ServedConf {
     /// As the operator wrote it.
     text: Bytes,
-    /// With an address for reports, for those who fetch it over TFTP and cannot derive one.
-    with_report: Bytes,
+    /// Does it leave it to us to say where reports go?
+    lacks_report: bool,
     /// The operator's signature, beside the file.
     signature: Option<Bytes>,
     /// For people: where it comes from.
@@ -27,25 +27,24 @@ pub(crate) struct ServedConf {
 #[derive(Debug)]
 pub(crate) struct RoomConf {
     path: Option<PathBuf>,
-    report_url: String,
     current: RwLock<Option<Arc<ServedConf>>>,
 }
 
 impl RoomConf {
     /// Reads the operator's file, or makes a conf for the one image.
-    pub(crate) fn open(path: Option<&Path>, catalogue: &Catalogue, report_url: String) -> Result<Self> {
+    pub(crate) fn open(path: Option<&Path>, catalogue: &Catalogue) -> Result<Self> {
         let current = match path {
-            Some(path) => Some(read(path, catalogue, &report_url)?),
-            None => made_up(catalogue, &report_url),
+            Some(path) => Some(read(path, catalogue)?),
+            None => made_up(catalogue),
         };
         let current = RwLock::new(current.map(Arc::new));
-        Ok(Self { path: path.map(Path::to_owned), report_url, current })
+        Ok(Self { path: path.map(Path::to_owned), current })
     }
 
     /// Reads the operator's file again. With a mistake in it, the old one stays.
     pub(crate) fn reload(&self, catalogue: &Catalogue) -> Result<()> {
         let path = self.path.as_deref().context("there is no --conf file to read again")?;
-        let conf = read(path, catalogue, &self.report_url)?;
+        let conf = read(path, catalogue)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(conf));
         Ok(())
     }
@@ -54,23 +53,24 @@ impl RoomConf {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// For HTTP: the client derives the address for reports from where it got the conf.
-    pub(crate) fn text(&self) -> Option<Bytes> {
-        self.current().map(|conf| conf.text.clone())
+    /// As a client gets it that reaches this server at `base`: with the address for reports, where none is set.
+    pub(crate) fn text(&self, base: &str) -> Option<Bytes> {
+        let conf = self.current()?;
+        if !conf.lacks_report {
+            return Some(conf.text.clone());
+        }
+        // Below a line of ours, an editor's byte order mark would be an error.
+        let text = conf.text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&conf.text);
+        Some([format!("report = \"{base}/api/report\"\n").as_bytes(), text].concat().into())
     }
 
     /// The operator's signature (minisign).
     pub(crate) fn signature(&self) -> Option<Bytes> {
         self.current()?.signature.clone()
     }
-
-    /// For TFTP.
-    pub(crate) fn text_with_report(&self) -> Option<Bytes> {
-        self.current().map(|conf| conf.with_report.clone())
-    }
 }
 
-fn read(path: &Path, catalogue: &Catalogue, report_url: &str) -> Result<ServedConf> {
+fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let conf = Conf::parse(&text).with_context(|| format!("in {}", path.display()))?;
     for image in conf.images() {
@@ -90,28 +90,18 @@ fn read(path: &Path, catalogue: &Catalogue, report_url: &str) -> Result<ServedCo
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(e).with_context(|| format!("reading {}", signature_path.display())),
     };
-    Ok(serve(&conf, Bytes::from(text), signature, report_url, path.display().to_string()))
+    // A signed file is served as it is: any change would break the signature.
+    let lacks_report = conf.report().is_none() && signature.is_none();
+    Ok(ServedConf { text: text.into(), lacks_report, signature, origin: path.display().to_string() })
 }
 
-fn made_up(catalogue: &Catalogue, report_url: &str) -> Option<ServedConf> {
+fn made_up(catalogue: &Catalogue) -> Option<ServedConf> {
     let [image] = catalogue.images.as_slice() else { return None };
     let conf = Conf::for_image(ImageRef::Name(image.name.clone()), Settings::default());
-    let text = Bytes::from(conf.to_toml());
-    Some(serve(
-        &conf,
-        text,
-        None,
-        report_url,
-        format!("made up: {:?} to the one disk, then reboot", image.name),
-    ))
-}
-
-fn serve(conf: &Conf, text: Bytes, signature: Option<Bytes>, report_url: &str, origin: String) -> ServedConf {
-    let with_report = match conf.report() {
-        Some(_) => text.clone(),
-        // A signed file is served as it is: any change would break the signature.
-        None if signature.is_some() => text.clone(),
-        None => Bytes::from(conf.clone().with_report(report_url).to_toml()),
-    };
-    ServedConf { text, with_report, signature, origin }
+    Some(ServedConf {
+        text: conf.to_toml().into(),
+        lacks_report: true,
+        signature: None,
+        origin: format!("made up: {:?} to the one disk, then reboot", image.name),
+    })
 }

@@ -5,9 +5,14 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
 use clap::Parser;
+use cli::{Cli, Command};
+use rustix::process::{getpriority_process, setpriority_process};
 
+mod address;
 mod boot;
 mod catalogue;
 mod cli;
@@ -16,21 +21,60 @@ mod conf;
 mod dhcp;
 mod fleet;
 mod http;
-mod server;
+mod names;
+mod seeder;
 mod settings;
+mod shared;
 mod sites;
+mod start;
 mod status;
+mod store;
+mod summary;
 mod tftp;
 mod throttle;
 mod tracker;
 
+/// Of the server's threads, as setpriority(2) counts: 0 is usual, -20 goes first.
+const PRIORITY: i32 = -10;
+
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    match server::run(cli) {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "ezio-pxe: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Runs a command to its end.
+fn run(cli: Cli) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    if matches!(cli.command, Command::Serve(_)) {
+        go_first();
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => start::serve(args.resolve()?).await,
+            Command::Status(args) => client::status(&args).await,
+            Command::Again(args) => client::again(&args).await,
+        }
+    });
+    // A write to the database may still be under way.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result
+}
+
+/// The whole room waits for what only the server has: where others share its cores, it goes first, unless it was started
+/// with another priority than the usual, or lacks the right. Threads inherit it, so it comes before all of them.
+fn go_first() {
+    if getpriority_process(None) == Ok(0)
+        && let Err(error) = setpriority_process(None, PRIORITY)
+    {
+        tracing::debug!("keeping the usual priority: {error}");
     }
 }

@@ -26,5 +26,8 @@ fn keas_example_is_json_with_a_class_for_each_way_to_boot() {
     let conf: serde_json::Value = serde_json::from_str(&json).unwrap();
     let classes = conf["Dhcp4"]["client-classes"].as_array().unwrap();
     let files: Vec<&str> = classes.iter().map(|class| class["boot-file-name"].as_str().unwrap()).collect();
-    assert_eq!(files, ["http://10.77.0.1:8080/boot.ipxe", "undionly.kpxe", "shimx64.efi"]);
+    assert_eq!(
+        files,
+        ["http://10.77.0.1:8080/boot.ipxe", "boot/amd64/undionly.kpxe", "boot/amd64/shimx64.efi"]
+    );
 }

@@ -141,16 +141,28 @@ async fn tftp_serves_the_same_tree_and_the_way_to_report() {
     let fetch = async |path: &str| get(tftp, path, &Limits::default()).await;
     let conf = String::from_utf8(fetch("ezio.conf").await.unwrap()).unwrap();
     assert!(conf.contains(&format!("report = \"{}/api/report\"", server.base)), "{conf}");
-    assert_eq!(fetch("vmlinuz").await.unwrap(), b"kernel");
-    assert_eq!(fetch("/shimx64.efi").await.unwrap(), b"shim");
+    assert_eq!(fetch("boot/amd64/vmlinuz").await.unwrap(), b"kernel");
+    assert_eq!(fetch("\\boot//amd64\\shimx64.efi").await.unwrap(), b"shim");
     assert_eq!(fetch("images/golden/manifest.toml").await.unwrap(), image.file("manifest.toml").into_bytes());
     let grub = String::from_utf8(fetch("/grub/grub.cfg").await.unwrap()).unwrap();
     assert!(grub.contains("source /grub/machine-$net_default_mac.cfg"));
     let machine = String::from_utf8(fetch(&format!("/grub/machine-{MAC}.cfg")).await.unwrap()).unwrap();
     assert!(
-        machine.contains("linux /vmlinuz") && machine.contains("BOOTIF=01-52-54-00-12-34-56"),
+        machine.contains("linux /boot/amd64/vmlinuz") && machine.contains("BOOTIF=01-52-54-00-12-34-56"),
         "{machine}"
     );
+    for name in [
+        "ezio.conf",
+        "boot.ipxe",
+        "boot/amd64/autoexec.ipxe",
+        "boot/amd64/vmlinuz",
+        "grub/grub.cfg",
+        &format!("grub/machine-{MAC}.cfg"),
+        "images/golden/disk.torrent",
+    ] {
+        let over_http = self::fetch(&server, &format!("/{name}")).await.1;
+        assert_eq!(fetch(name).await.unwrap(), over_http, "{name}");
+    }
     for path in [
         "../../../etc/passwd",
         "images/golden/../../../etc/passwd",

@@ -101,13 +101,6 @@ impl Conf {
         Self { report: None, default, groups: Vec::new(), machines: Vec::new() }
     }
 
-    /// The same conf with this address for reports.
-    #[must_use]
-    pub fn with_report(mut self, url: &str) -> Self {
-        self.report = Some(url.to_owned());
-        self
-    }
-
     /// Address for reports, if one is set.
     #[must_use]
     pub fn report(&self) -> Option<&str> {

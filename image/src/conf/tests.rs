@@ -355,7 +355,8 @@ fn some_settings() -> impl Strategy<Value = Settings> {
 proptest! {
     #[test]
     fn what_is_written_is_read(settings in some_settings()) {
-        let conf = Conf::for_image(ImageRef::Name("golden".into()), settings).with_report("http://10.0.0.1:8080/api/report");
+        let report = Some("http://10.0.0.1:8080/api/report".into());
+        let conf = Conf { report, ..Conf::for_image(ImageRef::Name("golden".into()), settings) };
         let text = conf.to_toml();
         let read = Conf::parse(&text).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
         prop_assert_eq!(read, conf, "{}", text);

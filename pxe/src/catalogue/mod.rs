@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use ezio_image::metainfo::InfoHash;
 
 pub(crate) use image::{Image, Torrent};
-pub(crate) use netboot::{GRUB, Netboot};
+pub(crate) use netboot::{AMD64, GRUB, Netboot};
 
 /// Everything that is served.
 #[derive(Debug)]
@@ -34,6 +34,11 @@ impl Catalogue {
         }
         let netboot = netboot.map(Netboot::open).transpose()?;
         Ok(Self { images, netboot })
+    }
+
+    /// Network boot files of an architecture, as Debian calls it.
+    pub(crate) fn netboot(&self, arch: &str) -> Option<&Netboot> {
+        self.netboot.as_ref().filter(|_| arch == AMD64)
     }
 
     pub(crate) fn image(&self, name: &str) -> Option<&Image> {

@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use ezio_image::checksums::sha256_hex;
 
+/// What Debian calls the architecture; network boot files stand below `boot/amd64/`.
+pub(crate) const AMD64: &str = "amd64";
 /// Kernel.
 pub(crate) const KERNEL: &str = "vmlinuz";
 /// Initrd with init in it.

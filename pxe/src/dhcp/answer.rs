@@ -263,15 +263,19 @@ impl Responder {
         }
         let missing = |what: &str| Err(Some(format!("{mac}: {what} is not in the --netboot directory")));
         match request.architecture() {
-            Some(Architecture::BIOS) if self.me.boots_bios => Ok(Program::File("undionly.kpxe")),
+            Some(Architecture::BIOS) if self.me.boots_bios => Ok(Program::File("boot/amd64/undionly.kpxe")),
             Some(Architecture::BIOS) => missing("undionly.kpxe"),
             Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC | Architecture::HTTP_X64)
                 if !self.me.boots_uefi =>
             {
                 missing("shimx64.efi or grubx64.efi")
             }
-            Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC) => Ok(Program::File("shimx64.efi")),
-            Some(Architecture::HTTP_X64) => Ok(Program::Http(format!("{}/boot/shimx64.efi", self.me.base))),
+            Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC) => {
+                Ok(Program::File("boot/amd64/shimx64.efi"))
+            }
+            Some(Architecture::HTTP_X64) => {
+                Ok(Program::Http(format!("{}/boot/amd64/shimx64.efi", self.me.base)))
+            }
             Some(other) => Err(Some(format!("{mac}: {other} is not supported (x86 BIOS and x64 UEFI are)"))),
             None => Err(Some(format!("{mac}: it does not say what architecture it is (option 93)"))),
         }

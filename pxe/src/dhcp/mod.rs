@@ -1,8 +1,10 @@
 //! DHCP: [`answer`] decides what a machine is told, [`pool`] which address it gets, [`serve`] has the sockets.
 
-pub(crate) mod answer;
-pub(crate) mod pool;
-pub(crate) mod serve;
+mod answer;
+mod pool;
+mod serve;
+
+pub(crate) use serve::Service;
 
 #[cfg(test)]
 mod tests;

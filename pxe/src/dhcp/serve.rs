@@ -1,10 +1,10 @@
-//! The sockets of DHCP: ports 67 and 4011, on one interface only.
+//! DHCP at work: its sockets, ports 67 and 4011 on one interface only, and its leases on their way to the database.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ezio_image::report::MachineId;
 use ezio_netproto::dhcp::Message;
 use ezio_netproto::dhcp::message::{BOOT_SERVER_PORT, SERVER_PORT, format_mac};
@@ -12,19 +12,23 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use super::answer::{Port, Responder, Verdict};
-use crate::fleet::{Entry, LEASES, Store};
-use crate::server::App;
+use super::answer::{Me, Port, Responder, Verdict};
+use crate::address::Addresses;
+use crate::catalogue::Catalogue;
+use crate::fleet::{Fleet, now};
+use crate::settings::{Dhcp, default_range};
+use crate::store::{Entry, LEASES, Store};
+use crate::throttle::Throttle;
 
 /// Bound sockets.
-pub(crate) struct Sockets {
+struct Sockets {
     server: UdpSocket,
     boot_server: UdpSocket,
 }
 
 impl Sockets {
     /// Binds both ports to an interface, so that no other network ever hears of us.
-    pub(crate) fn bind(interface: &str) -> Result<Self> {
+    fn bind(interface: &str) -> Result<Self> {
         let bind = |port: u16| {
             bind_one(interface, port).with_context(|| format!("DHCP on UDP port {port} of {interface}"))
         };
@@ -44,62 +48,106 @@ fn bind_one(interface: &str, port: u16) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Answers until dropped.
-pub(crate) async fn run(
+/// Ready to answer.
+pub(crate) struct Service {
     sockets: Sockets,
-    mut responder: Responder,
-    app: Arc<App>,
-    store: Option<Store>,
-) -> Result<()> {
-    let keeper = Keeper::start(store);
-    let (mut buffer, mut boot_buffer) = (vec![0; 4096], vec![0; 4096]);
-    loop {
-        let (port, received) = tokio::select! {
-            received = sockets.server.recv_from(&mut buffer) => (Port::Server, received),
-            received = sockets.boot_server.recv_from(&mut boot_buffer) => (Port::BootServer, received),
-        };
-        let (length, source) = match received {
-            Ok((length, SocketAddr::V4(source))) => (length, source),
-            Ok(_) => continue,
-            // An earlier answer met a closed port.
-            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => continue,
-            Err(e) => return Err(e).context("receiving DHCP"),
-        };
-        let (socket, bytes) = match port {
-            Port::Server => (&sockets.server, &buffer[..length]),
-            Port::BootServer => (&sockets.boot_server, &boot_buffer[..length]),
-        };
-        match Message::decode(bytes) {
-            Ok(request) => handle(&request, port, source, socket, &mut responder, &app, &keeper).await,
-            Err(e) => app.throttle.warn("dhcp", || format!("{source}: {e}")),
-        }
-    }
+    responder: Responder,
 }
 
-async fn handle(
-    request: &Message,
-    port: Port,
-    source: SocketAddrV4,
-    socket: &UdpSocket,
-    responder: &mut Responder,
-    app: &App,
-    keeper: &Keeper,
-) {
-    let id = MachineId { macs: vec![format_mac(&request.mac)], ..MachineId::default() };
-    let boot = app.fleet.boot_of(&id);
-    match responder.answer(request, port, source, boot, crate::fleet::now() as u64) {
-        Verdict::Answer { message, to, lease, note } => {
-            if let Some(lease) = lease {
-                keeper.keep(Entry::put(LEASES, &lease.mac, &lease));
+impl Service {
+    /// Takes the ports; nothing where DHCP is off.
+    pub(crate) fn bind(
+        dhcp: &Dhcp,
+        addresses: &Addresses,
+        base: &str,
+        catalogue: &Catalogue,
+        store: Option<&Store>,
+    ) -> Result<Option<Self>> {
+        let (interface, pool) = match dhcp {
+            Dhcp::Off => return Ok(None),
+            Dhcp::Proxy { interface } => (interface, None),
+            Dhcp::Full { interface, pool } => (interface, Some(pool.clone())),
+        };
+        let IpAddr::V4(address) = addresses.advertised else {
+            bail!("--listen: DHCP for IPv4 needs an IPv4 address");
+        };
+        let hint = "it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW, and no other DHCP server on this \
+                    interface; --dhcp off does without";
+        let sockets = Sockets::bind(interface).with_context(|| hint.to_owned())?;
+        let me = Me::new(address, addresses.mask, base, catalogue.netboot.as_ref());
+        let responder = match pool {
+            None => Responder::proxy(me),
+            Some(pool) => {
+                let range = pool.range.map_or_else(|| default_range(address, addresses.mask), Ok)?;
+                tracing::info!("dhcp: handing out {range}");
+                let known = store.map(|store| store.load(LEASES)).transpose().context("leases")?;
+                Responder::full(me, pool, range, known.unwrap_or_default())
             }
-            app.throttle.info("dhcp answers", || note);
-            if let Err(e) = socket.send_to(&message.encode(), to).await {
-                app.throttle.warn("dhcp", || format!("answering {to}: {e}"));
+        };
+        Ok(Some(Self { sockets, responder }))
+    }
+
+    /// Answers until dropped.
+    pub(crate) async fn run(
+        mut self,
+        fleet: Arc<Fleet>,
+        throttle: Arc<Throttle>,
+        store: Option<Store>,
+    ) -> Result<()> {
+        let keeper = Keeper::start(store);
+        let (mut buffer, mut boot_buffer) = (vec![0; 4096], vec![0; 4096]);
+        loop {
+            let (port, received) = tokio::select! {
+                received = self.sockets.server.recv_from(&mut buffer) => (Port::Server, received),
+                received = self.sockets.boot_server.recv_from(&mut boot_buffer) => (Port::BootServer, received),
+            };
+            let (length, source) = match received {
+                Ok((length, SocketAddr::V4(source))) => (length, source),
+                Ok(_) => continue,
+                // An earlier answer met a closed port.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => continue,
+                Err(e) => return Err(e).context("receiving DHCP"),
+            };
+            let bytes = match port {
+                Port::Server => &buffer[..length],
+                Port::BootServer => &boot_buffer[..length],
+            };
+            match Message::decode(bytes) {
+                Ok(request) => self.handle(&request, port, source, &fleet, &throttle, &keeper).await,
+                Err(e) => throttle.warn("dhcp", || format!("{source}: {e}")),
             }
         }
-        Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac))),
-        Verdict::Ignore(Some(why)) => app.throttle.info("dhcp answers", || format!("no answer: {why}")),
-        Verdict::Ignore(None) => {}
+    }
+
+    async fn handle(
+        &mut self,
+        request: &Message,
+        port: Port,
+        source: SocketAddrV4,
+        fleet: &Fleet,
+        throttle: &Throttle,
+        keeper: &Keeper,
+    ) {
+        let id = MachineId { macs: vec![format_mac(&request.mac)], ..MachineId::default() };
+        let boot = fleet.boot_of(&id);
+        match self.responder.answer(request, port, source, boot, now() as u64) {
+            Verdict::Answer { message, to, lease, note } => {
+                if let Some(lease) = lease {
+                    keeper.keep(Entry::put(LEASES, &lease.mac, &lease));
+                }
+                throttle.info("dhcp answers", || note);
+                let socket = match port {
+                    Port::Server => &self.sockets.server,
+                    Port::BootServer => &self.sockets.boot_server,
+                };
+                if let Err(e) = socket.send_to(&message.encode(), to).await {
+                    throttle.warn("dhcp", || format!("answering {to}: {e}"));
+                }
+            }
+            Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac))),
+            Verdict::Ignore(Some(why)) => throttle.info("dhcp answers", || format!("no answer: {why}")),
+            Verdict::Ignore(None) => {}
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn a_bios_takes_ipxe_from_the_proxys_offer() {
     let reply = offer(&mut Responder::proxy(me()), &pxe(0));
     assert!(reply.yiaddr.is_unspecified());
     assert_eq!(reply.siaddr, SERVER);
-    assert_eq!(reply.file, "undionly.kpxe");
+    assert_eq!(reply.file, "boot/amd64/undionly.kpxe");
     assert_eq!(reply.vendor_class(), "PXEClient");
     assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
     assert_eq!(reply.options.get(option::MACHINE_ID), Some(&[0; 17][..]));
@@ -101,14 +101,14 @@ fn recorded_ovmf_gets_shim_by_way_of_port_4011() {
     let discover = packet("ovmf-discover");
     let mut proxy = Responder::proxy(me());
     let reply = offer(&mut proxy, &discover);
-    assert_eq!((reply.file.as_str(), reply.vendor_class().as_str()), ("shimx64.efi", "PXEClient"));
+    assert_eq!((reply.file.as_str(), reply.vendor_class().as_str()), ("boot/amd64/shimx64.efi", "PXEClient"));
     assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), None, "or firmware would not ask port 4011");
     let mut request = Message { kind: Kind::Request, ..discover };
     request.ciaddr = Ipv4Addr::new(10, 0, 0, 77);
     let source = SocketAddrV4::new(request.ciaddr, 4011);
     let (ack, to) = answered(proxy.answer(&request, Port::BootServer, source, Boot::Deploy, 0));
     assert_eq!((ack.kind, to, ack.siaddr), (Kind::Ack, source, SERVER));
-    assert_eq!((ack.file.as_str(), ack.vendor_class().as_str()), ("shimx64.efi", "PXEClient"));
+    assert_eq!((ack.file.as_str(), ack.vendor_class().as_str()), ("boot/amd64/shimx64.efi", "PXEClient"));
     assert_eq!(ack.options.get(option::CLIENT_ID), request.options.get(option::CLIENT_ID));
 }
 
@@ -117,7 +117,7 @@ fn recorded_ovmf_is_leased_an_address_with_its_program() {
     let mut server = full();
     let discover = packet("ovmf-discover");
     let reply = offer(&mut server, &discover);
-    assert_eq!((reply.file.as_str(), reply.siaddr), ("shimx64.efi", SERVER));
+    assert_eq!((reply.file.as_str(), reply.siaddr), ("boot/amd64/shimx64.efi", SERVER));
     assert_eq!(reply.options.get(option::VENDOR_CLASS), None, "or it would look for a boot server");
     let mut request = Message { kind: Kind::Request, ..discover };
     request.options.set_addresses(option::REQUESTED_ADDRESS, &[reply.yiaddr]);
@@ -139,7 +139,7 @@ fn http_boot_gets_a_url_and_its_own_class_back() {
     for responder in [&mut Responder::proxy(me()), &mut full()] {
         let reply = offer(responder, &request);
         assert_eq!(reply.vendor_class(), "HTTPClient");
-        assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/shimx64.efi"));
+        assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/amd64/shimx64.efi"));
     }
 }
 

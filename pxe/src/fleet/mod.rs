@@ -4,7 +4,6 @@
 mod identity;
 mod machine;
 mod room;
-mod store;
 mod view;
 
 use std::net::IpAddr;
@@ -17,11 +16,10 @@ use ezio_image::report::{Directive, MachineId, Report};
 pub(crate) use machine::State;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
-use store::MACHINES;
-pub(crate) use store::{Entry, LEASES, Store};
-pub(crate) use view::{Counts, FleetView, ImageView, MachineView};
+pub(crate) use view::{AgainAnswer, Counts, FleetView, ImageView, MachineView};
 
 use crate::boot::Boot;
+use crate::store::{Entry, MACHINES, Store};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
@@ -62,14 +60,18 @@ impl Fleet {
         self.room().boot_of(id)
     }
 
-    /// A machine asks for something to boot. One that is not taken note of is deployed all the same.
-    pub(crate) async fn boots(&self, id: &MachineId, address: IpAddr) -> Boot {
+    /// A machine asks for something to boot. One that is not taken note of is deployed all the same, and the answer
+    /// does not wait for the database: what is lost there, the machine's first report says again.
+    pub(crate) fn boots(&self, id: &MachineId, address: IpAddr) -> Boot {
         let taken = self.room().boots(id, &address.to_canonical().to_string(), now());
         match taken {
             Ok((boot, change)) => {
-                if let Err(e) = self.keep(change).await {
-                    tracing::error!("fleet: {e:#}");
-                }
+                let kept = keep(self.store.clone(), change);
+                tokio::spawn(async move {
+                    if let Err(e) = kept.await {
+                        tracing::error!("fleet: {e:#}");
+                    }
+                });
                 boot
             }
             Err(refusal) => {
@@ -86,14 +88,14 @@ impl Fleet {
         for machine in &change.save {
             log(machine);
         }
-        self.keep(change).await.map_err(ReportError::NotKept)?;
+        keep(self.store.clone(), change).await.map_err(ReportError::NotKept)?;
         Ok(directive)
     }
 
     /// Has machines deployed again; how many were meant.
     pub(crate) async fn again(&self, name: &str) -> Result<usize> {
         let (meant, change) = self.room().again(name);
-        self.keep(change).await?;
+        keep(self.store.clone(), change).await?;
         Ok(meant)
     }
 
@@ -104,20 +106,20 @@ impl Fleet {
     /// Writes everything, so that the last progress outlives a restart too.
     pub(crate) async fn flush(&self) -> Result<()> {
         let save = self.room().machines().to_vec();
-        self.keep(Change { save, remove: Vec::new() }).await
+        keep(self.store.clone(), Change { save, remove: Vec::new() }).await
     }
+}
 
-    async fn keep(&self, change: Change) -> Result<()> {
-        let Some(store) = &self.store else { return Ok(()) };
-        if change == Change::default() {
-            return Ok(());
-        }
-        let mut entries: Vec<Entry> = change.remove.iter().map(|id| Entry::remove(MACHINES, id)).collect();
-        for machine in &change.save {
-            entries.push(Entry::put(MACHINES, &machine.id, machine)?);
-        }
-        store.save(entries).await.context("keeping machines in the database")
+async fn keep(store: Option<Store>, change: Change) -> Result<()> {
+    let Some(store) = store else { return Ok(()) };
+    if change == Change::default() {
+        return Ok(());
     }
+    let mut entries: Vec<Entry> = change.remove.iter().map(|id| Entry::remove(MACHINES, id)).collect();
+    for machine in &change.save {
+        entries.push(Entry::put(MACHINES, &machine.id, machine)?);
+    }
+    store.save(entries).await.context("keeping machines in the database")
 }
 
 fn log(machine: &machine::Machine) {

@@ -1,4 +1,4 @@
-//! What `GET /api/fleet` answers (see API.md).
+//! What is told of the room (see API.md).
 
 use ezio_image::report::{MachineId, Progress};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::{Failure, Machine, State, Times};
 use super::room::Room;
 
-/// The room at one moment.
+/// The room at one moment: what `GET /api/fleet` answers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct FleetView {
     /// Server's time, seconds since 1970.
@@ -26,6 +26,13 @@ pub(crate) struct ImageView {
     pub(crate) name: String,
     /// Bytes that a machine receives.
     pub(crate) payload_bytes: u64,
+}
+
+/// What `POST /api/again` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AgainAnswer {
+    /// Machines that will be deployed again.
+    pub(crate) machines: usize,
 }
 
 /// How many machines are how far, as people ask.

@@ -1,74 +1,64 @@
-//! Files and scripts. Every name is looked up in the catalogue; none becomes a path on the disk.
+//! The dashboard, and the tree of names.
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
 use ezio_image::report::MachineId;
 use serde::Deserialize;
 
-use super::{Peer, base, not_found, text};
-use crate::boot::{ipxe_identify, ipxe_script};
-use crate::server::App;
+use super::{Peer, not_found, text};
+use crate::names::{Asker, Names};
 
-const BINARY: &str = "application/octet-stream";
-const TEXT: &str = "text/plain; charset=utf-8";
+/// What this file serves from.
+pub(crate) struct Files {
+    pub(crate) names: Arc<Names>,
+    /// `http://ADDRESS:PORT` of this server, for clients that do not say how they name it.
+    pub(crate) base: String,
+}
 
-pub(super) async fn dashboard() -> Response {
+pub(super) fn router(files: Files) -> Router {
+    Router::new().route("/", get(dashboard)).route("/{*name}", get(name)).with_state(Arc::new(files))
+}
+
+async fn dashboard() -> Response {
     text("text/html; charset=utf-8", include_str!("../dashboard.html"))
-}
-
-pub(super) async fn conf(State(app): State<Arc<App>>) -> Response {
-    app.conf.text().map_or_else(not_found, |conf| text(TEXT, conf))
-}
-
-pub(super) async fn conf_signature(State(app): State<Arc<App>>) -> Response {
-    app.conf.signature().map_or_else(not_found, |signature| text(TEXT, signature))
-}
-
-pub(super) async fn boot(State(app): State<Arc<App>>, Path(file): Path<String>) -> Response {
-    let found = app.catalogue.netboot.as_ref().and_then(|netboot| netboot.file(&file));
-    found.map_or_else(not_found, |bytes| text(BINARY, bytes.clone()))
-}
-
-pub(super) async fn image(
-    State(app): State<Arc<App>>,
-    Path((image, file)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    let announce = format!("{}/announce", base(&app, &headers));
-    let found = app.catalogue.image(&image).and_then(|image| image.file(&file, &announce));
-    let kind = if file.ends_with(".torrent") { "application/x-bittorrent" } else { BINARY };
-    found.map_or_else(not_found, |bytes| text(kind, bytes))
 }
 
 /// What iPXE says about its machine.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Who {
+struct Who {
     mac: Option<String>,
     uuid: Option<String>,
     serial: Option<String>,
     product: Option<String>,
 }
 
-pub(super) async fn ipxe(
-    State(app): State<Arc<App>>,
+async fn name(
+    State(files): State<Arc<Files>>,
     Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
     Query(who): Query<Who>,
     headers: HeaderMap,
 ) -> Response {
-    let base = base(&app, &headers);
-    let id = MachineId {
+    let machine = MachineId {
         uuid: who.uuid,
         serial: who.serial,
         product: who.product,
         macs: who.mac.into_iter().collect(),
     };
-    if id == MachineId::default() {
-        return text(TEXT, ipxe_identify(&base));
-    }
-    let boot = app.fleet.boots(&id, peer.remote.ip()).await;
-    text(TEXT, ipxe_script(&app.boot_site(&base), boot))
+    let base = own_name(&headers).map_or_else(|| files.base.clone(), |host| format!("http://{host}"));
+    let asker = Asker { address: peer.remote.ip(), base, machine };
+    files.names.open(&name, &asker).map_or_else(not_found, |found| text(found.media_type, found.bytes))
+}
+
+/// How this client names this server, if that makes sense.
+fn own_name(headers: &HeaderMap) -> Option<&str> {
+    // Nothing that means something in a URL or a script.
+    let good = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    let host = headers.get(header::HOST).map(HeaderValue::to_str)?.ok()?;
+    ((1..=255).contains(&host.len()) && host.bytes().all(good)).then_some(host)
 }

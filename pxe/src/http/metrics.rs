@@ -1,22 +1,13 @@
 //! Metrics in Prometheus' text format (version 0.0.4).
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use axum::extract::State;
-use axum::response::Response;
+use super::overview::Overview;
 
-use super::text;
-use crate::server::App;
-
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    text("text/plain; version=0.0.4", render(&app))
-}
-
-fn render(app: &App) -> String {
-    let view = app.view();
+pub(super) fn render(overview: &Overview) -> String {
+    let view = overview.view();
     let mut out = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, values: &[(String, u64)]| {
         // Writing to a String cannot fail.
@@ -63,12 +54,12 @@ fn render(app: &App) -> String {
         "Peers connected to the server's seeder.",
         &plain(view.seeder.peers.into()),
     );
-    let scrapes = app.tracker().scrape(&[], Instant::now());
+    let scrapes = overview.announces.tracker().scrape(&[], Instant::now());
     let peers = scrapes.iter().map(|s| (s.complete + s.incomplete - 1) as u64).sum();
     metric("tracker_peers", "gauge", "Peers that the tracker knows, over all torrents.", &plain(peers));
     let count = |counter: &std::sync::atomic::AtomicU64| plain(counter.load(Ordering::Relaxed));
-    metric("tftp_files_total", "counter", "Files sent by TFTP.", &count(&app.tftp.sent_files));
-    metric("tftp_bytes_total", "counter", "Bytes of files sent by TFTP.", &count(&app.tftp.sent_bytes));
-    metric("tftp_failures_total", "counter", "TFTP transfers that failed.", &count(&app.tftp.failed));
+    metric("tftp_files_total", "counter", "Files sent by TFTP.", &count(&overview.tftp.sent_files));
+    metric("tftp_bytes_total", "counter", "Bytes of files sent by TFTP.", &count(&overview.tftp.sent_bytes));
+    metric("tftp_failures_total", "counter", "TFTP transfers that failed.", &count(&overview.tftp.failed));
     out
 }

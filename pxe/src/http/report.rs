@@ -1,22 +1,49 @@
-//! Reports of machines, the view of the room, and putting machines back.
+//! Reports of machines, and putting machines back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Json, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Extension, Router};
 use ezio_image::report::Report;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{MAX_BODY, Peer};
-use crate::fleet::ReportError;
-use crate::server::App;
+use crate::fleet::{AgainAnswer, Fleet, ReportError};
+use crate::throttle::Throttle;
 
 /// From the head of a request to the end of its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What this file needs.
+pub(crate) struct Reports {
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) throttle: Arc<Throttle>,
+    /// Of the operator; none: only this machine may put machines back.
+    pub(crate) token: Option<String>,
+}
+
+pub(super) fn router(reports: Reports) -> Router {
+    Router::new()
+        .route("/api/report", post(report))
+        .route("/api/again", post(again))
+        .layer(map_response(close_after_refusal))
+        .with_state(Arc::new(reports))
+}
+
+/// The body of a refused request may be unread, and then the connection ends: a client that is not told
+/// would send its next request over it and lose that one.
+async fn close_after_refusal(mut response: Response) -> Response {
+    if !response.status().is_success() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
 
 /// Reads a small JSON body in bounded time.
 async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, (StatusCode, String)> {
@@ -26,22 +53,22 @@ async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, (StatusCo
     serde_json::from_slice(&bytes).map_err(|e| (StatusCode::BAD_REQUEST, format!("{e}\n")))
 }
 
-pub(super) async fn report(
-    State(app): State<Arc<App>>,
+async fn report(
+    State(reports): State<Arc<Reports>>,
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Response {
     let report: Report = match read(body).await {
         Ok(report) => report,
         Err((status, why)) => {
-            app.throttle.warn("report", || format!("{}: {}", peer.remote, why.trim_end()));
+            reports.throttle.warn("report", || format!("{}: {}", peer.remote, why.trim_end()));
             return (status, why).into_response();
         }
     };
-    match app.fleet.report(&report, peer.remote.ip()).await {
+    match reports.fleet.report(&report, peer.remote.ip()).await {
         Ok(directive) => Json(directive).into_response(),
         Err(ReportError::Refused(refusal)) => {
-            app.throttle.warn("report", || format!("{}: {refusal}", peer.remote));
+            reports.throttle.warn("report", || format!("{}: {refusal}", peer.remote));
             (StatusCode::UNPROCESSABLE_ENTITY, format!("{refusal}\n")).into_response()
         }
         Err(ReportError::NotKept(e)) => {
@@ -51,32 +78,21 @@ pub(super) async fn report(
     }
 }
 
-pub(super) async fn fleet(State(app): State<Arc<App>>) -> Response {
-    Json(app.view()).into_response()
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Again {
     machine: String,
 }
 
-/// Answer to `/api/again`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AgainAnswer {
-    /// Machines that will be deployed again.
-    pub(crate) machines: usize,
-}
-
 /// From this machine only, or with the operator's token: it erases disks at the next boot.
-pub(super) async fn again(
-    State(app): State<Arc<App>>,
+async fn again(
+    State(reports): State<Arc<Reports>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if !(peer.is_here() || app.token.as_deref().is_some_and(|token| bears(&headers, token))) {
-        app.throttle.warn("again", || format!("{} may not put machines back", peer.remote));
+    if !(peer.is_here() || reports.token.as_deref().is_some_and(|token| bears(&headers, token))) {
+        reports.throttle.warn("again", || format!("{} may not put machines back", peer.remote));
         let why = "only from the server itself, or with the server's --token\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
@@ -91,7 +107,7 @@ pub(super) async fn again(
         Ok(wanted) => wanted,
         Err(refusal) => return refusal.into_response(),
     };
-    match app.fleet.again(&wanted.machine).await {
+    match reports.fleet.again(&wanted.machine).await {
         Ok(0) if wanted.machine != "all" => {
             (StatusCode::NOT_FOUND, "no machine has this id, MAC, UUID or serial number\n").into_response()
         }

@@ -1,57 +1,79 @@
 //! The tracker's HTTP: reads announces and scrapes (BEP 3).
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
 
 use super::{Peer, text};
-use crate::server::App;
-use crate::tracker::{Announce, AnnounceEvent, failure, scrape_answer};
+use crate::throttle::Throttle;
+use crate::tracker::{Announce, AnnounceEvent, Tracker, failure, scrape_answer};
 
 const PLAIN: &str = "text/plain";
 const MAX_SCRAPED: usize = 100;
 
-pub(super) async fn announce(
-    State(app): State<Arc<App>>,
+/// What this file needs.
+pub(crate) struct Announces {
+    tracker: Mutex<Tracker>,
+    seeder_port: u16,
+    throttle: Arc<Throttle>,
+}
+
+impl Announces {
+    pub(crate) fn new(tracker: Tracker, seeder_port: u16, throttle: Arc<Throttle>) -> Self {
+        Self { tracker: Mutex::new(tracker), seeder_port, throttle }
+    }
+
+    pub(super) fn tracker(&self) -> MutexGuard<'_, Tracker> {
+        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn router(announces: Arc<Announces>) -> Router {
+    Router::new().route("/announce", get(announce)).route("/scrape", get(scrape)).with_state(announces)
+}
+
+async fn announce(
+    State(announces): State<Arc<Announces>>,
     Extension(peer): Extension<Peer>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let answer = parse(query.as_deref().unwrap_or_default(), peer.remote.ip()).and_then(|announce| {
-        let seeder = seeder(&app, &peer, &headers);
-        app.tracker().announce(&announce, seeder, Instant::now())
+        let seeder = seeder(announces.seeder_port, &peer, &headers);
+        announces.tracker().announce(&announce, seeder, Instant::now())
     });
     match answer {
         Ok(answer) => text(PLAIN, answer),
         Err(reason) => {
-            app.throttle.warn("tracker", || format!("{}: {reason}", peer.remote));
+            announces.throttle.warn("tracker", || format!("{}: {reason}", peer.remote));
             text(PLAIN, failure(reason))
         }
     }
 }
 
-pub(super) async fn scrape(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+async fn scrape(State(announces): State<Arc<Announces>>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     let wanted: Vec<[u8; 20]> = pairs(&query)
         .filter(|(key, _)| *key == "info_hash")
         .filter_map(|(_, value)| decode(value).try_into().ok())
         .take(MAX_SCRAPED)
         .collect();
-    text(PLAIN, scrape_answer(&app.tracker().scrape(&wanted, Instant::now())))
+    text(PLAIN, scrape_answer(&announces.tracker().scrape(&wanted, Instant::now())))
 }
 
 /// The seeder under the address that this client reached the server by.
-fn seeder(app: &App, peer: &Peer, headers: &HeaderMap) -> SocketAddr {
+fn seeder(port: u16, peer: &Peer, headers: &HeaderMap) -> SocketAddr {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let named = host.and_then(|host| host.parse::<SocketAddr>().ok()).map(|address| address.ip());
     let local = peer.local.ip().to_canonical();
     // Behind a port forward the connection's own address is of no use to the client, the one it named is.
-    SocketAddr::new(named.unwrap_or(local), app.seeder_port)
+    SocketAddr::new(named.unwrap_or(local), port)
 }
 
 fn parse(query: &str, from: IpAddr) -> Result<Announce, &'static str> {

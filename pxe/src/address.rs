@@ -1,0 +1,79 @@
+//! Which addresses and ports this server takes, and what clients call it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result};
+
+use crate::settings::Settings;
+
+/// Addresses of ours: where to listen, and what clients call us.
+pub(crate) struct Addresses {
+    pub(crate) listen: IpAddr,
+    pub(crate) advertised: IpAddr,
+    pub(crate) mask: Ipv4Addr,
+}
+
+impl Addresses {
+    pub(crate) fn choose(settings: &Settings) -> Result<Self> {
+        let found = match &settings.interface {
+        Some(interface) => Some(interface_address(|name, _| name == interface)?.with_context(|| {
+            format!("interface {interface} has no IPv4 address: give it one, such as `ip addr add 10.77.0.1/24 dev {interface}`")
+        })?),
+        None => None,
+    };
+        let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let listen = settings.listen.or(found.map(|(address, _)| address.into())).unwrap_or(all);
+        let mask = found.map_or(Ipv4Addr::new(255, 255, 255, 0), |(_, mask)| mask);
+        let any = || -> Result<IpAddr> {
+            let address = interface_address(|_, address| !address.is_loopback())?;
+            Ok(address.map_or(Ipv4Addr::LOCALHOST, |(address, _)| address).into())
+        };
+        let advertised = match (listen.is_unspecified(), found) {
+            (false, _) => listen,
+            (true, Some((address, _))) => address.into(),
+            (true, None) => any()?,
+        };
+        Ok(Self { listen, advertised, mask })
+    }
+}
+
+/// First IPv4 address that fits, with its mask.
+fn interface_address(fits: impl Fn(&str, Ipv4Addr) -> bool) -> Result<Option<(Ipv4Addr, Ipv4Addr)>> {
+    let interfaces = nix::ifaddrs::getifaddrs().context("listing network interfaces")?;
+    let mut named = interfaces.filter_map(|interface| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        let mask = interface.netmask.and_then(|mask| Some(mask.as_sockaddr_in()?.ip()));
+        Some((interface.interface_name, address, mask.unwrap_or(Ipv4Addr::new(255, 255, 255, 0))))
+    });
+    Ok(named.find(|(name, address, _)| fits(name, *address)).map(|(_, address, mask)| (address, mask)))
+}
+
+/// Why a port cannot be had, and what to do.
+pub(crate) fn no_port(
+    what: &str,
+    option: &str,
+    address: IpAddr,
+    port: u16,
+    error: io::Error,
+) -> anyhow::Error {
+    let place = SocketAddr::new(address, port);
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another program has it: `ss -lntup` shows which; stop that, or give {option}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "ports below 1024 need root or CAP_NET_BIND_SERVICE; or give {option} with a port above 1023"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address: see --listen".to_owned(),
+        _ => String::new(),
+    };
+    let error = anyhow::Error::from(error);
+    if hint.is_empty() {
+        error.context(format!("{what} on {place}"))
+    } else {
+        error.context(format!("{what} on {place} ({hint})"))
+    }
+}

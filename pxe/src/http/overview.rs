@@ -1,0 +1,54 @@
+//! The view of the room: for the dashboard, for `ezio-pxe status` and for Prometheus.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Json, State};
+use axum::response::Response;
+use axum::routing::get;
+use ezio_image::report::Progress;
+use tokio::sync::watch;
+
+use super::{Announces, metrics, text};
+use crate::catalogue::Catalogue;
+use crate::fleet::{Fleet, FleetView, ImageView, now};
+use crate::tftp::Counters;
+
+/// What the view is made of.
+pub(crate) struct Overview {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) seeder: watch::Receiver<Progress>,
+    pub(crate) announces: Arc<Announces>,
+    pub(crate) tftp: Arc<Counters>,
+}
+
+pub(super) fn router(overview: Overview) -> Router {
+    let router = Router::new().route("/api/fleet", get(fleet)).route("/metrics", get(prometheus));
+    router.with_state(Arc::new(overview))
+}
+
+async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetView> {
+    Json(overview.view())
+}
+
+async fn prometheus(State(overview): State<Arc<Overview>>) -> Response {
+    text("text/plain; version=0.0.4", metrics::render(&overview))
+}
+
+impl Overview {
+    pub(super) fn view(&self) -> FleetView {
+        let (machines, counts) = self.fleet.view();
+        let images = self.catalogue.images.iter();
+        FleetView {
+            now: now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            images: images
+                .map(|image| ImageView { name: image.name.clone(), payload_bytes: image.payload_bytes() })
+                .collect(),
+            seeder: *self.seeder.borrow(),
+            counts,
+            machines,
+        }
+    }
+}

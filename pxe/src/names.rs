@@ -1,0 +1,117 @@
+//! The one tree of names: what HTTP and TFTP serve, whoever asks. A name is looked up, in the catalogue and among the
+//! texts made for one machine; none ever becomes a path on the disk, so `..` leads nowhere.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ezio_image::report::MachineId;
+
+use crate::boot::{Site, grub_config, grub_script, ipxe_identify, ipxe_script, normal_mac};
+use crate::catalogue::Catalogue;
+use crate::conf::RoomConf;
+use crate::fleet::Fleet;
+
+const BINARY: &str = "application/octet-stream";
+const TEXT: &str = "text/plain; charset=utf-8";
+const TORRENT: &str = "application/x-bittorrent";
+
+/// Who asks, as far as an answer depends on it.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    /// Address that it asks from.
+    pub(crate) address: IpAddr,
+    /// `http://ADDRESS:PORT`, as it reaches this server.
+    pub(crate) base: String,
+    /// What iPXE says of its machine; nothing, from others.
+    pub(crate) machine: MachineId,
+}
+
+/// What stands behind a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Bytes,
+}
+
+/// The tree.
+pub(crate) struct Names {
+    catalogue: Arc<Catalogue>,
+    conf: Arc<RoomConf>,
+    fleet: Arc<Fleet>,
+    /// More kernel arguments for every machine.
+    append: String,
+}
+
+impl Names {
+    pub(crate) fn new(
+        catalogue: Arc<Catalogue>,
+        conf: Arc<RoomConf>,
+        fleet: Arc<Fleet>,
+        append: String,
+    ) -> Self {
+        Self { catalogue, conf, fleet, append }
+    }
+
+    /// What stands behind a name. To ask for a machine's own script is to boot it, so the fleet takes note.
+    pub(crate) fn open(&self, name: &str, asker: &Asker) -> Option<Found> {
+        let name = normal(name);
+        let parts: Vec<&str> = name.split('/').collect();
+        let (media_type, bytes) = match parts.as_slice() {
+            ["ezio.conf"] => (TEXT, self.conf.text(&asker.base)?),
+            ["ezio.conf.minisig"] => (TEXT, self.conf.signature()?),
+            // iPXE asks for autoexec.ipxe by itself, in the folder that it came from.
+            ["boot.ipxe" | "autoexec.ipxe"] | ["boot", _, "autoexec.ipxe"] => (TEXT, self.ipxe(asker).into()),
+            ["grub", "grub.cfg"] => (TEXT, grub_config().into()),
+            ["grub", file] => (TEXT, self.grub(file, asker)?.into()),
+            ["boot", arch, file @ ..] => {
+                (BINARY, self.catalogue.netboot(arch)?.file(&file.join("/"))?.clone())
+            }
+            ["images", image, file] => {
+                let bytes = self.catalogue.image(image)?.file(file, &format!("{}/announce", asker.base))?;
+                (if file.ends_with(".torrent") { TORRENT } else { BINARY }, bytes)
+            }
+            _ => return None,
+        };
+        Some(Found { media_type, bytes })
+    }
+
+    fn site(&self, asker: &Asker) -> Site {
+        Site { base: asker.base.clone(), append: self.append.clone() }
+    }
+
+    fn ipxe(&self, asker: &Asker) -> String {
+        if asker.machine == MachineId::default() {
+            return ipxe_identify(&asker.base);
+        }
+        ipxe_script(&self.site(asker), self.fleet.boots(&asker.machine, asker.address))
+    }
+
+    fn grub(&self, file: &str, asker: &Asker) -> Option<String> {
+        let mac = normal_mac(file.strip_prefix("machine-")?.strip_suffix(".cfg")?)?;
+        let id = MachineId { macs: vec![mac.clone()], ..MachineId::default() };
+        Some(grub_script(&self.site(asker), &mac, self.fleet.boots(&id, asker.address)))
+    }
+}
+
+/// The one way to write a name: firmware begins it with a slash, several or none, doubles slashes, or writes backslashes.
+pub(crate) fn normal(name: &str) -> String {
+    let parts = name.split(['/', '\\']).filter(|part| !matches!(*part, "" | "."));
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_however_firmware_writes_it() {
+        for written in
+            ["boot/amd64/x", "/boot/amd64/x", "//boot//amd64/x", "\\boot\\amd64\\x", "./boot/./amd64/x"]
+        {
+            assert_eq!(normal(written), "boot/amd64/x", "{written}");
+        }
+        assert_eq!(normal("../x"), "../x");
+        assert_eq!(normal("/"), "");
+    }
+}

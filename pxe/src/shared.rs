@@ -1,0 +1,28 @@
+//! What outlives a request. [`crate::start`] makes it once and hands each protocol those parts that it needs; no protocol
+//! sees the whole.
+
+use std::sync::Arc;
+
+use crate::catalogue::Catalogue;
+use crate::conf::RoomConf;
+use crate::fleet::Fleet;
+use crate::names::Names;
+use crate::throttle::Throttle;
+
+/// The parts, each behind a handle of its own.
+pub(crate) struct Shared {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) conf: Arc<RoomConf>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) throttle: Arc<Throttle>,
+}
+
+impl Shared {
+    /// `append` are more kernel arguments for every machine.
+    pub(crate) fn new(catalogue: Catalogue, conf: RoomConf, fleet: Fleet, append: String) -> Self {
+        let (catalogue, conf, fleet) = (Arc::new(catalogue), Arc::new(conf), Arc::new(fleet));
+        let names = Names::new(Arc::clone(&catalogue), Arc::clone(&conf), Arc::clone(&fleet), append);
+        Self { catalogue, conf, fleet, names: Arc::new(names), throttle: Arc::default() }
+    }
+}

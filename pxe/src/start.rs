@@ -1,0 +1,182 @@
+//! The start and the end of everything: opens what is served, takes the ports, hands each protocol its part, says what is
+//! served, runs, and stops cleanly.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use ezio_netproto::tftp::server::Server as TftpServer;
+use ezio_swarm::Swarm;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::address::{Addresses, no_port};
+use crate::boot::base_url;
+use crate::catalogue::Catalogue;
+use crate::conf::RoomConf;
+use crate::fleet::Fleet;
+use crate::http::{Announces, Overview, Reports};
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::store::Store;
+use crate::summary::{self, Places};
+use crate::tftp::Counters;
+use crate::tracker::Tracker;
+use crate::{dhcp, http, seeder, tftp};
+
+/// Longest time for stopping; what has not ended by then is cut.
+const STOP: Duration = Duration::from_secs(10);
+
+/// Everything that listens, before it does anything.
+struct Bound {
+    http: TcpListener,
+    tftp: Option<TftpServer>,
+    dhcp: Option<dhcp::Service>,
+    swarm: Swarm,
+    advertised: IpAddr,
+    /// `http://ADDRESS:PORT`, as clients reach us.
+    base: String,
+}
+
+/// `ezio-pxe serve`, to its end.
+pub(crate) async fn serve(settings: Settings) -> Result<()> {
+    let catalogue = {
+        let (images, netboot) = (settings.images.clone(), settings.netboot.clone());
+        let open = tokio::task::spawn_blocking(move || Catalogue::open(&images, netboot.as_deref()));
+        open.await.context("opening what is served")??
+    };
+    let addresses = Addresses::choose(&settings)?;
+    let store = settings.state.as_deref().map(Store::open).transpose()?;
+    let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
+    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger)?;
+    let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
+    let shared = Shared::new(catalogue, conf, fleet, settings.append.clone());
+    let places = Places {
+        base: &bound.base,
+        tftp: bound.tftp.as_ref().map(TftpServer::address),
+        peers: bound.swarm.listen_addr(),
+    };
+    let lines = summary::lines(&shared, &settings, &places).join("\n");
+    // Whoever started us may have stopped reading: that is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "{lines}");
+    run(shared, &settings, bound, store).await
+}
+
+async fn bind(
+    settings: &Settings,
+    addresses: &Addresses,
+    catalogue: &Catalogue,
+    store: Option<&Store>,
+) -> Result<Bound> {
+    let (listen, port) = (addresses.listen, settings.http_port);
+    let http = TcpListener::bind((listen, port)).await;
+    let http = http.map_err(|e| no_port("HTTP", "--http-port", listen, port, e))?;
+    let base = base_url(addresses.advertised, http.local_addr().context("HTTP's own port")?.port());
+    Ok(Bound {
+        tftp: bind_tftp(settings, listen).await?,
+        dhcp: dhcp::Service::bind(&settings.dhcp, addresses, &base, catalogue, store)?,
+        swarm: seeder::start(settings, listen, catalogue).await?,
+        http,
+        advertised: addresses.advertised,
+        base,
+    })
+}
+
+async fn bind_tftp(settings: &Settings, listen: IpAddr) -> Result<Option<TftpServer>> {
+    let Some(port) = settings.tftp_port else { return Ok(None) };
+    let bound = TftpServer::bind(SocketAddr::new(listen, port)).await;
+    Ok(Some(bound.map_err(|e| no_port("TFTP", "--tftp-port", listen, port, e))?))
+}
+
+/// HTTP's part of what is shared.
+fn router(shared: &Shared, settings: &Settings, bound: &Bound, tftp: Arc<Counters>) -> Router {
+    let torrents = shared.catalogue.torrents().map(|(_, torrent)| torrent.metainfo.info_hash().0);
+    let tracker = Tracker::new(torrents, settings.sites.clone());
+    let seeder_port = bound.swarm.listen_addr().port();
+    let announces = Arc::new(Announces::new(tracker, seeder_port, Arc::clone(&shared.throttle)));
+    let files = http::Files { names: Arc::clone(&shared.names), base: bound.base.clone() };
+    let reports = Reports {
+        fleet: Arc::clone(&shared.fleet),
+        throttle: Arc::clone(&shared.throttle),
+        token: settings.token.clone(),
+    };
+    let overview = Overview {
+        catalogue: Arc::clone(&shared.catalogue),
+        fleet: Arc::clone(&shared.fleet),
+        seeder: bound.swarm.progress(),
+        announces: Arc::clone(&announces),
+        tftp,
+    };
+    http::router(files, reports, announces, overview)
+}
+
+async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let (stop, stopping) = watch::channel(false);
+    let counters = Arc::<Counters>::default();
+    let router = router(&shared, settings, &bound, Arc::clone(&counters));
+    let mut services: JoinSet<Result<()>> = JoinSet::new();
+    if let Some(tftp) = bound.tftp {
+        let (names, throttle) = (Arc::clone(&shared.names), Arc::clone(&shared.throttle));
+        let files = tftp::Files::new(names, throttle, counters, bound.advertised, bound.base);
+        services.spawn(async move { tftp.run(Arc::new(files)).await.context("TFTP") });
+    }
+    if let Some(dhcp) = bound.dhcp {
+        services.spawn(dhcp.run(Arc::clone(&shared.fleet), Arc::clone(&shared.throttle), store));
+    }
+    let http = tokio::spawn(http::serve(bound.http, router, stopping, Arc::clone(&shared.throttle)));
+    let ended = until_stopped(&shared, &mut signals, &mut services).await;
+    tracing::info!("stopping");
+    let _ = stop.send(true);
+    services.abort_all();
+    let stopped = async {
+        let _ = http.await;
+        bound.swarm.shutdown().await;
+        shared.fleet.flush().await
+    };
+    match tokio::time::timeout(STOP, stopped).await {
+        Ok(flushed) => ended.and(flushed),
+        Err(_) => ended.and_then(|()| bail!("stopping took longer than {} s and was cut", STOP.as_secs())),
+    }
+}
+
+/// What an operator may send; from here on, none of it ends the process by itself.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup()).context("SIGHUP")?,
+            terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+        })
+    }
+}
+
+/// Until an operator wants an end, or a service comes to one.
+async fn until_stopped(
+    shared: &Shared,
+    signals: &mut Signals,
+    services: &mut JoinSet<Result<()>>,
+) -> Result<()> {
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => match shared.conf.reload(&shared.catalogue) {
+                Ok(()) => tracing::info!("ezio.conf was read again"),
+                Err(e) => tracing::error!("ezio.conf was not read again, the old one holds: {e:#}"),
+            },
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            Some(ended) = services.join_next() => return ended.context("a service ended")?,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What is served, and how a client reaches it: for the operator and for scripts.
+
+use std::net::SocketAddr;
+
+use ezio_image::conf::units::human_size;
+
+use crate::settings::{Dhcp, Settings};
+use crate::shared::Shared;
+
+/// Where clients reach what is served.
+pub(crate) struct Places<'a> {
+    /// `http://ADDRESS:PORT`.
+    pub(crate) base: &'a str,
+    pub(crate) tftp: Option<SocketAddr>,
+    pub(crate) peers: SocketAddr,
+}
+
+/// One line a thing.
+pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |text: String| lines.push(text);
+    line(format!("ezio-pxe {} serves", env!("CARGO_PKG_VERSION")));
+    for image in &shared.catalogue.images {
+        let torrents = image.torrents.len();
+        let plural = if torrents == 1 { "" } else { "s" };
+        line(format!(
+            "  image      {}: {} in {torrents} torrent{plural}, from {}",
+            image.name,
+            human_size(image.payload_bytes()),
+            image.dir.display()
+        ));
+    }
+    if let Some(netboot) = &shared.catalogue.netboot {
+        let files: Vec<String> =
+            netboot.list().map(|(name, size)| format!("{name} {}", human_size(size as u64))).collect();
+        line(format!("  netboot    {}", files.join(", ")));
+    }
+    match shared.conf.current() {
+        Some(conf) => line(format!("  ezio.conf  {}", conf.origin)),
+        None => line(
+            "  ezio.conf  none: with several images, --conf has to say which machine gets which".to_owned(),
+        ),
+    }
+    line("to clients at".to_owned());
+    line(format!("  http       {}/", places.base));
+    if let Some(tftp) = places.tftp {
+        line(format!("  tftp       {tftp}"));
+    }
+    line(format!("  peers      {}", places.peers));
+    match &settings.dhcp {
+        Dhcp::Off => line(format!(
+            "  dhcp       off: clients boot by other means, with ezio.conf={}/ezio.conf",
+            places.base
+        )),
+        Dhcp::Proxy { interface } => {
+            line(format!("  dhcp       proxy on {interface}, beside the network's own server"))
+        }
+        Dhcp::Full { interface, .. } => {
+            line(format!("  dhcp       full on {interface}: it hands out the addresses"))
+        }
+    }
+    if let Some(state) = &settings.state {
+        line(format!("state in     {}", state.display()));
+    }
+    line(format!("dashboard    {}/", places.base));
+    lines
+}
