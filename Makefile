@@ -81,7 +81,7 @@ install: ## put programs, service and examples in place (after make build or mak
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(BIN)/ezio-pxe $(BIN)/ezio-init
 	install -d $(DESTDIR)$(PREFIX)/share/ezio/config-examples
 	cp -r config-examples/. $(DESTDIR)$(PREFIX)/share/ezio/config-examples/
-	if [ -e dist/vmlinuz ]; then install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/ezio/netboot dist/*; fi
+	if [ -e dist/vmlinuz ]; then (cd dist/ && find . -type f -exec install -D -m 644 {} '$(abspath $(DESTDIR)$(PREFIX))/share/ezio/netboot/{}' ';'); fi
 	install -d $(DESTDIR)$(UNIT_DIR)
 	sed 's|@PREFIX@|$(PREFIX)|g' pxe/ezio-pxe.service >$(DESTDIR)$(UNIT_DIR)/ezio-pxe.service
 

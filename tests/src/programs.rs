@@ -9,6 +9,7 @@ use anyhow::{Result, bail, ensure};
 const PACKAGES: &[(&str, &str)] = &[
     ("aria2c", "aria2"),
     ("blkid", "util-linux"),
+    ("bsdtar", "libarchive-tools"),
     ("btrfs", "btrfs-progs"),
     ("debugfs", "e2fsprogs"),
     ("dnsmasq", "dnsmasq-base"),
