@@ -10,6 +10,10 @@ CLIENTS ?= 3
 FIRMWARE ?= mixed
 IMAGE ?=
 
+# network boot: the release of Debian that kernel, shim, GRUB and iPXE come from, whatever this machine runs
+SUITE ?= trixie
+export SUITE
+
 # install
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -22,10 +26,11 @@ export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL := x86_64-unknown-linux-musl
 BIN := $(CURDIR)/build/bin
+CHAIN := build/debian/amd64
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 
-.PHONY: help setup build netboot golden classroom test bench install uninstall lint clean
+.PHONY: help setup build chain netboot golden classroom test bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12, as root or through sudo:'
@@ -39,6 +44,7 @@ help: ## what can be made
 	@echo '  IMAGE=DIR       an image directory of your own (of a system that says "login:" on ttyS0) instead of the golden disk'
 	@echo '  MARKER=TEXT     what that system writes on ttyS0 when it is up, if not "login:"'
 	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
+	@echo 'make netboot takes SUITE=trixie, the release of Debian whose kernel, shim, GRUB and iPXE machines boot.'
 	@echo 'make install takes PREFIX=/usr/local and DESTDIR=; make bench takes BENCH="arguments of ezio-bench".'
 
 setup: ## install what all the others need: packages, Rust, the musl target
@@ -52,14 +58,15 @@ build: setup ## build the three programs
 	@for program in $(TARGET_DIR)/release/{ezio-pxe,image-builder} \
 		$$(ls tests/src/bin | sed 's|\.rs$$||; s|^|$(TARGET_DIR)/release/|'); do cp --update "$$program" $(BIN)/; done
 
-netboot: build ## dist/: vmlinuz, initrd.img and the network boot programs
-	@scripts/fetch-kernel build/kernel
-	@scripts/fetch-package busybox-static build/shell
-	$(BIN)/image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-* --init $(BIN)/ezio-init \
-		--shell build/shell/bin/busybox
+chain: setup # build/debian/amd64: Debian's kernel and boot programs, unpacked
+	@scripts/fetch-chain $(CHAIN)
 
-golden: build ## build/golden: a real Debian 12 on a disk, and its image
-	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages
+netboot: build chain ## dist/: vmlinuz, initrd.img and the network boot programs
+	$(BIN)/image-builder netboot -o dist --root $(CHAIN) --init $(BIN)/ezio-init \
+		--shell $(CHAIN)/bin/busybox
+
+golden: build chain ## build/golden: a real Debian 12 on a disk, and its image
+	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages $(CHAIN)
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
 
 classroom: netboot $(if $(IMAGE),,golden) ## deploy a room of virtual machines, from power-on to their own login

@@ -122,7 +122,8 @@ pub(crate) struct VerifyArgs {
 /// Packs what machines boot from the network: DIST/vmlinuz (Debian's kernel as it is, so that its
 /// signature holds under Secure Boot), DIST/initrd.img (init, drivers for wired network cards and
 /// storage), the signed shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists
-/// them with their sizes and SHA-256 sums.
+/// them with their sizes and SHA-256 sums. `make netboot` takes all of them from Debian 13, whatever
+/// Debian it runs on.
 ///
 /// The drivers of real PCs, laptops, servers and virtual machines are chosen from the kernel's modules,
 /// with all that they need; their load order is worked out here, from the modules themselves (no depmod
@@ -138,7 +139,7 @@ Changing the choice of modules:
 
 Examples:
   image-builder netboot -o dist
-  image-builder netboot -o dist --kernel build/kernel/boot/vmlinuz-6.1.0-32-amd64 --init ezio-init
+  image-builder netboot -o dist --root build/debian/amd64 --init ezio-init
   image-builder netboot -o dist --firmware /lib/firmware --conf ezio.conf --key site.pub
   image-builder netboot -o dist --shell /bin/busybox
   image-builder netboot -o dist --dry-run")]
@@ -146,7 +147,10 @@ pub(crate) struct NetbootArgs {
     /// Folder to write to; files in it are replaced
     #[arg(short, long, value_name = "DIST")]
     pub(crate) output: PathBuf,
-    /// Kernel image [default: the newest /boot/vmlinuz-*]
+    /// Where packages of Debian are unpacked or installed: the kernel and the boot programs come from there
+    #[arg(long, value_name = "ROOT", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// Kernel image [default: the newest ROOT/boot/vmlinuz-*]
     #[arg(long, value_name = "FILE")]
     pub(crate) kernel: Option<PathBuf>,
     /// The kernel's modules [default: ../lib/modules/VERSION beside the kernel's folder, else
@@ -173,7 +177,7 @@ pub(crate) struct NetbootArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) shell: Option<PathBuf>,
     /// Folder with shimx64.efi.signed, grubnetx64.efi.signed and undionly.kpxe [default: where Debian's
-    /// shim-signed, grub-efi-amd64-signed and ipxe have them]
+    /// shim-signed, grub-efi-amd64-signed and ipxe have them below ROOT]
     #[arg(long, value_name = "DIR")]
     pub(crate) boot_programs: Option<PathBuf>,
     /// Pack kernel and initrd alone

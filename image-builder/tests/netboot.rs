@@ -175,6 +175,63 @@ fn modules_are_packed_with_their_signatures_and_loaded_in_order() {
     }
 }
 
+/// Replaces a module by what a program makes of it.
+fn compress(module: &Path, program: &str, arguments: &[&str]) {
+    let done = Command::new(program).args(arguments).arg(module).status().unwrap();
+    assert!(done.success() && !module.exists(), "{program} {}", module.display());
+}
+
+#[test]
+fn a_kernel_with_compressed_modules_gives_the_same_initrd() {
+    let tree = Tree::new();
+    let plain = fs::read(tree.packed("plain", &[]).join("initrd.img")).unwrap();
+    let modules = tree.path(&format!("lib/modules/{VERSION}/kernel"));
+    compress(
+        &modules.join("drivers/net/ethernet/acme/acme.ko"),
+        "xz",
+        &["--check=crc32", "--lzma2=dict=1MiB"],
+    );
+    compress(&modules.join("drivers/scsi/big-hba.ko"), "xz", &[]);
+    compress(&modules.join("drivers/net/mii.ko"), "zstd", &["--quiet", "--rm"]);
+    compress(&modules.join("crypto/crc32c_generic.ko"), "gzip", &[]);
+    assert!(fs::read(tree.packed("dist", &[]).join("initrd.img")).unwrap() == plain);
+
+    let cut = modules.join("drivers/scsi/big-hba.ko.xz");
+    let whole = fs::read(&cut).unwrap();
+    fs::write(&cut, &whole[..whole.len() - 20]).unwrap();
+    let output = tree.netboot(&tree.path("none"), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let reason = text(&output.stderr);
+    assert!(reason.contains("cannot decompress module") && reason.contains("big-hba.ko.xz"), "{reason}");
+}
+
+#[test]
+fn kernel_and_boot_programs_are_found_below_a_root() {
+    let tree = Tree::new();
+    for (program, folder) in [
+        ("shimx64.efi.signed", "shim"),
+        ("grubnetx64.efi.signed", "grub/x86_64-efi-signed"),
+        ("undionly.kpxe", "ipxe"),
+    ] {
+        tree.write(&format!("usr/lib/{folder}/{program}"), program.as_bytes());
+    }
+    let dist = tree.path("dist");
+    let netboot = |root: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_image-builder"));
+        command.args(["netboot", "-o"]).arg(&dist).arg("--init").arg(tree.path("ezio-init"));
+        command.arg("--root").arg(root).output().unwrap()
+    };
+    let output = netboot(tree.folder.path());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(fs::read(dist.join("grubx64.efi")).unwrap(), b"grubnetx64.efi.signed");
+
+    fs::remove_file(tree.path("usr/lib/ipxe/undionly.kpxe")).unwrap();
+    let output = netboot(tree.folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    let reason = text(&output.stderr);
+    assert!(reason.contains("undionly.kpxe is not in") && reason.contains("package ipxe has it"), "{reason}");
+}
+
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let tree = Tree::new();

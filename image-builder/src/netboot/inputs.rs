@@ -7,19 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection};
 
+use super::kernel_image;
 use crate::cli::NetbootArgs;
-
-/// Name in the folder that is served, the file names it is known by, and Debian's place and package.
-const BOOT_PROGRAMS: [(&str, [&str; 2], &str, &str); 3] = [
-    ("shimx64.efi", ["shimx64.efi.signed", "shimx64.efi"], "/usr/lib/shim", "shim-signed"),
-    (
-        "grubx64.efi",
-        ["grubnetx64.efi.signed", "grubx64.efi"],
-        "/usr/lib/grub/x86_64-efi-signed",
-        "grub-efi-amd64-signed",
-    ),
-    ("undionly.kpxe", ["undionly.kpxe", "undionly.kpxe"], "/usr/lib/ipxe", "ipxe"),
-];
 
 /// The inputs of an initrd.
 pub(crate) struct Inputs {
@@ -32,8 +21,7 @@ pub(crate) struct Inputs {
     /// Content of the shell, if one is wanted.
     pub(crate) shell: Option<Vec<u8>>,
     kernel_path: PathBuf,
-    boot_programs: Option<PathBuf>,
-    with_boot_programs: bool,
+    version: String,
 }
 
 impl Inputs {
@@ -41,15 +29,16 @@ impl Inputs {
     pub(crate) fn locate(args: &NetbootArgs) -> Result<Self> {
         let kernel_path = match &args.kernel {
             Some(path) => path.clone(),
-            None => newest_kernel(Path::new("/boot"))?,
+            None => newest_kernel(&args.root.join("boot"))?,
         };
         let kernel = fs::read(&kernel_path)
             .with_context(|| format!("cannot read kernel {}", kernel_path.display()))?;
-        let version = kernel_version(&kernel)
-            .with_context(|| format!("{} is no Linux kernel for x86", kernel_path.display()))?;
+        let version = kernel_image::version(&kernel)
+            .with_context(|| format!("cannot use kernel {}", kernel_path.display()))?
+            .to_owned();
         let modules_dir = match &args.modules_dir {
             Some(dir) => dir.clone(),
-            None => modules_beside(&kernel_path, version)?,
+            None => modules_beside(&kernel_path, &version)?,
         };
         let init_path = match &args.init {
             Some(path) => path.clone(),
@@ -57,61 +46,19 @@ impl Inputs {
         };
         let init = read_program(&init_path).context("init")?;
         let shell = args.shell.as_deref().map(read_program).transpose().context("shell")?;
-        Ok(Self {
-            kernel,
-            modules_dir,
-            init,
-            shell,
-            kernel_path,
-            boot_programs: args.boot_programs.clone(),
-            with_boot_programs: !args.no_boot_programs,
-        })
+        Ok(Self { kernel, modules_dir, init, shell, kernel_path, version })
     }
 
     /// Refuses modules of another kernel: none of them would load.
     pub(crate) fn check_kernel_matches(&self, modules_version: &str) -> Result<()> {
-        let version = kernel_version(&self.kernel).unwrap_or_default();
         ensure!(
-            version == modules_version,
-            "kernel {} is version {version}, but the modules are for {modules_version}",
-            self.kernel_path.display()
+            self.version == modules_version,
+            "kernel {} is version {}, but the modules are for {modules_version}",
+            self.kernel_path.display(),
+            self.version
         );
         Ok(())
     }
-
-    /// The programs that network boot begins with, by the name they are served under.
-    pub(crate) fn boot_programs(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        if !self.with_boot_programs {
-            return Ok(Vec::new());
-        }
-        let mut programs = Vec::new();
-        for (name, file_names, debian, package) in BOOT_PROGRAMS {
-            let folder = self.boot_programs.as_deref().unwrap_or(Path::new(debian));
-            let found = file_names.iter().map(|file| folder.join(file)).find(|path| path.is_file());
-            let Some(path) = found else {
-                bail!(
-                    "{} is not in {}: install package {package}, or give --boot-programs or --no-boot-programs",
-                    file_names[0],
-                    folder.display()
-                );
-            };
-            let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            programs.push((name.to_owned(), content));
-        }
-        Ok(programs)
-    }
-}
-
-/// The version that a bzImage carries: `uname -r`. The setup header (Documentation/arch/x86/boot.rst)
-/// has its magic at 0x202 and, at 0x20e, where the version stands, less 0x200.
-fn kernel_version(image: &[u8]) -> Option<&str> {
-    if image.get(0x202..0x206)? != b"HdrS" {
-        return None;
-    }
-    let pointer = u16::from_le_bytes(image.get(0x20e..0x210)?.try_into().ok()?);
-    let text = image.get(usize::from(pointer) + 0x200..)?;
-    let end = text.iter().position(|&b| b == b' ' || b == 0)?;
-    std::str::from_utf8(&text[..end]).ok().filter(|version| !version.is_empty())
 }
 
 /// The kernel in `boot` that was installed last.
@@ -169,21 +116,4 @@ fn check_static(program: &[u8]) -> Result<()> {
         );
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_version_of_a_kernel() {
-        let mut image = vec![0u8; 0x400];
-        image[0x202..0x206].copy_from_slice(b"HdrS");
-        image[0x20e..0x210].copy_from_slice(&0x100u16.to_le_bytes());
-        image[0x300..0x320].copy_from_slice(b"6.1.0-56-amd64 (debian-kernel@li");
-        assert_eq!(kernel_version(&image), Some("6.1.0-56-amd64"));
-        image[0x202] = b'X';
-        assert_eq!(kernel_version(&image), None);
-        assert_eq!(kernel_version(b"short"), None);
-    }
 }

@@ -2,11 +2,14 @@
 //! with the programs that network boot begins with. Same inputs, same bytes.
 
 mod archive;
+mod boot_programs;
 mod closure;
 mod description;
 mod firmware;
 mod inputs;
+mod kernel_image;
 mod modinfo;
+mod module_file;
 mod selection;
 mod tree;
 
@@ -54,7 +57,7 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
     let archive = fill(&inputs, args, &tree, &index, &firmware, &mut sizes)?;
     let initrd = archive.to_initrd()?;
     let mut files = vec![("vmlinuz".to_owned(), inputs.kernel.clone()), ("initrd.img".to_owned(), initrd)];
-    files.extend(inputs.boot_programs()?);
+    files.extend(boot_programs::read(args)?);
     let description = Description::new(&tree.kernel, &names, &files);
     fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot make folder {}", args.output.display()))?;
@@ -95,7 +98,7 @@ fn fill(
         let source = tree.modules.get(name).with_context(|| format!("module {name} has no file"))?;
         sizes.modules += source.size;
         sizes.module_count += 1;
-        archive.file(&format!("{index_folder}/{}", module.file), tree::read_module(&source.file)?, 0o644);
+        archive.file(&format!("{index_folder}/{}", module.file), module_file::read(&source.file)?, 0o644);
     }
     for (path, file) in &firmware.files {
         let mut content =

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use ezio_image::modules::matches;
 
 use super::modinfo::{ModInfo, canonical_name};
+use super::module_file;
 
 /// One module file of the tree.
 #[derive(Debug, Clone)]
@@ -20,6 +23,20 @@ pub(crate) struct KernelModule {
     pub(crate) size: u64,
     /// What it says of itself.
     pub(crate) info: ModInfo,
+}
+
+impl KernelModule {
+    fn read(folder: &Path, file: &Path) -> Result<Self> {
+        let bytes = module_file::read(file)?;
+        let relative = file.strip_prefix(folder).unwrap_or(file).to_string_lossy();
+        let path = match relative.split_once(".ko") {
+            Some((stem, _)) => format!("{stem}.ko"),
+            None => relative.into_owned(),
+        };
+        let info = ModInfo::read(&bytes, &name_of(&path))
+            .with_context(|| format!("{} is no kernel module", file.display()))?;
+        Ok(Self { path, file: file.to_owned(), size: bytes.len() as u64, info })
+    }
 }
 
 /// All modules of one kernel, by name.
@@ -45,20 +62,10 @@ impl ModuleTree {
         for (i, line) in read_list(&dir.join("modules.order"))?.lines().enumerate() {
             tree.order.entry(name_of(line)).or_insert(i);
         }
-        let mut folders = vec![dir.join("kernel")];
-        while let Some(folder) = folders.pop() {
-            let entries =
-                fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
-            for entry in entries {
-                let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.to_str().is_some_and(|p| p.contains(".ko")) {
-                    tree.add(dir, &path)?;
-                }
-            }
-        }
-        ensure!(!tree.modules.is_empty(), "there are no modules below {}", dir.display());
+        let folder = dir.join("kernel");
+        let modules = read_modules(&folder, &module_files(&folder)?)?;
+        ensure!(!modules.is_empty(), "there are no modules below {}", dir.display());
+        tree.modules = modules.into_iter().map(|module| (module.info.name.clone(), module)).collect();
         Ok(tree)
     }
 
@@ -68,20 +75,6 @@ impl ModuleTree {
         let fields = read_list(&dir.join("modules.builtin.modinfo"))?;
         self.builtin_aliases =
             fields.split('\0').filter_map(|f| Some(f.split_once(".alias=")?.1.to_owned())).collect();
-        Ok(())
-    }
-
-    fn add(&mut self, dir: &Path, file: &Path) -> Result<()> {
-        let bytes = read_module(file)?;
-        let relative = file.strip_prefix(dir.join("kernel")).unwrap_or(file).to_string_lossy();
-        let path = match relative.split_once(".ko") {
-            Some((stem, _)) => format!("{stem}.ko"),
-            None => relative.into_owned(),
-        };
-        let info = ModInfo::read(&bytes, &name_of(&path))
-            .with_context(|| format!("{} is no kernel module", file.display()))?;
-        let module = KernelModule { path, file: file.to_owned(), size: bytes.len() as u64, info };
-        self.modules.insert(module.info.name.clone(), module);
         Ok(())
     }
 
@@ -110,19 +103,40 @@ impl ModuleTree {
     }
 }
 
-/// The bytes of a module, uncompressed, with its signature.
-pub(crate) fn read_module(file: &Path) -> Result<Vec<u8>> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read module {}", file.display()))?;
-    match file.extension().and_then(|e| e.to_str()) {
-        Some("ko") => Ok(bytes),
-        Some("zst") => {
-            zstd::decode_all(&*bytes).with_context(|| format!("cannot decompress module {}", file.display()))
+/// All module files below a folder.
+fn module_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_str().is_some_and(|p| p.contains(".ko")) {
+                files.push(path);
+            }
         }
-        _ => bail!(
-            "module {} is compressed in a way that is not supported (.ko and .ko.zst are): decompress the tree first",
-            file.display()
-        ),
     }
+    Ok(files)
+}
+
+/// Reads modules on all cores: to decompress a whole kernel's takes one of them many seconds.
+fn read_modules(folder: &Path, files: &[PathBuf]) -> Result<Vec<KernelModule>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = files.len().div_ceil(threads).max(1);
+    let read_share = |files: &[PathBuf]| files.iter().map(|file| KernelModule::read(folder, file)).collect();
+    thread::scope(|scope| {
+        let readers: Vec<_> =
+            files.chunks(share).map(|files| scope.spawn(move || read_share(files))).collect();
+        let mut modules = Vec::new();
+        for reader in readers {
+            let share: Result<Vec<_>> =
+                reader.join().map_err(|_| anyhow!("a thread that reads modules has crashed"))?;
+            modules.extend(share?);
+        }
+        Ok(modules)
+    })
 }
 
 /// A file that a kernel package may lack; then it is empty.

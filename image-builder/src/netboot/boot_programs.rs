@@ -1,0 +1,60 @@
+//! The programs that network boot begins with: firmware starts them, and they start the kernel.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::NetbootArgs;
+
+/// One of them, and where Debian has it.
+struct Program {
+    /// Name in the folder that is served.
+    served: &'static str,
+    /// Name in Debian.
+    debian: &'static str,
+    /// Its folder in Debian.
+    folder: &'static str,
+    /// The package that has it.
+    package: &'static str,
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program {
+        served: "shimx64.efi",
+        debian: "shimx64.efi.signed",
+        folder: "usr/lib/shim",
+        package: "shim-signed",
+    },
+    Program {
+        served: "grubx64.efi",
+        debian: "grubnetx64.efi.signed",
+        folder: "usr/lib/grub/x86_64-efi-signed",
+        package: "grub-efi-amd64-signed",
+    },
+    Program { served: "undionly.kpxe", debian: "undionly.kpxe", folder: "usr/lib/ipxe", package: "ipxe" },
+];
+
+/// Reads them: each by the name that it is served under, and its content.
+pub(crate) fn read(args: &NetbootArgs) -> Result<Vec<(String, Vec<u8>)>> {
+    if args.no_boot_programs {
+        return Ok(Vec::new());
+    }
+    PROGRAMS.iter().map(|program| Ok((program.served.to_owned(), program.read(args)?))).collect()
+}
+
+impl Program {
+    fn read(&self, args: &NetbootArgs) -> Result<Vec<u8>> {
+        let folder = args.boot_programs.clone().unwrap_or_else(|| args.root.join(self.folder));
+        let found =
+            [self.debian, self.served].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
+        let Some(path) = found else {
+            bail!(
+                "{} is not in {}: package {} has it; give --root, --boot-programs or --no-boot-programs",
+                self.debian,
+                folder.display(),
+                self.package
+            );
+        };
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+}
