@@ -1,47 +1,14 @@
 //! What is known of one machine.
 
-use ezio_image::report::{MachineId, Progress};
+use ezio_image::report::{Event, MachineId, Progress, Report};
 use serde::{Deserialize, Serialize};
 
-/// Where a machine is on its way. The order is the order of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum State {
-    /// An operator wants it deployed again; it has not booted since.
-    Again,
-    /// It asked for something to boot, and was given init.
-    Booting,
-    /// Init runs.
-    Started,
-    /// It knows what to do.
-    Planned,
-    /// Data arrives.
-    Working,
-    /// All data has arrived; not all of it is verified and synced.
-    Received,
-    /// All data is verified and synced; table and boot code are being written.
-    Verified,
-    /// The disk is complete.
-    Deployed,
-    /// It serves others.
-    Seeding,
-    /// The run has ended well: it boots from its own disk.
-    Done,
-    /// The run has failed.
-    Failed,
-}
+use super::identity::{MAX_TEXT, clean};
+use super::life::{Life, State};
 
-impl State {
-    /// Does init run, so that it should be heard of every second or so?
-    pub(crate) fn reports(self) -> bool {
-        (Self::Started..=Self::Seeding).contains(&self)
-    }
-
-    /// May it still need data from others?
-    pub(crate) fn needs_data(self) -> bool {
-        (Self::Started..Self::Verified).contains(&self)
-    }
-}
+/// Longest error text that is kept, in bytes.
+const MAX_ERROR: usize = 4096;
+const MAX_DISKS: usize = 32;
 
 /// Why the last run failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,10 +63,8 @@ pub(crate) struct Machine {
     /// Version of init.
     #[serde(default)]
     pub(crate) version: Option<String>,
-    pub(crate) state: State,
-    /// Boots from its own disk.
-    #[serde(default)]
-    pub(crate) boots_local: bool,
+    #[serde(flatten)]
+    pub(crate) life: Life,
     #[serde(default)]
     pub(crate) image: Option<String>,
     #[serde(default)]
@@ -135,8 +100,7 @@ impl Machine {
             address: None,
             firmware: None,
             version: None,
-            state: State::Booting,
-            boots_local: false,
+            life: Life::NEW,
             image: None,
             disks: Vec::new(),
             progress: Progress::default(),
@@ -167,8 +131,61 @@ impl Machine {
         self.progress = Progress::default();
     }
 
+    /// Takes note of what a report of the present run says.
+    pub(super) fn learn(&mut self, report: &Report, now: f64) {
+        let newest = self.sequence.is_none_or(|last| report.sequence > last);
+        if newest {
+            self.sequence = Some(report.sequence);
+        }
+        let times = &mut self.times;
+        let (time, progress) = match &report.event {
+            Event::Started { .. } => (&mut times.started, None),
+            Event::Planned { .. } => (&mut times.planned, None),
+            Event::FirstByte => (&mut times.first_byte, None),
+            Event::Progress(p) => (&mut times.first_byte, Some(p)),
+            Event::LastByte(p) => (&mut times.last_byte, Some(p)),
+            Event::Verified(p) => (&mut times.verified, Some(p)),
+            Event::Deployed(p) => (&mut times.deployed, Some(p)),
+            Event::Seeding(p) => (&mut times.seeding, Some(p)),
+            Event::Done { .. } => (&mut times.done, None),
+            Event::Failed { .. } => (&mut times.failed, None),
+        };
+        // Progress may begin before anything has arrived.
+        let idle = matches!(&report.event, Event::Progress(p) if p.done_bytes == 0);
+        let first = time.is_none() && !idle;
+        if first {
+            *time = Some(now);
+        }
+        if let Some(progress) = progress.filter(|p| newest || p.done_bytes > self.progress.done_bytes) {
+            self.progress = *progress;
+        }
+        match &report.event {
+            Event::Started { version, firmware, .. } => {
+                self.version = Some(clean(version, MAX_TEXT));
+                self.firmware = Some(clean(firmware, MAX_TEXT));
+            }
+            Event::Planned { image, disks, total_bytes } => {
+                self.image = Some(clean(image, MAX_TEXT));
+                self.disks = disks.iter().take(MAX_DISKS).map(|disk| clean(disk, MAX_TEXT)).collect();
+                self.progress.total_bytes = self.progress.total_bytes.max(*total_bytes);
+            }
+            Event::Failed { step, error, next } if self.life.state == State::Failed => {
+                self.error = Some(Failure {
+                    step: clean(step, MAX_TEXT),
+                    error: clean(error, MAX_ERROR),
+                    next: clean(next, MAX_TEXT),
+                });
+            }
+            Event::Done { .. } if first => {
+                self.error = None;
+                self.deployments += 1;
+            }
+            _ => {}
+        }
+    }
+
     /// Is it overdue? `now` and `after` are seconds.
     pub(crate) fn is_silent(&self, now: f64, after: f64) -> bool {
-        self.state.reports() && now - self.last_heard > after
+        self.life.state.runs() && now - self.last_heard > after
     }
 }

@@ -1,7 +1,8 @@
-//! The machines of the room: who they are, how far they are, and what they are told. The rules are in [`room`];
+//! The machines of the room: who they are, how far they are, and what they are told. The rules are in [`life`] and [`room`];
 //! here they meet the clock and the database.
 
 mod identity;
+mod life;
 mod machine;
 mod room;
 mod view;
@@ -13,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use ezio_image::report::{Directive, MachineId, Report};
 
-pub(crate) use machine::State;
+pub(crate) use life::State;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
 pub(crate) use view::{AgainAnswer, Counts, FleetView, ImageView, MachineView};
@@ -124,7 +125,7 @@ async fn keep(store: Option<Store>, change: Change) -> Result<()> {
 
 fn log(machine: &machine::Machine) {
     let address = machine.address.as_deref().unwrap_or("?");
-    match (&machine.state, &machine.error) {
+    match (machine.life.state, &machine.error) {
         (State::Failed, Some(e)) => {
             tracing::error!(
                 "machine {} ({address}) failed: {}: {}; next: {}",

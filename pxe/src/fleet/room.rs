@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use ezio_image::report::{Directive, Event, MachineId, Progress, Report};
+use ezio_image::report::{Directive, MachineId, Report};
 use thiserror::Error;
 
 use super::identity::{self, MAX_TEXT, clean};
-use super::machine::{Failure, Machine, State};
+use super::life::{Event, State};
+use super::machine::Machine;
 use crate::boot::Boot;
 
 /// Machines that are kept. Reports come from anyone on the network, so that there must be an end.
 const MAX_MACHINES: usize = 4096;
-/// Longest error text that is kept, in bytes.
-const MAX_ERROR: usize = 4096;
-const MAX_DISKS: usize = 32;
 /// How long a machine may take from its firmware into init before nobody waits for it any more, in seconds.
 const BOOT_TIME_S: f64 = 180.0;
 
@@ -63,7 +61,7 @@ impl Room {
     /// Where the machine of this MAC boots from; an unknown one is deployed.
     pub(crate) fn boot_of(&self, id: &MachineId) -> Boot {
         let id = identity::normal(id);
-        let local = identity::find(&self.machines, &id).is_some_and(|at| self.machines[at].boots_local);
+        let local = identity::find(&self.machines, &id).is_some_and(|at| self.machines[at].life.boots_local);
         if local { Boot::Local } else { Boot::Deploy }
     }
 
@@ -78,14 +76,15 @@ impl Room {
         let machine = &mut self.machines[at];
         machine.last_heard = now;
         machine.address = Some(clean(address, MAX_TEXT));
-        if machine.boots_local {
+        let before = machine.life;
+        machine.life = before.after(Event::AsksToBoot);
+        if machine.life.boots_local {
             return Ok((Boot::Local, change));
         }
         // Firmware asks several times on its way; what counts is when it began.
-        if machine.state != State::Booting || machine.times.booting.is_none() {
+        if before != machine.life || machine.times.booting.is_none() {
             machine.begin_run("");
             machine.times.booting = Some(now);
-            machine.state = State::Booting;
             change.save.push(machine.clone());
         }
         Ok((Boot::Deploy, change))
@@ -108,13 +107,20 @@ impl Room {
         }
         machine.last_heard = now;
         machine.address = Some(clean(address, MAX_TEXT));
-        let before = (machine.state, machine.run.clone());
-        if machine.run != report.run {
+        let before = (machine.life, machine.run.clone());
+        let state = State::of(&report.event);
+        if machine.run == report.run {
+            machine.life = machine.life.after(Event::Reports(state));
+        } else {
             machine.begin_run(&report.run);
-            machine.state = State::Booting;
+            machine.error = None;
+            machine.life = machine.life.after(Event::Begins(state));
         }
-        apply(machine, report, now);
-        if before != (machine.state, machine.run.clone()) {
+        machine.learn(report, now);
+        if machine.life.state == State::Again {
+            machine.begin_run("");
+        }
+        if before != (machine.life, machine.run.clone()) {
             change.save.retain(|saved| saved.id != machine.id);
             change.save.push(machine.clone());
         }
@@ -127,14 +133,13 @@ impl Room {
         let mut change = Change::default();
         let mut meant = 0;
         for machine in &mut self.machines {
-            if !(all && machine.boots_local || !all && identity::answers_to(machine, name)) {
+            if !(all && machine.life.boots_local || !all && identity::answers_to(machine, name)) {
                 continue;
             }
             meant += 1;
-            machine.boots_local = false;
-            if matches!(machine.state, State::Done | State::Failed) {
+            machine.life = machine.life.after(Event::Again);
+            if machine.life.state == State::Again {
                 machine.begin_run("");
-                machine.state = State::Again;
                 machine.error = None;
             }
             change.save.push(machine.clone());
@@ -145,7 +150,7 @@ impl Room {
     /// May this machine stop serving? When nobody works on its image any more, and nobody has for a while.
     fn released(&self, at: usize, now: f64) -> bool {
         let machine = &self.machines[at];
-        if machine.state < State::Verified {
+        if machine.life.state.lacks_data() {
             return false;
         }
         let needed = self.machines.iter().any(|other| self.may_need(other, &machine.image, now));
@@ -155,9 +160,9 @@ impl Room {
     }
 
     fn may_need(&self, machine: &Machine, image: &Option<String>, now: f64) -> bool {
-        match machine.state {
+        match machine.life.state {
             State::Booting => machine.times.booting.is_some_and(|since| now - since < BOOT_TIME_S),
-            state if state.needs_data() => {
+            state if state.lacks_data() => {
                 let concerned = machine.image.is_none() || machine.image == *image;
                 concerned && !machine.is_silent(now, self.silent_after_s)
             }
@@ -204,7 +209,7 @@ impl Room {
             } else if other.identity.uuid.is_none() && other.identity.serial.is_none() {
                 machine.times.first_seen = machine.times.first_seen.min(other.times.first_seen);
                 machine.times.booting = machine.times.booting.or(other.times.booting);
-                machine.boots_local |= other.boots_local;
+                machine.life.boots_local |= other.life.boots_local;
                 change.remove.push(other.id);
             } else {
                 other.identity.macs.retain(|mac| !id.macs.contains(mac));
@@ -213,70 +218,6 @@ impl Room {
             }
         }
         self.machines = others;
-    }
-}
-
-/// Moves a machine by a report of its present run.
-fn apply(machine: &mut Machine, report: &Report, now: f64) {
-    let newest = machine.sequence.is_none_or(|last| report.sequence > last);
-    if newest {
-        machine.sequence = Some(report.sequence);
-    }
-    let times = &mut machine.times;
-    let (state, time, progress) = match &report.event {
-        Event::Started { .. } => (State::Started, &mut times.started, None),
-        Event::Planned { .. } => (State::Planned, &mut times.planned, None),
-        Event::FirstByte => (State::Working, &mut times.first_byte, None),
-        Event::Progress(p) => (State::Working, &mut times.first_byte, Some(p)),
-        Event::LastByte(p) => (State::Received, &mut times.last_byte, Some(p)),
-        Event::Verified(p) => (State::Verified, &mut times.verified, Some(p)),
-        Event::Deployed(p) => (State::Deployed, &mut times.deployed, Some(p)),
-        Event::Seeding(p) => (State::Seeding, &mut times.seeding, Some(p)),
-        Event::Done { .. } => (State::Done, &mut times.done, None),
-        Event::Failed { .. } => (State::Failed, &mut times.failed, None),
-    };
-    // Progress may begin before anything has arrived.
-    let idle = matches!(&report.event, Event::Progress(p) if p.done_bytes == 0);
-    if time.is_none() && !idle {
-        *time = Some(now);
-    }
-    let further = |p: &&Progress| newest || p.done_bytes > machine.progress.done_bytes;
-    let progress = progress.filter(further);
-    learn_event(machine, &report.event, progress);
-    if state > machine.state {
-        if state == State::Done {
-            machine.boots_local = true;
-            machine.deployments += 1;
-        }
-        machine.state = state;
-    }
-}
-
-fn learn_event(machine: &mut Machine, event: &Event, progress: Option<&Progress>) {
-    match event {
-        Event::Started { version, firmware, .. } => {
-            machine.version = Some(clean(version, MAX_TEXT));
-            machine.firmware = Some(clean(firmware, MAX_TEXT));
-            if machine.state < State::Started {
-                machine.error = None;
-            }
-        }
-        Event::Planned { image, disks, total_bytes } => {
-            machine.image = Some(clean(image, MAX_TEXT));
-            machine.disks = disks.iter().take(MAX_DISKS).map(|disk| clean(disk, MAX_TEXT)).collect();
-            machine.progress.total_bytes = machine.progress.total_bytes.max(*total_bytes);
-        }
-        Event::Failed { step, error, next } => {
-            machine.error = Some(Failure {
-                step: clean(step, MAX_TEXT),
-                error: clean(error, MAX_ERROR),
-                next: clean(next, MAX_TEXT),
-            });
-        }
-        _ => {}
-    }
-    if let Some(progress) = progress {
-        machine.progress = *progress;
     }
 }
 

@@ -1,3 +1,5 @@
+use ezio_image::report::{Event, Progress};
+
 use super::*;
 use proptest::prelude::*;
 
@@ -58,18 +60,51 @@ fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
     assert_eq!(room.boots(&id, "10.0.0.9", 100.0).unwrap().0, Boot::Deploy);
     play(&mut room, &id, "r", 9, 110.0);
     let machine = &room.machines()[0];
-    assert_eq!((machine.state, machine.boots_local, machine.deployments), (State::Done, true, 1));
+    assert_eq!((machine.life.state, machine.life.boots_local, machine.deployments), (State::Done, true, 1));
     let times = &machine.times;
     assert_eq!((times.booting, times.started, times.first_byte), (Some(100.0), Some(110.0), Some(112.0)));
     assert_eq!((times.last_byte, times.verified, times.done), (Some(114.0), Some(115.0), Some(118.0)));
     assert_eq!(room.boot_of(&self::id(None, &[MAC])), Boot::Local);
     assert_eq!(room.boots(&id, "10.0.0.9", 200.0).unwrap().0, Boot::Local);
     assert_eq!(room.again("all").0, 1);
-    assert_eq!(room.machines()[0].state, State::Again);
+    assert_eq!(room.machines()[0].life.state, State::Again);
     assert_eq!(room.boots(&id, "10.0.0.9", 300.0).unwrap().0, Boot::Deploy);
     // A report of the last run that was still under way puts nothing back.
     send(&mut room, &id, "r", 8, Event::Done { end: "reboot".into() }, 301.0);
-    assert_eq!((room.machines()[0].state, room.machines()[0].boots_local), (State::Booting, false));
+    assert_eq!((room.machines()[0].life.state, room.machines()[0].life.boots_local), (State::Booting, false));
+}
+
+#[test]
+fn an_operators_word_during_a_run_holds_at_its_end() {
+    let mut room = room();
+    let id = numbered(1);
+    play(&mut room, &id, "r", 8, 0.0);
+    assert_eq!(room.again("52:54:00:00:00:01").0, 1);
+    assert_eq!(room.machines()[0].life.state, State::Seeding);
+    for _ in 0..2 {
+        send(&mut room, &id, "r", 8, Event::Done { end: "reboot".into() }, 20.0);
+        assert_eq!((room.machines()[0].life.state, room.machines()[0].deployments), (State::Again, 1));
+    }
+    assert_eq!(room.boots(&id, "10.0.0.9", 30.0).unwrap().0, Boot::Deploy);
+}
+
+#[test]
+fn a_run_that_ended_well_did_not_fail_whichever_is_heard_first() {
+    let failed = Event::Failed { step: "crash".into(), error: "signal 9".into(), next: "hold".into() };
+    let done = Event::Done { end: "reboot".into() };
+    for ends in [[done.clone(), failed.clone()], [failed, done]] {
+        let mut room = room();
+        play(&mut room, &numbered(1), "r", 8, 0.0);
+        for end in ends {
+            send(&mut room, &numbered(1), "r", 9, end, 20.0);
+        }
+        let machine = &room.machines()[0];
+        assert_eq!(
+            (machine.life.state, machine.life.boots_local, machine.deployments),
+            (State::Done, true, 1)
+        );
+        assert_eq!(machine.error, None);
+    }
 }
 
 #[test]
@@ -84,12 +119,12 @@ fn a_failure_is_kept_until_the_next_start() {
     send(&mut room, &id, "r", 0, script()[0].clone(), 1.0);
     send(&mut room, &id, "r", 1, failed, 2.0);
     let machine = &room.machines()[0];
-    assert_eq!((machine.state, machine.boots_local), (State::Failed, false));
+    assert_eq!((machine.life.state, machine.life.boots_local), (State::Failed, false));
     assert_eq!(machine.error.as_ref().unwrap().error, "no disk [2J fits");
     room.boots(&id, "10.0.0.9", 60.0).unwrap();
     assert!(room.machines()[0].error.is_some());
     send(&mut room, &id, "r2", 0, script()[0].clone(), 70.0);
-    assert_eq!((room.machines()[0].state, room.machines()[0].error.clone()), (State::Started, None));
+    assert_eq!((room.machines()[0].life.state, room.machines()[0].error.clone()), (State::Started, None));
 }
 
 #[test]
@@ -223,7 +258,7 @@ proptest! {
             send(&mut room, &id, "r", n as u64, script()[n].clone(), 5.0);
         }
         let machine = &room.machines()[0];
-        prop_assert_eq!((machine.state, machine.boots_local, machine.deployments), (State::Done, true, 1));
+        prop_assert_eq!((machine.life.state, machine.life.boots_local, machine.deployments), (State::Done, true, 1));
         prop_assert_eq!(machine.progress, progress(100));
         prop_assert_eq!(machine.image.as_deref(), Some("debian"));
         prop_assert_eq!(machine.times.verified, Some(5.0));

@@ -3,7 +3,8 @@
 use ezio_image::report::{MachineId, Progress};
 use serde::{Deserialize, Serialize};
 
-use super::machine::{Failure, Machine, State, Times};
+use super::life::State;
+use super::machine::{Failure, Machine, Times};
 use super::room::Room;
 
 /// The room at one moment: what `GET /api/fleet` answers.
@@ -86,9 +87,9 @@ impl MachineView {
             firmware: machine.firmware,
             image: machine.image,
             disks: machine.disks,
-            state: machine.state,
+            state: machine.life.state,
             silent,
-            boots_local: machine.boots_local,
+            boots_local: machine.life.boots_local,
             progress: machine.progress,
             error,
             failed_step,
