@@ -49,7 +49,7 @@ fn reads_what_dhcproto_writes() {
     assert_eq!((message.xid, message.secs, message.broadcast), (0xdead_beef, 7, true));
     assert_eq!(message.giaddr, Ipv4Addr::new(10, 1, 0, 1));
     assert_eq!(format_mac(&message.mac), "52:54:00:12:34:56");
-    assert_eq!(message.architecture(), Some(Architecture::UEFI_X64));
+    assert_eq!(message.architectures(), [Architecture::UEFI_X64]);
     assert_eq!(message.machine_uuid(), Some([9; 16]));
     assert!(message.is_ipxe());
 }
@@ -80,18 +80,6 @@ fn dhcproto_reads_what_we_write() {
         read.opts().get(OptionCode::ClientMachineIdentifier),
         Some(&DhcpOption::ClientMachineIdentifier(id))
     );
-}
-
-#[test]
-fn architecture_falls_back_to_the_vendor_class() {
-    let mut message = Message::request(Kind::Discover, 1, MAC);
-    assert_eq!(message.architecture(), None);
-    message.options.set(option::VENDOR_CLASS, b"PXEClient:Arch:00016:UNDI:003001");
-    assert_eq!(message.architecture(), Some(Architecture::HTTP_X64));
-    // Option 93 with more than one entry: the first counts.
-    message.options.set(option::ARCHITECTURE, [0, 0, 0, 7]);
-    assert_eq!(message.architecture(), Some(Architecture::BIOS));
-    assert!(!message.is_ipxe());
 }
 
 #[test]
@@ -138,7 +126,9 @@ proptest! {
         bytes.extend(tail);
         let message = Message::decode(&bytes);
         if let Ok(message) = message {
-            let (_, _, _) = (message.architecture(), message.machine_uuid(), message.boot_server());
+            let options = &message.options;
+            let _ = (message.architectures(), message.machine_uuid(), message.boot_server());
+            let _ = (message.is_ipxe(), options.user_classes(), options.of_relay(5), message.boot_file());
         }
     }
 

@@ -76,7 +76,7 @@ struct Outcome {
 /// Runs a transfer to its end. A round without a packet is a timeout on both sides.
 fn transfer(file: &[u8], asked: Options, with_options: bool, down: Link, up: Link) -> Outcome {
     let wire = if with_options { asked.to_wire() } else { Vec::new() };
-    let (agreed, answer) = Negotiated::grant(&wire, file.len() as u64).unwrap();
+    let (agreed, answer) = Negotiated::grant(&wire, file.len() as u64);
     let mut sender = Sender::new(file, agreed, answer);
     let mut receiver = Receiver::new(asked, 1 << 24);
     let (mut down, mut up) = (down, up);
@@ -184,20 +184,31 @@ fn a_size_that_is_too_large_is_refused_before_the_first_block() {
 
 #[test]
 fn a_grant_beyond_what_was_asked_is_refused() {
-    let mut receiver = Receiver::new(Options { block_size: 1024, window: 4 }, 1000);
-    let options = vec![("blksize".to_owned(), "2048".to_owned())];
-    let step = receiver.packet(&Packet::OptionAck { options });
-    assert!(matches!(step, Received::Abort(Failure::Protocol(_), Some(_))));
+    for (name, value) in [("blksize", "2048"), ("windowsize", "5"), ("blksize", "1 KiB"), ("tsize", "")] {
+        let mut receiver = Receiver::new(Options { block_size: 1024, window: 4 }, 1000);
+        let options = vec![(name.to_owned(), value.to_owned())];
+        let Received::Abort(Failure::Options(_), Some(packet)) =
+            receiver.packet(&Packet::OptionAck { options })
+        else {
+            panic!("{name}={value} was taken")
+        };
+        let refusal = Packet::decode(&packet).unwrap();
+        assert!(matches!(refusal, Packet::Error { code: ErrorCode::OptionRefused, .. }), "{refusal:?}");
+    }
 }
 
 #[test]
-fn options_are_granted_within_bounds_and_nonsense_refused() {
+fn options_are_granted_within_bounds_and_nonsense_is_passed_over() {
     let ask = |name: &str, value: &str| Negotiated::grant(&[(name.to_owned(), value.to_owned())], 77);
-    assert_eq!(ask("blksize", "65464").unwrap().0.block_size, 1468);
-    assert_eq!(ask("windowsize", "64").unwrap().0.window, 32);
-    assert_eq!(ask("tsize", "0").unwrap().1, [("tsize".to_owned(), "77".to_owned())]);
-    assert!(ask("multicast", "").unwrap().1.is_empty());
-    assert_eq!(ask("blksize", "4"), Err(ErrorCode::OptionRefused));
-    assert_eq!(ask("windowsize", "x"), Err(ErrorCode::OptionRefused));
-    assert_eq!(ask("timeout", "0"), Err(ErrorCode::OptionRefused));
+    assert_eq!(ask("blksize", "65464").0.block_size, 1468);
+    assert_eq!(ask("windowsize", "64").0.window, 32);
+    assert_eq!(ask("tsize", "0").1, [("tsize".to_owned(), "77".to_owned())]);
+    for (name, value) in
+        [("multicast", ""), ("blksize", "4"), ("windowsize", "x"), ("timeout", "0"), ("utimeout", "500000")]
+    {
+        assert_eq!(ask(name, value), (Negotiated::default(), Vec::new()), "{name}={value}");
+    }
+    let twice = ["1024", "512"].map(|value| ("blksize".to_owned(), value.to_owned()));
+    let (agreed, answer) = Negotiated::grant(&twice, 77);
+    assert_eq!((agreed.block_size, answer), (1024, vec![("blksize".to_owned(), "1024".to_owned())]));
 }

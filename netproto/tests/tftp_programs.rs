@@ -99,7 +99,7 @@ async fn a_silent_server_is_given_up() {
 async fn garbage_and_writes_are_survived() {
     let mut running = serve().await;
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for garbage in [&b""[..], b"\0", b"\0\x01", b"\0\x01no end", b"\xff\xff\xff\xff", b"\0\x04\0\x01"] {
+    for garbage in [&b""[..], b"\0", b"\0\x01", b"\xff\xff\xff\xff", b"\0\x04\0\x01"] {
         socket.send_to(garbage, running.address).await.unwrap();
         assert!(matches!(outcome(&mut running).await, Outcome::Garbage(_)), "{garbage:?}");
     }

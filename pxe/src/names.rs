@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ezio_image::report::MachineId;
+use ezio_netproto::tftp::name::meanings;
 
 use crate::boot::{Site, grub_config, grub_script, ipxe_identify, ipxe_script, normal_mac};
 use crate::catalogue::Catalogue;
@@ -53,9 +54,13 @@ impl Names {
         Self { catalogue, conf, fleet, append }
     }
 
-    /// What stands behind a name. To ask for a machine's own script is to boot it, so the fleet takes note.
+    /// What stands behind a name, or behind what firmware means by it. To ask for a machine's own script is to boot it, so
+    /// the fleet takes note.
     pub(crate) fn open(&self, name: &str, asker: &Asker) -> Option<Found> {
-        let name = normal(name);
+        meanings(name).find_map(|name| self.find(&name, asker))
+    }
+
+    fn find(&self, name: &str, asker: &Asker) -> Option<Found> {
         let parts: Vec<&str> = name.split('/').collect();
         let (media_type, bytes) = match parts.as_slice() {
             ["ezio.conf"] => (TEXT, self.conf.text(&asker.base)?),
@@ -91,27 +96,5 @@ impl Names {
         let mac = normal_mac(file.strip_prefix("machine-")?.strip_suffix(".cfg")?)?;
         let id = MachineId { macs: vec![mac.clone()], ..MachineId::default() };
         Some(grub_script(&self.site(asker), &mac, self.fleet.boots(&id, asker.address)))
-    }
-}
-
-/// The one way to write a name: firmware begins it with a slash, several or none, doubles slashes, or writes backslashes.
-pub(crate) fn normal(name: &str) -> String {
-    let parts = name.split(['/', '\\']).filter(|part| !matches!(*part, "" | "."));
-    parts.collect::<Vec<_>>().join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_however_firmware_writes_it() {
-        for written in
-            ["boot/amd64/x", "/boot/amd64/x", "//boot//amd64/x", "\\boot\\amd64\\x", "./boot/./amd64/x"]
-        {
-            assert_eq!(normal(written), "boot/amd64/x", "{written}");
-        }
-        assert_eq!(normal("../x"), "../x");
-        assert_eq!(normal("/"), "");
     }
 }

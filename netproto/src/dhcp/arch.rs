@@ -17,14 +17,24 @@ impl Architecture {
     pub const UEFI_EBC: Self = Self(9);
     /// ARM UEFI, 64 bits.
     pub const UEFI_ARM64: Self = Self(11);
+    /// x86 UEFI of 32 bits booting over HTTP.
+    pub const HTTP_IA32: Self = Self(15);
     /// x64 UEFI booting over HTTP.
     pub const HTTP_X64: Self = Self(16);
+    /// ARM UEFI of 64 bits booting over HTTP.
+    pub const HTTP_ARM64: Self = Self(19);
 
     /// From a vendor class: `PXEClient:Arch:00007:UNDI:003016`.
     #[must_use]
     pub fn from_vendor_class(class: &str) -> Option<Self> {
         let number = class.split_once(":Arch:")?.1.split(':').next()?;
         number.parse().ok().map(Self)
+    }
+
+    /// Does it boot over HTTP? (The registry has more of them, for processors that are not served here.)
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        matches!(self.0, 15..=20)
     }
 }
 

@@ -74,15 +74,16 @@ pub enum Kind {
 
 impl Kind {
     fn from_option(value: &[u8]) -> Option<Self> {
-        Some(match value {
-            [1] => Self::Discover,
-            [2] => Self::Offer,
-            [3] => Self::Request,
-            [4] => Self::Decline,
-            [5] => Self::Ack,
-            [6] => Self::Nak,
-            [7] => Self::Release,
-            [8] => Self::Inform,
+        // Where the option came twice, the first counts.
+        Some(match value.first()? {
+            1 => Self::Discover,
+            2 => Self::Offer,
+            3 => Self::Request,
+            4 => Self::Decline,
+            5 => Self::Ack,
+            6 => Self::Nak,
+            7 => Self::Release,
+            8 => Self::Inform,
             _ => return None,
         })
     }
@@ -145,7 +146,7 @@ impl Message {
     }
 
     /// A reply to `request`, with what RFC 2131 (table 3) and PXE want copied: transaction, relay, flags,
-    /// and options 61 (RFC 6842) and 97.
+    /// and options 61 (RFC 6842), 82 (RFC 3046), 97 and 118 (RFC 3011).
     #[must_use]
     pub fn reply(kind: Kind, request: &Message, server: Ipv4Addr) -> Self {
         let mut reply = Self::request(kind, request.xid, request.mac);
@@ -153,7 +154,8 @@ impl Message {
         reply.broadcast = request.broadcast;
         reply.giaddr = request.giaddr;
         reply.options.set_addresses(option::SERVER_ID, &[server]);
-        for code in [option::CLIENT_ID, option::MACHINE_ID] {
+        let copied = [option::CLIENT_ID, option::RELAY_AGENT, option::MACHINE_ID, option::SUBNET_SELECTION];
+        for code in copied {
             if let Some(value) = request.options.get(code) {
                 reply.options.set(code, value);
             }
@@ -237,28 +239,40 @@ impl Message {
         self.options.text(option::VENDOR_CLASS).unwrap_or_default()
     }
 
-    /// Architecture of a network boot client: option 93 (its first entry), else what the vendor class says.
+    /// What the client can run, its first choice first: option 93, else what the vendor class says. UEFI may name all
+    /// that it could ever boot; while it is an HTTP client only its HTTP architectures count, else only the others. A PXE
+    /// client that names none is a BIOS from before option 93.
     #[must_use]
-    pub fn architecture(&self) -> Option<Architecture> {
-        match self.options.get(option::ARCHITECTURE) {
-            Some([high, low, ..]) => Some(Architecture(u16::from_be_bytes([*high, *low]))),
-            _ => Architecture::from_vendor_class(&self.vendor_class()),
+    pub fn architectures(&self) -> Vec<Architecture> {
+        let class = self.vendor_class();
+        let listed = self.options.get(option::ARCHITECTURE).unwrap_or_default();
+        let mut all: Vec<Architecture> =
+            listed.as_chunks().0.iter().map(|pair| Architecture(u16::from_be_bytes(*pair))).collect();
+        if all.is_empty() {
+            let bios = class.starts_with("PXEClient").then_some(Architecture::BIOS);
+            all.extend(Architecture::from_vendor_class(&class).or(bios));
         }
+        let is_http = class.starts_with("HTTPClient");
+        if all.iter().any(|architecture| architecture.is_http() == is_http) {
+            all.retain(|architecture| architecture.is_http() == is_http);
+        }
+        all
     }
 
-    /// Is the client iPXE? It says "iPXE" in its user class (plain, or behind a length byte as RFC 3004
-    /// wants it) and always sends its own option 175.
+    /// Is the client iPXE? It says so in its user class, and always sends its own option 175; so does its ancestor gPXE,
+    /// which cannot run iPXE's scripts.
     #[must_use]
     pub fn is_ipxe(&self) -> bool {
-        let class = self.options.get(option::USER_CLASS);
-        matches!(class, Some(b"iPXE" | b"\x04iPXE")) || self.options.get(option::IPXE).is_some()
+        let classes = self.options.user_classes();
+        let is = |name: &str| classes.iter().any(|class| class == name);
+        is("iPXE") || (self.options.get(option::IPXE).is_some() && !is("gPXE"))
     }
 
     /// The machine's UUID as it is in SMBIOS (option 97 of type 0), 16 bytes.
     #[must_use]
     pub fn machine_uuid(&self) -> Option<[u8; 16]> {
         let (kind, uuid) = self.options.get(option::MACHINE_ID)?.split_first()?;
-        if *kind == 0 { uuid.try_into().ok() } else { None }
+        if *kind == 0 { uuid.first_chunk().copied() } else { None }
     }
 
     /// Boot file of a reply: option 67, else the field.
@@ -289,8 +303,7 @@ fn decode_options(fixed: &[u8; FIXED_LEN], tail: &[u8]) -> (Options, String, Str
             options.read(&fixed[range]);
             return String::new();
         }
-        let bytes = fixed[range].split(|b| *b == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(bytes).into_owned()
+        option::read_text(&fixed[range])
     };
     let file = field(FILE, 1);
     let sname = field(SNAME, 2);

@@ -43,15 +43,19 @@ pub const CLIENT_ID: u8 = 61;
 pub const TFTP_SERVER: u8 = 66;
 /// Boot file's name, or a URL.
 pub const BOOT_FILE: u8 = 67;
-/// User class ("iPXE").
+/// User class ("iPXE", "gPXE").
 pub const USER_CLASS: u8 = 77;
+/// What a relay says of its client (RFC 3046), in suboptions.
+pub const RELAY_AGENT: u8 = 82;
 /// Architecture of the client, 2 bytes (each).
 pub const ARCHITECTURE: u8 = 93;
 /// Version of the network driver interface.
 pub const NETWORK_INTERFACE: u8 = 94;
 /// Machine identifier: a type byte, then 16 bytes of UUID for type 0.
 pub const MACHINE_ID: u8 = 97;
-/// iPXE's encapsulated options; only iPXE sends them.
+/// Subnet to choose an address from (RFC 3011), 4 bytes.
+pub const SUBNET_SELECTION: u8 = 118;
+/// Encapsulated options of iPXE and of its ancestor gPXE; nobody else sends them.
 pub const IPXE: u8 = 175;
 
 const PAD: u8 = 0;
@@ -100,18 +104,47 @@ impl Options {
         bytes.as_chunks::<4>().0.iter().map(|octets| Ipv4Addr::from(*octets)).collect()
     }
 
-    /// An option of four bytes.
+    /// An option of four bytes; more of them, as when an option came twice, change nothing.
     #[must_use]
     pub fn u32(&self, code: u8) -> Option<u32> {
-        Some(u32::from_be_bytes(self.get(code)?.try_into().ok()?))
+        self.get(code)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// An option that is text; trailing NULs, which some firmware sends, are cut off.
+    /// An option that is text.
     #[must_use]
     pub fn text(&self, code: u8) -> Option<String> {
-        let bytes = self.get(code)?;
-        let end = bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-        (end > 0).then(|| String::from_utf8_lossy(&bytes[..end]).into_owned())
+        Some(read_text(self.get(code)?)).filter(|text| !text.is_empty())
+    }
+
+    /// User classes (option 77): a list as RFC 3004 wants it, each behind its length, or one as plain text, as most
+    /// boot programs send it.
+    #[must_use]
+    pub fn user_classes(&self) -> Vec<String> {
+        let bytes = self.get(USER_CLASS).unwrap_or_default();
+        let mut classes = Vec::new();
+        let mut rest = bytes;
+        while let [length, tail @ ..] = rest {
+            let Some((class, tail)) = tail.split_at_checked(usize::from(*length)) else {
+                return vec![read_text(bytes)];
+            };
+            classes.push(read_text(class));
+            rest = tail;
+        }
+        classes
+    }
+
+    /// A suboption of the relay's option, where there is one.
+    #[must_use]
+    pub fn of_relay(&self, code: u8) -> Option<&[u8]> {
+        let mut rest = self.get(RELAY_AGENT)?;
+        while let [found, length, tail @ ..] = rest {
+            let (value, tail) = tail.split_at_checked(usize::from(*length))?;
+            if *found == code {
+                return Some(value);
+            }
+            rest = tail;
+        }
+        None
     }
 
     /// Codes and bytes in order of the code.
@@ -136,10 +169,12 @@ impl Options {
         }
     }
 
-    /// Writes options and end mark. The message type goes first, as some firmware looks for it there.
+    /// Writes options and end mark. The message type goes first, as some firmware looks for it there, and what a relay
+    /// said last (RFC 3046 section 2.1).
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let first = self.get(MESSAGE_TYPE).map(|value| (MESSAGE_TYPE, value));
-        for (code, value) in first.into_iter().chain(self.iter().filter(|(code, _)| *code != MESSAGE_TYPE)) {
+        let one = |code| self.get(code).map(|value| (code, value));
+        let others = self.iter().filter(|(code, _)| ![MESSAGE_TYPE, RELAY_AGENT].contains(code));
+        for (code, value) in one(MESSAGE_TYPE).into_iter().chain(others).chain(one(RELAY_AGENT)) {
             if value.is_empty() {
                 out.extend([code, 0]);
             }
@@ -151,4 +186,10 @@ impl Options {
         }
         out.push(END);
     }
+}
+
+/// Text of an option or field. It ends at the first NUL, or at an end mark that got into it, which no text holds.
+pub(super) fn read_text(bytes: &[u8]) -> String {
+    let text = bytes.split(|b| matches!(*b, 0 | END)).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
 }

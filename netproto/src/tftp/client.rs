@@ -54,6 +54,16 @@ pub enum TftpError {
         /// Its text.
         message: String,
     },
+    /// The server cannot do with the options of the request.
+    #[error("tftp://{server}/{path}: options: {text}")]
+    Options {
+        /// Server asked.
+        server: SocketAddr,
+        /// Path asked for.
+        path: String,
+        /// What it said, or what is wrong with what it said.
+        text: String,
+    },
     /// Nothing came.
     #[error("tftp://{server}/{path}: no answer after {waited_s:.1} s and {received} bytes")]
     Silent {
@@ -100,23 +110,40 @@ pub enum TftpError {
     },
 }
 
-/// Fetches `path` from `server` (usually port [`super::PORT`]) into memory. Dropping the future ends it.
+/// Fetches `path` from `server` (usually port [`super::PORT`]) into memory. A server that cannot do with options is asked
+/// again without. Dropping the future ends it.
 ///
 /// # Errors
 /// The server refuses, is silent, breaks the protocol, or the file is larger than allowed.
 pub async fn get(server: SocketAddr, path: &str, limits: &Limits) -> Result<Vec<u8>, TftpError> {
-    let path = path.trim_start_matches('/').to_owned();
+    let path = path.trim_start_matches('/');
+    let began = Instant::now();
+    match fetch(server, path, limits, Some(limits.options), began).await {
+        Err(TftpError::Options { .. }) => fetch(server, path, limits, None, began).await,
+        ended => ended,
+    }
+}
+
+async fn fetch(
+    server: SocketAddr,
+    path: &str,
+    limits: &Limits,
+    options: Option<Options>,
+    began: Instant,
+) -> Result<Vec<u8>, TftpError> {
+    let path = path.to_owned();
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let failed = |source| TftpError::Socket { server, path: path.clone(), source };
     let socket = UdpSocket::bind(any).await.map_err(failed)?;
+    let wire = options.map_or_else(Vec::new, |options| options.to_wire());
     let mut transfer = Transfer {
-        request: Packet::Read { path: path.clone(), mode: "octet".into(), options: limits.options.to_wire() }
-            .encode(),
-        receiver: Receiver::new(limits.options, limits.max_len),
-        began: Instant::now(),
+        request: Packet::Read { path: path.clone(), mode: "octet".into(), options: wire }.encode(),
+        receiver: Receiver::new(options.unwrap_or(Options::NONE), limits.max_len),
+        with_options: options.is_some(),
+        began,
         peer: None,
         socket,
         server,
@@ -134,6 +161,7 @@ struct Transfer<'a> {
     peer: Option<SocketAddr>,
     path: String,
     request: Vec<u8>,
+    with_options: bool,
     receiver: Receiver,
     began: Instant,
     limits: &'a Limits,
@@ -240,7 +268,16 @@ impl Transfer<'_> {
 
     fn failed(&self, failure: Failure) -> TftpError {
         let (server, path) = (self.server, self.path.clone());
+        // Servers that know of no options are to pass them over (RFC 2347). Some refuse the request instead, and not all
+        // of those by the code that is meant for it.
+        let about_options = [ErrorCode::OptionRefused, ErrorCode::IllegalOperation, ErrorCode::Undefined];
         match failure {
+            Failure::Refused(code, message)
+                if self.with_options && self.receiver.received() == 0 && about_options.contains(&code) =>
+            {
+                TftpError::Options { server, path, text: format!("{code:?}: {message}") }
+            }
+            Failure::Options(text) => TftpError::Options { server, path, text },
             Failure::Refused(code, message) => TftpError::Refused { server, path, code, message },
             Failure::TooLarge(length) => {
                 TftpError::TooLarge { server, path, length, max_len: self.limits.max_len }

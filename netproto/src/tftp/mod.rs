@@ -2,6 +2,7 @@
 //! windows of several blocks (7440). Read requests only: nobody may write to a boot server.
 
 pub mod client;
+pub mod name;
 pub mod options;
 pub mod packet;
 pub mod receive;

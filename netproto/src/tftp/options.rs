@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use super::packet::{DecodeError, ErrorCode};
+use thiserror::Error;
 
-/// Block size without negotiation.
+/// Block size without negotiation, in bytes (RFC 1350).
 pub const DEFAULT_BLOCK_SIZE: u16 = 512;
 /// Largest block size granted, in bytes: with IPv4, UDP and a VLAN tag it still fits an Ethernet frame.
 pub const MAX_BLOCK_SIZE: u16 = 1468;
 /// Largest window granted, in blocks: what the receive buffer of a small boot program still takes.
 pub const MAX_WINDOW: u16 = 32;
+
+/// An acknowledged option that cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the server acknowledged {name}={value}, which is no number or more than was asked for")]
+pub struct Unusable {
+    name: String,
+    value: String,
+}
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +35,9 @@ impl Default for Options {
 }
 
 impl Options {
+    /// What holds where nothing was asked for.
+    pub const NONE: Self = Self { block_size: DEFAULT_BLOCK_SIZE, window: 1 };
+
     /// For a read request.
     #[must_use]
     pub fn to_wire(&self) -> Vec<(String, String)> {
@@ -58,65 +69,61 @@ impl Default for Negotiated {
 }
 
 impl Negotiated {
-    /// Server: grants what a client asked for, for a file of `size` bytes. Also the options to acknowledge;
-    /// with none, the transfer starts with its first block.
-    ///
-    /// # Errors
-    /// A known option with a value that makes no sense: refused with [`ErrorCode::OptionRefused`].
-    pub fn grant(asked: &[(String, String)], size: u64) -> Result<(Self, Vec<(String, String)>), ErrorCode> {
+    /// Server: grants what a client asked for, for a file of `size` bytes. Also the options to acknowledge; with none,
+    /// the transfer starts with its first block. Options that are unknown or make no sense are passed over, as RFC 2347
+    /// allows: a client can do without any of them. Of one that comes twice, the first counts.
+    #[must_use]
+    pub fn grant(asked: &[(String, String)], size: u64) -> (Self, Vec<(String, String)>) {
         let mut granted = Self::default();
-        let mut answer = Vec::new();
+        let mut answer: Vec<(String, String)> = Vec::new();
         for (name, value) in asked {
-            let number: u64 = match name.as_str() {
-                "blksize" | "windowsize" | "timeout" | "tsize" => {
-                    value.trim().parse().map_err(|_| ErrorCode::OptionRefused)?
-                }
-                // Unknown options are passed over (RFC 2347).
-                _ => continue,
-            };
-            let reply = match name.as_str() {
-                "blksize" if number >= 8 => {
+            let Ok(number) = value.trim().parse::<u64>() else { continue };
+            if answer.iter().any(|(known, _)| known == name) {
+                continue;
+            }
+            let reply = match (name.as_str(), number) {
+                ("blksize", 8..) => {
                     granted.block_size = number.min(u64::from(MAX_BLOCK_SIZE)) as u16;
                     u64::from(granted.block_size)
                 }
-                "windowsize" if number >= 1 => {
+                ("windowsize", 1..) => {
                     granted.window = number.min(u64::from(MAX_WINDOW)) as u16;
                     u64::from(granted.window)
                 }
-                "timeout" if (1..=255).contains(&number) => {
+                ("timeout", 1..=255) => {
                     granted.timeout = Some(Duration::from_secs(number));
                     number
                 }
-                "tsize" => {
+                ("tsize", _) => {
                     granted.size = Some(size);
                     size
                 }
-                _ => return Err(ErrorCode::OptionRefused),
+                _ => continue,
             };
-            if !answer.iter().any(|(known, _)| known == name) {
-                answer.push((name.clone(), reply.to_string()));
-            }
+            answer.push((name.clone(), reply.to_string()));
         }
-        Ok((granted, answer))
+        (granted, answer)
     }
 
-    /// Client: what a server's option acknowledgement says.
+    /// Client: what a server's acknowledgement says. Options that nobody asked for are passed over.
     ///
     /// # Errors
     /// It grants more than was asked for, or something that makes no sense.
-    pub fn accept(asked: &Options, granted: &[(String, String)]) -> Result<Self, DecodeError> {
+    pub fn accept(asked: &Options, granted: &[(String, String)]) -> Result<Self, Unusable> {
         let mut agreed = Self::default();
         for (name, value) in granted {
-            let number = value.trim().parse::<u64>().map_err(|_| DecodeError::Options)?;
+            let unusable = || Unusable { name: name.clone(), value: value.clone() };
+            let number = || value.trim().parse::<u64>().map_err(|_| unusable());
             let bounded = |least: u64, most: u16| {
+                let number = number()?;
                 let fits = (least..=u64::from(most)).contains(&number);
-                fits.then_some(number as u16).ok_or(DecodeError::Options)
+                fits.then_some(number as u16).ok_or_else(unusable)
             };
             match name.as_str() {
                 "blksize" => agreed.block_size = bounded(8, asked.block_size)?,
                 "windowsize" => agreed.window = bounded(1, asked.window)?,
-                "tsize" => agreed.size = Some(number),
-                _ => return Err(DecodeError::Options),
+                "tsize" => agreed.size = Some(number()?),
+                _ => {}
             }
         }
         Ok(agreed)

@@ -1,11 +1,12 @@
-//! TFTP packets.
+//! TFTP packets. What firmware gets wrong is read as far as it can be understood: strings need be neither UTF-8 nor
+//! ended by a NUL, and any number of options is taken. A datagram's length is the bound of all that.
 
 use thiserror::Error;
 
-/// Most options in one packet; nobody has that many.
-const MAX_OPTIONS: usize = 16;
-/// Longest string in a request or error, in bytes.
-const MAX_STRING: usize = 512;
+/// Longest text of an error that is kept, in bytes: it is for a line on a screen.
+const MAX_TEXT: usize = 512;
+/// Modes of transfer (RFC 1350 section 1).
+const MODES: [&str; 3] = ["octet", "netascii", "mail"];
 
 /// Why bytes are not a TFTP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -16,12 +17,9 @@ pub enum DecodeError {
     /// An operation that does not exist.
     #[error("unknown TFTP operation {0}")]
     Operation(u16),
-    /// A string that is too long, or not UTF-8.
-    #[error("invalid string in a TFTP packet")]
-    String,
-    /// More options than anybody has.
-    #[error("too many TFTP options")]
-    Options,
+    /// A request without a file's name.
+    #[error("TFTP request without a name")]
+    NoName,
 }
 
 /// Error codes of RFC 1350 and 2347.
@@ -62,7 +60,7 @@ impl ErrorCode {
 pub enum Packet<'a> {
     /// Send me this file.
     Read {
-        /// Its path.
+        /// Its path as written; what it may mean is said by [`super::name::meanings`].
         path: String,
         /// "octet", in lower case; "netascii" and "mail" exist too.
         mode: String,
@@ -108,23 +106,19 @@ impl<'a> Packet<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (operation, rest) = take_u16(bytes)?;
         match operation {
-            1 => {
-                let (path, rest) = take_string(rest)?;
-                let (mode, rest) = take_string(rest)?;
-                Ok(Self::Read { path, mode: mode.to_ascii_lowercase(), options: take_options(rest)? })
-            }
-            2 => Ok(Self::Write { path: take_string(rest)?.0 }),
+            1 => read_request(rest),
+            2 => Ok(Self::Write { path: strings(rest).next().ok_or(DecodeError::NoName)? }),
             3 => take_u16(rest).map(|(block, data)| Self::Data { block, data }),
             4 => take_u16(rest).map(|(block, _)| Self::Ack { block }),
             5 => {
                 let (code, rest) = take_u16(rest)?;
                 // Some firmware leaves the text or its NUL out.
                 let text = rest.split(|b| *b == 0).next().unwrap_or_default();
-                let text = &text[..text.len().min(MAX_STRING)];
+                let text = &text[..text.len().min(MAX_TEXT)];
                 let message = String::from_utf8_lossy(text).into_owned();
                 Ok(Self::Error { code: ErrorCode::from_wire(code), message })
             }
-            6 => Ok(Self::OptionAck { options: take_options(rest)? }),
+            6 => Ok(Self::OptionAck { options: pairs(strings(rest)) }),
             other => Err(DecodeError::Operation(other)),
         }
     }
@@ -174,28 +168,47 @@ fn take_u16(bytes: &[u8]) -> Result<(u16, &[u8]), DecodeError> {
     Ok((u16::from_be_bytes(*number), rest))
 }
 
-fn take_string(bytes: &[u8]) -> Result<(String, &[u8]), DecodeError> {
-    let end = bytes.iter().position(|b| *b == 0).ok_or(DecodeError::Truncated)?;
-    if end > MAX_STRING {
-        return Err(DecodeError::String);
-    }
-    let text = std::str::from_utf8(&bytes[..end]).map_err(|_| DecodeError::String)?;
-    Ok((text.to_owned(), &bytes[end + 1..]))
+/// The strings of a packet. Each ends at a NUL, the last one at the packet's end too.
+fn strings(bytes: &[u8]) -> impl Iterator<Item = String> {
+    let ended = bytes.strip_suffix(&[0]).unwrap_or(bytes);
+    let parts = (!bytes.is_empty()).then(|| ended.split(|b| *b == 0));
+    parts.into_iter().flatten().map(|part| String::from_utf8_lossy(part).into_owned())
 }
 
-fn take_options(mut bytes: &[u8]) -> Result<Vec<(String, String)>, DecodeError> {
+/// Name, mode and options. A name may be padded with NULs, lack its own, or have no mode behind it.
+fn read_request<'a>(bytes: &[u8]) -> Result<Packet<'a>, DecodeError> {
+    let mut strings = strings(bytes).peekable();
+    let mut path = strings.next().ok_or(DecodeError::NoName)?;
+    while strings.next_if(String::is_empty).is_some() {}
+    let is_mode = |text: &String| MODES.contains(&text.to_ascii_lowercase().as_str());
+    let mode = match strings.next_if(is_mode) {
+        Some(mode) => mode.to_ascii_lowercase(),
+        None => match MODES.iter().find(|mode| ends_with(&path, mode)) {
+            Some(mode) => {
+                path.truncate(path.len() - mode.len());
+                (*mode).to_owned()
+            }
+            None => strings.next().map_or(MODES[0].to_owned(), |mode| mode.to_ascii_lowercase()),
+        },
+    };
+    Ok(Packet::Read { path, mode, options: pairs(strings) })
+}
+
+/// Does a mode follow a name without a NUL between them?
+fn ends_with(path: &str, mode: &str) -> bool {
+    let tail =
+        path.len().checked_sub(mode.len()).filter(|start| *start > 0).and_then(|start| path.get(start..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(mode))
+}
+
+/// Options. An empty name is padding behind the last; a name without a value is cut off or padding as well.
+fn pairs(mut strings: impl Iterator<Item = String>) -> Vec<(String, String)> {
     let mut options = Vec::new();
-    // A name without a value at the end is padding that some firmware sends.
-    while !bytes.is_empty() && bytes[0] != 0 {
-        if options.len() == MAX_OPTIONS {
-            return Err(DecodeError::Options);
-        }
-        let (name, rest) = take_string(bytes)?;
-        let (value, rest) = take_string(rest)?;
+    while let Some(name) = strings.next().filter(|name| !name.is_empty()) {
+        let Some(value) = strings.next() else { break };
         options.push((name.to_ascii_lowercase(), value));
-        bytes = rest;
     }
-    Ok(options)
+    options
 }
 
 fn put_string(out: &mut Vec<u8>, text: &str) {

@@ -21,6 +21,8 @@ pub enum Step {
 pub enum Failure {
     /// The sender said no.
     Refused(ErrorCode, String),
+    /// The sender grants options that cannot hold.
+    Options(String),
     /// The file is larger than the receiver takes.
     TooLarge(u64),
     /// The sender broke the protocol.
@@ -92,7 +94,7 @@ impl Receiver {
         if self.agreed.is_none() {
             match Negotiated::accept(&self.asked, options) {
                 Ok(agreed) => self.agreed = Some(agreed),
-                Err(e) => return self.abort(ErrorCode::OptionRefused, Failure::Protocol(e.to_string())),
+                Err(e) => return self.abort(ErrorCode::OptionRefused, Failure::Options(e.to_string())),
             }
         }
         match self.agreed.and_then(|a| a.size) {
@@ -144,8 +146,7 @@ impl Receiver {
     fn abort(&self, code: ErrorCode, failure: Failure) -> Step {
         let message = match &failure {
             Failure::TooLarge(_) => "file too large".to_owned(),
-            Failure::Protocol(text) => text.clone(),
-            Failure::Refused(_, text) => text.clone(),
+            Failure::Protocol(text) | Failure::Options(text) | Failure::Refused(_, text) => text.clone(),
         };
         Step::Abort(failure, Some(Packet::Error { code, message }.encode()))
     }

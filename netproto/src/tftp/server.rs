@@ -35,7 +35,7 @@ pub enum Outcome {
     },
     /// There is no such file.
     NotFound,
-    /// The client asked for something that is not done (writing, a strange mode or option).
+    /// The client asked for something that is not done (writing, a strange mode).
     Refused(String),
     /// The client ended it; UEFI firmware does so after asking for the size.
     Cancelled(String),
@@ -52,7 +52,7 @@ pub enum Outcome {
 
 /// What a server asks its owner.
 pub trait Handler: Send + Sync + 'static {
-    /// The file at `path` as the client wrote it, for this client. Must not block.
+    /// The file at `path` as the client wrote it (see [`super::name::meanings`]), for this client. Must not block.
     fn open(&self, path: &str, client: SocketAddr) -> Option<File>;
     /// A transfer has ended; `path` is empty where none was read.
     fn ended(&self, path: &str, client: SocketAddr, outcome: Outcome);
@@ -170,13 +170,8 @@ async fn transfer(
         return Outcome::NotFound;
     };
     let data: &[u8] = (*file).as_ref();
-    match Negotiated::grant(options, data.len() as u64) {
-        Ok((agreed, answer)) => send(&socket, Sender::new(data, agreed, answer), agreed).await,
-        Err(code) => {
-            let _ = socket.send(&error(code, "invalid option value")).await;
-            Outcome::Refused(format!("options {options:?}"))
-        }
-    }
+    let (agreed, answer) = Negotiated::grant(options, data.len() as u64);
+    send(&socket, Sender::new(data, agreed, answer), agreed).await
 }
 
 /// A socket of its own a transfer, connected: packets of others do not reach it.

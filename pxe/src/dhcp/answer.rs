@@ -1,18 +1,16 @@
-//! What a machine is told: pure decisions over messages, with the firmware's habits explained where they matter.
+//! What a machine is told: pure decisions over messages.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ezio_netproto::dhcp::message::{CLIENT_PORT, SERVER_PORT, format_mac};
-use ezio_netproto::dhcp::{Architecture, Kind, Message, Operation, option};
+use ezio_netproto::dhcp::{Kind, Message, Operation, option};
 
 use super::pool::{Lease, Leases};
+use super::program::{As, Programs};
 use crate::boot::Boot;
-use crate::catalogue::Netboot;
 use crate::settings::Pool;
 use crate::sites::AddressRange;
 
-/// PXE's discovery control (option 43, tag 6) with bit 3: do not look for boot servers, take the file named here.
-const PXE_USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
 /// Vendor class of our own init, which asks a proxy for the boot server only.
 const INIT_CLASS: &str = "ezio";
 
@@ -21,20 +19,7 @@ const INIT_CLASS: &str = "ezio";
 pub(crate) struct Me {
     pub(crate) address: Ipv4Addr,
     pub(crate) mask: Ipv4Addr,
-    /// `http://ADDRESS:PORT`.
-    pub(crate) base: String,
-    /// Is there an iPXE for a BIOS without it?
-    pub(crate) boots_bios: bool,
-    /// Is there a signed chain for UEFI?
-    pub(crate) boots_uefi: bool,
-}
-
-impl Me {
-    pub(crate) fn new(address: Ipv4Addr, mask: Ipv4Addr, base: &str, netboot: Option<&Netboot>) -> Self {
-        let boots_bios = netboot.is_some_and(Netboot::has_bios);
-        let boots_uefi = netboot.is_some_and(Netboot::has_uefi);
-        Self { address, mask, base: base.to_owned(), boots_bios, boots_uefi }
-    }
+    pub(crate) programs: Programs,
 }
 
 /// Where a packet came in.
@@ -62,17 +47,6 @@ pub(crate) enum Verdict {
     Released(Lease),
     /// Nothing, and why: for the log where somebody may wonder.
     Ignore(Option<String>),
-}
-
-/// What a machine boots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Program {
-    /// A file by TFTP.
-    File(&'static str),
-    /// A URL for iPXE.
-    Script(String),
-    /// A URL for UEFI HTTP Boot.
-    Http(String),
 }
 
 /// Answers to machines.
@@ -127,10 +101,10 @@ impl Responder {
             let note = format!("init on {}: boot server", format_mac(&request.mac));
             return self.send(offer, request, note);
         }
-        match self.program(request, boot) {
+        match self.me.programs.choose(request, boot) {
             Ok(program) => {
-                self.put_program(&mut offer, request, &program, true);
-                let note = describe(request, &program);
+                program.put(&mut offer, As::Proxy);
+                let note = program.describe(request);
                 self.send(offer, request, note)
             }
             Err(why) => Verdict::Ignore(why),
@@ -142,15 +116,15 @@ impl Responder {
         if !matches!(request.kind, Kind::Request | Kind::Inform) {
             return Verdict::Ignore(None);
         }
-        let program = match self.program(request, boot) {
+        let program = match self.me.programs.choose(request, boot) {
             Ok(program) => program,
             Err(why) => return Verdict::Ignore(why),
         };
         let mut ack = Message::reply(Kind::Ack, request, self.me.address);
         ack.siaddr = self.me.address;
         ack.ciaddr = request.ciaddr;
-        self.put_program(&mut ack, request, &program, true);
-        let note = describe(request, &program);
+        program.put(&mut ack, As::Proxy);
+        let note = program.describe(request);
         // The client says where it listens: with its address, or as one that has none yet.
         let to = if source.ip().is_unspecified() { broadcast() } else { source };
         Verdict::Answer { message: Box::new(ack), to, lease: None, note }
@@ -215,11 +189,11 @@ impl Responder {
         }
         // A machine without a program gets its address all the same: the firmware then goes on to its next boot
         // device, and an installed system is a client like any other.
-        match self.program(request, boot) {
+        match self.me.programs.choose(request, boot) {
             Ok(program) => {
                 reply.siaddr = self.me.address;
-                self.put_program(&mut reply, request, &program, false);
-                note = format!("{note}; {}", describe(request, &program));
+                program.put(&mut reply, As::Server);
+                note = format!("{note}; {}", program.describe(request));
             }
             Err(Some(why)) => note = format!("{note}; {why}"),
             Err(None) => {}
@@ -240,79 +214,6 @@ impl Responder {
         Verdict::Answer { message: Box::new(nak), to, lease: None, note }
     }
 
-    /// The program for a machine; `Err` with a reason where there is none and somebody may wonder.
-    fn program(&self, request: &Message, boot: Boot) -> Result<Program, Option<String>> {
-        let class = request.vendor_class();
-        let netboots = class.starts_with("PXEClient") || class.starts_with("HTTPClient") || request.is_ipxe();
-        if !netboots {
-            return Err(None);
-        }
-        let mac = format_mac(&request.mac);
-        let is_http = request.architecture() == Some(Architecture::HTTP_X64);
-        if boot == Boot::Local
-            && (is_http || request.architecture() == Some(Architecture::BIOS))
-            && !request.is_ipxe()
-        {
-            // A BIOS that hears of no boot file goes on to its disk. UEFI would go on to IPv6 and HTTP, for minutes,
-            // so it gets GRUB, which starts the loader on the disk.
-            return Err(Some(format!("{mac} is done and boots from its own disk")));
-        }
-        if request.is_ipxe() {
-            // Whatever it runs on: iPXE speaks HTTP, and is past what Secure Boot would have stopped.
-            return Ok(Program::Script(format!("{}/boot.ipxe", self.me.base)));
-        }
-        let missing = |what: &str| Err(Some(format!("{mac}: {what} is not in the --netboot directory")));
-        match request.architecture() {
-            Some(Architecture::BIOS) if self.me.boots_bios => Ok(Program::File("boot/amd64/undionly.kpxe")),
-            Some(Architecture::BIOS) => missing("undionly.kpxe"),
-            Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC | Architecture::HTTP_X64)
-                if !self.me.boots_uefi =>
-            {
-                missing("shimx64.efi or grubx64.efi")
-            }
-            Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC) => {
-                Ok(Program::File("boot/amd64/shimx64.efi"))
-            }
-            Some(Architecture::HTTP_X64) => {
-                Ok(Program::Http(format!("{}/boot/amd64/shimx64.efi", self.me.base)))
-            }
-            Some(other) => Err(Some(format!("{mac}: {other} is not supported (x86 BIOS and x64 UEFI are)"))),
-            None => Err(Some(format!("{mac}: it does not say what architecture it is (option 93)"))),
-        }
-    }
-
-    fn put_program(&self, reply: &mut Message, request: &Message, program: &Program, as_proxy: bool) {
-        let me = self.me.address;
-        let name = match program {
-            Program::File(name) => (*name).to_owned(),
-            Program::Script(url) => url.clone(),
-            Program::Http(url) => {
-                // UEFI HTTP Boot takes an offer only when it calls itself HTTPClient, and the URL from option 67.
-                reply.options.set(option::VENDOR_CLASS, b"HTTPClient");
-                reply.options.set(option::BOOT_FILE, url.as_bytes());
-                return;
-            }
-        };
-        // Old ROMs read the fields, newer firmware the options; TFTP's server as text is what option 66 holds.
-        reply.sname = me.to_string();
-        if name.len() < 128 {
-            reply.file = name.clone();
-        }
-        reply.options.set(option::TFTP_SERVER, me.to_string().into_bytes());
-        reply.options.set(option::BOOT_FILE, name.into_bytes());
-        if !as_proxy {
-            // With option 60 in an ordinary lease, UEFI would look for a boot server that nobody asked for.
-            return;
-        }
-        reply.options.set(option::VENDOR_CLASS, b"PXEClient");
-        // A BIOS and iPXE take the file from the offer if told not to look for boot servers. Some UEFI firmware
-        // ignores offers that say so; all of it asks port 4011 when option 43 is missing.
-        let is_uefi = request.architecture().is_some_and(|arch| arch != Architecture::BIOS);
-        if !is_uefi || request.is_ipxe() {
-            reply.options.set(option::VENDOR_SPECIFIC, PXE_USE_BOOT_FILE);
-        }
-    }
-
     /// Addresses a reply. A client without an address could be sent a unicast frame only through a raw socket;
     /// all of them take broadcasts, as RFC 2131 lets servers do.
     fn send(&self, message: Message, request: &Message, note: String) -> Verdict {
@@ -329,17 +230,4 @@ impl Responder {
 
 fn broadcast() -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT)
-}
-
-fn describe(request: &Message, program: &Program) -> String {
-    let firmware = match request.architecture() {
-        Some(arch) if request.is_ipxe() => format!("iPXE on {arch}"),
-        Some(arch) => arch.to_string(),
-        None => "iPXE".to_owned(),
-    };
-    let program = match program {
-        Program::File(name) => name,
-        Program::Script(url) | Program::Http(url) => url.as_str(),
-    };
-    format!("{} ({firmware}) boots {program}", format_mac(&request.mac))
 }

@@ -13,6 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::answer::{Me, Port, Responder, Verdict};
+use super::program::Programs;
 use crate::address::Addresses;
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, now};
@@ -74,7 +75,8 @@ impl Service {
         let hint = "it needs root, or CAP_NET_BIND_SERVICE and CAP_NET_RAW, and no other DHCP server on this \
                     interface; --dhcp off does without";
         let sockets = Sockets::bind(interface).with_context(|| hint.to_owned())?;
-        let me = Me::new(address, addresses.mask, base, catalogue.netboot.as_ref());
+        let programs = Programs::new(base, catalogue);
+        let me = Me { address, mask: addresses.mask, programs };
         let responder = match pool {
             None => Responder::proxy(me),
             Some(pool) => {

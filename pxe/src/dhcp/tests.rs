@@ -7,6 +7,7 @@ use std::time::Duration;
 use ezio_netproto::dhcp::{Kind, Message, option};
 
 use super::answer::{Me, Port, Responder, Verdict};
+use super::program::Programs;
 use crate::boot::Boot;
 use crate::settings::Pool;
 use crate::sites::AddressRange;
@@ -15,13 +16,8 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
 
 fn me() -> Me {
-    Me {
-        address: SERVER,
-        mask: Ipv4Addr::new(255, 255, 255, 0),
-        base: "http://10.0.0.1:8080".into(),
-        boots_bios: true,
-        boots_uefi: true,
-    }
+    let programs = Programs { base: "http://10.0.0.1:8080".into(), bios: true, uefi: true };
+    Me { address: SERVER, mask: Ipv4Addr::new(255, 255, 255, 0), programs }
 }
 
 fn full() -> Responder {
@@ -70,6 +66,14 @@ fn offer(responder: &mut Responder, request: &Message) -> Message {
     assert_eq!((message.kind, message.xid, message.mac), (Kind::Offer, request.xid, request.mac));
     assert_eq!(message.options.address(option::SERVER_ID), Some(SERVER));
     message
+}
+
+/// Why a machine gets no answer from a proxy.
+fn refusal(request: &Message) -> String {
+    match Responder::proxy(me()).answer(request, Port::Server, NOBODY, Boot::Deploy, 0) {
+        Verdict::Ignore(Some(why)) => why,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -140,6 +144,64 @@ fn http_boot_gets_a_url_and_its_own_class_back() {
         let reply = offer(responder, &request);
         assert_eq!(reply.vendor_class(), "HTTPClient");
         assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/amd64/shimx64.efi"));
+    }
+}
+
+#[test]
+fn names_of_boot_files_end_with_a_nul_for_firmware_that_reads_on() {
+    for arch in [0, 7] {
+        for mut responder in [Responder::proxy(me()), full()] {
+            let reply = offer(&mut responder, &pxe(arch));
+            for code in [option::TFTP_SERVER, option::BOOT_FILE] {
+                assert_eq!(reply.options.get(code).unwrap().last(), Some(&0), "{arch}");
+            }
+            let name = reply.options.get(option::BOOT_FILE).unwrap();
+            assert_eq!(name, [reply.file.as_bytes(), &[0]].concat());
+            assert_eq!(reply.boot_server(), Some(SERVER));
+        }
+    }
+}
+
+#[test]
+fn of_several_architectures_the_first_that_is_served_counts() {
+    let offered = |class: &str, list: &[u8]| {
+        let mut request = pxe(7);
+        request.options.set(option::VENDOR_CLASS, class.as_bytes());
+        request.options.set(option::ARCHITECTURE, list);
+        offer(&mut Responder::proxy(me()), &request).boot_file().unwrap()
+    };
+    assert_eq!(offered("PXEClient:Arch:00006:UNDI:003016", &[0, 6, 0, 7]), "boot/amd64/shimx64.efi");
+    assert_eq!(offered("PXEClient:Arch:00009:UNDI:003016", &[0, 9, 0, 7]), "boot/amd64/shimx64.efi");
+    assert_eq!(offered("PXEClient:Arch:00007:UNDI:003016", &[0, 16, 0, 7]), "boot/amd64/shimx64.efi");
+    assert_eq!(offered("PXEClient:Arch:00000:UNDI:002001", &[0, 0, 0, 7]), "boot/amd64/undionly.kpxe");
+    let url = "http://10.0.0.1:8080/boot/amd64/shimx64.efi";
+    assert_eq!(offered("HTTPClient:Arch:00016:UNDI:003001", &[0, 7, 0, 16]), url);
+}
+
+#[test]
+fn gpxe_is_given_ipxe_for_it_cannot_run_ipxes_scripts() {
+    for class in [&b"gPXE"[..], b"\x04gPXE"] {
+        let mut request = pxe(0);
+        request.options.set(option::USER_CLASS, class);
+        request.options.set(option::IPXE, [1, 1, 1]);
+        assert_eq!(offer(&mut full(), &request).file, "boot/amd64/undionly.kpxe");
+    }
+}
+
+#[test]
+fn a_bios_from_before_option_93_is_a_bios() {
+    let mut request = Message::request(Kind::Discover, 7, [2; 6]);
+    request.options.set(option::VENDOR_CLASS, b"PXEClient");
+    assert_eq!(offer(&mut Responder::proxy(me()), &request).file, "boot/amd64/undionly.kpxe");
+}
+
+#[test]
+fn uefi_of_32_bits_hears_nothing_and_the_log_says_why() {
+    for (class, arch) in [("PXEClient", 6), ("HTTPClient", 15)] {
+        let mut request = pxe(arch);
+        request.options.set(option::VENDOR_CLASS, format!("{class}:Arch:{arch:05}:UNDI:003016").into_bytes());
+        let why = refusal(&request);
+        assert!(why.contains("02:00:00:00:00:09: IA32 UEFI") && why.contains("32 bits"), "{why}");
     }
 }
 

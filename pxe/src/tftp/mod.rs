@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ezio_image::report::MachineId;
+use ezio_netproto::tftp::name::slashed;
 use ezio_netproto::tftp::server::{File, Handler, Outcome};
 
 use crate::catalogue::GRUB;
-use crate::names::{Asker, Names, normal};
+use crate::names::{Asker, Names};
 use crate::throttle::Throttle;
 use grub_watch::GrubWatch;
 
@@ -48,7 +49,7 @@ impl Files {
 
 impl Handler for Files {
     fn open(&self, path: &str, client: SocketAddr) -> Option<File> {
-        if normal(path).starts_with("grub/") {
+        if slashed(path).starts_with("grub/") {
             self.grub.has_asked(client.ip());
         }
         let asker = Asker { address: client.ip(), base: self.base.clone(), machine: MachineId::default() };
@@ -60,14 +61,14 @@ impl Handler for Files {
             Outcome::Sent { bytes } => {
                 self.counters.sent_files.fetch_add(1, Ordering::Relaxed);
                 self.counters.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
-                tracing::info!("tftp: {client} has {path} ({bytes} bytes)");
-                if normal(path).rsplit('/').next() == Some(GRUB) {
+                tracing::info!("tftp: {client} has {:?} ({bytes} bytes)", slashed(path));
+                if slashed(path).rsplit('/').next() == Some(GRUB) {
                     self.grub.has_grub(client.ip());
                 }
             }
             // Boot programs try many names that need not exist.
             Outcome::NotFound => tracing::debug!("tftp: {client} asks for {path:?}, which is not served"),
-            Outcome::Cancelled(why) => tracing::debug!("tftp: {client} cancelled {path}: {why}"),
+            Outcome::Cancelled(why) => tracing::debug!("tftp: {client} cancelled {path:?}: {why}"),
             Outcome::Silent { bytes } => {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
                 self.throttle
