@@ -138,14 +138,21 @@ pub(crate) fn objections(disk: &Disk, rule: &DiskRule) -> Vec<String> {
         let is = disk.bus.map_or_else(|| "unknown".to_owned(), |bus| bus.to_string());
         reasons.push(format!("bus is {is}, not {}", wanted.join(" or ")));
     }
-    for (what, patterns, value) in [
-        ("model", &rule.model, &disk.model),
-        ("serial", &rule.serial, &disk.serial),
-        ("wwn", &rule.wwn, &disk.wwn),
+    let alone = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
+    for (what, patterns, spellings) in [
+        ("model", &rule.model, alone(&disk.model)),
+        ("serial", &rule.serial, alone(&disk.serial)),
+        ("wwn", &rule.wwn, disk.wwn.as_deref().map(spellings_of_wwn).unwrap_or_default()),
     ] {
-        reasons.extend(objection_to_text(what, patterns, value.as_deref()));
+        reasons.extend(objection_to_text(what, patterns, &spellings));
     }
     reasons
+}
+
+/// A world-wide name as sysfs says it (`naa.5002…`), and as lsblk and udev do (`0x5002…`).
+fn spellings_of_wwn(wwn: &str) -> Vec<String> {
+    let by_udev = wwn.strip_prefix("naa.").map(|digits| format!("0x{digits}"));
+    std::iter::once(wwn.to_owned()).chain(by_udev).collect()
 }
 
 /// USB disks count as removable, whatever they say: nobody deploys to one unless asked to.
@@ -174,12 +181,12 @@ fn objection_to_size(disk: &Disk, rule: &DiskRule) -> Option<String> {
     }
 }
 
-fn objection_to_text(what: &str, patterns: &[Pattern], value: Option<&str>) -> Option<String> {
-    if patterns.is_empty() || value.is_some_and(|v| patterns.iter().any(|p| p.matches(v))) {
+fn objection_to_text(what: &str, patterns: &[Pattern], spellings: &[String]) -> Option<String> {
+    if patterns.is_empty() || spellings.iter().any(|s| patterns.iter().any(|p| p.matches(s))) {
         return None;
     }
     let wanted: Vec<_> = patterns.iter().map(Pattern::as_str).collect();
-    let is = value.map_or_else(|| "unknown".to_owned(), |v| format!("{v:?}"));
+    let is = spellings.first().map_or_else(|| "unknown".to_owned(), |v| format!("{v:?}"));
     Some(format!("{what} is {is}, not {}", wanted.join(" or ")))
 }
 

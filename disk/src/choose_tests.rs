@@ -149,3 +149,15 @@ fn all_disks_that_fit_or_none() {
     assert!(matches!(&error, ChooseError::SomeTooSmall(list) if list.len() == 1), "{error}");
     assert!(matches!(choose(&disks[2..], &rule, 0, true), Err(ChooseError::NoneFits(_))));
 }
+
+#[test]
+fn a_world_wide_name_fits_as_sysfs_and_as_lsblk_spell_it() {
+    let mut sda = disk("sda", GIB, Bus::Ata);
+    sda.wwn = Some("naa.5002538f4243434b".into());
+    for spelling in ["naa.5002538f4243434b", "0x5002538f4243434b", "0x5002538F4243434B", "0x5002538f*"] {
+        let rule = DiskRule { wwn: vec![Pattern::new(spelling).unwrap()], ..DiskRule::default() };
+        assert_eq!(names(choose(&[sda.clone()], &rule, GIB, false)), ["sda"], "{spelling}");
+    }
+    let rule = DiskRule { wwn: vec![Pattern::new("0x5002538f4243434c").unwrap()], ..DiskRule::default() };
+    assert!(refusal(&[sda], &rule, GIB).contains("wwn is \"naa.5002538f4243434b\", not 0x5002538f4243434c"));
+}

@@ -199,3 +199,21 @@ fn a_machine_without_sysfs_is_an_error() {
     let error = discover(dir.path(), dir.path(), &Usage::default()).unwrap_err();
     assert!(error.to_string().starts_with("cannot list the disks in "), "{error}");
 }
+
+#[test]
+fn an_ata_disk_has_its_whole_model() {
+    let mut page = vec![b' '; 572];
+    for (pair, at) in b"Samsung SSD 870 EVO 1TB ".as_chunks::<2>().0.iter().zip((114..).step_by(2)) {
+        page[at..at + 2].copy_from_slice(&[pair[1], pair[0]]);
+    }
+    let machine = classroom_machine();
+    let device = machine.root.path().join("sys/devices").join(SATA).join("sda/device");
+    fs::write(device.join("vpd_pg89"), &page).unwrap();
+    let disks = machine.discover("");
+    let sda = disks.iter().find(|d| d.name == "sda").unwrap();
+    assert_eq!(sda.model.as_deref(), Some("Samsung SSD 870 EVO 1TB"));
+    fs::write(device.join("vpd_pg89"), &page[..100]).unwrap();
+    let disks = machine.discover("");
+    let sda = disks.iter().find(|d| d.name == "sda").unwrap();
+    assert_eq!(sda.model.as_deref(), Some("Samsung SSD 870"));
+}

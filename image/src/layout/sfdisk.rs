@@ -116,6 +116,8 @@ fn print_attributes(bits: u64) -> String {
 fn parse_attributes(text: &str) -> Result<u64, String> {
     let mut bits = 0;
     for word in text.split([' ', ',']).filter(|w| !w.is_empty()) {
+        // Old versions of sfdisk misspelt the first, and newer ones still read that.
+        let word = if word == "RequiredPartiton" { "RequiredPartition" } else { word };
         let named = NAMED_ATTRIBUTES.iter().find(|(_, name)| *name == word).map(|(bit, _)| *bit);
         let numbered = || word.strip_prefix("GUID:").unwrap_or(word).parse().ok().filter(|bit| *bit < 64);
         let bit = named.or_else(numbered).ok_or_else(|| format!("{word:?} is no attribute"))?;

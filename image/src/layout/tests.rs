@@ -83,6 +83,11 @@ fn old_dumps_and_clonezillas_are_read() {
         /dev/nvme0n1p1 : start=        2048, size=      204800, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, \
         uuid=D2D4C8C1-0A41-4C0F-8F6B-2C0E5E6C8A01, name=\"EFI system partition\", attrs=\"GUID:63\"\n";
     let read = Layout::parse_sfdisk(new).unwrap();
+    let misspelt = new.replace("GUID:63", "RequiredPartiton GUID:63,60");
+    let Entry::Gpt { attributes, .. } = Layout::parse_sfdisk(&misspelt).unwrap().partitions[0].entry else {
+        panic!("no GPT")
+    };
+    assert_eq!(attributes, 1 | 1 << 60 | 1 << 63);
     assert_eq!(read.partition_name(1), "nvme0n1p1");
     assert_eq!(read.to_sfdisk(), new);
 }
