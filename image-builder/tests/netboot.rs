@@ -164,7 +164,7 @@ fn modules_are_packed_with_their_signatures_and_loaded_in_order() {
     fs::create_dir(&root).unwrap();
     cpio(&dist, &["-i", "-d", "--quiet", "--nonmatching", "dev/console"], &root);
     let index = fs::read_to_string(root.join("lib/ezio/modules.idx")).unwrap();
-    let index = ezio_image::modules::ModuleIndex::parse(&index).unwrap();
+    let index = ezio_contract::modules::ModuleIndex::parse(&index).unwrap();
     assert_eq!(index.kernel, VERSION);
     let files = index.files_for("pci:v0000ACMEd0001");
     let names: Vec<&str> = files.iter().map(|f| f.rsplit('/').next().unwrap()).collect();

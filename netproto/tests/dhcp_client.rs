@@ -5,10 +5,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use ezio_contract::Mac;
+use ezio_contract::dhcp::INIT_VENDOR_CLASS;
 use ezio_netproto::dhcp::client::{Client, Destination, Identity, Output};
 use ezio_netproto::dhcp::{Kind, Message, option};
 
-const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const MAC: Mac = Mac::new([2, 0, 0, 0, 0, 1]);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 50);
 
@@ -17,8 +19,12 @@ fn secs(s: u64) -> Duration {
 }
 
 fn client(want_boot_server: bool) -> Client {
-    let identity =
-        Identity { mac: MAC, vendor_class: "ezio".into(), want_boot_server, ..Identity::default() };
+    let identity = Identity {
+        mac: MAC,
+        vendor_class: INIT_VENDOR_CLASS.into(),
+        want_boot_server,
+        ..Identity::default()
+    };
     Client::new(identity, 77, Duration::ZERO)
 }
 
@@ -163,7 +169,7 @@ fn other_machines_packets_are_passed_over() {
     offer.xid ^= 1;
     assert_eq!(client.receive(&offer.encode(), secs(0)), None);
     offer.xid ^= 1;
-    offer.mac = [9; 6];
+    offer.mac = Mac::new([9; 6]);
     assert_eq!(client.receive(&offer.encode(), secs(0)), None);
     assert_eq!(client.receive(&discover.encode(), secs(0)), None);
     assert_eq!(client.receive(b"garbage", secs(0)), None);

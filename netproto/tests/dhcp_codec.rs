@@ -6,11 +6,12 @@ use std::net::Ipv4Addr;
 
 use dhcproto::v4::{self, DhcpOption, OptionCode};
 use dhcproto::{Decodable, Decoder, Encodable, Encoder};
-use ezio_netproto::dhcp::message::{DecodeError, format_mac};
+use ezio_contract::Mac;
+use ezio_netproto::dhcp::message::DecodeError;
 use ezio_netproto::dhcp::{Architecture, Kind, Message, Operation, option};
 use proptest::prelude::*;
 
-const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+const MAC: Mac = Mac::new([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 
 fn theirs(bytes: &[u8]) -> v4::Message {
     v4::Message::decode(&mut Decoder::new(bytes)).unwrap()
@@ -23,7 +24,7 @@ fn discover() -> v4::Message {
         Ipv4Addr::UNSPECIFIED,
         Ipv4Addr::UNSPECIFIED,
         Ipv4Addr::new(10, 1, 0, 1),
-        &MAC,
+        &MAC.octets(),
     );
     message.set_flags(v4::Flags::default().set_broadcast()).set_secs(7);
     let options = message.opts_mut();
@@ -48,7 +49,7 @@ fn reads_what_dhcproto_writes() {
     assert_eq!(message.kind, Kind::Discover);
     assert_eq!((message.xid, message.secs, message.broadcast), (0xdead_beef, 7, true));
     assert_eq!(message.giaddr, Ipv4Addr::new(10, 1, 0, 1));
-    assert_eq!(format_mac(&message.mac), "52:54:00:12:34:56");
+    assert_eq!(message.mac, MAC);
     assert_eq!(message.architectures(), [Architecture::UEFI_X64]);
     assert_eq!(message.machine_uuid(), Some([9; 16]));
     assert!(message.is_ipxe());
@@ -70,7 +71,7 @@ fn dhcproto_reads_what_we_write() {
     assert_eq!(read.opts().msg_type(), Some(v4::MessageType::Offer));
     assert_eq!(read.yiaddr(), Ipv4Addr::new(10, 0, 0, 9));
     assert_eq!(read.giaddr(), Ipv4Addr::new(10, 1, 0, 1));
-    assert_eq!(read.chaddr(), MAC);
+    assert_eq!(read.chaddr(), MAC.octets());
     assert_eq!(read.fname_str().unwrap().unwrap().trim_end_matches(char::from(0)), "shimx64.efi");
     assert_eq!(read.opts().get(OptionCode::AddressLeaseTime), Some(&DhcpOption::AddressLeaseTime(3600)));
     let dns = vec![Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(9, 9, 9, 9)];

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use dhcproto::v4::relay::{RelayAgentInformation, RelayInfo};
 use dhcproto::{Encodable, Encoder};
+use ezio_contract::Mac;
 use ezio_netproto::dhcp::{Architecture, Kind, Message, option};
 
 /// A DISCOVER with these bytes behind its message type.
@@ -14,7 +15,7 @@ fn discover(options: &[u8]) -> Message {
 }
 
 fn bytes(options: &[u8]) -> Vec<u8> {
-    let mut bytes = Message::request(Kind::Discover, 1, [2, 0, 0, 0, 0, 1]).encode();
+    let mut bytes = Message::request(Kind::Discover, 1, Mac::new([2, 0, 0, 0, 0, 1])).encode();
     bytes.truncate(240);
     bytes.extend(options);
     bytes

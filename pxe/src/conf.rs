@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use ezio_contract::urls;
 use ezio_image::conf::{Conf, ImageRef, Settings};
 
 use crate::catalogue::Catalogue;
@@ -61,7 +62,7 @@ impl RoomConf {
         }
         // Below a line of ours, an editor's byte order mark would be an error.
         let text = conf.text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&conf.text);
-        Some([format!("report = \"{base}/api/report\"\n").as_bytes(), text].concat().into())
+        Some([format!("report = \"{base}/{}\"\n", urls::REPORT).as_bytes(), text].concat().into())
     }
 
     /// The operator's signature (minisign).

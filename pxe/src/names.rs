@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ezio_image::report::MachineId;
+use ezio_contract::{MachineId, urls};
 use ezio_netproto::tftp::name::meanings;
 
-use crate::boot::{Site, grub_config, grub_script, ipxe_identify, ipxe_script, normal_mac};
+use crate::boot::{Site, grub_config, grub_script, ipxe_identify, ipxe_script};
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
@@ -63,17 +63,18 @@ impl Names {
     fn find(&self, name: &str, asker: &Asker) -> Option<Found> {
         let parts: Vec<&str> = name.split('/').collect();
         let (media_type, bytes) = match parts.as_slice() {
-            ["ezio.conf"] => (TEXT, self.conf.text(&asker.base)?),
-            ["ezio.conf.minisig"] => (TEXT, self.conf.signature()?),
+            [urls::CONF] => (TEXT, self.conf.text(&asker.base)?),
+            [urls::CONF_SIGNATURE] => (TEXT, self.conf.signature()?),
             // iPXE asks for autoexec.ipxe by itself, in the folder that it came from.
-            ["boot.ipxe" | "autoexec.ipxe"] | ["boot", _, "autoexec.ipxe"] => (TEXT, self.ipxe(asker).into()),
-            ["grub", "grub.cfg"] => (TEXT, grub_config().into()),
-            ["grub", file] => (TEXT, self.grub(file, asker)?.into()),
+            [urls::IPXE | urls::AUTOEXEC] | ["boot", _, urls::AUTOEXEC] => (TEXT, self.ipxe(asker).into()),
+            ["grub", ..] if name == urls::GRUB_CONFIG => (TEXT, grub_config().into()),
+            ["grub", ..] => (TEXT, self.grub(name, asker)?.into()),
             ["boot", arch, file @ ..] => {
-                (BINARY, self.catalogue.netboot(arch)?.file(&file.join("/"))?.clone())
+                (BINARY, self.catalogue.netboot(arch.parse().ok()?)?.file(&file.join("/"))?.clone())
             }
             ["images", image, file] => {
-                let bytes = self.catalogue.image(image)?.file(file, &format!("{}/announce", asker.base))?;
+                let bytes =
+                    self.catalogue.image(image)?.file(file, &format!("{}/{}", asker.base, urls::ANNOUNCE))?;
                 (if file.ends_with(".torrent") { TORRENT } else { BINARY }, bytes)
             }
             _ => return None,
@@ -86,15 +87,15 @@ impl Names {
     }
 
     fn ipxe(&self, asker: &Asker) -> String {
-        if asker.machine == MachineId::default() {
+        if asker.machine.is_nobody() {
             return ipxe_identify(&asker.base);
         }
         ipxe_script(&self.site(asker), self.fleet.boots(&asker.machine, asker.address))
     }
 
-    fn grub(&self, file: &str, asker: &Asker) -> Option<String> {
-        let mac = normal_mac(file.strip_prefix("machine-")?.strip_suffix(".cfg")?)?;
-        let id = MachineId { macs: vec![mac.clone()], ..MachineId::default() };
-        Some(grub_script(&self.site(asker), &mac, self.fleet.boots(&id, asker.address)))
+    fn grub(&self, name: &str, asker: &Asker) -> Option<String> {
+        let mac = urls::grub_machine_of(name)?;
+        let boot = self.fleet.boots(&MachineId::of_card(mac), asker.address);
+        Some(grub_script(&self.site(asker), mac, boot))
     }
 }

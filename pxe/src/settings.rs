@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use ezio_contract::ports;
 use ezio_image::conf::units::{parse_duration, parse_size};
 use serde::Deserialize;
 
@@ -14,8 +15,6 @@ use crate::sites::{AddressRange, SiteRange};
 
 /// Where leases and machines are kept, unless said otherwise.
 const DEFAULT_STATE: &str = "/var/lib/ezio";
-const DEFAULT_HTTP_PORT: u16 = 8080;
-const DEFAULT_PEER_PORT: u16 = 6881;
 
 /// How much of DHCP to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -217,8 +216,8 @@ impl ServeArgs {
             netboot: self.netboot,
             interface: self.interface,
             listen: self.listen,
-            http_port: self.http_port.unwrap_or(DEFAULT_HTTP_PORT),
-            peer_port: self.peer_port.unwrap_or(DEFAULT_PEER_PORT),
+            http_port: self.http_port.unwrap_or(ports::HTTP),
+            peer_port: self.peer_port.unwrap_or(ports::PEER),
             conf: self.conf,
             sites: self.site,
             limit_up,

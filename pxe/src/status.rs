@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use ezio_contract::Mac;
 use ezio_image::conf::units::human_size;
 
 use crate::fleet::{FleetView, MachineView, State};
@@ -46,8 +47,8 @@ pub(crate) fn table(view: &FleetView) -> String {
     out
 }
 
-fn label(machine: &MachineView) -> &str {
-    machine.machine.macs.first().unwrap_or(&machine.id)
+fn label(machine: &MachineView) -> String {
+    machine.machine.macs().first().map_or_else(|| machine.id.clone(), Mac::to_string)
 }
 
 fn row(machine: &MachineView, now: f64) -> [String; 7] {
@@ -60,7 +61,7 @@ fn row(machine: &MachineView, now: f64) -> [String; 7] {
     };
     let heard = (now - machine.last_heard).max(0.0) as u64;
     [
-        label(machine).to_owned(),
+        label(machine),
         machine.address.clone().unwrap_or_else(dash),
         machine.image.clone().unwrap_or_else(dash),
         state(machine),

@@ -8,8 +8,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use ezio_contract::report::{Event, FORMAT, Progress, Report, StepTimes};
+use ezio_contract::{FirmwareIdentity, MachineId};
 use ezio_image::metainfo::Metainfo;
-use ezio_image::report::{Event, MachineId, Progress, Report};
 use ezio_netproto::tftp::client::{Limits, TftpError, get};
 use reqwest::StatusCode;
 use room::{Image, Server};
@@ -34,8 +35,10 @@ async fn fleet(server: &Server) -> Value {
 }
 
 fn report(run: &str, sequence: u64, event: Event) -> Report {
-    let machine = MachineId { serial: Some("S1".into()), macs: vec![MAC.into()], ..MachineId::default() };
-    Report { machine, run: run.into(), sequence, uptime_s: 1.0, event }
+    let said =
+        FirmwareIdentity { serial: Some("S1".into()), macs: vec![MAC.into()], ..FirmwareIdentity::default() };
+    let steps = StepTimes { init_s: Some(0.5), ..StepTimes::default() };
+    Report { format: FORMAT, machine: said.into(), run: run.into(), sequence, uptime_s: 1.0, steps, event }
 }
 
 async fn send(server: &Server, report: &Report) -> Value {
@@ -112,6 +115,7 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     assert_eq!((&machine["id"], &machine["state"]), (&json!("S1"), &json!("working")));
     assert_eq!(machine["machine"]["macs"], json!([MAC]));
     assert_eq!(machine["progress"]["from_peers_bytes"], 3);
+    assert_eq!(machine["steps"], json!({"init_s": 0.5}));
     let status = server.command(&["status"]);
     assert!(status.contains(MAC) && status.contains("working 50 %"), "{status}");
     send(&server, &report("r", 3, Event::Verified(progress))).await;
@@ -229,6 +233,7 @@ async fn garbage_on_every_port_is_survived() {
     };
     assert_eq!(post(b"{}".to_vec()).await.unwrap(), StatusCode::BAD_REQUEST);
     assert_eq!(post(vec![b'['; 60_000]).await.unwrap(), StatusCode::BAD_REQUEST);
+    assert_eq!(post(b"{\"format\": 99}".to_vec()).await.unwrap(), StatusCode::BAD_REQUEST);
     // Too large: refused, or cut off while it is still being sent.
     assert!(post(vec![b' '; 1 << 20]).await.map_or(true, |status| status == StatusCode::PAYLOAD_TOO_LARGE));
     let nobody = Report { machine: MachineId::default(), ..report("r", 0, Event::FirstByte) };
@@ -315,6 +320,19 @@ fn what_is_wrong_at_start_is_said_with_what_to_do() {
     let error = Server::fails(&image, &["--conf", conf.to_str().unwrap()]);
     assert!(error.contains("\"silver\", which is not served here (served: golden)"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn damaged_network_boot_files_are_refused() {
+    let image = Image::make("golden");
+    let netboot = Image::netboot();
+    let dist = netboot.path().to_str().unwrap();
+    std::fs::write(netboot.path().join("vmlinuz"), "another kernel").unwrap();
+    let error = Server::fails(&image, &["--netboot", dist]);
+    assert!(error.contains("vmlinuz does not match netboot.toml"), "{error}");
+    std::fs::remove_file(netboot.path().join("netboot.toml")).unwrap();
+    let error = Server::fails(&image, &["--netboot", dist]);
+    assert!(error.contains("netboot.toml is missing: make the directory with"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ezio_image::report::Progress;
+use ezio_contract::report::Progress;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
-use ezio_image::modules::{MODULE_INDEX_PATH, ModuleIndex};
+use ezio_contract::initrd::MODULE_INDEX;
+use ezio_contract::modules::ModuleIndex;
 use ezio_tests::programs;
 use ezio_tests::vm::material;
 
@@ -20,7 +21,7 @@ fn index() -> ModuleIndex {
     programs::need(&["modprobe", "zstd", "cpio"]).unwrap();
     let initrd = material::netboot().unwrap().join("initrd.img");
     let script = "zstd -dc \"$1\" | cpio --extract --to-stdout --quiet \"$2\"";
-    let name = MODULE_INDEX_PATH.trim_start_matches('/');
+    let name = MODULE_INDEX.trim_start_matches('/');
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script, "bash"])
         .arg(initrd)

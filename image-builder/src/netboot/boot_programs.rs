@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
+use ezio_contract::{Arch, netboot};
 
 use crate::cli::NetbootArgs;
 
@@ -20,18 +21,18 @@ struct Program {
 
 const PROGRAMS: [Program; 3] = [
     Program {
-        served: "shimx64.efi",
+        served: netboot::shim(Arch::Amd64),
         debian: "shimx64.efi.signed",
         folder: "usr/lib/shim",
         package: "shim-signed",
     },
     Program {
-        served: "grubx64.efi",
+        served: netboot::grub(Arch::Amd64),
         debian: "grubnetx64.efi.signed",
         folder: "usr/lib/grub/x86_64-efi-signed",
         package: "grub-efi-amd64-signed",
     },
-    Program { served: "undionly.kpxe", debian: "undionly.kpxe", folder: "usr/lib/ipxe", package: "ipxe" },
+    Program { served: netboot::UNDIONLY, debian: "undionly.kpxe", folder: "usr/lib/ipxe", package: "ipxe" },
 ];
 
 /// Reads them: each by the name that it is served under, and its content.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use ezio_image::modules::{Module, ModuleIndex};
+use ezio_contract::modules::{Module, ModuleIndex};
 
 use super::selection::{Selection, companions};
 use super::tree::ModuleTree;

@@ -3,38 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
+use ezio_contract::Arch;
+use ezio_contract::modules::ModuleIndex;
+use ezio_contract::netboot::{Description, File, INITRD, KERNEL};
 use ezio_image::checksums::sha256_hex;
 use ezio_image::conf::units::human_size;
-use ezio_image::modules::ModuleIndex;
-use serde::Serialize;
 
 use super::firmware::Firmware;
 use super::needed_only;
 use super::tree::ModuleTree;
 
-/// File name of the description.
-pub(crate) const FILE: &str = "netboot.toml";
 /// Kernel and initrd should stay below this: every machine fetches them.
 const AIM: u64 = 24 << 20;
-
-/// What a netboot folder holds. No times and no paths: the same inputs give the same description.
-#[derive(Debug, Serialize)]
-pub(crate) struct Description {
-    format: u32,
-    builder: String,
-    kernel: String,
-    modules: Vec<String>,
-    #[serde(rename = "file")]
-    files: Vec<FileInfo>,
-}
-
-#[derive(Debug, Serialize)]
-struct FileInfo {
-    name: String,
-    size: u64,
-    sha256: String,
-}
 
 /// Sizes in bytes of what is in the initrd, before compression.
 #[derive(Debug, Default)]
@@ -46,56 +26,49 @@ pub(crate) struct Sizes {
     pub(crate) firmware: u64,
 }
 
-impl Description {
-    /// Describes files by name and content.
-    pub(crate) fn new(kernel: &str, modules: &[&String], files: &[(String, Vec<u8>)]) -> Self {
-        let file = |(name, content): &(String, Vec<u8>)| FileInfo {
-            name: name.clone(),
-            size: content.len() as u64,
-            sha256: sha256_hex(content),
-        };
-        Self {
-            format: 1,
-            builder: crate::BUILDER.to_owned(),
-            kernel: kernel.to_owned(),
-            modules: modules.iter().map(|name| (*name).clone()).collect(),
-            files: files.iter().map(file).collect(),
-        }
-    }
+/// Describes files by name and content.
+pub(crate) fn describe(
+    arch: Arch,
+    kernel: &str,
+    modules: &[&String],
+    files: &[(String, Vec<u8>)],
+) -> Description {
+    let file = |(name, content): &(String, Vec<u8>)| File {
+        name: name.clone(),
+        size: content.len() as u64,
+        sha256: sha256_hex(content),
+    };
+    let modules = modules.iter().map(|name| (*name).clone()).collect();
+    Description::new(crate::BUILDER, arch, kernel, modules, files.iter().map(file).collect())
+}
 
-    /// As `netboot.toml`.
-    pub(crate) fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).context("cannot describe the netboot folder")
-    }
-
-    /// Table of sizes.
-    pub(crate) fn table(&self, sizes: &Sizes) -> String {
-        let mut out = format!("kernel {}, {} modules\n", self.kernel, sizes.module_count);
-        for file in &self.files {
-            let _ = writeln!(out, "  {:<16}{:>12}", file.name, human_size(file.size));
-            if file.name == "initrd.img" {
-                let parts = [
-                    ("init", sizes.init),
-                    ("shell", sizes.shell),
-                    ("modules", sizes.modules),
-                    ("firmware", sizes.firmware),
-                ];
-                for (part, size) in parts {
-                    let _ = writeln!(out, "    {:<14}{:>12} before compression", part, human_size(size));
-                }
+/// Table of sizes.
+pub(crate) fn table(description: &Description, sizes: &Sizes) -> String {
+    let mut out = format!("kernel {}, {} modules\n", description.kernel, sizes.module_count);
+    for file in &description.files {
+        let _ = writeln!(out, "  {:<16}{:>12}", file.name, human_size(file.size));
+        if file.name == INITRD {
+            let parts = [
+                ("init", sizes.init),
+                ("shell", sizes.shell),
+                ("modules", sizes.modules),
+                ("firmware", sizes.firmware),
+            ];
+            for (part, size) in parts {
+                let _ = writeln!(out, "    {:<14}{:>12} before compression", part, human_size(size));
             }
         }
-        let fetched: u64 =
-            self.files.iter().filter(|f| f.name == "vmlinuz" || f.name == "initrd.img").map(|f| f.size).sum();
-        let verdict = if fetched <= AIM { "within" } else { "ABOVE" };
-        let _ = writeln!(
-            out,
-            "each machine fetches {} (kernel + initrd), {verdict} the aim of {}",
-            human_size(fetched),
-            human_size(AIM)
-        );
-        out
     }
+    let fetched: u64 =
+        description.files.iter().filter(|f| f.name == KERNEL || f.name == INITRD).map(|f| f.size).sum();
+    let verdict = if fetched <= AIM { "within" } else { "ABOVE" };
+    let _ = writeln!(
+        out,
+        "each machine fetches {} (kernel + initrd), {verdict} the aim of {}",
+        human_size(fetched),
+        human_size(AIM)
+    );
+    out
 }
 
 /// The modules that would be packed, by folder, for `--dry-run`.

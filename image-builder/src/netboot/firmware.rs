@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use ezio_image::modules::matches;
+use ezio_contract::modules::matches;
 
 use super::tree::ModuleTree;
 

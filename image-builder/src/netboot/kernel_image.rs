@@ -1,24 +1,33 @@
 //! What a kernel image says of itself.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use ezio_contract::Arch;
 
 /// Behind this stands the version in every kernel's data, as /proc/version begins.
 const BANNER: &[u8] = b"Linux version ";
 
+/// The architecture of a kernel image.
+pub(crate) fn arch(image: &[u8]) -> Result<Arch> {
+    if image.get(0x202..0x206) == Some(b"HdrS") {
+        Ok(Arch::Amd64)
+    } else if image.get(0x38..0x3c) == Some(b"ARM\x64") {
+        Ok(Arch::Arm64)
+    } else {
+        bail!("it is no Linux kernel for x86 (bzImage) or ARM64 (Image)")
+    }
+}
+
 /// The version of a kernel image: `uname -r`.
 pub(crate) fn version(image: &[u8]) -> Result<&str> {
-    let text = if image.get(0x202..0x206) == Some(b"HdrS") {
-        x86_version(image)
-    } else if image.get(0x38..0x3c) == Some(b"ARM\x64") {
-        arm64_version(image)
-    } else {
-        None
+    let text = match arch(image)? {
+        Arch::Amd64 => x86_version(image),
+        Arch::Arm64 => arm64_version(image),
     };
     let word = text.and_then(|text| text.split(|&byte| byte == b' ' || byte == 0).next());
     let version = word.and_then(|word| std::str::from_utf8(word).ok());
     version
         .filter(|version| !version.is_empty())
-        .context("it is no Linux kernel for x86 (bzImage) or ARM64 (Image)")
+        .context("it is a Linux kernel that does not say its version")
 }
 
 /// The setup header (Documentation/arch/x86/boot.rst) holds, at 0x20e, where the version stands, less 0x200.

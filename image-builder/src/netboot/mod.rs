@@ -18,22 +18,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ezio_contract::initrd;
+use ezio_contract::modules::ModuleIndex;
+use ezio_contract::netboot::{DESCRIPTION, INITRD, KERNEL};
 use ezio_image::conf::Conf;
-use ezio_image::modules::{MODULE_INDEX_PATH, ModuleIndex};
 
 use crate::cli::NetbootArgs;
 use archive::Archive;
-use description::{Description, Sizes};
+use description::Sizes;
 use firmware::Firmware;
 use inputs::Inputs;
 use tree::ModuleTree;
-
-/// Where init looks for an embedded `ezio.conf`.
-const EMBEDDED_CONF: &str = "etc/ezio/ezio.conf";
-/// Where init looks for a shell.
-const SHELL: &str = "bin/sh";
-/// Where init looks for the public key that signs what it is told.
-const EMBEDDED_KEY: &str = "etc/ezio/key.pub";
 
 /// Runs the command.
 pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
@@ -55,17 +50,18 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
     }
     let mut sizes = Sizes::default();
     let archive = fill(&inputs, args, &tree, &index, &firmware, &mut sizes)?;
-    let initrd = archive.to_initrd()?;
-    let mut files = vec![("vmlinuz".to_owned(), inputs.kernel.clone()), ("initrd.img".to_owned(), initrd)];
+    let packed = archive.to_initrd()?;
+    let mut files = vec![(KERNEL.to_owned(), inputs.kernel.clone()), (INITRD.to_owned(), packed)];
     files.extend(boot_programs::read(args)?);
-    let description = Description::new(&tree.kernel, &names, &files);
+    let description =
+        description::describe(kernel_image::arch(&inputs.kernel)?, &tree.kernel, &names, &files);
     fs::create_dir_all(&args.output)
         .with_context(|| format!("cannot make folder {}", args.output.display()))?;
     for (name, content) in &files {
         replace(&args.output.join(name), content)?;
     }
-    replace(&args.output.join(description::FILE), description.to_toml()?.as_bytes())?;
-    crate::print(&description.table(&sizes))
+    replace(&args.output.join(DESCRIPTION), description.to_toml().as_bytes())?;
+    crate::print(&description::table(&description, &sizes))
 }
 
 /// Puts together what the initrd holds.
@@ -83,15 +79,15 @@ fn fill(
     }
     archive.char_device("dev/console", 5, 1);
     sizes.init = inputs.init.len() as u64;
-    archive.file("init", inputs.init.clone(), 0o755);
+    archive.file(inside(initrd::INIT), inputs.init.clone(), 0o755);
     if let Some(shell) = &inputs.shell {
         sizes.shell = shell.len() as u64;
-        archive.file(SHELL, shell.clone(), 0o755);
+        archive.file(inside(initrd::SHELL), shell.clone(), 0o755);
     }
     // The kernel asks for modules by itself, too (transceivers, checksums): init answers under this name.
-    archive.symlink("sbin/modprobe", "/init");
+    archive.symlink(inside(initrd::MODPROBE), initrd::INIT);
 
-    let index_path = MODULE_INDEX_PATH.trim_start_matches('/');
+    let index_path = inside(initrd::MODULE_INDEX);
     let index_folder = Path::new(index_path).parent().unwrap_or(Path::new("")).display();
     archive.file(index_path, index.to_text().into_bytes(), 0o644);
     for (name, module) in &index.modules {
@@ -111,15 +107,20 @@ fn fill(
                 .with_context(|| format!("cannot decompress firmware {}", file.display()))?;
         }
         sizes.firmware += content.len() as u64;
-        archive.file(&format!("lib/firmware/{path}"), content, 0o644);
+        archive.file(&format!("{}/{path}", inside(initrd::FIRMWARE)), content, 0o644);
     }
-    for (path, source) in [(EMBEDDED_CONF, &args.conf), (EMBEDDED_KEY, &args.key)] {
+    for (path, source) in [(initrd::CONF, &args.conf), (initrd::KEY, &args.key)] {
         if let Some(file) = source {
             let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            archive.file(path, content, 0o644);
+            archive.file(inside(path), content, 0o644);
         }
     }
     Ok(archive)
+}
+
+/// A path of the initrd as its archive has it.
+fn inside(path: &str) -> &str {
+    path.trim_start_matches('/')
 }
 
 /// Refuses a configuration that every machine would refuse.

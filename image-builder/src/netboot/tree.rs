@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use ezio_image::modules::matches;
+use ezio_contract::modules::matches;
 
 use super::modinfo::{ModInfo, canonical_name};
 use super::module_file;

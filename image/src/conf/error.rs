@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
+use ezio_contract::MachineId;
 use thiserror::Error;
-
-use crate::report::MachineId;
 
 /// A mistake in an `ezio.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -95,9 +94,9 @@ fn list(names: &[String]) -> String {
 
 fn describe(machine: &MachineId) -> String {
     let mut parts = Vec::new();
-    parts.extend(machine.product.clone());
-    parts.extend(machine.serial.as_ref().map(|s| format!("serial {s}")));
-    parts.extend(machine.uuid.as_ref().map(|u| format!("UUID {u}")));
-    parts.extend(machine.macs.first().map(|m| format!("MAC {m}")));
+    parts.extend(machine.product().map(str::to_owned));
+    parts.extend(machine.serial().map(|s| format!("serial {s}")));
+    parts.extend(machine.uuid().map(|u| format!("UUID {u}")));
+    parts.extend(machine.macs().first().map(|m| format!("MAC {m}")));
     if parts.is_empty() { "it says nothing about itself".to_owned() } else { parts.join(", ") }
 }

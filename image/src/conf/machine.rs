@@ -2,87 +2,63 @@
 
 use std::collections::HashSet;
 
+use ezio_contract::mac::octet;
+use ezio_contract::{Mac, MachineId, SystemUuid};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::list::one_or_many;
 use super::pattern::Pattern;
-use crate::report::MachineId;
 
-/// A MAC address, or the beginning of one and a star; lower case with colons.
+/// A MAC address, or the beginning of one and a star.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct MacPattern(String);
+pub enum MacPattern {
+    /// One card.
+    Card(Mac),
+    /// All whose address begins with these bytes, one to five.
+    Beginning(Vec<u8>),
+}
 
 impl TryFrom<String> for MacPattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let plain = text.trim().to_ascii_lowercase().replace('-', ":");
-        let parts: Vec<&str> = plain.split(':').collect();
-        let octet = |p: &&str| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit());
-        let good = match parts.split_last() {
-            Some((&"*", head)) => (1..6).contains(&head.len()) && head.iter().all(octet),
-            Some(_) => parts.len() == 6 && parts.iter().all(octet),
-            None => false,
+        let beginning = text.trim().strip_suffix('*').and_then(|head| head.strip_suffix([':', '-']));
+        let pattern = match beginning {
+            Some(head) => {
+                let octets: Option<Vec<u8>> = head.split([':', '-']).map(octet).collect();
+                octets.filter(|octets| octets.len() < 6).map(Self::Beginning)
+            }
+            None => text.parse().ok().map(Self::Card),
         };
-        if good {
-            Ok(Self(plain))
-        } else {
-            Err(format!(
+        pattern.ok_or_else(|| {
+            format!(
                 "{text:?} is not a MAC address: write 52:54:00:12:34:56, or 52:54:00:* for all that begin so"
-            ))
-        }
+            )
+        })
     }
 }
 
 impl From<MacPattern> for String {
-    fn from(mac: MacPattern) -> Self {
-        mac.0
+    fn from(pattern: MacPattern) -> Self {
+        match pattern {
+            MacPattern::Card(mac) => mac.to_string(),
+            MacPattern::Beginning(octets) => {
+                octets.iter().map(|octet| format!("{octet:02x}:")).collect::<Self>() + "*"
+            }
+        }
     }
 }
 
 impl MacPattern {
     /// Does this address match?
     #[must_use]
-    pub fn matches(&self, mac: &str) -> bool {
-        let mac = mac.trim().to_ascii_lowercase().replace('-', ":");
-        match self.0.strip_suffix('*') {
-            Some(head) => mac.starts_with(head),
-            None => mac == self.0,
+    pub fn matches(&self, mac: Mac) -> bool {
+        match self {
+            Self::Card(card) => *card == mac,
+            Self::Beginning(octets) => mac.octets().starts_with(octets),
         }
-    }
-
-    fn is_literal(&self) -> bool {
-        !self.0.ends_with('*')
-    }
-}
-
-/// An SMBIOS UUID, lower case with hyphens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SystemUuid(String);
-
-impl TryFrom<String> for SystemUuid {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match uuid::Uuid::try_parse(text.trim()) {
-            Ok(uuid) => Ok(Self(uuid.hyphenated().to_string())),
-            Err(_) => Err(format!("{text:?} is not a UUID: write 4c4c4544-0042-3510-8052-b4c04f4d3032")),
-        }
-    }
-}
-
-impl From<SystemUuid> for String {
-    fn from(uuid: SystemUuid) -> Self {
-        uuid.0
-    }
-}
-
-impl SystemUuid {
-    fn matches(&self, uuid: &str) -> bool {
-        self.0.eq_ignore_ascii_case(uuid.trim())
     }
 }
 
@@ -111,10 +87,10 @@ impl Group {
     /// Does one of the lists name this machine?
     #[must_use]
     pub fn contains(&self, machine: &MachineId) -> bool {
-        machine.macs.iter().any(|mac| self.macs.iter().any(|m| m.matches(mac)))
-            || machine.uuid.iter().any(|uuid| self.uuids.iter().any(|u| u.matches(uuid)))
-            || machine.serial.iter().any(|serial| self.serials.iter().any(|s| s.matches(serial)))
-            || machine.product.iter().any(|product| self.products.iter().any(|p| p.matches(product)))
+        names_mac(&self.macs, machine)
+            || names_uuid(&self.uuids, machine)
+            || names_text(&self.serials, machine.serial())
+            || names_text(&self.products, machine.product())
     }
 
     /// A member that this group names in the same words as `other`, so that no machine could be
@@ -125,8 +101,11 @@ impl Group {
     }
 
     fn literal_members(&self) -> impl Iterator<Item = String> + '_ {
-        let macs = self.macs.iter().filter(|m| m.is_literal()).map(|m| format!("MAC {}", m.0));
-        let uuids = self.uuids.iter().map(|u| format!("UUID {}", u.0));
+        let macs = self.macs.iter().filter_map(|mac| match mac {
+            MacPattern::Card(mac) => Some(format!("MAC {mac}")),
+            MacPattern::Beginning(_) => None,
+        });
+        let uuids = self.uuids.iter().map(|uuid| format!("UUID {uuid}"));
         let name = |kind: &'static str| move |p: &Pattern| format!("{kind} {}", p.as_str().to_lowercase());
         let serials = self.serials.iter().map(name("serial"));
         let products = self.products.iter().map(name("product"));
@@ -165,22 +144,24 @@ impl Match {
     /// Do all conditions hold for this machine, which belongs to `group`?
     #[must_use]
     pub fn holds(&self, machine: &MachineId, group: Option<&str>) -> bool {
-        let holds = |empty: bool, any: bool| empty || any;
-        holds(self.mac.is_empty(), machine.macs.iter().any(|mac| self.mac.iter().any(|m| m.matches(mac))))
-            && holds(
-                self.uuid.is_empty(),
-                machine.uuid.iter().any(|u| self.uuid.iter().any(|w| w.matches(u))),
-            )
-            && holds(
-                self.serial.is_empty(),
-                machine.serial.iter().any(|s| self.serial.iter().any(|w| w.matches(s))),
-            )
-            && holds(
-                self.product.is_empty(),
-                machine.product.iter().any(|p| self.product.iter().any(|w| w.matches(p))),
-            )
-            && holds(self.group.is_empty(), group.is_some_and(|g| self.group.iter().any(|w| w == g)))
+        (self.mac.is_empty() || names_mac(&self.mac, machine))
+            && (self.uuid.is_empty() || names_uuid(&self.uuid, machine))
+            && (self.serial.is_empty() || names_text(&self.serial, machine.serial()))
+            && (self.product.is_empty() || names_text(&self.product, machine.product()))
+            && (self.group.is_empty() || group.is_some_and(|g| self.group.iter().any(|name| name == g)))
     }
+}
+
+fn names_mac(patterns: &[MacPattern], machine: &MachineId) -> bool {
+    machine.macs().iter().any(|mac| patterns.iter().any(|pattern| pattern.matches(*mac)))
+}
+
+fn names_uuid(uuids: &[SystemUuid], machine: &MachineId) -> bool {
+    machine.uuid().is_some_and(|uuid| uuids.contains(&uuid))
+}
+
+fn names_text(patterns: &[Pattern], text: Option<&str>) -> bool {
+    text.is_some_and(|text| patterns.iter().any(|pattern| pattern.matches(text)))
 }
 
 /// Conditions and where they stand in the file, for errors.

@@ -33,6 +33,7 @@
 //! image = "windows-11"
 //! ```
 
+use ezio_contract::MachineId;
 use serde::Serialize;
 
 mod error;
@@ -48,13 +49,12 @@ pub mod units;
 mod tests;
 
 pub use error::{ConfError, NoOrders};
-pub use machine::{Group, MacPattern, Match, SystemUuid};
+pub use machine::{Group, MacPattern, Match};
 pub use orders::{Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target};
 pub use pattern::Pattern;
 pub use settings::{DiskSetting, Settings, TargetSetting, names_a_partition};
 
 use crate::names::is_safe_name;
-use crate::report::MachineId;
 use settings::TopLevel;
 
 /// A checked `ezio.conf`.

@@ -1,17 +1,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ezio_contract::FirmwareIdentity;
 use proptest::prelude::*;
 
 use super::*;
 
 fn machine(mac: &str) -> MachineId {
-    MachineId {
+    let said = FirmwareIdentity {
         uuid: Some("4c4c4544-0042-3510-8052-b4c04f4d3032".into()),
         serial: Some("B5BMM02".into()),
         product: Some("OptiPlex 7060".into()),
         macs: vec![mac.into()],
-    }
+    };
+    said.into()
 }
 
 fn refused(text: &str) -> String {
@@ -81,7 +83,7 @@ image = "three"
     let orders = conf.orders_for(&machine("aa:bb:cc:dd:ee:ff"), None).unwrap();
     assert_eq!(orders.image, ImageRef::Name("two".into()));
     assert_eq!(orders.chosen_by, "[[machine]] 2 of ezio.conf");
-    let unknown = MachineId { macs: vec!["00:00:00:00:00:01".into()], ..MachineId::default() };
+    let unknown = MachineId::of_card("00:00:00:00:00:01".parse().unwrap());
     let error = conf.orders_for(&unknown, None).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -265,8 +267,9 @@ fn the_example_of_a_classroom() {
 fn the_example_of_two_groups() {
     let conf = example("two-groups.conf");
     assert_eq!(conf.images().len(), 2);
-    let office = MachineId { product: Some("OptiPlex 7060".into()), ..MachineId::default() };
-    let lab = MachineId { macs: vec!["52:54:00:aa:00:01".into()], ..MachineId::default() };
+    let office =
+        FirmwareIdentity { product: Some("OptiPlex 7060".into()), ..FirmwareIdentity::default() }.into();
+    let lab = MachineId::of_card("52:54:00:aa:00:01".parse().unwrap());
     let office = conf.orders_for(&office, None).unwrap();
     let lab = conf.orders_for(&lab, None).unwrap();
     assert_eq!(office.image, ImageRef::Name("office".into()));

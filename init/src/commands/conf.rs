@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::fetch::{Fetcher, Patience};
-use crate::machine::SystemPaths;
+use crate::machine::{self, SystemPaths};
 use crate::run::briefing::{Briefing, ConfPlaces, fetch_conf};
-use crate::run::who;
 use crate::screen::Screen;
 
 /// The person waits: a server that starts right now is all that this is for.
@@ -22,5 +21,5 @@ pub(crate) async fn brief(
 ) -> anyhow::Result<Briefing> {
     let places = ConfPlaces { candidates: vec![conf.parse()?], images: None };
     let (conf, origin) = fetch_conf(&places, fetcher, CONF_PATIENCE, None, screen).await?;
-    Briefing::of(&conf, origin, &who(paths, None), group, report)
+    Briefing::of(&conf, origin, &machine::identity(paths, None), group, report)
 }

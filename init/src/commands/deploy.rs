@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
+use ezio_contract::report::Event;
 use ezio_image::conf::EndAction;
-use ezio_image::report::Event;
 
 use super::arguments::DeployOptions;
 use super::conf::brief;
 use crate::fetch::Fetcher;
-use crate::machine::SystemPaths;
+use crate::machine::{self, SystemPaths};
 use crate::run::reporter::{ReportLine, Reporter};
-use crate::run::{During, Failure, Run, report_end, started, who};
+use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
 use crate::screen::console::{Console, Style};
 
@@ -46,8 +46,9 @@ async fn deploy_steps(
     let (group, report) = (options.group.as_deref(), options.report.as_deref());
     let briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;
     if let Some(url) = briefing.report.clone() {
-        *reporter = Reporter::start(ReportLine::new(url, who(paths, None), paths), paths.clone())
-            .during("reports")?;
+        *reporter =
+            Reporter::start(ReportLine::new(url, machine::identity(paths, None), paths), paths.clone())
+                .during("reports")?;
         reporter.send(started(paths, String::new()));
     }
     let only_disks: Vec<PathBuf> = options.disks.clone();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ezio_contract::MachineId;
 use ezio_image::conf::{Conf, ImageRef, Orders, Settings};
 
 use super::arguments::PlanOptions;
@@ -53,5 +54,5 @@ async fn image_at(location: &Location, fetcher: &Fetcher, screen: &Screen) -> an
 fn default_orders(image: &str) -> anyhow::Result<Orders> {
     let image: ImageRef = image.parse().map_err(anyhow::Error::msg)?;
     let conf = Conf::for_image(image, Settings::default());
-    conf.orders_for(&ezio_image::report::MachineId::default(), None).context("orders")
+    conf.orders_for(&MachineId::default(), None).context("orders")
 }

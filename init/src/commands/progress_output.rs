@@ -2,8 +2,8 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
+use ezio_contract::report::Progress;
 use ezio_image::conf::units::human_size;
-use ezio_image::report::Progress;
 use ezio_swarm::storage::WriteStats;
 use serde::Serialize;
 

@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ezio_image::modules::{MODULE_INDEX_PATH, ModuleIndex};
+use ezio_contract::initrd::MODULE_INDEX;
+use ezio_contract::modules::ModuleIndex;
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 
@@ -21,7 +22,7 @@ pub(crate) struct ModuleLoader {
 impl ModuleLoader {
     /// Reads the index of the initrd.
     pub(crate) fn open() -> anyhow::Result<Self> {
-        Self::open_at(Path::new(MODULE_INDEX_PATH))
+        Self::open_at(Path::new(MODULE_INDEX))
     }
 
     /// Knows no module.

@@ -9,9 +9,6 @@ use minisign_verify::Signature;
 use super::location::Location;
 use super::{Fetcher, Patience};
 
-/// Where the initrd keeps the key.
-pub(crate) const KEY_FILE: &str = "/etc/ezio/key.pub";
-
 /// Who may sign orders.
 #[derive(Debug)]
 pub(crate) struct PublicKey(minisign_verify::PublicKey);

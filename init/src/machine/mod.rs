@@ -6,10 +6,7 @@ pub(crate) mod ip_param;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ezio_image::report::MachineId;
-
-/// The shell, in an initrd that has one.
-pub(crate) const SHELL: &str = "/bin/sh";
+use ezio_contract::{FirmwareIdentity, Mac, MachineId};
 
 /// Where the kernel shows what we need; the one place that names these paths.
 #[derive(Debug, Clone)]
@@ -30,66 +27,26 @@ impl SystemPaths {
     }
 }
 
-/// What vendors leave in SMBIOS fields that they do not fill. Two machines that share such a value
-/// are not the same machine.
-const PLACEHOLDERS: &[&str] = &[
-    "default string",
-    "none",
-    "not applicable",
-    "not available",
-    "not specified",
-    "not present",
-    "o.e.m.",
-    "oem",
-    "0",
-    "00000000",
-    "0123456789",
-    "123456789",
-    "1234567890",
-    "invalid",
-    "serial number",
-    "system product name",
-    "system serial number",
-    "to be filled by o.e.m.",
-    "to be filled by o.e.m",
-    "unknown",
-    "xxxxxxx",
-];
-
-/// UUIDs that whole series of boards share.
-const BOGUS_UUIDS: &[&str] = &[
-    "00000000-0000-0000-0000-000000000000",
-    "ffffffff-ffff-ffff-ffff-ffffffffffff",
-    "03000200-0400-0500-0006-000700080009",
-    "12345678-1234-5678-90ab-cddeefaabbcc",
-];
-
-/// SMBIOS identity of this machine, without MAC addresses.
-pub(crate) fn identity(paths: &SystemPaths) -> MachineId {
-    let read = |field: &str| -> Option<String> {
-        let text = String::from_utf8_lossy(&fs::read(paths.dmi(field)).ok()?).trim().to_owned();
-        let empty = text.is_empty() || PLACEHOLDERS.contains(&text.to_lowercase().as_str());
-        (!empty).then_some(text)
+/// Who this machine is. `boot_card` leads the others.
+pub(crate) fn identity(paths: &SystemPaths, boot_card: Option<Mac>) -> MachineId {
+    let read = |field: &str| Some(String::from_utf8_lossy(&fs::read(paths.dmi(field)).ok()?).into_owned());
+    let said = FirmwareIdentity {
+        uuid: read("product_uuid"),
+        serial: read("product_serial"),
+        product: read("product_name"),
+        macs: boot_card.iter().map(Mac::to_string).chain(mac_addresses(paths)).collect(),
     };
-    let uuid = read("product_uuid").map(|u| u.to_lowercase()).filter(|u| !BOGUS_UUIDS.contains(&u.as_str()));
-    MachineId { uuid, serial: read("product_serial"), product: read("product_name"), macs: Vec::new() }
+    said.into()
 }
 
-/// MAC addresses of wired cards, lower case with colons, in order of their names; `first` leads.
-pub(crate) fn mac_addresses(paths: &SystemPaths, first: Option<&str>) -> Vec<String> {
+/// MAC addresses of cards with hardware behind them, in order of their names.
+fn mac_addresses(paths: &SystemPaths) -> Vec<String> {
     let mut cards: Vec<PathBuf> = match fs::read_dir(paths.sys.join("class/net")) {
         Ok(entries) => entries.flatten().map(|e| e.path()).filter(|p| p.join("device").exists()).collect(),
         Err(_) => Vec::new(),
     };
     cards.sort();
-    let mut macs: Vec<String> = first.map(str::to_owned).into_iter().collect();
-    for card in cards {
-        let mac = fs::read_to_string(card.join("address")).unwrap_or_default().trim().to_lowercase();
-        if !mac.is_empty() && mac != "00:00:00:00:00:00" && !macs.contains(&mac) {
-            macs.push(mac);
-        }
-    }
-    macs
+    cards.iter().filter_map(|card| fs::read_to_string(card.join("address")).ok()).collect()
 }
 
 /// `efi_secure_boot_mode` in the zero page, as the kernel's EFI stub leaves it (3: enabled).
@@ -143,12 +100,12 @@ mod tests {
             ("sys/class/dmi/id/product_serial", b"To be filled by O.E.M.\n"),
             ("sys/class/dmi/id/product_name", b" OptiPlex 7010 \n"),
         ]);
-        let id = identity(&SystemPaths::below(root.path()));
-        assert_eq!(id.uuid.as_deref(), Some("4c4c4544-0042-3510-8052-b4c04f4e3132"));
-        assert_eq!(id.serial, None);
-        assert_eq!(id.product.as_deref(), Some("OptiPlex 7010"));
+        let id = identity(&SystemPaths::below(root.path()), None);
+        assert_eq!(id.uuid().unwrap().to_string(), "4c4c4544-0042-3510-8052-b4c04f4e3132");
+        assert_eq!(id.serial(), None);
+        assert_eq!(id.product(), Some("OptiPlex 7010"));
         let bogus = fake(&[("sys/class/dmi/id/product_uuid", b"03000200-0400-0500-0006-000700080009\n")]);
-        assert_eq!(identity(&SystemPaths::below(bogus.path())), MachineId::default());
+        assert_eq!(identity(&SystemPaths::below(bogus.path()), None), MachineId::default());
     }
 
     #[test]
@@ -162,11 +119,9 @@ mod tests {
             ("sys/class/net/eth1/device/vendor", b""),
         ]);
         let paths = SystemPaths::below(root.path());
-        assert_eq!(mac_addresses(&paths, None), ["52:54:00:00:00:01", "52:54:00:00:00:02"]);
-        assert_eq!(
-            mac_addresses(&paths, Some("52:54:00:00:00:02")),
-            ["52:54:00:00:00:02", "52:54:00:00:00:01"]
-        );
+        let [first, second] = ["52:54:00:00:00:01", "52:54:00:00:00:02"].map(|mac| mac.parse().unwrap());
+        assert_eq!(identity(&paths, None).macs(), [first, second]);
+        assert_eq!(identity(&paths, Some(second)).macs(), [second, first]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
+use ezio_contract::dhcp::INIT_VENDOR_CLASS;
 use ezio_netproto::dhcp::client::{Client, Destination, Identity, Lease, Output};
 use ezio_netproto::dhcp::message::{CLIENT_PORT, MAX_LEN, SERVER_PORT};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,8 +13,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::links::Card;
 
-/// Proxies answer this class with the boot server's address.
-const VENDOR_CLASS: &str = "ezio";
 const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
 /// A card with a lease, and the client that keeps it.
@@ -29,10 +28,9 @@ pub(crate) struct Bound {
 pub(crate) async fn ask(card: Card, want_boot_server: bool) -> anyhow::Result<Bound> {
     let socket = open(&card).with_context(|| format!("opening a DHCP socket on {}", card.name))?;
     let identity = Identity {
-        mac: mac_bytes(&card.mac)
-            .with_context(|| format!("{}: {:?} is no MAC address", card.name, card.mac))?,
+        mac: card.mac,
         machine_uuid: None,
-        vendor_class: VENDOR_CLASS.into(),
+        vendor_class: INIT_VENDOR_CLASS.into(),
         want_boot_server,
     };
     let mut client = Client::new(identity, rand::random(), Duration::ZERO);
@@ -101,9 +99,4 @@ fn open(card: &Card) -> anyhow::Result<UdpSocket> {
     socket.bind_device(Some(card.name.as_bytes()))?;
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, CLIENT_PORT)).into())?;
     Ok(UdpSocket::from_std(socket.into())?)
-}
-
-fn mac_bytes(mac: &str) -> Option<[u8; 6]> {
-    let bytes: Vec<u8> = mac.split(':').map(|b| u8::from_str_radix(b, 16)).collect::<Result<_, _>>().ok()?;
-    bytes.try_into().ok()
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use ezio_contract::Mac;
 use futures_util::{StreamExt, TryStreamExt};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::{Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
@@ -17,8 +18,7 @@ pub(crate) struct Card {
     pub(crate) index: u32,
     /// "eth0", ...
     pub(crate) name: String,
-    /// Lower case, with colons.
-    pub(crate) mac: String,
+    pub(crate) mac: Mac,
     /// Switched on.
     pub(crate) up: bool,
     /// There is a link: a cable with something at its other end.
@@ -115,10 +115,9 @@ fn card_of(link: &LinkMessage) -> Option<Card> {
         _ => None,
     })?;
     let mac = link.attributes.iter().find_map(|a| match a {
-        LinkAttribute::Address(bytes) if bytes.len() == 6 => Some(bytes),
+        LinkAttribute::Address(bytes) => <[u8; 6]>::try_from(bytes.as_slice()).ok().map(Mac::new),
         _ => None,
     })?;
-    let mac = mac.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
     let (up, carrier) = (flags.contains(LinkFlags::Up), flags.contains(LinkFlags::LowerUp));
     Some(Card { index: link.header.index, name, mac, up, carrier })
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ezio_contract::Mac;
 use ezio_netproto::dhcp::client::Lease;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -47,7 +48,7 @@ pub(crate) struct Network {
 #[derive(Debug)]
 struct Wanted<'a> {
     device: Option<&'a str>,
-    boot_mac: Option<&'a str>,
+    boot_mac: Option<Mac>,
     /// The conf's address is not known yet: a lease that names a boot server is better.
     boot_server: bool,
 }
@@ -79,8 +80,7 @@ pub(crate) async fn bring_up(cmdline: &Cmdline, sys: &Path, screen: &Screen) -> 
         Some(IpParam::Static(StaticIp { device, .. }) | IpParam::Dhcp { device }) => device.as_deref(),
         None => None,
     };
-    let wanted =
-        Wanted { device, boot_mac: cmdline.boot_mac.as_deref(), boot_server: cmdline.conf.is_none() };
+    let wanted = Wanted { device, boot_mac: cmdline.boot_mac, boot_server: cmdline.conf.is_none() };
     match fixed {
         Some(fixed) => with_fixed_address(links, &wanted, fixed, screen).await,
         None => with_lease(links, &wanted, screen).await,
@@ -238,13 +238,13 @@ mod tests {
     use super::*;
 
     fn card(name: &str, mac: &str) -> Card {
-        Card { index: 1, name: name.into(), mac: mac.into(), up: true, carrier: true }
+        Card { index: 1, name: name.into(), mac: mac.parse().unwrap(), up: true, carrier: true }
     }
 
     #[test]
     fn ip_names_the_card_before_bootif_does() {
         let (eth0, eth1) = (card("eth0", "52:54:00:00:00:01"), card("eth1", "52:54:00:00:00:02"));
-        let by_mac = Wanted { device: None, boot_mac: Some("52:54:00:00:00:02"), boot_server: true };
+        let by_mac = Wanted { device: None, boot_mac: "52:54:00:00:00:02".parse().ok(), boot_server: true };
         assert!(!by_mac.means(&eth0) && by_mac.means(&eth1) && by_mac.names_one());
         let by_name = Wanted { device: Some("eth0"), ..by_mac };
         assert!(by_name.means(&eth0) && !by_name.means(&eth1));

@@ -6,9 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::Context;
+use ezio_contract::initrd::SHELL;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
-
-use crate::machine::SHELL;
 
 /// Becomes a shell on this console. Comes back only with an error.
 pub(crate) fn become_shell(console: &str) -> anyhow::Result<Infallible> {
@@ -19,5 +18,5 @@ pub(crate) fn become_shell(console: &str) -> anyhow::Result<Infallible> {
     dup2_stdin(&terminal).and_then(|()| dup2_stdout(&terminal)).and_then(|()| dup2_stderr(&terminal))?;
     drop(terminal);
     let error = Command::new(SHELL).env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin").env("TERM", "linux").exec();
-    Err(error).with_context(|| format!("starting {}", SHELL))
+    Err(error).with_context(|| format!("starting {SHELL}"))
 }

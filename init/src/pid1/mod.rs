@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use ezio_contract::initrd::SHELL;
 use ezio_image::conf::EndAction;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, set_cad_enabled};
@@ -28,8 +29,8 @@ use crate::handover::end::End;
 use crate::handover::last_words::last_words;
 use crate::handover::will::Will;
 use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, STEP, WORKER};
+use crate::machine::SystemPaths;
 use crate::machine::cmdline::Cmdline;
-use crate::machine::{SHELL, SystemPaths};
 use crate::screen::Screen;
 use crate::screen::console::console_names;
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use ezio_contract::{MachineId, ports, urls};
 use ezio_image::conf::{Conf, ImageRef, Orders};
-use ezio_image::report::MachineId;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -17,10 +17,6 @@ use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::screen::Screen;
 use crate::screen::nag::Nag;
 
-/// Port of ezio-pxe's HTTP server.
-pub(crate) const HTTP_PORT: u16 = 8080;
-/// An ezio.conf inside the initrd.
-pub(crate) const EMBEDDED_CONF: &str = "/etc/ezio/ezio.conf";
 const ROUND_PAUSE: Duration = Duration::from_secs(2);
 
 /// What this machine is told.
@@ -53,8 +49,10 @@ impl ConfPlaces {
             return Ok(Self { candidates: vec![url.parse().context("ezio.conf=")?], images: None });
         }
         let of_server = |server| -> anyhow::Result<Vec<Location>> {
-            let urls =
-                [format!("http://{server}:{HTTP_PORT}/ezio.conf"), format!("tftp://{server}/ezio.conf")];
+            let urls = [
+                format!("http://{server}:{}/{}", ports::HTTP, urls::CONF),
+                format!("tftp://{server}/{}", urls::CONF),
+            ];
             urls.iter().map(|url| Ok(url.parse()?)).collect()
         };
         let served = server.map(of_server).transpose()?;
@@ -145,7 +143,7 @@ impl Briefing {
         };
         match &self.orders.image {
             ImageRef::Name(name) => {
-                let folder = self.origin.on_same_server(&format!("images/{name}"));
+                let folder = self.origin.on_same_server(&urls::image(name));
                 Image::fetch(&folder, fetcher, key, screen).await
             }
             ImageRef::TorrentPath(path) => fetch_torrent(&self.origin.on_same_server(path).to_string()).await,
@@ -165,7 +163,7 @@ impl Briefing {
 fn report_url(told: Option<&str>, origin: &Location) -> anyhow::Result<Option<Url>> {
     let location = match told {
         Some(url) => url.parse().context("address for reports")?,
-        None => origin.on_same_server("api/report"),
+        None => origin.on_same_server(urls::REPORT),
     };
     match location {
         Location::Http(url) => Ok(Some(url)),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ezio_contract::report::Progress;
 use ezio_disk::{BlockTarget, PartitionSpan};
 use ezio_image::layout::TableImage;
 use ezio_image::plan::{Payload, Plan, Step};
-use ezio_image::report::Progress;
 use ezio_swarm::storage::{DeviceStorage, Mirror, Storage};
 use ezio_swarm::{Config, Content, Swarm};
 

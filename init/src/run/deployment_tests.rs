@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::sync::Mutex;
 
+use ezio_contract::MachineId;
 use ezio_image::conf::Conf;
-use ezio_image::report::MachineId;
 
 use super::*;
 use crate::fetch::Fetcher;

@@ -5,11 +5,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ezio_contract::initrd::SHELL;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::machine::SHELL;
 use crate::screen::Screen;
 
 /// A hook that takes longer hangs.

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use ezio_contract::report::Event;
 use ezio_disk::{Disk, Usage, discover};
 use ezio_image::conf::EndAction;
-use ezio_image::report::{Event, MachineId};
 use ezio_swarm::Config;
 
 use self::assignment::Assignment;
@@ -247,9 +247,4 @@ pub(crate) fn started(paths: &SystemPaths, address: String) -> Event {
         firmware: machine::firmware(paths).into(),
         address,
     }
-}
-
-/// Who this machine is.
-pub(crate) fn who(paths: &SystemPaths, boot_mac: Option<&str>) -> MachineId {
-    MachineId { macs: machine::mac_addresses(paths, boot_mac), ..machine::identity(paths) }
 }

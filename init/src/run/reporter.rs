@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use ezio_image::report::{Directive, Event, MachineId, Report};
+use ezio_contract::MachineId;
+use ezio_contract::report::{self, Directive, Event, Report, StepTimes};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
@@ -176,10 +177,12 @@ impl Sender {
     /// Until the server takes it, or says that it never will.
     async fn deliver(&mut self, event: Event) -> bool {
         let report = Report {
+            format: report::FORMAT,
             machine: self.line.machine.clone(),
             run: self.line.run.clone(),
             sequence: self.sequence,
             uptime_s: machine::uptime_s(&self.paths),
+            steps: StepTimes::default(),
             event: shortened(event),
         };
         self.sequence += 1;
@@ -230,7 +233,7 @@ fn shortened(mut event: Event) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ezio_image::report::Progress;
+    use ezio_contract::report::Progress;
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;

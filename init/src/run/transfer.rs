@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::bail;
+use ezio_contract::report::Progress;
 use ezio_image::conf::SeedPolicy;
-use ezio_image::report::Progress;
 use ezio_swarm::Swarm;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ezio_contract::report::Progress;
 use ezio_image::conf::units::human_size;
-use ezio_image::report::Progress;
 
 use self::console::{Console, Style, open_system_consoles};
 use crate::machine::SystemPaths;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ezio_image::report::Event;
+use ezio_contract::report::Event;
 
 use crate::handover::STEP;
 use crate::handover::will::Will;

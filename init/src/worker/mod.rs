@@ -6,21 +6,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ezio_contract::report::Event;
+use ezio_contract::{MachineId, initrd};
 use ezio_image::conf::EndAction;
-use ezio_image::report::Event;
 
 use crate::devices::Devices;
 use crate::devices::modules::ModuleLoader;
-use crate::fetch::signature::{KEY_FILE, PublicKey};
+use crate::fetch::signature::PublicKey;
 use crate::fetch::{Fetcher, Patience};
 use crate::handover::end::End;
 use crate::handover::will::Will;
-use crate::machine::SystemPaths;
 use crate::machine::cmdline::Cmdline;
+use crate::machine::{self, SystemPaths};
 use crate::net::{self, Network};
-use crate::run::briefing::{Briefing, ConfPlaces, EMBEDDED_CONF, fetch_conf};
+use crate::run::briefing::{Briefing, ConfPlaces, fetch_conf};
 use crate::run::reporter::{ReportLine, Reporter};
-use crate::run::{During, Failure, Run, report_end, started, who};
+use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
 
 /// A server that is just starting is waited for.
@@ -78,9 +79,9 @@ impl Machine {
         net::tune(&self.paths.proc);
         let devices = self.start_devices(screen).during("devices")?;
         let fetcher = Fetcher::new().during("start")?;
-        let key = PublicKey::of_initrd(Path::new(KEY_FILE)).during("key of the initrd")?;
+        let key = PublicKey::of_initrd(Path::new(initrd::KEY)).during("key of the initrd")?;
         let network = net::bring_up(cmdline, &self.paths.sys, screen).await.during("network")?;
-        let identity = who(&self.paths, Some(&network.card.mac));
+        let identity = machine::identity(&self.paths, Some(network.card.mac));
         let (address, server) = (network.address, network.boot_server);
         self.network = Some(network);
         if let Some(url) = &cmdline.report {
@@ -88,7 +89,7 @@ impl Machine {
             self.start_reports(url, &identity, address.to_string())?;
         }
         let places =
-            ConfPlaces::find(cmdline.conf.as_deref(), server, Path::new(EMBEDDED_CONF)).during("conf")?;
+            ConfPlaces::find(cmdline.conf.as_deref(), server, Path::new(initrd::CONF)).during("conf")?;
         let (conf, origin) =
             fetch_conf(&places, &fetcher, CONF_PATIENCE, key.as_ref(), screen).await.during("conf")?;
         let group = cmdline.group.as_deref();
@@ -128,12 +129,7 @@ impl Machine {
         Devices::start(&self.paths.sys, loader)
     }
 
-    fn start_reports(
-        &mut self,
-        url: url::Url,
-        identity: &ezio_image::report::MachineId,
-        address: String,
-    ) -> Result<(), Failure> {
+    fn start_reports(&mut self, url: url::Url, identity: &MachineId, address: String) -> Result<(), Failure> {
         let line = ReportLine::new(url, identity.clone(), &self.paths);
         self.reporter = Reporter::start(line.clone(), self.paths.clone()).during("reports")?;
         self.will.reports = Some(line);

@@ -8,6 +8,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use ezio_contract::Mac;
+
 use super::message::{Kind, Message, Operation};
 use super::option;
 
@@ -27,7 +29,7 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
     /// MAC address of the card.
-    pub mac: [u8; 6],
+    pub mac: Mac,
     /// SMBIOS UUID as raw bytes.
     pub machine_uuid: Option<[u8; 16]>,
     /// Vendor class; a proxy answers those it knows ("PXEClient:…", "ezio").
@@ -283,7 +285,7 @@ impl Client {
         message.broadcast = true;
         message.secs = now.saturating_sub(self.began).as_secs().min(u64::from(u16::MAX)) as u16;
         let options = &mut message.options;
-        options.set(option::CLIENT_ID, [&[1], identity.mac.as_slice()].concat());
+        options.set(option::CLIENT_ID, [&[1], identity.mac.octets().as_slice()].concat());
         options.set(option::MAX_MESSAGE_SIZE, 1472u16.to_be_bytes());
         if !identity.vendor_class.is_empty() {
             options.set(option::VENDOR_CLASS, identity.vendor_class.as_bytes());

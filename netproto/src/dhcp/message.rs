@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use ezio_contract::Mac;
 use thiserror::Error;
 
 use super::arch::Architecture;
@@ -113,7 +114,7 @@ pub struct Message {
     /// Relay.
     pub giaddr: Ipv4Addr,
     /// The client's Ethernet address.
-    pub mac: [u8; 6],
+    pub mac: Mac,
     /// Server name field (up to 63 bytes are sent).
     pub sname: String,
     /// Boot file field (up to 127 bytes are sent).
@@ -125,7 +126,7 @@ pub struct Message {
 impl Message {
     /// A request of a client.
     #[must_use]
-    pub fn request(kind: Kind, xid: u32, mac: [u8; 6]) -> Self {
+    pub fn request(kind: Kind, xid: u32, mac: Mac) -> Self {
         let none = Ipv4Addr::UNSPECIFIED;
         Self {
             operation: Operation::Request,
@@ -199,7 +200,7 @@ impl Message {
             yiaddr: address(16),
             siaddr: address(20),
             giaddr: address(24),
-            mac: [fixed[28], fixed[29], fixed[30], fixed[31], fixed[32], fixed[33]],
+            mac: Mac::new([fixed[28], fixed[29], fixed[30], fixed[31], fixed[32], fixed[33]]),
             sname,
             file,
             options,
@@ -220,7 +221,7 @@ impl Message {
         out[16..20].copy_from_slice(&self.yiaddr.octets());
         out[20..24].copy_from_slice(&self.siaddr.octets());
         out[24..28].copy_from_slice(&self.giaddr.octets());
-        out[28..34].copy_from_slice(&self.mac);
+        out[28..34].copy_from_slice(&self.mac.octets());
         put_text(&mut out[SNAME], &self.sname);
         put_text(&mut out[FILE], &self.file);
         out[236..240].copy_from_slice(&MAGIC);
@@ -314,10 +315,4 @@ fn decode_options(fixed: &[u8; FIXED_LEN], tail: &[u8]) -> (Options, String, Str
 fn put_text(field: &mut [u8], text: &str) {
     let length = text.len().min(field.len() - 1);
     field[..length].copy_from_slice(&text.as_bytes()[..length]);
-}
-
-/// A MAC address as people write it: lower case, with colons.
-#[must_use]
-pub fn format_mac(mac: &[u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use ezio_contract::Arch;
 use ezio_image::metainfo::InfoHash;
 
 pub(crate) use image::{Image, Torrent};
-pub(crate) use netboot::{AMD64, GRUB, Netboot};
+pub(crate) use netboot::Netboot;
 
 /// Everything that is served.
 #[derive(Debug)]
@@ -36,9 +37,9 @@ impl Catalogue {
         Ok(Self { images, netboot })
     }
 
-    /// Network boot files of an architecture, as Debian calls it.
-    pub(crate) fn netboot(&self, arch: &str) -> Option<&Netboot> {
-        self.netboot.as_ref().filter(|_| arch == AMD64)
+    /// Network boot files of an architecture.
+    pub(crate) fn netboot(&self, arch: Arch) -> Option<&Netboot> {
+        self.netboot.as_ref().filter(|netboot| netboot.arch == arch)
     }
 
     pub(crate) fn image(&self, name: &str) -> Option<&Image> {

@@ -5,25 +5,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
+use ezio_contract::Arch;
+use ezio_contract::netboot::{self, DESCRIPTION, Description, File, INITRD, KERNEL};
 use ezio_image::checksums::sha256_hex;
-
-/// What Debian calls the architecture; network boot files stand below `boot/amd64/`.
-pub(crate) const AMD64: &str = "amd64";
-/// Kernel.
-pub(crate) const KERNEL: &str = "vmlinuz";
-/// Initrd with init in it.
-pub(crate) const INITRD: &str = "initrd.img";
-/// First stage of UEFI's signed chain.
-pub(crate) const SHIM: &str = "shimx64.efi";
-/// Second stage: the signed network build of GRUB, under the name that shim asks for.
-pub(crate) const GRUB: &str = "grubx64.efi";
-/// iPXE for a BIOS without it.
-pub(crate) const UNDIONLY: &str = "undionly.kpxe";
-const DESCRIPTION: &str = "netboot.toml";
+use ezio_image::names::is_safe_name;
 
 /// Files for network boot, in memory.
 #[derive(Debug)]
 pub(crate) struct Netboot {
+    pub(super) arch: Arch,
     files: BTreeMap<String, Bytes>,
 }
 
@@ -33,27 +23,20 @@ impl Netboot {
     }
 
     fn read(dir: &Path) -> Result<Self> {
-        let mut files = BTreeMap::new();
-        for (name, needed) in
-            [(KERNEL, true), (INITRD, true), (SHIM, false), (GRUB, false), (UNDIONLY, false)]
-        {
-            match std::fs::read(dir.join(name)) {
-                Ok(bytes) => {
-                    files.insert(name.to_owned(), Bytes::from(bytes));
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound && !needed => {}
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    bail!("{name} is missing: make the directory with `make netboot`")
-                }
-                Err(e) => return Err(e).with_context(|| format!("reading {name}")),
+        let text = match std::fs::read_to_string(dir.join(DESCRIPTION)) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                bail!("{DESCRIPTION} is missing: make the directory with `image-builder netboot`")
             }
-        }
-        match std::fs::read_to_string(dir.join(DESCRIPTION)) {
-            Ok(text) => check_sums(&files, &text)?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(e).with_context(|| format!("reading {DESCRIPTION}")),
+        };
+        let description = Description::parse(&text)?;
+        let files = description.files.into_iter().map(|file| read_file(dir, file));
+        let files: BTreeMap<String, Bytes> = files.collect::<Result<_>>()?;
+        for needed in [KERNEL, INITRD] {
+            ensure!(files.contains_key(needed), "{DESCRIPTION} names no {needed}");
         }
-        Ok(Self { files })
+        Ok(Self { arch: description.arch, files })
     }
 
     pub(crate) fn file(&self, name: &str) -> Option<&Bytes> {
@@ -67,45 +50,23 @@ impl Netboot {
 
     /// Can a UEFI machine boot?
     pub(crate) fn has_uefi(&self) -> bool {
-        self.files.contains_key(SHIM) && self.files.contains_key(GRUB)
+        self.files.contains_key(netboot::shim(self.arch)) && self.files.contains_key(netboot::grub(self.arch))
     }
 
     /// Can a BIOS without iPXE boot?
     pub(crate) fn has_bios(&self) -> bool {
-        self.files.contains_key(UNDIONLY)
+        self.files.contains_key(netboot::UNDIONLY)
     }
 }
 
-/// Every `sha256 = "…"` in a table that also names one of our files (`name = "…"`, or as the table's key).
-fn check_sums(files: &BTreeMap<String, Bytes>, text: &str) -> Result<()> {
-    let description: toml::Table = toml::from_str(text).with_context(|| format!("in {DESCRIPTION}"))?;
-    let mut found = Vec::new();
-    for (key, value) in &description {
-        collect_sums(key, value, 0, &mut found);
-    }
-    for (name, sum) in found {
-        let Some(bytes) = files.get(&name) else { continue };
-        ensure!(
-            sha256_hex(bytes).eq_ignore_ascii_case(&sum),
-            "{name} does not match {DESCRIPTION}: make the directory again with `make netboot`"
-        );
-    }
-    Ok(())
-}
-
-fn collect_sums(key: &str, value: &toml::Value, depth: u8, found: &mut Vec<(String, String)>) {
-    if depth > 4 {
-        return;
-    }
-    match value {
-        toml::Value::Array(list) => list.iter().for_each(|v| collect_sums(key, v, depth + 1, found)),
-        toml::Value::Table(table) => {
-            if let Some(sum) = table.get("sha256").and_then(toml::Value::as_str) {
-                let name = table.get("name").and_then(toml::Value::as_str).unwrap_or(key);
-                found.push((name.to_owned(), sum.to_owned()));
-            }
-            table.iter().for_each(|(key, v)| collect_sums(key, v, depth + 1, found));
-        }
-        _ => {}
-    }
+/// A file that the description names, by its name, checked.
+fn read_file(dir: &Path, file: File) -> Result<(String, Bytes)> {
+    let File { name, sha256, .. } = file;
+    ensure!(is_safe_name(&name), "{DESCRIPTION} names {name:?}, which is no file of this directory");
+    let bytes = std::fs::read(dir.join(&name)).with_context(|| format!("reading {name}"))?;
+    ensure!(
+        sha256_hex(&bytes) == sha256,
+        "{name} does not match {DESCRIPTION}: make the directory again with `image-builder netboot`"
+    );
+    Ok((name, Bytes::from(bytes)))
 }

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use ezio_netproto::dhcp::message::{CLIENT_PORT, SERVER_PORT, format_mac};
+use ezio_contract::dhcp::INIT_VENDOR_CLASS;
+use ezio_contract::urls;
+use ezio_netproto::dhcp::message::{CLIENT_PORT, SERVER_PORT};
 use ezio_netproto::dhcp::{Kind, Message, Operation, option};
 
 use super::pool::{Lease, Leases};
@@ -10,9 +12,6 @@ use super::program::{As, Programs};
 use crate::boot::Boot;
 use crate::settings::Pool;
 use crate::sites::AddressRange;
-
-/// Vendor class of our own init, which asks a proxy for the boot server only.
-const INIT_CLASS: &str = "ezio";
 
 /// Who answers.
 #[derive(Debug, Clone)]
@@ -96,9 +95,9 @@ impl Responder {
         }
         let mut offer = Message::reply(Kind::Offer, request, self.me.address);
         offer.siaddr = self.me.address;
-        if request.vendor_class() == INIT_CLASS {
-            offer.file = "ezio.conf".to_owned();
-            let note = format!("init on {}: boot server", format_mac(&request.mac));
+        if request.vendor_class() == INIT_VENDOR_CLASS {
+            offer.file = urls::CONF.to_owned();
+            let note = format!("init on {}: boot server", request.mac);
             return self.send(offer, request, note);
         }
         match self.me.programs.choose(request, boot) {
@@ -133,11 +132,11 @@ impl Responder {
     /// DHCP proper.
     fn dhcp(&mut self, request: &Message, boot: Boot, now: u64) -> Verdict {
         let Some((_, leases)) = &mut self.full else { return Verdict::Ignore(None) };
-        let mac = format_mac(&request.mac);
+        let mac = request.mac;
         let ours = request.options.address(option::SERVER_ID).map(|id| id == self.me.address);
         let asked = request.options.address(option::REQUESTED_ADDRESS);
         match request.kind {
-            Kind::Discover => match leases.offer(&mac, asked, now) {
+            Kind::Discover => match leases.offer(mac, asked, now) {
                 Some(address) => self.lease_message(Kind::Offer, request, address, None, boot),
                 None => Verdict::Ignore(Some(format!("{mac}: no address is left in --dhcp-range"))),
             },
@@ -145,15 +144,15 @@ impl Responder {
             Kind::Request if ours == Some(false) => Verdict::Ignore(None),
             Kind::Request => {
                 let address = asked.unwrap_or(request.ciaddr);
-                match leases.lease(&mac, address, now) {
+                match leases.lease(mac, address, now) {
                     Some(lease) => self.lease_message(Kind::Ack, request, address, Some(lease), boot),
                     None => self.nak(request, address),
                 }
             }
-            Kind::Release => leases.release(&mac).map_or(Verdict::Ignore(None), Verdict::Released),
+            Kind::Release => leases.release(mac).map_or(Verdict::Ignore(None), Verdict::Released),
             Kind::Decline => {
                 let address = asked.unwrap_or(Ipv4Addr::UNSPECIFIED);
-                leases.decline(&mac, address, now);
+                leases.decline(mac, address, now);
                 Verdict::Ignore(Some(format!("{mac} says that another machine has {address}")))
             }
             Kind::Inform => self.lease_message(Kind::Ack, request, Ipv4Addr::UNSPECIFIED, None, boot),
@@ -183,8 +182,8 @@ impl Responder {
             options.set_u32(option::RENEWAL_TIME, seconds / 2);
             options.set_u32(option::REBINDING_TIME, seconds / 8 * 7);
         }
-        let mut note = format!("{}: {kind:?} of {address}", format_mac(&request.mac));
-        if request.vendor_class() == INIT_CLASS {
+        let mut note = format!("{}: {kind:?} of {address}", request.mac);
+        if request.vendor_class() == INIT_VENDOR_CLASS {
             reply.siaddr = self.me.address;
         }
         // A machine without a program gets its address all the same: the firmware then goes on to its next boot
@@ -207,7 +206,7 @@ impl Responder {
     fn nak(&self, request: &Message, address: Ipv4Addr) -> Verdict {
         let mut nak = Message::reply(Kind::Nak, request, self.me.address);
         nak.options.set(option::MESSAGE, b"address not available");
-        let note = format!("{}: {address} is not for it", format_mac(&request.mac));
+        let note = format!("{}: {address} is not for it", request.mac);
         let relayed = !request.giaddr.is_unspecified();
         // Always a broadcast: the address that the client believes to have may be another machine's.
         let to = if relayed { SocketAddrV4::new(request.giaddr, SERVER_PORT) } else { broadcast() };

@@ -1,10 +1,10 @@
 //! Which program a machine boots, and how a reply tells it, with the firmware's habits explained where they matter.
 
-use ezio_netproto::dhcp::message::format_mac;
+use ezio_contract::{Arch, netboot, urls};
 use ezio_netproto::dhcp::{Architecture, Message, option};
 
 use crate::boot::Boot;
-use crate::catalogue::{AMD64, Catalogue, Netboot};
+use crate::catalogue::{Catalogue, Netboot};
 
 /// PXE's discovery control (option 43, tag 6) with bit 3: do not look for boot servers, take the file named here.
 const PXE_USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
@@ -26,9 +26,9 @@ pub(super) struct Programs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Program {
     /// A file by TFTP, for a BIOS.
-    Bios(&'static str),
+    Bios(String),
     /// A file by TFTP, for UEFI.
-    Uefi(&'static str),
+    Uefi(String),
     /// A URL for iPXE.
     Script(String),
     /// A URL for UEFI HTTP Boot.
@@ -46,7 +46,7 @@ pub(super) enum As {
 
 impl Programs {
     pub(super) fn new(base: &str, catalogue: &Catalogue) -> Self {
-        let netboot = catalogue.netboot(AMD64);
+        let netboot = catalogue.netboot(Arch::Amd64);
         let bios = netboot.is_some_and(Netboot::has_bios);
         let uefi = netboot.is_some_and(Netboot::has_uefi);
         Self { base: base.to_owned(), bios, uefi }
@@ -61,9 +61,9 @@ impl Programs {
         }
         if request.is_ipxe() {
             // Whatever it runs on: iPXE speaks HTTP, and is past what Secure Boot would have stopped.
-            return Ok(Program::Script(format!("{}/boot.ipxe", self.base)));
+            return Ok(Program::Script(format!("{}/{}", self.base, urls::IPXE)));
         }
-        let mac = format_mac(&request.mac);
+        let mac = request.mac;
         let architectures = request.architectures();
         match architectures.iter().find_map(|one| self.program_for(*one)) {
             // A BIOS that hears of no boot file goes on to its disk. UEFI would go on to IPv6 and HTTP, for minutes, so it
@@ -77,14 +77,12 @@ impl Programs {
     }
 
     fn program_for(&self, architecture: Architecture) -> Option<Program> {
+        let file = |name| urls::boot_file(Arch::Amd64, name);
+        let shim = || file(netboot::shim(Arch::Amd64));
         match architecture {
-            Architecture::BIOS if self.bios => Some(Program::Bios("boot/amd64/undionly.kpxe")),
-            Architecture::UEFI_X64 | Architecture::UEFI_EBC if self.uefi => {
-                Some(Program::Uefi("boot/amd64/shimx64.efi"))
-            }
-            Architecture::HTTP_X64 if self.uefi => {
-                Some(Program::Http(format!("{}/boot/amd64/shimx64.efi", self.base)))
-            }
+            Architecture::BIOS if self.bios => Some(Program::Bios(file(netboot::UNDIONLY))),
+            Architecture::UEFI_X64 | Architecture::UEFI_EBC if self.uefi => Some(Program::Uefi(shim())),
+            Architecture::HTTP_X64 if self.uefi => Some(Program::Http(format!("{}/{}", self.base, shim()))),
             _ => None,
         }
     }
@@ -94,9 +92,10 @@ impl Programs {
 fn why_none(architecture: Option<Architecture>) -> String {
     match architecture {
         None => "it does not say what architecture it is (option 93)".to_owned(),
-        Some(Architecture::BIOS) => "undionly.kpxe is not in the --netboot directory".to_owned(),
+        Some(Architecture::BIOS) => format!("{} is not in the --netboot directory", netboot::UNDIONLY),
         Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC | Architecture::HTTP_X64) => {
-            "shimx64.efi or grubx64.efi is not in the --netboot directory".to_owned()
+            let (shim, grub) = (netboot::shim(Arch::Amd64), netboot::grub(Arch::Amd64));
+            format!("{shim} or {grub} is not in the --netboot directory")
         }
         Some(ia32 @ (Architecture::UEFI_IA32 | Architecture::HTTP_IA32)) => format!(
             "{ia32} cannot be booted: nobody signs a boot chain for UEFI of 32 bits; if its setup has a BIOS mode (CSM), \
@@ -110,8 +109,7 @@ impl Program {
     /// Names the program in a reply of the server whose address the reply bears as next server.
     pub(super) fn put(&self, reply: &mut Message, part: As) {
         let name = match self {
-            Self::Bios(name) | Self::Uefi(name) => (*name).to_owned(),
-            Self::Script(url) => url.clone(),
+            Self::Bios(name) | Self::Uefi(name) | Self::Script(name) => name.clone(),
             Self::Http(url) => {
                 // UEFI HTTP Boot takes an offer only when it calls itself HTTPClient, and the URL from option 67.
                 reply.options.set(option::VENDOR_CLASS, b"HTTPClient");
@@ -146,10 +144,9 @@ impl Program {
             None => "iPXE".to_owned(),
         };
         let program = match self {
-            Self::Bios(name) | Self::Uefi(name) => name,
-            Self::Script(url) | Self::Http(url) => url.as_str(),
+            Self::Bios(name) | Self::Uefi(name) | Self::Script(name) | Self::Http(name) => name,
         };
-        format!("{} ({firmware}) boots {program}", format_mac(&request.mac))
+        format!("{} ({firmware}) boots {program}", request.mac)
     }
 }
 

@@ -5,9 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use ezio_image::report::MachineId;
 use ezio_netproto::dhcp::Message;
-use ezio_netproto::dhcp::message::{BOOT_SERVER_PORT, SERVER_PORT, format_mac};
+use ezio_netproto::dhcp::message::{BOOT_SERVER_PORT, SERVER_PORT};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -130,12 +129,11 @@ impl Service {
         throttle: &Throttle,
         keeper: &Keeper,
     ) {
-        let id = MachineId { macs: vec![format_mac(&request.mac)], ..MachineId::default() };
-        let boot = fleet.boot_of(&id);
+        let boot = fleet.boot_of(request.mac);
         match self.responder.answer(request, port, source, boot, now() as u64) {
             Verdict::Answer { message, to, lease, note } => {
                 if let Some(lease) = lease {
-                    keeper.keep(Entry::put(LEASES, &lease.mac, &lease));
+                    keeper.keep(Entry::put(LEASES, &lease.mac.to_string(), &lease));
                 }
                 throttle.info("dhcp answers", || note);
                 let socket = match port {
@@ -146,7 +144,7 @@ impl Service {
                     throttle.warn("dhcp", || format!("answering {to}: {e}"));
                 }
             }
-            Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac))),
+            Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac.to_string()))),
             Verdict::Ignore(Some(why)) => throttle.info("dhcp answers", || format!("no answer: {why}")),
             Verdict::Ignore(None) => {}
         }

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use ezio_contract::Mac;
 use ezio_netproto::dhcp::{Kind, Message, option};
 
 use super::answer::{Me, Port, Responder, Verdict};
@@ -45,7 +46,7 @@ fn packet(name: &str) -> Message {
 }
 
 fn pxe(arch: u16) -> Message {
-    let mut message = Message::request(Kind::Discover, 7, [2, 0, 0, 0, 0, 9]);
+    let mut message = Message::request(Kind::Discover, 7, Mac::new([2, 0, 0, 0, 0, 9]));
     message.options.set(option::VENDOR_CLASS, format!("PXEClient:Arch:{arch:05}:UNDI:003016").into_bytes());
     message.options.set(option::ARCHITECTURE, arch.to_be_bytes());
     message.options.set(option::MACHINE_ID, [0; 17]);
@@ -190,7 +191,7 @@ fn gpxe_is_given_ipxe_for_it_cannot_run_ipxes_scripts() {
 
 #[test]
 fn a_bios_from_before_option_93_is_a_bios() {
-    let mut request = Message::request(Kind::Discover, 7, [2; 6]);
+    let mut request = Message::request(Kind::Discover, 7, Mac::new([2; 6]));
     request.options.set(option::VENDOR_CLASS, b"PXEClient");
     assert_eq!(offer(&mut Responder::proxy(me()), &request).file, "boot/amd64/undionly.kpxe");
 }
@@ -210,7 +211,7 @@ fn a_proxy_keeps_out_of_what_is_not_network_boot() {
     let mut proxy = Responder::proxy(me());
     let ask =
         |proxy: &mut Responder, message: &Message, boot| proxy.answer(message, Port::Server, NOBODY, boot, 0);
-    let laptop = Message::request(Kind::Discover, 1, [1; 6]);
+    let laptop = Message::request(Kind::Discover, 1, Mac::new([1; 6]));
     assert_eq!(ask(&mut proxy, &laptop, Boot::Deploy), Verdict::Ignore(None));
     assert_eq!(
         ask(&mut proxy, &Message { kind: Kind::Request, ..pxe(0) }, Boot::Deploy),
@@ -246,7 +247,7 @@ fn uefi_and_ipxe_that_are_done_get_a_program_that_starts_the_disk() {
 
 #[test]
 fn init_learns_its_boot_server() {
-    let mut request = Message::request(Kind::Discover, 7, [2; 6]);
+    let mut request = Message::request(Kind::Discover, 7, Mac::new([2; 6]));
     request.options.set(option::VENDOR_CLASS, b"ezio");
     let reply = offer(&mut Responder::proxy(me()), &request);
     assert!(reply.yiaddr.is_unspecified());
@@ -258,11 +259,11 @@ fn init_learns_its_boot_server() {
 #[test]
 fn an_address_of_another_network_is_refused_and_a_renewal_goes_by_unicast() {
     let mut server = full();
-    let mut request = Message::request(Kind::Request, 7, [2; 6]);
+    let mut request = Message::request(Kind::Request, 7, Mac::new([2; 6]));
     request.options.set_addresses(option::REQUESTED_ADDRESS, &[Ipv4Addr::new(192, 168, 0, 5)]);
     let (nak, to) = answered(server.answer(&request, Port::Server, NOBODY, Boot::Deploy, 0));
     assert_eq!((nak.kind, *to.ip()), (Kind::Nak, Ipv4Addr::BROADCAST));
-    let mut renewal = Message::request(Kind::Request, 8, [2; 6]);
+    let mut renewal = Message::request(Kind::Request, 8, Mac::new([2; 6]));
     renewal.ciaddr = Ipv4Addr::new(10, 0, 0, 55);
     let (ack, to) = answered(server.answer(&renewal, Port::Server, NOBODY, Boot::Deploy, 0));
     assert_eq!((ack.kind, ack.yiaddr, to), (Kind::Ack, renewal.ciaddr, "10.0.0.55:68".parse().unwrap()));

@@ -1,6 +1,6 @@
 //! The life of a machine: its states, what moves it, and where to. Pure; API.md has the table.
 
-use ezio_image::report;
+use ezio_contract::report;
 use serde::{Deserialize, Serialize};
 
 /// Where a machine is on its way. The order is that of a run; of two reports of one run, the later state counts.

@@ -1,11 +1,14 @@
 //! What is known of one machine.
 
-use ezio_image::report::{Event, MachineId, Progress, Report};
+use ezio_contract::MachineId;
+use ezio_contract::report::{Event, Progress, Report, StepTimes};
+use ezio_contract::text::one_line;
 use serde::{Deserialize, Serialize};
 
-use super::identity::{MAX_TEXT, clean};
 use super::life::{Life, State};
 
+/// Longest text that is kept, in bytes, if nothing else is said.
+pub(super) const MAX_TEXT: usize = 200;
 /// Longest error text that is kept, in bytes.
 const MAX_ERROR: usize = 4096;
 const MAX_DISKS: usize = 32;
@@ -75,6 +78,9 @@ pub(crate) struct Machine {
     pub(crate) error: Option<Failure>,
     #[serde(default)]
     pub(crate) times: Times,
+    /// Its own steps in the last run.
+    #[serde(default)]
+    pub(crate) steps: StepTimes,
     /// When it was last heard of, in seconds since 1970.
     #[serde(default)]
     pub(crate) last_heard: f64,
@@ -106,6 +112,7 @@ impl Machine {
             progress: Progress::default(),
             error: None,
             times: Times { first_seen: now, ..Times::default() },
+            steps: StepTimes::default(),
             last_heard: now,
             deployments: 0,
             run: String::new(),
@@ -125,6 +132,7 @@ impl Machine {
         }
         let (first_seen, booting) = (self.times.first_seen, self.times.booting);
         self.times = Times { first_seen, booting, ..Times::default() };
+        self.steps = StepTimes::default();
         self.sequence = None;
         self.image = None;
         self.disks.clear();
@@ -137,6 +145,7 @@ impl Machine {
         if newest {
             self.sequence = Some(report.sequence);
         }
+        self.steps.learn(&report.steps);
         let times = &mut self.times;
         let (time, progress) = match &report.event {
             Event::Started { .. } => (&mut times.started, None),
@@ -161,19 +170,19 @@ impl Machine {
         }
         match &report.event {
             Event::Started { version, firmware, .. } => {
-                self.version = Some(clean(version, MAX_TEXT));
-                self.firmware = Some(clean(firmware, MAX_TEXT));
+                self.version = Some(one_line(version, MAX_TEXT));
+                self.firmware = Some(one_line(firmware, MAX_TEXT));
             }
             Event::Planned { image, disks, total_bytes } => {
-                self.image = Some(clean(image, MAX_TEXT));
-                self.disks = disks.iter().take(MAX_DISKS).map(|disk| clean(disk, MAX_TEXT)).collect();
+                self.image = Some(one_line(image, MAX_TEXT));
+                self.disks = disks.iter().take(MAX_DISKS).map(|disk| one_line(disk, MAX_TEXT)).collect();
                 self.progress.total_bytes = self.progress.total_bytes.max(*total_bytes);
             }
             Event::Failed { step, error, next } if self.life.state == State::Failed => {
                 self.error = Some(Failure {
-                    step: clean(step, MAX_TEXT),
-                    error: clean(error, MAX_ERROR),
-                    next: clean(next, MAX_TEXT),
+                    step: one_line(step, MAX_TEXT),
+                    error: one_line(error, MAX_ERROR),
+                    next: one_line(next, MAX_TEXT),
                 });
             }
             Event::Done { .. } if first => {

@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use ezio_image::report::{Directive, MachineId, Report};
+use ezio_contract::report::{Directive, Report};
+use ezio_contract::{Mac, MachineId};
 
 pub(crate) use life::State;
 pub(crate) use room::Refusal;
@@ -56,9 +57,9 @@ impl Fleet {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a machine boots from, without taking note of it.
-    pub(crate) fn boot_of(&self, id: &MachineId) -> Boot {
-        self.room().boot_of(id)
+    /// Where the machine with this card boots from, without taking note of it.
+    pub(crate) fn boot_of(&self, mac: Mac) -> Boot {
+        self.room().boot_of(mac)
     }
 
     /// A machine asks for something to boot. One that is not taken note of is deployed all the same, and the answer

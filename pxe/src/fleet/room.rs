@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use ezio_image::report::{Directive, MachineId, Report};
+use ezio_contract::report::{Directive, Report};
+use ezio_contract::text::one_line;
+use ezio_contract::{Mac, MachineId};
 use thiserror::Error;
 
-use super::identity::{self, MAX_TEXT, clean};
+use super::identity;
 use super::life::{Event, State};
-use super::machine::Machine;
+use super::machine::{MAX_TEXT, Machine};
 use crate::boot::Boot;
 
 /// Machines that are kept. Reports come from anyone on the network, so that there must be an end.
@@ -58,10 +60,10 @@ impl Room {
         machine.is_silent(now, self.silent_after_s)
     }
 
-    /// Where the machine of this MAC boots from; an unknown one is deployed.
-    pub(crate) fn boot_of(&self, id: &MachineId) -> Boot {
-        let id = identity::normal(id);
-        let local = identity::find(&self.machines, &id).is_some_and(|at| self.machines[at].life.boots_local);
+    /// Where the machine with this card boots from; an unknown one is deployed.
+    pub(crate) fn boot_of(&self, mac: Mac) -> Boot {
+        let local = identity::find(&self.machines, &MachineId::of_card(mac))
+            .is_some_and(|at| self.machines[at].life.boots_local);
         if local { Boot::Local } else { Boot::Deploy }
     }
 
@@ -72,10 +74,10 @@ impl Room {
         address: &str,
         now: f64,
     ) -> Result<(Boot, Change), Refusal> {
-        let (at, mut change) = self.record(&identity::normal(id), now)?;
+        let (at, mut change) = self.record(id, now)?;
         let machine = &mut self.machines[at];
         machine.last_heard = now;
-        machine.address = Some(clean(address, MAX_TEXT));
+        machine.address = Some(one_line(address, MAX_TEXT));
         let before = machine.life;
         machine.life = before.after(Event::AsksToBoot);
         if machine.life.boots_local {
@@ -100,13 +102,13 @@ impl Room {
         if report.run.is_empty() || report.run.len() > MAX_TEXT {
             return Err(Refusal::Run);
         }
-        let (at, mut change) = self.record(&identity::normal(&report.machine), now)?;
+        let (at, mut change) = self.record(&report.machine, now)?;
         let machine = &mut self.machines[at];
         if machine.past_runs.contains(&report.run) {
             return Ok((Directive::default(), change));
         }
         machine.last_heard = now;
-        machine.address = Some(clean(address, MAX_TEXT));
+        machine.address = Some(one_line(address, MAX_TEXT));
         let before = (machine.life, machine.run.clone());
         let state = State::of(&report.event);
         if machine.run == report.run {
@@ -172,7 +174,7 @@ impl Room {
 
     /// The record of `id`, made if need be; records that turn out to be one machine are joined.
     fn record(&mut self, id: &MachineId, now: f64) -> Result<(usize, Change), Refusal> {
-        if id.uuid.is_none() && id.serial.is_none() && id.macs.is_empty() {
+        if id.is_nobody() {
             return Err(Refusal::Nobody);
         }
         let mut change = Change::default();
@@ -185,7 +187,7 @@ impl Room {
             None => return Err(Refusal::Full),
         };
         let mut machine = self.machines.swap_remove(at);
-        identity::learn(&mut machine, id);
+        machine.identity.learn(id);
         self.claim_macs(&mut machine, id, &mut change);
         let name = identity::name(&machine.identity, |name| self.machines.iter().any(|m| m.id == name));
         if machine.id != name {
@@ -204,15 +206,15 @@ impl Room {
     fn claim_macs(&mut self, machine: &mut Machine, id: &MachineId, change: &mut Change) {
         let mut others = Vec::new();
         for mut other in std::mem::take(&mut self.machines) {
-            if !identity::shares_mac(&other, id) {
+            if !other.identity.shares_a_card(id) {
                 others.push(other);
-            } else if other.identity.uuid.is_none() && other.identity.serial.is_none() {
+            } else if other.identity.uuid().is_none() && other.identity.serial().is_none() {
                 machine.times.first_seen = machine.times.first_seen.min(other.times.first_seen);
                 machine.times.booting = machine.times.booting.or(other.times.booting);
                 machine.life.boots_local |= other.life.boots_local;
                 change.remove.push(other.id);
             } else {
-                other.identity.macs.retain(|mac| !id.macs.contains(mac));
+                other.identity.lose_cards_to(id);
                 change.save.push(other.clone());
                 others.push(other);
             }

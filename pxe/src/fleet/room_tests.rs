@@ -1,6 +1,7 @@
-use ezio_image::report::{Event, Progress};
-
 use super::*;
+use ezio_contract::FirmwareIdentity;
+use ezio_contract::report::{Event, Progress};
+use ezio_contract::report::{FORMAT, StepTimes};
 use proptest::prelude::*;
 
 const UUID: &str = "aaaaaaaa-0000-1111-2222-333333333333";
@@ -13,11 +14,17 @@ fn room() -> Room {
 }
 
 fn id(uuid: Option<&str>, macs: &[&str]) -> MachineId {
-    MachineId {
+    with_serial(uuid, None, macs)
+}
+
+fn with_serial(uuid: Option<&str>, serial: Option<&str>, macs: &[&str]) -> MachineId {
+    let said = FirmwareIdentity {
         uuid: uuid.map(Into::into),
+        serial: serial.map(Into::into),
+        product: None,
         macs: macs.iter().map(|m| (*m).into()).collect(),
-        ..MachineId::default()
-    }
+    };
+    said.into()
 }
 
 fn numbered(n: u32) -> MachineId {
@@ -42,9 +49,13 @@ fn script() -> Vec<Event> {
     ]
 }
 
+fn report(id: &MachineId, run: &str, sequence: u64, event: Event) -> Report {
+    let steps = StepTimes::default();
+    Report { format: FORMAT, machine: id.clone(), run: run.into(), sequence, uptime_s: 1.0, steps, event }
+}
+
 fn send(room: &mut Room, id: &MachineId, run: &str, sequence: u64, event: Event, now: f64) -> Directive {
-    let report = Report { machine: id.clone(), run: run.into(), sequence, uptime_s: 1.0, event };
-    room.report(&report, "10.0.0.9", now).unwrap().0
+    room.report(&report(id, run, sequence, event), "10.0.0.9", now).unwrap().0
 }
 
 fn play(room: &mut Room, id: &MachineId, run: &str, events: usize, start: f64) {
@@ -64,7 +75,7 @@ fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
     let times = &machine.times;
     assert_eq!((times.booting, times.started, times.first_byte), (Some(100.0), Some(110.0), Some(112.0)));
     assert_eq!((times.last_byte, times.verified, times.done), (Some(114.0), Some(115.0), Some(118.0)));
-    assert_eq!(room.boot_of(&self::id(None, &[MAC])), Boot::Local);
+    assert_eq!(room.boot_of(MAC.parse().unwrap()), Boot::Local);
     assert_eq!(room.boots(&id, "10.0.0.9", 200.0).unwrap().0, Boot::Local);
     assert_eq!(room.again("all").0, 1);
     assert_eq!(room.machines()[0].life.state, State::Again);
@@ -135,9 +146,7 @@ fn the_smbios_uuid_joins_what_macs_keep_apart() {
     room.boots(&id(None, &[DOCK]), "10.0.0.8", 2.0).unwrap();
     assert_eq!(room.machines().len(), 2);
     let both = id(Some(UUID), &[MAC, DOCK]);
-    let report =
-        Report { machine: both, run: "r".into(), sequence: 0, uptime_s: 1.0, event: script()[0].clone() };
-    let (_, change) = room.report(&report, "10.0.0.9", 3.0).unwrap();
+    let (_, change) = room.report(&report(&both, "r", 0, script()[0].clone()), "10.0.0.9", 3.0).unwrap();
     assert_eq!(room.machines().len(), 1);
     assert_eq!((room.machines()[0].id.as_str(), room.machines()[0].times.first_seen), (UUID, 1.0));
     let mut removed = change.remove;
@@ -151,15 +160,15 @@ fn a_dock_that_moves_belongs_to_the_machine_that_has_it_now() {
     play(&mut room, &id(Some(UUID), &[DOCK]), "a", 9, 0.0);
     send(&mut room, &id(Some(UUID_2), &[DOCK]), "b", 0, script()[0].clone(), 50.0);
     assert_eq!(room.machines().len(), 2);
-    assert_eq!(room.boot_of(&id(None, &[DOCK])), Boot::Deploy);
-    assert_eq!(room.boot_of(&id(Some(UUID), &[])), Boot::Local);
+    assert_eq!(room.boot_of(DOCK.parse().unwrap()), Boot::Deploy);
+    assert_eq!(room.boots(&id(Some(UUID), &[]), "", 51.0).unwrap().0, Boot::Local);
 }
 
 #[test]
 fn boards_that_share_a_uuid_are_told_apart_by_serial_number() {
     let mut room = room();
     for (serial, mac) in [("S1", MAC), ("S2", DOCK), ("S1", MAC)] {
-        let id = MachineId { serial: Some(serial.into()), ..id(Some(UUID), &[mac]) };
+        let id = with_serial(Some(UUID), Some(serial), &[mac]);
         room.boots(&id, "10.0.0.9", 1.0).unwrap();
     }
     let mut ids: Vec<&str> = room.machines().iter().map(|m| m.id.as_str()).collect();
@@ -171,10 +180,8 @@ fn boards_that_share_a_uuid_are_told_apart_by_serial_number() {
 fn placeholders_name_nobody() {
     let mut room = room();
     for mac in [MAC, DOCK] {
-        let id = MachineId {
-            serial: Some("To Be Filled By O.E.M.".into()),
-            ..id(Some("00000000-0000-0000-0000-000000000000"), &[mac])
-        };
+        let id =
+            with_serial(Some("00000000-0000-0000-0000-000000000000"), Some("To Be Filled By O.E.M."), &[mac]);
         room.boots(&id, "10.0.0.9", 1.0).unwrap();
     }
     assert_eq!(room.machines().len(), 2);
@@ -234,13 +241,10 @@ fn there_is_an_end_to_machines_and_to_text() {
     }
     assert_eq!(room.boots(&id(None, &["02:00:00:01:00:00"]), "", 1.0), Err(Refusal::Full));
     assert_eq!(room.machines().len(), MAX_MACHINES);
-    let long = Report {
-        machine: MachineId { product: Some("ä".repeat(5000)), ..id(None, &["02:00:00:00:00:00"]) },
-        run: "r".into(),
-        sequence: 0,
-        uptime_s: 0.0,
-        event: Event::Planned { image: "x".repeat(9999), disks: vec!["y".repeat(9999); 999], total_bytes: 1 },
-    };
+    let event =
+        Event::Planned { image: "x".repeat(9999), disks: vec!["y".repeat(9999); 999], total_bytes: 1 };
+    let serial = "aä".repeat(5000);
+    let long = report(&with_serial(None, Some(&serial), &["02:00:00:00:00:00"]), "r", 0, event);
     room.report(&long, "", 2.0).unwrap();
     let machine = room.machines().last().unwrap();
     assert!(serde_json::to_vec(machine).unwrap().len() < 16_000);

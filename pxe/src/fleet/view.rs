@@ -1,6 +1,7 @@
 //! What is told of the room (see API.md).
 
-use ezio_image::report::{MachineId, Progress};
+use ezio_contract::MachineId;
+use ezio_contract::report::{Progress, StepTimes};
 use serde::{Deserialize, Serialize};
 
 use super::life::State;
@@ -69,6 +70,8 @@ pub(crate) struct MachineView {
     /// What the machine does after the failure.
     pub(crate) next: Option<String>,
     pub(crate) times: Times,
+    /// Its own steps, in seconds since its kernel started.
+    pub(crate) steps: StepTimes,
     pub(crate) last_heard: f64,
     pub(crate) deployments: u64,
 }
@@ -95,6 +98,7 @@ impl MachineView {
             failed_step,
             next,
             times: machine.times,
+            steps: machine.steps,
             last_heard: machine.last_heard,
             deployments: machine.deployments,
         }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use ezio_image::report::MachineId;
+use ezio_contract::FirmwareIdentity;
 use serde::Deserialize;
 
 use super::{Peer, not_found, text};
@@ -44,14 +44,14 @@ async fn name(
     Query(who): Query<Who>,
     headers: HeaderMap,
 ) -> Response {
-    let machine = MachineId {
+    let said = FirmwareIdentity {
         uuid: who.uuid,
         serial: who.serial,
         product: who.product,
         macs: who.mac.into_iter().collect(),
     };
     let base = own_name(&headers).map_or_else(|| files.base.clone(), |host| format!("http://{host}"));
-    let asker = Asker { address: peer.remote.ip(), base, machine };
+    let asker = Asker { address: peer.remote.ip(), base, machine: said.into() };
     files.names.open(&name, &asker).map_or_else(not_found, |found| text(found.media_type, found.bytes))
 }
 

@@ -41,6 +41,11 @@ impl Peer {
     }
 }
 
+/// A name as a route.
+fn at(name: &str) -> String {
+    format!("/{name}")
+}
+
 /// Everything there is.
 pub(crate) fn router(
     files: Files,

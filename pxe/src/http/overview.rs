@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::{Json, State};
 use axum::response::Response;
 use axum::routing::get;
-use ezio_image::report::Progress;
+use ezio_contract::report::Progress;
+use ezio_contract::urls;
 use tokio::sync::watch;
 
-use super::{Announces, metrics, text};
+use super::{Announces, at, metrics, text};
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, FleetView, ImageView, now};
 use crate::tftp::Counters;
@@ -24,7 +25,7 @@ pub(crate) struct Overview {
 }
 
 pub(super) fn router(overview: Overview) -> Router {
-    let router = Router::new().route("/api/fleet", get(fleet)).route("/metrics", get(prometheus));
+    let router = Router::new().route(&at(urls::FLEET), get(fleet)).route(&at(urls::METRICS), get(prometheus));
     router.with_state(Arc::new(overview))
 }
 

@@ -10,10 +10,12 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
-use ezio_image::report::Report;
+use bytes::Bytes;
+use ezio_contract::report::Report;
+use ezio_contract::urls;
 use serde::Deserialize;
 
-use super::{MAX_BODY, Peer};
+use super::{MAX_BODY, Peer, at};
 use crate::fleet::{AgainAnswer, Fleet, ReportError};
 use crate::throttle::Throttle;
 
@@ -30,8 +32,8 @@ pub(crate) struct Reports {
 
 pub(super) fn router(reports: Reports) -> Router {
     Router::new()
-        .route("/api/report", post(report))
-        .route("/api/again", post(again))
+        .route(&at(urls::REPORT), post(report))
+        .route(&at(urls::AGAIN), post(again))
         .layer(map_response(close_after_refusal))
         .with_state(Arc::new(reports))
 }
@@ -45,12 +47,15 @@ async fn close_after_refusal(mut response: Response) -> Response {
     response
 }
 
-/// Reads a small JSON body in bounded time.
-async fn read<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, (StatusCode, String)> {
+/// Reads a small body in bounded time.
+async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
     let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await;
     let bytes = bytes.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body took too long\n".to_owned()))?;
-    let bytes = bytes.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("{e}\n")))?;
-    serde_json::from_slice(&bytes).map_err(|e| (StatusCode::BAD_REQUEST, format!("{e}\n")))
+    bytes.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("{e}\n")))
+}
+
+fn bad_request(error: impl Into<anyhow::Error>) -> (StatusCode, String) {
+    (StatusCode::BAD_REQUEST, format!("{:#}\n", error.into()))
 }
 
 async fn report(
@@ -58,7 +63,8 @@ async fn report(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Response {
-    let report: Report = match read(body).await {
+    let read = read(body).await.and_then(|body| Report::from_json(&body).map_err(bad_request));
+    let report = match read {
         Ok(report) => report,
         Err((status, why)) => {
             reports.throttle.warn("report", || format!("{}: {}", peer.remote, why.trim_end()));
@@ -103,7 +109,8 @@ async fn again(
     if !json {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n").into_response();
     }
-    let wanted: Again = match read(body).await {
+    let read = read(body).await.and_then(|body| serde_json::from_slice(&body).map_err(bad_request));
+    let wanted: Again = match read {
         Ok(wanted) => wanted,
         Err(refusal) => return refusal.into_response(),
     };

@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use ezio_contract::urls;
 
-use super::{Peer, text};
+use super::{Peer, at, text};
 use crate::throttle::Throttle;
 use crate::tracker::{Announce, AnnounceEvent, Tracker, failure, scrape_answer};
 
@@ -35,7 +36,10 @@ impl Announces {
 }
 
 pub(super) fn router(announces: Arc<Announces>) -> Router {
-    Router::new().route("/announce", get(announce)).route("/scrape", get(scrape)).with_state(announces)
+    Router::new()
+        .route(&at(urls::ANNOUNCE), get(announce))
+        .route(&at(urls::SCRAPE), get(scrape))
+        .with_state(announces)
 }
 
 async fn announce(

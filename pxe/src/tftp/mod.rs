@@ -6,11 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ezio_image::report::MachineId;
+use ezio_contract::{Arch, MachineId, netboot};
 use ezio_netproto::tftp::name::slashed;
 use ezio_netproto::tftp::server::{File, Handler, Outcome};
 
-use crate::catalogue::GRUB;
 use crate::names::{Asker, Names};
 use crate::throttle::Throttle;
 use grub_watch::GrubWatch;
@@ -62,7 +61,7 @@ impl Handler for Files {
                 self.counters.sent_files.fetch_add(1, Ordering::Relaxed);
                 self.counters.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
                 tracing::info!("tftp: {client} has {:?} ({bytes} bytes)", slashed(path));
-                if slashed(path).rsplit('/').next() == Some(GRUB) {
+                if slashed(path).rsplit('/').next().is_some_and(is_grub) {
                     self.grub.has_grub(client.ip());
                 }
             }
@@ -80,4 +79,8 @@ impl Handler for Files {
             }
         }
     }
+}
+
+fn is_grub(file: &str) -> bool {
+    Arch::ALL.into_iter().any(|arch| file == netboot::grub(arch))
 }

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use ezio_contract::Arch;
+use ezio_contract::netboot::{self, DESCRIPTION, Description, File, INITRD, KERNEL};
 use ezio_image::manifest::{Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind};
 use ezio_image::metainfo::{InfoHash, Metainfo};
 use nix::sys::signal::{Signal, kill};
@@ -59,8 +61,8 @@ impl Image {
         };
         let manifest = toml::to_string(&manifest).unwrap();
         let torrent = metainfo.to_torrent(&[]);
-        let sum = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let sums = format!("{}  manifest.toml\n{}  disk.torrent\n", sum(manifest.as_bytes()), sum(&torrent));
+        let sums =
+            format!("{}  manifest.toml\n{}  disk.torrent\n", sha256(manifest.as_bytes()), sha256(&torrent));
         for (file, bytes) in [
             ("manifest.toml", manifest.as_bytes()),
             ("disk.torrent", &torrent),
@@ -79,16 +81,24 @@ impl Image {
     /// Something that looks like `dist/`.
     pub(crate) fn netboot() -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (name, bytes) in [
-            ("vmlinuz", "kernel"),
-            ("initrd.img", "initrd"),
-            ("shimx64.efi", "shim"),
-            ("grubx64.efi", "grub"),
-        ] {
+        let files = [
+            (KERNEL, "kernel"),
+            (INITRD, "initrd"),
+            (netboot::shim(Arch::Amd64), "shim"),
+            (netboot::grub(Arch::Amd64), "grub"),
+        ]
+        .map(|(name, bytes)| {
             std::fs::write(folder.path().join(name), bytes).unwrap();
-        }
+            File { name: name.to_owned(), size: bytes.len() as u64, sha256: sha256(bytes.as_bytes()) }
+        });
+        let description = Description::new("test", Arch::Amd64, "6.12", Vec::new(), files.to_vec());
+        std::fs::write(folder.path().join(DESCRIPTION), description.to_toml()).unwrap();
         folder
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The running program.

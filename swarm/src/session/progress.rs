@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ezio_image::report::Progress;
+use ezio_contract::report::Progress;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 

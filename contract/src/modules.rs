@@ -22,9 +22,6 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-/// Where the index lies in the initrd; module files are relative to its folder.
-pub const MODULE_INDEX_PATH: &str = "/lib/ezio/modules.idx";
-
 const FORMAT: &str = "ezio-modules 1";
 
 /// Why an index is refused.

@@ -1,0 +1,71 @@
+//! Names of what the server has, the same over HTTP and TFTP. They are relative to the root: `http://SERVER:PORT/`
+//! or TFTP's.
+
+use crate::{Arch, Mac};
+
+/// Orders for the room.
+pub const CONF: &str = "ezio.conf";
+/// The operator's signature of [`CONF`], if there is one.
+pub const CONF_SIGNATURE: &str = "ezio.conf.minisig";
+/// iPXE's script.
+pub const IPXE: &str = "boot.ipxe";
+/// The name that iPXE asks for by itself, in the folder that it came from.
+pub const AUTOEXEC: &str = "autoexec.ipxe";
+/// First file that network GRUB reads.
+pub const GRUB_CONFIG: &str = "grub/grub.cfg";
+/// Tracker: announces.
+pub const ANNOUNCE: &str = "announce";
+/// Tracker: scrapes.
+pub const SCRAPE: &str = "scrape";
+/// Takes reports (see [`crate::report`]).
+pub const REPORT: &str = "api/report";
+/// The room as it is.
+pub const FLEET: &str = "api/fleet";
+/// Has machines deployed again.
+pub const AGAIN: &str = "api/again";
+/// Prometheus text.
+pub const METRICS: &str = "metrics";
+
+/// A file for network boot.
+#[must_use]
+pub fn boot_file(arch: Arch, file: &str) -> String {
+    format!("boot/{arch}/{file}")
+}
+
+/// Folder of an image.
+#[must_use]
+pub fn image(image: &str) -> String {
+    format!("images/{image}")
+}
+
+/// GRUB's file for the machine with this card.
+#[must_use]
+pub fn grub_machine(mac: Mac) -> String {
+    format!("grub/machine-{mac}.cfg")
+}
+
+/// The card in a name that [`grub_machine`] made.
+#[must_use]
+pub fn grub_machine_of(name: &str) -> Option<Mac> {
+    name.strip_prefix("grub/machine-")?.strip_suffix(".cfg")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_s_file_names_its_card() {
+        let mac = "52:54:00:12:34:56".parse().unwrap();
+        assert_eq!(grub_machine_of(&grub_machine(mac)), Some(mac));
+        for other in ["grub/grub.cfg", "grub/machine-x.cfg", "machine-52:54:00:12:34:56.cfg"] {
+            assert_eq!(grub_machine_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn boot_files_stand_below_their_architecture() {
+        assert_eq!(boot_file(Arch::Arm64, "vmlinuz"), "boot/arm64/vmlinuz");
+        assert_eq!(image("debian-13"), "images/debian-13");
+    }
+}
