@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! discover  -> every disk, from sysfs          Disk
-//! coming    -> whether there may be more           Coming
 //! choose    -> the disks that the rules allow  or which were seen, and why each does not fit
 //! locate    -> the one partition that is meant
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
@@ -10,9 +9,7 @@
 
 mod checked;
 mod choose;
-mod coming;
 mod discover;
-mod filesystem;
 mod ioctl;
 mod locate;
 mod reread;
@@ -20,10 +17,8 @@ mod target;
 mod usage;
 
 pub use checked::{IoError, Operation};
-pub use choose::{ChooseError, Rejected, allows_usb, choose};
-pub use coming::{Coming, coming};
+pub use choose::{ChooseError, Rejected, choose};
 pub use discover::{DiscoverError, Disk, PartitionNode, discover};
-pub use filesystem::filesystem_label;
 pub use locate::{LocateError, PartitionTarget, locate};
 pub use reread::PartitionSpan;
 pub use target::{BlockTarget, TargetError};

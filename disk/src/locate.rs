@@ -5,12 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use ezio_image::conf::{DiskRule, PartitionSelector};
+use ezio_image::filesystem;
 use ezio_image::layout::{Entry, Layout, Table};
 use thiserror::Error;
 
 use crate::choose::{objections, too_small_by};
 use crate::discover::Disk;
-use crate::filesystem::filesystem_label;
 
 /// A partition that may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +156,11 @@ fn refusals(candidate: &Candidate<'_>, rule: &DiskRule, needed: u64) -> Vec<Stri
     reasons
 }
 
+/// Label of the file system at `offset`. A disk that cannot be read has none here: writing to it will say why.
+fn label(disk: &File, offset: u64) -> Option<String> {
+    filesystem::inspect(disk, offset).ok().flatten()?.label
+}
+
 fn candidates_of(disk: &Disk) -> Vec<Candidate<'_>> {
     let file = File::open(&disk.path).ok();
     let layout = file.as_ref().and_then(|f| {
@@ -169,14 +174,14 @@ fn candidates_of(disk: &Disk) -> Vec<Candidate<'_>> {
             path: &disk.path,
             size: disk.size,
             links: &disk.links,
-            labels: file.as_ref().and_then(|f| filesystem_label(f, 0)).into_iter().collect(),
+            labels: file.as_ref().and_then(|f| label(f, 0)).into_iter().collect(),
             part_uuid: None,
             in_use: disk.in_use.as_deref(),
         });
     }
     for p in &disk.partitions {
         let mut labels: Vec<String> = p.partition_label.iter().cloned().collect();
-        labels.extend(file.as_ref().and_then(|f| filesystem_label(f, p.start)));
+        labels.extend(file.as_ref().and_then(|f| label(f, p.start)));
         let part_uuid = layout.as_ref().and_then(|l| part_uuid(l, p.number));
         if let Some(Entry::Gpt { name, .. }) =
             layout.as_ref().and_then(|l| l.partition(p.number)).map(|p| &p.entry)

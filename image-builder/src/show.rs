@@ -71,6 +71,9 @@ fn table(image: &ImageDir) -> String {
         );
     }
     let _ = writeln!(out, "\n{} of data in all", human_size(total));
+    for note in &manifest.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
     out
 }
 

@@ -42,6 +42,9 @@ pub struct Manifest {
     pub created: String,
     /// Program and version that wrote it.
     pub builder: String,
+    /// What of the source is not kept, or not as people may expect: a sentence each, for people.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
     /// Where it was captured from.
     pub source: Source,
     /// The disk; none for an image of a single partition.
@@ -121,6 +124,10 @@ pub struct PartitionInfo {
     /// File system type as blkid names it ("ext4", "vfat", "ntfs", "swap"); none where unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub filesystem: Option<String>,
+    /// Bytes that the file system spans, used or not: a partition that it goes to has at least as many. None where
+    /// unknown; then it is as long as the partition.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub filesystem_size: Option<u64>,
     /// File system UUID as blkid prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uuid: Option<String>,
@@ -167,6 +174,12 @@ impl PartitionInfo {
             Content::Blocks { info_hash, .. } | Content::Raw { info_hash } => Some(info_hash),
             Content::Swap | Content::Empty => None,
         }
+    }
+
+    /// Bytes that a partition must have to hold it.
+    #[must_use]
+    pub fn needed(&self) -> u64 {
+        self.filesystem_size.unwrap_or(self.size)
     }
 
     /// File name of its torrent inside the image directory.

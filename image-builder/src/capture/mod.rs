@@ -1,8 +1,10 @@
 //! `image-builder capture`: a disk, a disk image file or a partition becomes an image directory.
 
+mod btrfs_copies;
 mod cleanliness;
 mod copy;
 mod identity;
+mod in_use;
 mod loop_device;
 mod output;
 mod partition;
@@ -126,6 +128,7 @@ fn write_image(
             serial: identity.serial,
         },
         disk: plan.disk.clone(),
+        notes: plan.notes.clone(),
         partitions,
     };
     let text = toml::to_string(&manifest).context("cannot write the manifest")?;
@@ -170,6 +173,7 @@ fn describe(part: &PlannedPart, content: Content) -> PartitionInfo {
         offset: part.offset,
         size: part.size,
         filesystem: part.filesystem.clone(),
+        filesystem_size: part.filesystem_size,
         uuid: part.uuid.clone(),
         label: part.label.clone(),
         content,

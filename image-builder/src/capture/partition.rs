@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use ezio_image::filesystem::{self, FileSystem};
 use ezio_image::layout::ReadAt;
 
 use super::cleanliness;
@@ -12,6 +13,7 @@ use super::plan::{PlannedContent, PlannedPart};
 use super::probe;
 use super::source::{Kind, Source};
 use super::used_blocks::{self, Refused};
+use super::{btrfs_copies, in_use};
 use crate::stop::Stop;
 
 /// Where a partition lies on the source, in bytes.
@@ -27,7 +29,17 @@ impl Stretch {
     /// The partition with this content.
     pub(crate) fn part(self, content: PlannedContent) -> PlannedPart {
         let Self { name, number, offset, size } = self;
-        PlannedPart { name, number, offset, size, filesystem: None, uuid: None, label: None, content }
+        PlannedPart {
+            name,
+            number,
+            offset,
+            size,
+            filesystem: None,
+            filesystem_size: None,
+            uuid: None,
+            label: None,
+            content,
+        }
     }
 }
 
@@ -46,6 +58,9 @@ impl Planner<'_> {
     pub(crate) fn plan(&mut self, stretch: Stretch) -> Result<PlannedPart> {
         self.stop.check()?;
         let probed = probe::probe(self.stop, &self.source.path, stretch.offset, stretch.size)?;
+        let own = filesystem::inspect(&Window { source: self.source, offset: stretch.offset }, 0)
+            .with_context(|| format!("cannot read the superblock of {}", stretch.name))?
+            .unwrap_or_default();
         let content = match probed.filesystem.as_deref() {
             _ if self.raw => PlannedContent::Raw,
             Some("swap") => PlannedContent::Swap,
@@ -54,10 +69,11 @@ impl Planner<'_> {
                 self.refuse_unless_forced(&stretch, "swap", complaint)?;
                 PlannedContent::Swap
             }
-            Some(filesystem) => self.plan_filesystem(&stretch, filesystem)?,
+            Some(filesystem) => self.plan_filesystem(&stretch, filesystem, &own)?,
             None => PlannedContent::Raw,
         };
         let mut part = stretch.part(content);
+        part.filesystem_size = Some(own.size).filter(|size| (1..=part.size).contains(size));
         // A swap area that was suspended to is swap again on the machines.
         part.filesystem = match probed.filesystem.as_deref() {
             Some("swsuspend") => Some("swap".to_owned()),
@@ -67,70 +83,80 @@ impl Planner<'_> {
         Ok(part)
     }
 
-    fn plan_filesystem(&mut self, stretch: &Stretch, filesystem: &str) -> Result<PlannedContent> {
-        let reader = Window { source: self.source, offset: stretch.offset };
-        let complaint = cleanliness::complaint(filesystem, &reader)
-            .with_context(|| format!("cannot read the superblock of {}", stretch.name))?;
-        if let Some(complaint) = complaint {
-            self.refuse_unless_forced(stretch, filesystem, &complaint)?;
+    fn plan_filesystem(&mut self, stretch: &Stretch, kind: &str, own: &FileSystem) -> Result<PlannedContent> {
+        if let Some(complaint) = &own.unclean {
+            self.refuse_unless_forced(stretch, kind, complaint)?;
         }
-        let Some(program) = used_blocks::program_for(filesystem) else {
-            self.notes.push(format!("{}: partclone does not know {filesystem}: copied whole", stretch.name));
-            return Ok(PlannedContent::Raw);
+        if let Some(missing) = own.size.checked_sub(stretch.size).filter(|missing| *missing > 0) {
+            let complaint = format!(
+                "has {} bytes, {missing} more than lie there: it was cut short, or shrunk without its file system",
+                own.size
+            );
+            self.refuse_unless_forced(stretch, kind, &complaint)?;
+        }
+        if let Some(why) = own.unmappable {
+            return Ok(self.copied_whole(stretch, why));
+        }
+        let Some(program) = used_blocks::program_for(kind) else {
+            return Ok(self.copied_whole(stretch, &format!("partclone does not know {kind}")));
         };
         if crate::find_program(program).is_none() {
             if crate::find_program("partclone.extfs").is_none() {
                 bail!("partclone is not installed: it tells which blocks are in use (--raw does without)");
             }
-            self.notes.push(format!("{}: there is no {program} here: copied whole", stretch.name));
-            return Ok(PlannedContent::Raw);
+            return Ok(self.copied_whole(stretch, &format!("there is no {program} here")));
         }
         if self.source.kind == Kind::File && stretch.offset == 0 && stretch.size == self.source.size {
-            return self.map(stretch, filesystem, program, &self.source.path);
+            return self.map(stretch, kind, program, &self.source.path);
         }
         let device = LoopDevice::over(self.stop, &self.source.path, stretch.offset, stretch.size)
             .with_context(|| format!("cannot look at {}", stretch.name))?;
-        self.map(stretch, filesystem, program, device.path())
+        self.map(stretch, kind, program, device.path())
+    }
+
+    fn copied_whole(&mut self, stretch: &Stretch, why: &str) -> PlannedContent {
+        self.notes.push(format!("{}: {why}: copied whole", stretch.name));
+        PlannedContent::Raw
     }
 
     fn map(
         &mut self,
         stretch: &Stretch,
-        filesystem: &str,
+        kind: &str,
         program: &'static str,
         device: &Path,
     ) -> Result<PlannedContent> {
-        if let Some(complaint) = cleanliness::complaint_of_device(filesystem, self.stop, device)? {
-            self.refuse_unless_forced(stretch, filesystem, &complaint)?;
+        if let Some(complaint) = cleanliness::complaint_of_device(kind, self.stop, device)? {
+            self.refuse_unless_forced(stretch, kind, &complaint)?;
         }
         let map = match used_blocks::map(self.stop, program, device, stretch.size, self.force) {
             Ok(map) => map,
             Err(error) if self.force && error.is::<Refused>() => {
-                self.notes.push(format!("{}: {error:#}: copied whole", stretch.name));
-                return Ok(PlannedContent::Raw);
-            }
-            Err(error) if error.is::<Refused>() => {
-                let advice = "check it (fsck, or chkdsk /f in Windows), or use --force, or --raw";
-                return Err(
-                    error.context(format!("cannot capture {} ({filesystem}): {advice}", stretch.name))
-                );
+                return Ok(self.copied_whole(stretch, &format!("{error:#}")));
             }
             Err(error) => {
-                return Err(error.context(format!("cannot capture {} ({filesystem})", stretch.name)));
+                return Err(error.context(format!("cannot capture {} ({kind})", stretch.name)));
             }
         };
-        let map = match filesystem {
-            "ntfs" => {
-                let reader = Window { source: self.source, offset: stretch.offset };
-                used_blocks::with_ntfs_backup(map, &reader, stretch.size)?
-            }
+        let reader = Window { source: self.source, offset: stretch.offset };
+        let Some(in_use) = in_use::bytes(self.stop, kind, &reader, device)? else {
+            let why = format!("nothing tells how much of {kind} is in use, to hold partclone's map against");
+            return Ok(self.copied_whole(stretch, &why));
+        };
+        if map.total_length() < in_use {
+            let mapped = map.total_length();
+            let why = format!("{in_use} bytes are in use, and partclone's map has {mapped}");
+            return Ok(self.copied_whole(stretch, &why));
+        }
+        Ok(PlannedContent::Blocks(match kind {
+            "ntfs" => used_blocks::with_ntfs_backup(map, &reader, stretch.size)?,
+            "btrfs" => btrfs_copies::with_all_copies(self.stop, &map, device)?,
             _ => map,
-        };
-        Ok(PlannedContent::Blocks(map))
+        }))
     }
 
-    fn refuse_unless_forced(&mut self, stretch: &Stretch, filesystem: &str, complaint: &str) -> Result<()> {
-        let text = format!("{} ({filesystem}) of {} {complaint}", stretch.name, self.source.path.display());
+    fn refuse_unless_forced(&mut self, stretch: &Stretch, kind: &str, complaint: &str) -> Result<()> {
+        let text = format!("{} ({kind}) of {} {complaint}", stretch.name, self.source.path.display());
         if !self.force {
             bail!("{text}; --force captures it as it is");
         }

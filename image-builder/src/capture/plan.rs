@@ -40,6 +40,7 @@ pub(crate) struct PlannedPart {
     pub(crate) offset: u64,
     pub(crate) size: u64,
     pub(crate) filesystem: Option<String>,
+    pub(crate) filesystem_size: Option<u64>,
     pub(crate) uuid: Option<String>,
     pub(crate) label: Option<String>,
     pub(crate) content: PlannedContent,
@@ -108,6 +109,7 @@ impl Plan {
             offset: 0,
             size: source.size,
             filesystem: None,
+            filesystem_size: None,
             uuid: None,
             label: None,
             content: PlannedContent::Raw,
@@ -136,6 +138,7 @@ impl Plan {
 
     fn of_disk(source: &Source, layout: Layout, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
         ensure!(!layout.partitions().is_empty(), "{} has an empty partition table", source.path.display());
+        refuse_cut_short(source, layout.minimum_size())?;
         let mut planner = Planner { source, raw: false, force: args.force, stop, notes: Vec::new() };
         let mut parts = Vec::new();
         for partition in layout.partitions() {
@@ -166,6 +169,19 @@ impl Plan {
     pub(crate) fn total_length(&self) -> u64 {
         self.parts.iter().map(PlannedPart::content_length).sum()
     }
+}
+
+/// A copy of a disk that ended too early has all of its table.
+fn refuse_cut_short(source: &Source, needed: u64) -> Result<()> {
+    let missing = needed.saturating_sub(source.size);
+    ensure!(
+        missing == 0,
+        "{} is cut short: it has {} bytes, its partition table needs {needed}, {missing} ({}) are missing",
+        source.path.display(),
+        source.size,
+        human_size(missing)
+    );
+    Ok(())
 }
 
 fn plan_partition(planner: &mut Planner<'_>, layout: &Layout, partition: &Partition) -> Result<PlannedPart> {

@@ -34,10 +34,26 @@ const PROGRAMS: [(&str, &str); 17] = [
 
 /// partclone would not map a file system.
 #[derive(Debug, Error)]
-#[error("{program} refuses: {reason}")]
+#[error("{program} cannot map it: {reason}; check it with {check}, or use --force, which copies it whole")]
 pub(crate) struct Refused {
     program: &'static str,
     reason: String,
+    check: &'static str,
+}
+
+/// What checks a file system, by the partclone that knows it.
+fn check_of(program: &str) -> &'static str {
+    match program {
+        "partclone.extfs" => "e2fsck -f",
+        "partclone.xfs" => "xfs_repair",
+        "partclone.btrfs" => "btrfs check",
+        "partclone.ntfs" => "chkdsk /f in Windows",
+        "partclone.fat" => "fsck.fat",
+        "partclone.exfat" => "fsck.exfat",
+        "partclone.f2fs" => "fsck.f2fs",
+        "partclone.hfsplus" => "fsck.hfsplus",
+        _ => "its own fsck",
+    }
 }
 
 /// The partclone for a file system; none where it has none.
@@ -65,32 +81,45 @@ pub(crate) fn map(
     if finished.code != Some(0) {
         let log = std::fs::read(&log).unwrap_or_default();
         let said = format!("{}\n{}", String::from_utf8_lossy(&log), finished.stderr);
-        bail!(Refused { program, reason: reason(&said) });
+        bail!(Refused { program, reason: reason(&said), check: check_of(program) });
     }
     let text = std::fs::read_to_string(&map).with_context(|| format!("cannot read the map of {program}"))?;
     parse(&text, size).with_context(|| format!("the map of {program} makes no sense"))
 }
 
-/// The lines of partclone's log that say what is wrong, in one.
+/// The last line of partclone's log that says what is wrong.
 fn reason(log: &str) -> String {
-    const IDLE: [&str; 8] = [
+    const IDLE: [&str; 20] = [
         "Partclone v",
-        "Starting to map",
-        "memory needed",
-        "bitmap ",
         "Partclone fail",
+        "Starting to map",
+        "Calculating bitmap",
+        "Please run",
+        "Open ",
+        "open ",
+        "bitmap ",
+        "block_size",
+        "btrfs library",
+        "device_size",
         "error exit",
         "Error exit",
-        "Calculating bitmap... Please wait... done",
+        "fs_close",
+        "get_",
+        "log2 ",
+        "memory needed",
+        "totalblock",
+        "usedblock",
+        "zones map size",
     ];
-    let mut lines: Vec<&str> = Vec::new();
-    for line in log.lines().flat_map(|line| line.split('\r')) {
+    let lines = log.lines().flat_map(|line| line.split('\r'));
+    let words = lines.map(|line| {
         let line = line.trim_start_matches("Calculating bitmap... Please wait...").trim();
-        if !line.is_empty() && !IDLE.iter().any(|idle| line.starts_with(idle)) && !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-    if lines.is_empty() { "it gives no reason".to_owned() } else { lines.join("; ") }
+        // "extfsclone.c: …"
+        line.split_once("clone.c: ").map_or(line, |(_, words)| words).trim_end_matches(['.', '!', ' '])
+    });
+    let mut telling =
+        words.rev().filter(|line| !line.is_empty() && !IDLE.iter().any(|idle| line.starts_with(idle)));
+    telling.next().unwrap_or("it gives no reason").to_owned()
 }
 
 /// Reads a ddrescue map: comments, one line of state, then `offset size status`; `+` is in use.
@@ -174,7 +203,10 @@ mod tests {
         let log = "Partclone v0.3.23 http://partclone.org\nStarting to map device (x) to domain log (y)\n\
             memory needed: 2135552 bytes\nbitmap 38400 bytes, blocks 2*1048576 bytes, checksum 0 bytes\n\
             Calculating bitmap... Please wait... free count err.\nPlease run fsck\nPartclone fail, please check log !\n";
-        assert_eq!(reason(log), "free count err.; Please run fsck");
+        assert_eq!(reason(log), "free count err");
+        let log = "minixclone.c: open minix fs\nminixclone.c: get_nzones 8192\nminixclone.c: seek failed\n";
+        assert_eq!(reason(log), "seek failed");
+        assert_eq!(reason("xfsclone.c: Open x successfully\n"), "it gives no reason");
     }
 
     #[test]

@@ -187,6 +187,7 @@ format = 1
 name = "golden"
 created = "2026-01-02T03:04:05Z"
 builder = "image-builder 0.1.0"
+notes = ["sda1: copied whole"]
 [source]
 kind = "disk"
 path = "/dev/sda"
@@ -201,6 +202,7 @@ number = 1
 offset = 1048576
 size = 4194304
 filesystem = "ext4"
+filesystem_size = 4194304
 uuid = "3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d"
 [partition.content]
 kind = "blocks"

@@ -12,7 +12,8 @@ impl fmt::Display for Plan {
             writeln!(f, "{:3}  {step}", index + 1)?;
         }
         let bytes = self.payload_bytes();
-        writeln!(f, "to receive: {bytes} bytes ({})", human_size(bytes))
+        writeln!(f, "to receive: {bytes} bytes ({})", human_size(bytes))?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
     }
 }
 

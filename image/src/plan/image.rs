@@ -31,8 +31,7 @@ impl ImageParts {
     /// # Errors
     /// It is not clear which one is meant, or there is none.
     pub fn needed_for_partition(&self, wanted: Option<&str>) -> Result<u64, PlanError> {
-        let info = self.partition(wanted)?;
-        Ok(self.payload(info, 0)?.extents.target_end())
+        Ok(self.partition(wanted)?.needed())
     }
 
     /// The plan for a whole disk of `size` bytes.
@@ -58,11 +57,12 @@ impl ImageParts {
         self.manifest.check()?;
         let info = self.partition(wanted)?;
         let mut payload = self.payload(info, 0)?;
-        let needed = payload.extents.target_end();
-        fits(&format!("{} of {}", info.name, self.manifest.name), needed, size)?;
+        // Not the end of the last used block: the file system would say that it is longer than its partition.
+        fits(&format!("{} of {}", info.name, self.manifest.name), info.needed(), size)?;
         payload.room = size;
         let title = format!("image {}, {}, to a partition of {size} bytes", self.manifest.name, info.name);
-        Ok(Plan::of_one_payload(title, payload))
+        let plan = Plan::of_one_payload(title, payload);
+        Ok(Plan { notes: self.manifest.notes.clone(), ..plan })
     }
 
     fn partition(&self, wanted: Option<&str>) -> Result<&PartitionInfo, PlanError> {
@@ -138,7 +138,7 @@ impl ImageParts {
         );
         let mut steps = clear_disk(size);
         steps.extend([Step::Payload(payload), Step::Sync, Step::Reread]);
-        Ok(Plan { title, steps, layout: None })
+        Ok(Plan { title, steps, layout: None, notes: self.manifest.notes.clone() })
     }
 
     fn plan_with_table(&self, layout: &Layout, size: u64, sector_size: u32) -> Result<Plan, PlanError> {
@@ -181,7 +181,7 @@ impl ImageParts {
         steps.extend([Step::Sync, Step::Reread]);
         let title =
             format!("image {} to a disk of {size} bytes with sectors of {sector_size}", self.manifest.name);
-        Ok(Plan { title, steps, layout: Some(layout.clone()) })
+        Ok(Plan { title, steps, layout: Some(layout.clone()), notes: self.manifest.notes.clone() })
     }
 
     /// The table and the manifest name the same partitions at the same places.

@@ -165,6 +165,7 @@ pub struct Plan {
     title: String,
     steps: Vec<Step>,
     layout: Option<Layout>,
+    notes: Vec<String>,
 }
 
 fn fits(what: &str, needed: u64, size: u64) -> Result<(), PlanError> {
@@ -197,7 +198,7 @@ impl Plan {
         let length = payload.room.min(CLEARED);
         let what = "old signatures and superblock".to_owned();
         let steps = vec![Step::Clear { offset: 0, length, what }, Step::Payload(payload), Step::Sync];
-        Self { title, steps, layout: None }
+        Self { title, steps, layout: None, notes: Vec::new() }
     }
 
     /// What to do, in order.

@@ -22,6 +22,7 @@ fn info(name: &str, number: u32, start: u64, sectors: u64, content: Content) -> 
         offset: start * SECTOR,
         size: sectors * SECTOR,
         filesystem: None,
+        filesystem_size: None,
         uuid: None,
         label: None,
         content,
@@ -40,6 +41,7 @@ fn manifest(kind: SourceKind, label: Option<DiskLabel>, partitions: Vec<Partitio
         builder: "image-builder 0.1.0".into(),
         source: Source { kind, path: "/dev/sda".into(), model: None, serial: None },
         disk: label.map(|label| DiskInfo { size: 64 << 20, sector_size: 512, label, minimum_size: 40 << 20 }),
+        notes: Vec::new(),
         partitions,
     }
 }
@@ -230,7 +232,10 @@ fn targets_that_are_too_small_are_refused_by_how_much() {
         "the target is too small by 1 bytes: it has 67108863, the image golden needs 67108864"
     );
     let small = gpt_image().plan_for_partition(Some("sda2"), 1 << 20).unwrap_err().to_string();
-    assert_eq!(small, "the target is too small by 4096 bytes: it has 1048576, sda2 of golden needs 1052672");
+    assert_eq!(
+        small,
+        "the target is too small by 19922944 bytes: it has 1048576, sda2 of golden needs 20971520"
+    );
     assert!(Plan::for_torrent(torrent("sda1", None, 5000), 4999).is_err());
     let sectors = gpt_image().plan_for_disk(64 << 20, 4096).unwrap_err().to_string();
     assert_eq!(sectors, "the disk has logical sectors of 4096 bytes, the image was taken from one with 512");
@@ -244,7 +249,11 @@ fn it_must_be_clear_which_partition_is_meant() {
     assert_eq!(text, "the image golden has sda1, sda2: say which one is meant with partition = \"…\"");
     let text = image.plan_for_partition(Some("sda3"), 1 << 30).unwrap_err().to_string();
     assert!(text.contains("no content for a partition \"sda3\": it has sda1, sda2"), "{text}");
-    assert_eq!(image.needed_for_partition(Some("sda2")).unwrap(), (1 << 20) + 4096);
+    assert_eq!(image.needed_for_partition(Some("sda2")).unwrap(), 20 << 20, "all of its file system");
+    let mut shorter = gpt_image();
+    shorter.manifest.partitions[1].filesystem_size = Some(7 << 20);
+    assert_eq!(shorter.needed_for_partition(Some("sda2")).unwrap(), 7 << 20);
+    assert!(shorter.plan_for_partition(Some("sda2"), 7 << 20).is_ok());
     assert_eq!(image.needed_for_disk(), Some(40 << 20));
 
     let mut single = gpt_image();

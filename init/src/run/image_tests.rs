@@ -25,7 +25,7 @@ async fn a_good_image_is_taken() {
     assert_eq!(fetched.name(), "test");
     assert_eq!(fetched.plan_for_disk(DISK, 512).unwrap().payload_bytes(), image.bytes.len() as u64);
     assert!(fetched.needed_for_disk().unwrap() > 13 * MIB);
-    assert_eq!(fetched.needed_for_partition(None).unwrap(), 7 * MIB + 4096);
+    assert_eq!(fetched.needed_for_partition(None).unwrap(), 8 * MIB);
 }
 
 #[tokio::test]

@@ -12,13 +12,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::answer::{Me, Port, Responder, Verdict};
-use super::full::Full;
 use super::program::Programs;
-use super::subnet::subnets;
 use crate::address::Addresses;
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, now};
-use crate::settings::Dhcp;
+use crate::settings::{Dhcp, default_range};
 use crate::store::{Entry, LEASES, Store};
 use crate::throttle::Throttle;
 
@@ -77,19 +75,17 @@ impl Service {
                     interface; --dhcp off does without";
         let sockets = Sockets::bind(interface).with_context(|| hint.to_owned())?;
         let programs = Programs::new(base, catalogue);
-        let me = Me { address, programs };
-        let full = match pool {
-            None => None,
+        let me = Me { address, mask: addresses.mask, programs };
+        let responder = match pool {
+            None => Responder::proxy(me),
             Some(pool) => {
-                let subnets = subnets(&pool, address, addresses.mask)?;
-                for subnet in &subnets {
-                    tracing::info!("dhcp: handing out {} in {subnet}", subnet.range);
-                }
+                let range = pool.range.map_or_else(|| default_range(address, addresses.mask), Ok)?;
+                tracing::info!("dhcp: handing out {range}");
                 let known = store.map(|store| store.load(LEASES)).transpose().context("leases")?;
-                Some(Full::new(address, subnets, &pool, known.unwrap_or_default()))
+                Responder::full(me, pool, range, known.unwrap_or_default())
             }
         };
-        Ok(Some(Self { sockets, responder: Responder::new(me, full) }))
+        Ok(Some(Self { sockets, responder }))
     }
 
     /// Answers until dropped.
@@ -145,13 +141,7 @@ impl Service {
                     Port::BootServer => &self.sockets.boot_server,
                 };
                 if let Err(e) = socket.send_to(&message.encode(), to).await {
-                    let hint = match e.kind() {
-                        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-                            " (this server needs a route to the networks behind relays: `ip route add NETWORK via ROUTER`)"
-                        }
-                        _ => "",
-                    };
-                    throttle.warn("dhcp", || format!("answering {to}: {e}{hint}"));
+                    throttle.warn("dhcp", || format!("answering {to}: {e}"));
                 }
             }
             Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac.to_string()))),

@@ -1,4 +1,4 @@
-//! How far the job is, and what is seen of the others, twice a second; and at once when it has begun.
+//! How far the job is, and what is seen of the others, twice a second.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;

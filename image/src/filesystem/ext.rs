@@ -1,0 +1,47 @@
+//! ext2, ext3 and ext4 (kernel documentation, "ext4 Data Structures and Algorithms", "Super Block").
+
+use std::io;
+
+use super::{Fields, FileSystem, Volume, power};
+use crate::layout::ReadAt;
+
+const NEEDS_RECOVERY: u64 = 0x4;
+const HAS_64_BIT_COUNTS: u64 = 0x80;
+const BIGALLOC: u64 = 0x200;
+/// Bits of `s_state`.
+const CLEAN: u64 = 1;
+const HAS_ERRORS: u64 = 2;
+
+fn superblock(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
+    volume.superblock(1024, 1024, 0x38, &[0x53, 0xef])
+}
+
+/// A count of blocks in bytes, from its lower and its upper half.
+fn blocks(fields: &Fields, low: usize, high: usize) -> u64 {
+    let high = if fields.le(0x60, 4) & HAS_64_BIT_COUNTS == 0 { 0 } else { fields.le(high, 4) };
+    let block = power(fields.le(0x18, 4)).saturating_mul(1024);
+    (high << 32 | fields.le(low, 4)).saturating_mul(block)
+}
+
+pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
+    let Some(fields) = superblock(volume)? else { return Ok(None) };
+    let (state, incompatible, read_only) = (fields.le(0x3a, 2), fields.le(0x60, 4), fields.le(0x64, 4));
+    let unclean = if incompatible & NEEDS_RECOVERY != 0 || state & CLEAN == 0 {
+        Some("was not cleanly unmounted: start the machine and shut it down properly, or run e2fsck -p on it")
+    } else if state & HAS_ERRORS != 0 {
+        Some("has errors: run e2fsck on it")
+    } else {
+        None
+    };
+    Ok(Some(FileSystem {
+        label: fields.text(0x78, 16),
+        size: blocks(&fields, 0x4, 0x150),
+        unclean: unclean.map(str::to_owned),
+        unmappable: (read_only & BIGALLOC != 0).then_some("partclone cannot map ext4 with bigalloc"),
+    }))
+}
+
+pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>> {
+    let Some(fields) = superblock(volume)? else { return Ok(None) };
+    Ok(Some(blocks(&fields, 0x4, 0x150).saturating_sub(blocks(&fields, 0xc, 0x158))))
+}

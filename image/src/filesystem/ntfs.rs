@@ -1,0 +1,74 @@
+//! NTFS: the boot sector, and out of the master file table the record `$Volume` with label and flags.
+
+use std::io;
+
+use super::{Fields, FileSystem, Volume};
+use crate::layout::ReadAt;
+
+/// Number of the `$Volume` record.
+const VOLUME_RECORD: u64 = 3;
+/// Attributes; the last one of a record is followed by `END`.
+const VOLUME_NAME: u64 = 0x60;
+const VOLUME_INFORMATION: u64 = 0x70;
+const END: u64 = 0xffff_ffff;
+/// Of the flags in `VOLUME_INFORMATION`, 10 bytes into it.
+const DIRTY: u8 = 1;
+
+pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
+    let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };
+    let sector = boot.le(11, 2);
+    // Behind the sectors that it counts lies the copy of the boot sector.
+    let size = boot.le(0x28, 8).saturating_add(1).saturating_mul(sector);
+    let record = match place_of_volume_record(&boot) {
+        Some((offset, length)) => Fields(volume.read(offset, length)?),
+        None => Fields(Vec::new()),
+    };
+    let dirty =
+        attribute(&record, VOLUME_INFORMATION).and_then(|(at, _)| record.bytes(at + 10, 1).first().copied());
+    let unclean = "was not cleanly unmounted: start Windows and shut it down, or run chkdsk /f";
+    Ok(Some(FileSystem {
+        label: attribute(&record, VOLUME_NAME).and_then(|(at, length)| record.utf16(at, length)),
+        size,
+        unclean: dirty.filter(|flags| flags & DIRTY != 0).map(|_| unclean.to_owned()),
+        unmappable: None,
+    }))
+}
+
+/// Byte offset and length of the `$Volume` record; `None` where the boot sector makes no sense. Boot sector: bytes a sector
+/// at 0x0b, sectors a cluster at 0x0d, first cluster of the table at 0x30, clusters a record at 0x40; both counts may be
+/// powers of two instead, as negative numbers.
+fn place_of_volume_record(boot: &Fields) -> Option<(u64, usize)> {
+    let negated = |byte: u64| 256 - u32::try_from(byte).unwrap_or(256);
+    let cluster = match boot.le(0x0d, 1) {
+        count @ 0..=0x80 => boot.le(11, 2) * count,
+        power => boot.le(11, 2) << negated(power).min(31),
+    };
+    let length = match boot.le(0x40, 1) {
+        clusters @ 1..=0x7f => cluster.checked_mul(clusters)?,
+        power => 1u64.checked_shl(negated(power))?,
+    };
+    let length = usize::try_from(length).ok().filter(|length| (256..=64 << 10).contains(length))?;
+    let offset = boot.le(0x30, 8).checked_mul(cluster)?.checked_add(VOLUME_RECORD * length as u64)?;
+    Some((offset, length))
+}
+
+/// Where the value of an attribute lies in a record, and its length.
+fn attribute(record: &Fields, wanted: u64) -> Option<(usize, usize)> {
+    if record.bytes(0, 4) != b"FILE" {
+        return None;
+    }
+    let mut at = usize::try_from(record.le(20, 2)).ok()?;
+    // Attributes are at least 16 bytes long: the loop ends with the record.
+    while at < record.0.len() {
+        let (kind, length) = (record.le(at, 4), usize::try_from(record.le(at + 4, 4)).ok()?);
+        if kind == END || length < 16 {
+            return None;
+        }
+        if kind == wanted {
+            let (value, from) = (record.le(at + 16, 4), record.le(at + 20, 2));
+            return Some((at + usize::try_from(from).ok()?, usize::try_from(value).ok()?));
+        }
+        at += length;
+    }
+    None
+}

@@ -1,0 +1,205 @@
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+/// Runs a program of the system, and gives what it prints.
+fn run(program: &str, package: &str, arguments: &[&str]) -> String {
+    let path =
+        ["/usr/sbin", "/sbin", "/usr/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.exists());
+    let path = path.unwrap_or_else(|| panic!("{program} is missing: apt-get install {package}"));
+    let out = Command::new(path).args(arguments).env("LC_ALL", "C").output().unwrap();
+    assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// A file with a file system that a program of the system made.
+fn made_by(program: &str, package: &str, size: u64, arguments: &[&str]) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(size).unwrap();
+    run(program, package, &[arguments, &[file.path().to_str().unwrap()]].concat());
+    file
+}
+
+fn inspected(file: &tempfile::NamedTempFile) -> FileSystem {
+    inspect(&File::open(file.path()).unwrap(), 0).unwrap().unwrap()
+}
+
+/// How to make each file system with the label "root", and the size of what it is made on.
+const MADE: [(&str, &str, u64, &[&str]); 10] = [
+    ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q", "-L", "root"]),
+    ("mkfs.xfs", "xfsprogs", 320 * MIB, &["-q", "-L", "root"]),
+    ("mkfs.btrfs", "btrfs-progs", 160 * MIB, &["-q", "-L", "root"]),
+    ("mkfs.vfat", "dosfstools", 32 * MIB, &["-F", "16", "-n", "root"]),
+    ("mkfs.vfat", "dosfstools", 64 * MIB, &["-F", "32", "-n", "root"]),
+    ("mkntfs", "ntfs-3g", 16 * MIB, &["-q", "-Q", "-F", "-L", "root"]),
+    ("mkswap", "util-linux", 8 * MIB, &["-L", "root"]),
+    ("mkfs.exfat", "exfatprogs", 16 * MIB, &["-L", "root"]),
+    ("mkfs.f2fs", "f2fs-tools", 128 * MIB, &["-q", "-l", "root"]),
+    ("mkfs.jfs", "jfsutils", 16 * MIB, &["-q", "-L", "root"]),
+];
+
+#[test]
+fn labels_and_sizes_that_others_wrote_are_read() {
+    for (program, package, size, arguments) in MADE {
+        let made = inspected(&made_by(program, package, size, arguments));
+        assert_eq!(made.label.map(|l| l.to_lowercase()).as_deref(), Some("root"), "{program} {arguments:?}");
+        // A few round down to the size of their groups.
+        assert!(made.size <= size && made.size > size - 2 * MIB, "{program}: {} of {size}", made.size);
+        assert_eq!((made.unclean, made.unmappable), (None, None), "{program}");
+    }
+    for (program, package, size, arguments) in [
+        ("mkfs.vfat", "dosfstools", 32 * MIB, &[][..]),
+        ("mkntfs", "ntfs-3g", 16 * MIB, &["-q", "-Q", "-F"]),
+        ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"]),
+        ("mkfs.minix", "util-linux", 8 * MIB, &[]),
+    ] {
+        assert_eq!(inspected(&made_by(program, package, size, arguments)).label, None, "{program}");
+    }
+}
+
+#[test]
+fn what_partclone_cannot_map_is_known() {
+    for (program, package, size, arguments, word) in [
+        ("mkfs.vfat", "dosfstools", 4 * MIB, &["-F", "12"][..], "FAT12"),
+        ("mkfs.ext4", "e2fsprogs", 64 * MIB, &["-q", "-O", "bigalloc"], "bigalloc"),
+        ("mkfs.minix", "util-linux", 8 * MIB, &["-3"], "minix"),
+        ("mkfs.f2fs", "f2fs-tools", 60 * MIB, &["-q"], "100 MiB"),
+    ] {
+        let made = inspected(&made_by(program, package, size, arguments));
+        assert!(made.unmappable.is_some_and(|why| why.contains(word)), "{program}: {:?}", made.unmappable);
+        assert_eq!(made.unclean, None, "{program}");
+    }
+}
+
+/// What the file systems' own programs say is in use, in bytes.
+#[test]
+fn what_is_in_use_is_counted_as_their_own_programs_count() {
+    let number = |text: &str, before: &str| -> u64 {
+        let rest = text.split(before).nth(1).unwrap_or_else(|| panic!("no {before:?} in {text}"));
+        rest.trim_start().split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    let counted =
+        |file: &tempfile::NamedTempFile| bytes_in_use(&File::open(file.path()).unwrap(), 0).unwrap().unwrap();
+    let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+    for block in ["1024", "4096"] {
+        let ext = made_by("mkfs.ext4", "e2fsprogs", 16 * MIB, &["-q", "-b", block]);
+        let said = run("dumpe2fs", "e2fsprogs", &["-h", &path(&ext)]);
+        let used = number(&said, "\nBlock count:") - number(&said, "\nFree blocks:");
+        assert_eq!(counted(&ext), used * block.parse::<u64>().unwrap());
+    }
+    let xfs = made_by("mkfs.xfs", "xfsprogs", 320 * MIB, &["-q"]);
+    let said = run("xfs_db", "xfsprogs", &["-r", "-c", "sb 0", "-c", "print dblocks fdblocks", &path(&xfs)]);
+    assert_eq!(counted(&xfs), (number(&said, "dblocks =") - number(&said, "fdblocks =")) * 4096);
+    let exfat = made_by("mkfs.exfat", "exfatprogs", 16 * MIB, &[]);
+    let said = run("dump.exfat", "exfatprogs", &[&path(&exfat)]);
+    let used = number(&said, "Total Clusters:") - number(&said, "Free Clusters:");
+    let heap = number(&said, "Cluster Heap Offset (sector offset):") * 512;
+    assert_eq!(counted(&exfat), heap + used * number(&said, "Cluster size:"));
+    let f2fs = made_by("mkfs.f2fs", "f2fs-tools", 128 * MIB, &["-q"]);
+    assert_eq!(counted(&f2fs), 2 * 4096, "the root folder's node and data");
+    for (size, kind) in [(32 * MIB, "16"), (64 * MIB, "32")] {
+        let fat = made_by("mkfs.vfat", "dosfstools", size, &["-F", kind, "-s", "1"]);
+        let empty = counted(&fat);
+        let content = tempfile::NamedTempFile::new().unwrap();
+        content.as_file().write_all_at(&[1; 100_000], 0).unwrap();
+        run("mcopy", "mtools", &["-i", &path(&fat), &path(&content), "::x"]);
+        assert_eq!(counted(&fat) - empty, 100_000u64.next_multiple_of(512), "FAT{kind}");
+    }
+}
+
+#[test]
+fn a_label_that_windows_changed_is_read_where_windows_writes_it() {
+    for (size, kind) in [(4 * MIB, "12"), (32 * MIB, "16"), (64 * MIB, "32")] {
+        let fat = made_by("mkfs.vfat", "dosfstools", size, &["-F", kind, "-n", "OLD"]);
+        // mlabel writes into the root folder; the boot sector's copy is made old again.
+        run("mlabel", "mtools", &["-i", fat.path().to_str().unwrap(), "::NEU"]);
+        let at = if kind == "32" { 71 } else { 43 };
+        fat.as_file().write_all_at(b"OLD        ", at).unwrap();
+        assert_eq!(inspected(&fat).label.as_deref(), Some("NEU"), "FAT{kind}");
+    }
+}
+
+#[test]
+fn what_was_not_unmounted_says_so() {
+    for (program, package, size, arguments, at, byte) in [
+        ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"][..], 1024 + 0x3a, 0u8),
+        ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"], 1024 + 0x3a, 3),
+        ("mkfs.btrfs", "btrfs-progs", 160 * MIB, &["-q"], (64 << 10) + 0x61, 1),
+        ("mkfs.btrfs", "btrfs-progs", 160 * MIB, &["-q"], (64 << 10) + 0x88, 2),
+        ("mkfs.exfat", "exfatprogs", 16 * MIB, &[], 106, 2),
+        ("mkfs.vfat", "dosfstools", 32 * MIB, &["-F", "16"], 37, 1),
+        ("mkfs.vfat", "dosfstools", 64 * MIB, &["-F", "32"], 65, 1),
+        ("mkfs.jfs", "jfsutils", 16 * MIB, &["-q"], (32 << 10) + 40, 1),
+    ] {
+        let made = made_by(program, package, size, arguments);
+        assert_eq!(inspected(&made).unclean, None, "{program}");
+        made.as_file().write_all_at(&[byte], at).unwrap();
+        assert!(inspected(&made).unclean.is_some(), "{program} {at:#x}");
+    }
+}
+
+/// Debian has no program that makes HFS+: a header by TN1150.
+#[test]
+fn hfs_plus_is_read_and_says_whether_it_was_unmounted() {
+    let volume = |attributes: u32| {
+        let mut disk = vec![0u8; 4096];
+        disk[1024..1026].copy_from_slice(b"H+");
+        disk[1028..1032].copy_from_slice(&attributes.to_be_bytes());
+        for (at, number) in [(40, 4096u32), (44, 1000), (48, 900)] {
+            disk[1024 + at..1028 + at].copy_from_slice(&number.to_be_bytes());
+        }
+        disk
+    };
+    let clean = inspect(&volume(0x8000_0100), 0).unwrap().unwrap();
+    assert_eq!((clean.size, clean.unclean), (4_096_000, None));
+    assert_eq!(bytes_in_use(&volume(0x100), 0).unwrap(), Some(409_600));
+    for mounted in [0x8000_0000, 0x900] {
+        assert!(inspect(&volume(mounted), 0).unwrap().unwrap().unclean.is_some(), "{mounted:#x}");
+    }
+}
+
+#[test]
+fn what_is_no_file_system_is_none() {
+    for disk in [vec![0; 1 << 20], vec![0xff; 1 << 20], vec![0; 100], vec![]] {
+        assert_eq!(inspect(&disk, 0).unwrap(), None);
+        assert_eq!(bytes_in_use(&disk, 0).unwrap(), None);
+        assert_eq!(inspect(&disk, u64::MAX).unwrap(), None);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_superblock_makes_it_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1024),
+        fill in proptest::prelude::any::<u8>(),
+        kind in 0usize..9,
+    ) {
+        let mut disk = vec![fill; 1 << 17];
+        let (base, at, magic): (usize, usize, &[u8]) = [
+            (0, 3, b"NTFS    ".as_slice()),
+            (0, 3, b"EXFAT   "),
+            (0, 82, b"FAT32"),
+            (0, 54, b"FAT16"),
+            (1024, 0x38, b"\x53\xef"),
+            (0, 0, b"XFSB"),
+            (1024, 0, b"\x10\x20\xf5\xf2"),
+            (32 << 10, 0, b"JFS1"),
+            (1024, 0, b"H+"),
+        ][kind];
+        disk[base..base + 1024].copy_from_slice(&bytes);
+        disk[base + at..base + at + magic.len()].copy_from_slice(magic);
+        if base == 0 {
+            disk[510..512].copy_from_slice(b"\x55\xaa");
+            for at in (4096..disk.len() - 4).step_by(512) {
+                disk[at..at + 4].copy_from_slice(b"FILE");
+            }
+        }
+        let _ = inspect(&disk, 0);
+        let _ = bytes_in_use(&disk, 0);
+    }
+}
