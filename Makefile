@@ -30,7 +30,7 @@ CHAIN := build/debian/amd64
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 
-.PHONY: help setup build chain netboot golden classroom test bench install uninstall lint clean
+.PHONY: help setup build chain netboot golden classroom test soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12, as root or through sudo:'
@@ -77,6 +77,10 @@ test: netboot golden ## all tests: units, loop devices, networks, virtual machin
 	$(CARGO) test --locked --workspace --exclude ezio-tests
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1
+
+soak: netboot golden ## the tests that take longer (every network card); an issue is resolved when it passes whole
+	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
+		$(CARGO) test --locked -p ezio-tests -- --test-threads=1 --ignored
 
 bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent; and what it costs over loopback
 	$(SUDO) env EZIO_BIN=$(BIN) $(BIN)/ezio-bench $(BENCH)

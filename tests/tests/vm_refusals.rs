@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Event, Happening};
+use ezio_tests::vm::devices::Bus;
 use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::fleet::Member;
-use ezio_tests::vm::machine::{Bus, Disk, Hardware, Kernel, Machine};
+use ezio_tests::vm::machine::{Disk, Hardware, Kernel, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
 use ezio_tests::vm::server::{Dhcp, Server, Settings};
@@ -91,7 +92,13 @@ fn two_disks_that_match_are_one_too_many() -> Result<()> {
     let size = material::smallest_disk(&material::golden_image()?)? + (512 << 20);
     let mut hardware = machine(21, folder.path(), size, &ezio_conf())?;
     let file = folder.path().join("second.disk");
-    hardware.disks.push(Disk { file, size, bus: Bus::Sata, serial: "EZIOSECOND".to_owned() });
+    hardware.disks.push(Disk {
+        file,
+        size,
+        block_size: 512,
+        bus: Bus::Sata,
+        serial: "EZIOSECOND".to_owned(),
+    });
     let conf = "image = \"golden\"\non-error = \"hold\"\n";
     ensure_refused(hardware, folder.path(), conf, &["/dev/sda", "/dev/sdb"])
 }

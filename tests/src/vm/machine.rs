@@ -1,6 +1,7 @@
 //! One virtual machine.
 
 use super::console::{self, Event, Memory};
+use super::devices::{self, Bus, Card};
 use super::firmware::Firmware;
 use super::qmp;
 use anyhow::{Context, Result, bail};
@@ -10,17 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
-/// How a disk is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bus {
-    /// SATA (AHCI).
-    Sata,
-    /// NVMe.
-    Nvme,
-    /// virtio-blk.
-    Virtio,
-}
-
 /// A disk of a machine.
 #[derive(Debug, Clone)]
 pub struct Disk {
@@ -28,19 +18,12 @@ pub struct Disk {
     pub file: PathBuf,
     /// Size in bytes when it is made.
     pub size: u64,
+    /// Bytes a logical block.
+    pub block_size: u32,
     /// How it is attached.
     pub bus: Bus,
     /// Serial number.
     pub serial: String,
-}
-
-/// The card of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Card {
-    /// virtio-net.
-    Virtio,
-    /// Intel 82574L; only BIOS can boot from it here (OVMF has no driver).
-    E1000e,
 }
 
 /// What a machine is made of.
@@ -88,6 +71,7 @@ impl Hardware {
         let disk = Disk {
             file: folder.join(format!("{name}.disk")),
             size: disk_size,
+            block_size: 512,
             bus,
             serial: format!("EZIODISK{number:02}"),
         };
@@ -227,7 +211,7 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     add("-qmp", format!("unix:{},server=on,wait=off", qmp_socket.display()));
     add("-device", "virtio-rng-pci".into());
     add("-netdev", format!("tap,id=net,ifname={tap},script=no,downscript=no"));
-    add("-device", card(hardware));
+    card(hardware).into_iter().for_each(|device| add("-device", device));
     if let Some(kernel) = &hardware.kernel {
         add("-kernel", kernel.netboot.join("vmlinuz").display().to_string());
         add("-initrd", kernel.netboot.join("initrd.img").display().to_string());
@@ -239,7 +223,7 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
             "-drive",
             format!("if=none,id=disk{number},format=raw,cache=unsafe,file={}", disk.file.display()),
         );
-        add("-device", disk_device(number, disk));
+        disk_devices(number, disk).into_iter().for_each(|device| add("-device", device));
     }
     Ok(arguments)
 }
@@ -250,23 +234,24 @@ fn smbios(hardware: &Hardware) -> String {
 }
 
 /// First in the boot order: 0 is what QEMU itself takes for a kernel that it starts.
-fn card(hardware: &Hardware) -> String {
-    let model = match hardware.card {
-        Card::Virtio => "virtio-net-pci",
-        Card::E1000e => "e1000e",
-    };
+fn card(hardware: &Hardware) -> Vec<String> {
     let rom = hardware.firmware.card_rom().map_or(String::new(), |rom| format!(",romfile={rom}"));
-    format!("{model},netdev=net,mac={},bootindex=1{rom}", hardware.mac)
+    let properties = format!("netdev=net,mac={},bootindex=1{rom}", hardware.mac);
+    devices::options(hardware.card.chain(), "card", &properties)
 }
 
-fn disk_device(number: usize, disk: &Disk) -> String {
-    let model = match disk.bus {
-        Bus::Sata => "ide-hd",
-        Bus::Nvme => "nvme",
-        Bus::Virtio => "virtio-blk-pci",
-    };
-    let place = if disk.bus == Bus::Sata { format!(",bus=ide.{number}") } else { String::new() };
-    format!("{model},drive=disk{number},serial={},bootindex={}{place}", disk.serial, number + 2)
+fn disk_devices(number: usize, disk: &Disk) -> Vec<String> {
+    let mut properties = format!("drive=disk{number}");
+    // An SD card knows none of these.
+    if disk.bus != Bus::Sdhci {
+        let Disk { serial, block_size, .. } = disk;
+        properties.push_str(&format!(",serial={serial},bootindex={}", number + 2));
+        properties.push_str(&format!(",logical_block_size={block_size},physical_block_size={block_size}"));
+    }
+    if disk.bus == Bus::Sata {
+        properties.push_str(&format!(",bus=ide.{number}"));
+    }
+    devices::options(disk.bus.chain(), &format!("slot{number}"), &properties)
 }
 
 /// TCG unless QEMU_ACCEL asks for another: KVM that is there but does not work would hang the guest.

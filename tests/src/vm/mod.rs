@@ -1,6 +1,7 @@
 //! Whole machines in QEMU on a private network, from power-on to a running system.
 
 pub mod console;
+pub mod devices;
 pub mod firmware;
 pub mod fleet;
 pub mod machine;
