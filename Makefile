@@ -51,10 +51,10 @@ setup: ## install what all the others need: packages, Rust, the musl target
 	@scripts/setup
 
 build: setup ## build the three programs
-	$(CARGO) build --release --locked --target $(MUSL) -p ezio-init
+	$(CARGO) build --profile initrd --locked --target $(MUSL) -p ezio-init
 	$(CARGO) build --release --locked -p ezio-pxe -p image-builder -p ezio-tests
 	@mkdir -p $(BIN)
-	@cp --update $(TARGET_DIR)/$(MUSL)/release/ezio-init $(BIN)/
+	@cp --update $(TARGET_DIR)/$(MUSL)/initrd/ezio-init $(BIN)/
 	@for program in $(TARGET_DIR)/release/{ezio-pxe,image-builder} \
 		$$(ls tests/src/bin | sed 's|\.rs$$||; s|^|$(TARGET_DIR)/release/|'); do cp --update "$$program" $(BIN)/; done
 

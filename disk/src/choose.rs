@@ -168,6 +168,12 @@ fn objection_to_removable(disk: &Disk, rule: &DiskRule, named: bool) -> Option<S
     }
 }
 
+/// May the rule take a disk on USB? Where it may not, a disk that comes late on USB changes nothing.
+pub fn allows_usb(rule: &DiskRule) -> bool {
+    let named = rule.bus.contains(&Bus::Usb);
+    (rule.bus.is_empty() || named) && rule.removable.unwrap_or(named || !rule.path.is_empty())
+}
+
 fn objection_to_size(disk: &Disk, rule: &DiskRule) -> Option<String> {
     let size = human_size(disk.size);
     match (rule.min_size, rule.max_size) {

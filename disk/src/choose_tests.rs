@@ -161,3 +161,17 @@ fn a_world_wide_name_fits_as_sysfs_and_as_lsblk_spell_it() {
     let rule = DiskRule { wwn: vec![Pattern::new("0x5002538f4243434c").unwrap()], ..DiskRule::default() };
     assert!(refusal(&[sda], &rule, GIB).contains("wwn is \"naa.5002538f4243434b\", not 0x5002538f4243434c"));
 }
+
+#[test]
+fn a_rule_allows_usb_exactly_where_a_disk_on_usb_can_fit() {
+    let usb = disk("sdu", GIB, Bus::Usb);
+    for bus in [vec![], vec![Bus::Ata], vec![Bus::Usb], vec![Bus::Ata, Bus::Usb]] {
+        for path in [vec![], vec![usb.path.clone()]] {
+            for removable in [None, Some(false), Some(true)] {
+                let rule =
+                    DiskRule { bus: bus.clone(), path: path.clone(), removable, ..DiskRule::default() };
+                assert_eq!(allows_usb(&rule), objections(&usb, &rule).is_empty(), "{rule:?}");
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! discover  -> every disk, from sysfs          Disk
+//! coming    -> whether there may be more           Coming
 //! choose    -> the disks that the rules allow  or which were seen, and why each does not fit
 //! locate    -> the one partition that is meant
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
@@ -9,6 +10,7 @@
 
 mod checked;
 mod choose;
+mod coming;
 mod discover;
 mod ioctl;
 mod locate;
@@ -17,7 +19,8 @@ mod target;
 mod usage;
 
 pub use checked::{IoError, Operation};
-pub use choose::{ChooseError, Rejected, choose};
+pub use choose::{ChooseError, Rejected, allows_usb, choose};
+pub use coming::{Coming, coming};
 pub use discover::{DiscoverError, Disk, PartitionNode, discover};
 pub use locate::{LocateError, PartitionTarget, locate};
 pub use reread::PartitionSpan;

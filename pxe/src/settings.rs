@@ -11,7 +11,8 @@ use ezio_contract::ports;
 use ezio_image::conf::units::{parse_duration, parse_size};
 use serde::Deserialize;
 
-use crate::sites::{AddressRange, SiteRange};
+use crate::dhcp::DhcpRange;
+use crate::sites::SiteRange;
 
 /// Where leases and machines are kept, unless said otherwise.
 const DEFAULT_STATE: &str = "/var/lib/ezio";
@@ -48,10 +49,13 @@ pub(crate) struct ServeArgs {
     /// How much of DHCP to do [default: proxy]
     #[arg(long, value_name = "MODE")]
     dhcp: Option<DhcpMode>,
-    /// With --dhcp full: addresses to hand out [default: the upper three quarters of the interface's network]
-    #[arg(long, value_name = "FIRST-LAST")]
-    dhcp_range: Option<AddressRange>,
-    /// With --dhcp full: default router to name
+    /// With --dhcp full: addresses to hand out, FIRST-LAST[,mask=BITS][,router=ADDR]; may be repeated, one range a network
+    /// [default: the upper three quarters of the interface's network]
+    ///
+    /// Ranges of other networks than the interface's are for machines behind relays, and need mask and router.
+    #[arg(long, value_name = "RANGE")]
+    dhcp_range: Vec<DhcpRange>,
+    /// With --dhcp full: default router to name, for the range in whose network it is
     #[arg(long, value_name = "ADDR")]
     router: Option<Ipv4Addr>,
     /// With --dhcp full: name server to name; may be repeated
@@ -103,8 +107,9 @@ pub(crate) struct ServeArgs {
 /// Addresses to hand out, and what goes with them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    /// None: what [`default_range`] says of the interface.
-    pub(crate) range: Option<AddressRange>,
+    /// None: what the interface's network has.
+    pub(crate) ranges: Vec<DhcpRange>,
+    /// Of the range in whose network it is.
     pub(crate) router: Option<Ipv4Addr>,
     pub(crate) dns: Vec<Ipv4Addr>,
     pub(crate) lease_time: Duration,
@@ -161,7 +166,7 @@ impl ServeArgs {
             netboot: self.netboot.or(file.netboot),
             interface: self.interface.or(file.interface),
             dhcp: self.dhcp.or(file.dhcp),
-            dhcp_range: self.dhcp_range.or(file.dhcp_range),
+            dhcp_range: if self.dhcp_range.is_empty() { file.dhcp_range } else { self.dhcp_range },
             router: self.router.or(file.router),
             dns: if self.dns.is_empty() { file.dns } else { self.dns },
             lease_time: self.lease_time.or(file.lease_time),
@@ -228,7 +233,7 @@ impl ServeArgs {
 
     fn dhcp_of(&self, mode: DhcpMode, lease_time: Duration) -> Result<Dhcp> {
         if mode != DhcpMode::Full {
-            let pool_keys = self.dhcp_range.is_some() || self.router.is_some() || !self.dns.is_empty();
+            let pool_keys = !self.dhcp_range.is_empty() || self.router.is_some() || !self.dns.is_empty();
             ensure!(
                 !pool_keys && self.lease_time.is_none(),
                 "--dhcp-range, --router, --dns and --lease-time go with --dhcp full: in other modes no address is handed out"
@@ -243,22 +248,10 @@ impl ServeArgs {
         if mode == DhcpMode::Proxy {
             return Ok(Dhcp::Proxy { interface });
         }
-        let pool = Pool { range: self.dhcp_range, router: self.router, dns: self.dns.clone(), lease_time };
+        let ranges = self.dhcp_range.clone();
+        let pool = Pool { ranges, router: self.router, dns: self.dns.clone(), lease_time };
         Ok(Dhcp::Full { interface, pool })
     }
-}
-
-/// Addresses of a network that may be handed out when the operator names none: not those at its lower end, where
-/// servers and routers are as a rule.
-pub(crate) fn default_range(address: Ipv4Addr, mask: Ipv4Addr) -> Result<AddressRange> {
-    let host = !mask.to_bits();
-    ensure!(
-        host >= 7,
-        "the network {address}/{mask} is too small to choose addresses from: give --dhcp-range"
-    );
-    let network = address.to_bits() & mask.to_bits();
-    let first = network + host / 4 + 1;
-    Ok(AddressRange { first: first.into(), last: (network + host - 1).into() })
 }
 
 fn read_file(path: &Path) -> Result<ServeArgs> {
@@ -307,16 +300,6 @@ mod tests {
         let settings = args(&["img", "--dhcp", "off", "--listen", "127.0.0.1"]).resolve().unwrap();
         assert_eq!((settings.http_port, settings.tftp_port, settings.state), (8080, None, None));
         assert_eq!(settings.listen, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    }
-
-    #[test]
-    fn addresses_are_chosen_from_the_upper_part_of_the_network() {
-        let range = |address: [u8; 4], mask: [u8; 4]| {
-            default_range(address.into(), mask.into()).map(|r| r.to_string())
-        };
-        assert_eq!(range([10, 7, 0, 1], [255, 255, 255, 0]).unwrap(), "10.7.0.64-10.7.0.254");
-        assert_eq!(range([10, 7, 5, 9], [255, 255, 0, 0]).unwrap(), "10.7.64.0-10.7.255.254");
-        assert!(range([10, 7, 0, 1], [255, 255, 255, 252]).is_err());
     }
 
     #[test]

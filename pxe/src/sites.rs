@@ -20,6 +20,11 @@ impl AddressRange {
         (self.first..=self.last).contains(&address)
     }
 
+    /// Each of them, in order.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        (self.first.to_bits()..=self.last.to_bits()).map(Ipv4Addr::from_bits)
+    }
+
     /// The networks that cover the range exactly: address and prefix length.
     fn networks(&self) -> Vec<(Ipv4Addr, u8)> {
         let (mut first, last) = (u64::from(self.first.to_bits()), u64::from(self.last.to_bits()));

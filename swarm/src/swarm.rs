@@ -96,7 +96,7 @@ impl Swarm {
         self.listen
     }
 
-    /// How far the job is, over all torrents; changes a few times a second.
+    /// How far the job is, over all torrents; changes a few times a second, and with the first byte and the first piece.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.engine.watchers.progress.subscribe()

@@ -269,6 +269,21 @@ async fn best_second(member: &ezio_swarm::Swarm) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_byte_is_told_at_once() {
+    const BLOCK: u64 = 16 << 10;
+    // A block takes 80 ms: at the next turn of those who tell twice a second there would be six.
+    let images = [raw("disk", 16 << 10, 300_000)];
+    let slow = Config { limit_up: Some(200_000), ..config(Role::Server) };
+    let server = server_with(&images, slow).await;
+    let disk = Disk::blank(&images);
+    let member = member(&images, &disk, &[server.listen_addr()]).await;
+    let mut progress = member.progress();
+    let first = progress.wait_for(|now| now.from_server_bytes > 0);
+    let first = tokio::time::timeout(LIMIT, first).await.unwrap().unwrap().from_server_bytes;
+    assert!(first <= 2 * BLOCK, "{first} bytes had come when the first was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn garbage_and_silence_do_not_disturb() {
     let images = [raw("disk", 64 << 10, 2_000_000)];
     let server = server(&images).await;

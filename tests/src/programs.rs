@@ -54,10 +54,8 @@ pub fn find(name: &str) -> Result<PathBuf> {
     places.extend(env::var_os("EZIO_BIN").map(PathBuf::from));
     let running = env::current_exe()?;
     for folder in running.ancestors().skip(1).take(2) {
-        let musl = folder.parent().map(|target| target.join("x86_64-unknown-linux-musl"));
-        let profile = folder.file_name().map(Path::new);
-        if let (true, Some(musl), Some(profile)) = (name == "ezio-init", musl, profile) {
-            places.push(musl.join(profile));
+        if let ("ezio-init", Some(target)) = (name, folder.parent()) {
+            places.push(target.join("x86_64-unknown-linux-musl/initrd"));
         }
         places.push(folder.to_path_buf());
     }

@@ -92,7 +92,7 @@ fn modules_beside(kernel: &Path, version: &str) -> Result<PathBuf> {
 fn installed_init() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program's own place")?;
     let folder = own.parent().unwrap_or(Path::new("/"));
-    let places = ["../sbin/ezio-init", "../x86_64-unknown-linux-musl/release/ezio-init", "ezio-init"];
+    let places = ["../sbin/ezio-init", "../x86_64-unknown-linux-musl/initrd/ezio-init", "ezio-init"];
     let mut found = places.iter().map(|place| folder.join(place)).filter(|path| path.is_file());
     found.next().with_context(|| format!("ezio-init is not beside {}: say where with --init", own.display()))
 }
@@ -111,7 +111,7 @@ fn check_static(program: &[u8]) -> Result<()> {
     if let Some(path) = interpreter {
         let path = String::from_utf8_lossy(path);
         bail!(
-            "it is not static: it needs {} (ezio-init is built with --target x86_64-unknown-linux-musl)",
+            "it is not static: it needs {} (ezio-init is built with --profile initrd --target x86_64-unknown-linux-musl)",
             path.trim_end_matches('\0')
         );
     }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use ezio_disk::Coming;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -18,11 +19,17 @@ use self::uevent::{Received, UeventSocket};
 /// Wakes the thread now and then, so that it notices when nobody listens any more.
 const WAKE_UP: Duration = Duration::from_secs(5);
 
+/// Where disks may come without a word beforehand: when none has come or gone for so long, all are there. Enough for a
+/// USB disk, which gets a second to start.
+const QUIET: Duration = Duration::from_secs(2);
+/// A driver that gives a disk up says nothing.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// What the device thread has seen so far.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// All that was there at the start has been looked at.
-    coldplugged: bool,
+    /// All devices of which the kernel has told have been looked at, and their modules are loaded.
+    idle: bool,
     /// When the last change was.
     last_change: Instant,
 }
@@ -37,7 +44,7 @@ impl Devices {
     /// Begins to listen, then loads what is there.
     pub(crate) fn start(sys: &Path, loader: ModuleLoader) -> anyhow::Result<Self> {
         let socket = UeventSocket::open()?;
-        let (sender, seen) = watch::channel(Seen { coldplugged: false, last_change: Instant::now() });
+        let (sender, seen) = watch::channel(Seen { idle: false, last_change: Instant::now() });
         let sys = sys.to_owned();
         thread::Builder::new()
             .name("devices".into())
@@ -64,14 +71,20 @@ impl Devices {
         }
     }
 
-    /// Waits until no device has come or gone for `quiet`, at most `bound`.
-    pub(crate) async fn settle(&mut self, quiet: Duration, bound: Duration) {
+    /// Waits until all disks are there, at most `bound`. `coming` looks for those that are not.
+    pub(crate) async fn settle(&mut self, bound: Duration, coming: impl Fn() -> Coming) {
         let end = Instant::now() + bound;
-        loop {
+        while Instant::now() < end {
             let seen = *self.seen.borrow_and_update();
-            let calm = if seen.coldplugged { seen.last_change + quiet } else { end };
+            let next = match coming() {
+                _ if !seen.idle => end,
+                Coming::Nothing => return,
+                Coming::Perhaps if seen.last_change.elapsed() >= QUIET => return,
+                Coming::Perhaps => seen.last_change + QUIET,
+                Coming::Surely => Instant::now() + LOOK_AGAIN,
+            };
             tokio::select! {
-                () = sleep_until(calm.min(end)) => return,
+                () = sleep_until(next.min(end)) => {}
                 changed = self.seen.changed() => if changed.is_err() { return },
             }
         }
@@ -81,12 +94,21 @@ impl Devices {
 fn watch_devices(sys: &Path, socket: &UeventSocket, mut loader: ModuleLoader, seen: &watch::Sender<Seen>) {
     loader.load_always();
     coldplug(sys, &mut loader);
-    seen.send_replace(Seen { coldplugged: true, last_change: Instant::now() });
+    let busy = || seen.send_replace(Seen { idle: false, last_change: Instant::now() });
+    let mut patience = Duration::ZERO;
     while !seen.is_closed() {
-        match socket.receive(WAKE_UP) {
-            Ok(Received::Quiet) => continue,
-            Ok(Received::Lost) => coldplug(sys, &mut loader),
+        let received = socket.receive(std::mem::take(&mut patience));
+        match received {
+            Ok(Received::Quiet) => {
+                seen.send_if_modified(|seen| !std::mem::replace(&mut seen.idle, true));
+                patience = WAKE_UP;
+            }
+            Ok(Received::Lost) => {
+                busy();
+                coldplug(sys, &mut loader);
+            }
             Ok(Received::Event(event)) => {
+                busy();
                 if event.action == "add"
                     && let Some(modalias) = &event.modalias
                 {
@@ -98,7 +120,6 @@ fn watch_devices(sys: &Path, socket: &UeventSocket, mut loader: ModuleLoader, se
                 return;
             }
         }
-        seen.send_replace(Seen { coldplugged: true, last_change: Instant::now() });
     }
 }
 

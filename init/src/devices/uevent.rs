@@ -83,9 +83,11 @@ impl UeventSocket {
         match recvfrom::<NetlinkAddr>(self.0.as_raw_fd(), &mut buffer) {
             // Port 0 is the kernel; another process must not make us load modules.
             Ok((length, Some(from))) if from.pid() == 0 => {
-                Ok(Uevent::parse(&buffer[..length]).map_or(Received::Quiet, Received::Event))
+                Ok(Received::Event(Uevent::parse(&buffer[..length]).unwrap_or_default()))
             }
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(Received::Quiet),
+            // There may be more behind what is no word of the kernel's: this is no silence.
+            Ok(_) => Ok(Received::Event(Uevent::default())),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Received::Quiet),
             Err(Errno::ENOBUFS) => Ok(Received::Lost),
             Err(e) => Err(e.into()),
         }

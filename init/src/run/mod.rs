@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use ezio_contract::report::Event;
-use ezio_disk::{Disk, Usage, discover};
-use ezio_image::conf::EndAction;
+use ezio_disk::{Disk, Usage, allows_usb, coming, discover};
+use ezio_image::conf::{EndAction, Orders, Target};
 use ezio_swarm::Config;
 
 use self::assignment::Assignment;
@@ -32,8 +32,6 @@ use crate::fetch::signature::PublicKey;
 use crate::machine::{self, SystemPaths};
 use crate::screen::Screen;
 
-/// No disk has come or gone for so long: all are there.
-const DISKS_QUIET: Duration = Duration::from_secs(2);
 /// Until then disks (behind slow controllers and hubs) may come.
 const DISKS_BOUND: Duration = Duration::from_secs(30);
 /// Until then the kernel must show the partitions of the new table.
@@ -84,9 +82,10 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     /// Carries out the orders; says how the machine ends.
     pub(crate) async fn run(&mut self, briefing: &Briefing) -> Result<EndAction, Failure> {
-        let image = self.fetch_image(briefing).await.during("image")?;
-        let disks = self.find_disks().await.during("find disks")?;
-        let assignment = Assignment::make(&image, &self.orders(briefing), &disks).during("choose disk")?;
+        let orders = self.orders(briefing);
+        let (image, ()) =
+            tokio::join!(self.fetch_image(briefing), self.wait_for_disks(may_take_usb(&orders)));
+        let assignment = self.choose_disk(&image.during("image")?, &orders).await?;
         self.announce(&assignment);
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
@@ -106,14 +105,24 @@ impl Run<'_> {
         briefing.fetch_image(self.fetcher, self.key.as_ref(), self.screen).await
     }
 
-    async fn find_disks(&mut self) -> anyhow::Result<Vec<Disk>> {
-        if let Some(devices) = &mut self.devices {
-            devices.settle(DISKS_QUIET, DISKS_BOUND).await;
+    /// Waits until all disks are there; without `usb`, all but those on USB.
+    async fn wait_for_disks(&self, usb: bool) {
+        if let Some(mut devices) = self.devices.clone() {
+            devices.settle(DISKS_BOUND, || coming(&self.paths.sys, usb)).await;
         }
-        list_disks(self.paths, &self.only_disks)
     }
 
-    fn orders(&self, briefing: &Briefing) -> ezio_image::conf::Orders {
+    async fn choose_disk(&self, image: &Image, orders: &Orders) -> Result<Assignment, Failure> {
+        let disks = || list_disks(self.paths, &self.only_disks).during("find disks");
+        if let Ok(assignment) = Assignment::make(image, orders, &disks()?) {
+            return Ok(assignment);
+        }
+        // A refusal names all disks.
+        self.wait_for_disks(true).await;
+        Assignment::make(image, orders, &disks()?).during("choose disk")
+    }
+
+    fn orders(&self, briefing: &Briefing) -> Orders {
         let mut orders = briefing.orders.clone();
         if orders.disk.path.is_empty() {
             orders.disk.path.clone_from(&self.only_disks);
@@ -221,6 +230,15 @@ pub(crate) fn list_disks(paths: &SystemPaths, only: &[PathBuf]) -> anyhow::Resul
         anyhow::ensure!(found, "{} is no disk of this machine", path.display());
     }
     Ok(disks)
+}
+
+/// May these orders write to a disk on USB?
+fn may_take_usb(orders: &Orders) -> bool {
+    match &orders.target {
+        Target::WholeDisk { .. } => allows_usb(&orders.disk),
+        // One that is named, wherever it is.
+        Target::Partition(_) => true,
+    }
 }
 
 /// What hooks are told.

@@ -13,6 +13,8 @@ pub const DNS: u8 = 6;
 pub const HOST_NAME: u8 = 12;
 /// Domain name.
 pub const DOMAIN_NAME: u8 = 15;
+/// Broadcast address of the subnet, 4 bytes.
+pub const BROADCAST: u8 = 28;
 /// Vendor-specific information; PXE's own options for a `PXEClient`.
 pub const VENDOR_SPECIFIC: u8 = 43;
 /// Address asked for.

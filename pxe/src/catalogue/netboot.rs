@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use ezio_contract::Arch;
-use ezio_contract::netboot::{self, DESCRIPTION, Description, File, INITRD, KERNEL};
+use ezio_contract::netboot::{DESCRIPTION, Description, File, INITRD, KERNEL};
 use ezio_image::checksums::sha256_hex;
 use ezio_image::names::is_safe_name;
 
@@ -46,16 +46,6 @@ impl Netboot {
     /// Names and sizes in bytes.
     pub(crate) fn list(&self) -> impl Iterator<Item = (&str, usize)> {
         self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.len()))
-    }
-
-    /// Can a UEFI machine boot?
-    pub(crate) fn has_uefi(&self) -> bool {
-        self.files.contains_key(netboot::shim(self.arch)) && self.files.contains_key(netboot::grub(self.arch))
-    }
-
-    /// Can a BIOS without iPXE boot?
-    pub(crate) fn has_bios(&self) -> bool {
-        self.files.contains_key(netboot::UNDIONLY)
     }
 }
 

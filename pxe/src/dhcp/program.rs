@@ -1,25 +1,73 @@
 //! Which program a machine boots, and how a reply tells it, with the firmware's habits explained where they matter.
 
-use ezio_contract::{Arch, netboot, urls};
+use ezio_contract::netboot::{UNDIONLY, grub, shim};
+use ezio_contract::{Arch, urls};
 use ezio_netproto::dhcp::{Architecture, Message, option};
 
 use crate::boot::Boot;
-use crate::catalogue::{Catalogue, Netboot};
+use crate::catalogue::Catalogue;
 
 /// PXE's discovery control (option 43, tag 6) with bit 3: do not look for boot servers, take the file named here.
 const PXE_USE_BOOT_FILE: [u8; 4] = [6, 1, 8, 255];
 /// Bytes of a reply's file field that hold a name, with its NUL.
 const FILE_FIELD: usize = 128;
 
+/// A way from firmware to the kernel, by programs that are served below `boot/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chain {
+    /// iPXE, for a BIOS without it.
+    Bios,
+    /// Debian's signed chain for x64 UEFI.
+    X64,
+    /// The same for ARM64 UEFI.
+    Arm64,
+}
+
+impl Chain {
+    const ALL: [Self; 3] = [Self::Bios, Self::X64, Self::Arm64];
+
+    fn of(architecture: Architecture) -> Option<Self> {
+        match architecture {
+            Architecture::BIOS => Some(Self::Bios),
+            Architecture::UEFI_X64 | Architecture::UEFI_EBC | Architecture::HTTP_X64 => Some(Self::X64),
+            Architecture::UEFI_ARM64 | Architecture::HTTP_ARM64 => Some(Self::Arm64),
+            _ => None,
+        }
+    }
+
+    fn arch(self) -> Arch {
+        match self {
+            Self::Bios | Self::X64 => Arch::Amd64,
+            Self::Arm64 => Arch::Arm64,
+        }
+    }
+
+    /// Its programs, the first first.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Bios => &[UNDIONLY],
+            Self::X64 => &const { [shim(Arch::Amd64), grub(Arch::Amd64)] },
+            Self::Arm64 => &const { [shim(Arch::Arm64), grub(Arch::Arm64)] },
+        }
+    }
+
+    /// The first program's name in the tree.
+    fn first(self) -> String {
+        urls::boot_file(self.arch(), self.programs().first().copied().unwrap_or_default())
+    }
+
+    fn is_complete(self, catalogue: &Catalogue) -> bool {
+        let netboot = catalogue.netboot(self.arch());
+        netboot.is_some_and(|netboot| self.programs().iter().all(|program| netboot.file(program).is_some()))
+    }
+}
+
 /// The programs that are served.
 #[derive(Debug, Clone)]
 pub(super) struct Programs {
     /// `http://ADDRESS:PORT`.
     pub(super) base: String,
-    /// Is there an iPXE for a BIOS without it?
-    pub(super) bios: bool,
-    /// Is there a signed chain for UEFI?
-    pub(super) uefi: bool,
+    pub(super) chains: Vec<Chain>,
 }
 
 /// What a machine boots.
@@ -46,10 +94,8 @@ pub(super) enum As {
 
 impl Programs {
     pub(super) fn new(base: &str, catalogue: &Catalogue) -> Self {
-        let netboot = catalogue.netboot(Arch::Amd64);
-        let bios = netboot.is_some_and(Netboot::has_bios);
-        let uefi = netboot.is_some_and(Netboot::has_uefi);
-        Self { base: base.to_owned(), bios, uefi }
+        let chains = Chain::ALL.into_iter().filter(|chain| chain.is_complete(catalogue)).collect();
+        Self { base: base.to_owned(), chains }
     }
 
     /// The program for a machine; `Err` with a reason where there is none and somebody may wonder.
@@ -65,9 +111,9 @@ impl Programs {
         }
         let mac = request.mac;
         let architectures = request.architectures();
-        match architectures.iter().find_map(|one| self.program_for(*one)) {
-            // A BIOS that hears of no boot file goes on to its disk. UEFI would go on to IPv6 and HTTP, for minutes, so it
-            // gets GRUB, which starts the loader on the disk.
+        match architectures.iter().find_map(|architecture| self.program_for(*architecture)) {
+            // A BIOS that hears of no boot file goes on to its disk. UEFI, by PXE and by HTTP, would ask on for minutes and
+            // then try the next protocol, so it gets GRUB, which starts the loader on the disk.
             Some(Program::Bios(_)) if boot == Boot::Local => {
                 Err(Some(format!("{mac} is done and boots from its own disk")))
             }
@@ -77,31 +123,30 @@ impl Programs {
     }
 
     fn program_for(&self, architecture: Architecture) -> Option<Program> {
-        let file = |name| urls::boot_file(Arch::Amd64, name);
-        let shim = || file(netboot::shim(Arch::Amd64));
-        match architecture {
-            Architecture::BIOS if self.bios => Some(Program::Bios(file(netboot::UNDIONLY))),
-            Architecture::UEFI_X64 | Architecture::UEFI_EBC if self.uefi => Some(Program::Uefi(shim())),
-            Architecture::HTTP_X64 if self.uefi => Some(Program::Http(format!("{}/{}", self.base, shim()))),
-            _ => None,
-        }
+        let chain = Chain::of(architecture).filter(|chain| self.chains.contains(chain))?;
+        Some(match chain {
+            Chain::Bios => Program::Bios(chain.first()),
+            _ if architecture.is_http() => Program::Http(format!("{}/{}", self.base, chain.first())),
+            _ => Program::Uefi(chain.first()),
+        })
     }
 }
 
 /// Why no program is served for a machine whose first choice this is.
 fn why_none(architecture: Option<Architecture>) -> String {
+    let Some(architecture) = architecture else {
+        return "it does not say what architecture it is (option 93)".to_owned();
+    };
+    if let Some(chain) = Chain::of(architecture) {
+        let (arch, programs) = (chain.arch(), chain.programs().join(" and "));
+        return format!("{architecture}: no --netboot directory for {arch} has {programs}");
+    }
     match architecture {
-        None => "it does not say what architecture it is (option 93)".to_owned(),
-        Some(Architecture::BIOS) => format!("{} is not in the --netboot directory", netboot::UNDIONLY),
-        Some(Architecture::UEFI_X64 | Architecture::UEFI_EBC | Architecture::HTTP_X64) => {
-            let (shim, grub) = (netboot::shim(Arch::Amd64), netboot::grub(Arch::Amd64));
-            format!("{shim} or {grub} is not in the --netboot directory")
-        }
-        Some(ia32 @ (Architecture::UEFI_IA32 | Architecture::HTTP_IA32)) => format!(
-            "{ia32} cannot be booted: nobody signs a boot chain for UEFI of 32 bits; if its setup has a BIOS mode (CSM), \
-             switch to that"
+        Architecture::UEFI_IA32 | Architecture::HTTP_IA32 => format!(
+            "{architecture} cannot be booted: nobody signs a boot chain for UEFI of 32 bits; if its setup has a BIOS mode \
+             (CSM), switch to that"
         ),
-        Some(other) => format!("{other} is not supported (x86 BIOS and x64 UEFI are)"),
+        other => format!("{other} is not supported (x86 BIOS, x64 UEFI and ARM64 UEFI are)"),
     }
 }
 
@@ -109,7 +154,7 @@ impl Program {
     /// Names the program in a reply of the server whose address the reply bears as next server.
     pub(super) fn put(&self, reply: &mut Message, part: As) {
         let name = match self {
-            Self::Bios(name) | Self::Uefi(name) | Self::Script(name) => name.clone(),
+            Self::Bios(name) | Self::Uefi(name) | Self::Script(name) => name,
             Self::Http(url) => {
                 // UEFI HTTP Boot takes an offer only when it calls itself HTTPClient, and the URL from option 67.
                 reply.options.set(option::VENDOR_CLASS, b"HTTPClient");
@@ -120,9 +165,9 @@ impl Program {
         // Old ROMs read the fields, newer firmware the options; TFTP's server as text is what option 66 holds.
         reply.sname = reply.siaddr.to_string();
         reply.options.set(option::TFTP_SERVER, terminated(&reply.sname));
-        reply.options.set(option::BOOT_FILE, terminated(&name));
+        reply.options.set(option::BOOT_FILE, terminated(name));
         if name.len() < FILE_FIELD {
-            reply.file = name;
+            reply.file.clone_from(name);
         }
         if part == As::Server {
             // With option 60 in an ordinary lease, UEFI would look for a boot server that nobody asked for.
@@ -143,10 +188,8 @@ impl Program {
             Some(arch) => arch.to_string(),
             None => "iPXE".to_owned(),
         };
-        let program = match self {
-            Self::Bios(name) | Self::Uefi(name) | Self::Script(name) | Self::Http(name) => name,
-        };
-        format!("{} ({firmware}) boots {program}", request.mac)
+        let (Self::Bios(name) | Self::Uefi(name) | Self::Script(name) | Self::Http(name)) = self;
+        format!("{} ({firmware}) boots {name}", request.mac)
     }
 }
 

@@ -12,11 +12,13 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::answer::{Me, Port, Responder, Verdict};
+use super::full::Full;
 use super::program::Programs;
+use super::subnet::subnets;
 use crate::address::Addresses;
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, now};
-use crate::settings::{Dhcp, default_range};
+use crate::settings::Dhcp;
 use crate::store::{Entry, LEASES, Store};
 use crate::throttle::Throttle;
 
@@ -75,17 +77,19 @@ impl Service {
                     interface; --dhcp off does without";
         let sockets = Sockets::bind(interface).with_context(|| hint.to_owned())?;
         let programs = Programs::new(base, catalogue);
-        let me = Me { address, mask: addresses.mask, programs };
-        let responder = match pool {
-            None => Responder::proxy(me),
+        let me = Me { address, programs };
+        let full = match pool {
+            None => None,
             Some(pool) => {
-                let range = pool.range.map_or_else(|| default_range(address, addresses.mask), Ok)?;
-                tracing::info!("dhcp: handing out {range}");
+                let subnets = subnets(&pool, address, addresses.mask)?;
+                for subnet in &subnets {
+                    tracing::info!("dhcp: handing out {} in {subnet}", subnet.range);
+                }
                 let known = store.map(|store| store.load(LEASES)).transpose().context("leases")?;
-                Responder::full(me, pool, range, known.unwrap_or_default())
+                Some(Full::new(address, subnets, &pool, known.unwrap_or_default()))
             }
         };
-        Ok(Some(Self { sockets, responder }))
+        Ok(Some(Self { sockets, responder: Responder::new(me, full) }))
     }
 
     /// Answers until dropped.
@@ -141,7 +145,13 @@ impl Service {
                     Port::BootServer => &self.sockets.boot_server,
                 };
                 if let Err(e) = socket.send_to(&message.encode(), to).await {
-                    throttle.warn("dhcp", || format!("answering {to}: {e}"));
+                    let hint = match e.kind() {
+                        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+                            " (this server needs a route to the networks behind relays: `ip route add NETWORK via ROUTER`)"
+                        }
+                        _ => "",
+                    };
+                    throttle.warn("dhcp", || format!("answering {to}: {e}{hint}"));
                 }
             }
             Verdict::Released(lease) => keeper.keep(Ok(Entry::remove(LEASES, &lease.mac.to_string()))),

@@ -8,31 +8,44 @@ use ezio_contract::Mac;
 use ezio_netproto::dhcp::{Kind, Message, option};
 
 use super::answer::{Me, Port, Responder, Verdict};
-use super::program::Programs;
+use super::full::Full;
+use super::program::{Chain, Programs};
+use super::subnet::subnets;
 use crate::boot::Boot;
 use crate::settings::Pool;
-use crate::sites::AddressRange;
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(super) const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
 
 fn me() -> Me {
-    let programs = Programs { base: "http://10.0.0.1:8080".into(), bios: true, uefi: true };
-    Me { address: SERVER, mask: Ipv4Addr::new(255, 255, 255, 0), programs }
+    let chains = vec![Chain::Bios, Chain::X64, Chain::Arm64];
+    Me { address: SERVER, programs: Programs { base: "http://10.0.0.1:8080".into(), chains } }
+}
+
+pub(super) fn proxy() -> Responder {
+    Responder::new(me(), None)
 }
 
 fn full() -> Responder {
-    let range = "10.0.0.50-10.0.0.60".parse::<AddressRange>().unwrap();
+    full_with(&["10.0.0.50-10.0.0.60"])
+}
+
+pub(super) fn full_with(ranges: &[&str]) -> Responder {
+    full_of(ranges, Some(SERVER))
+}
+
+pub(super) fn full_of(ranges: &[&str], router: Option<Ipv4Addr>) -> Responder {
     let pool = Pool {
-        range: Some(range),
-        router: Some(SERVER),
+        ranges: ranges.iter().map(|range| range.parse().unwrap()).collect(),
+        router,
         dns: vec![SERVER],
         lease_time: Duration::from_secs(3600),
     };
-    Responder::full(me(), pool, range, Vec::new())
+    let subnets = subnets(&pool, SERVER, Ipv4Addr::new(255, 255, 255, 0)).unwrap();
+    Responder::new(me(), Some(Full::new(SERVER, subnets, &pool, Vec::new())))
 }
 
-fn packet(name: &str) -> Message {
+pub(super) fn packet(name: &str) -> Message {
     let path = format!("{}/tests/packets/{name}.hex", env!("CARGO_MANIFEST_DIR"));
     let text: String = std::fs::read_to_string(path).unwrap().split_whitespace().collect();
     let bytes: Vec<u8> = text
@@ -45,7 +58,7 @@ fn packet(name: &str) -> Message {
     Message::decode(&bytes).unwrap()
 }
 
-fn pxe(arch: u16) -> Message {
+pub(super) fn pxe(arch: u16) -> Message {
     let mut message = Message::request(Kind::Discover, 7, Mac::new([2, 0, 0, 0, 0, 9]));
     message.options.set(option::VENDOR_CLASS, format!("PXEClient:Arch:{arch:05}:UNDI:003016").into_bytes());
     message.options.set(option::ARCHITECTURE, arch.to_be_bytes());
@@ -53,7 +66,7 @@ fn pxe(arch: u16) -> Message {
     message
 }
 
-fn answered(verdict: Verdict) -> (Message, SocketAddrV4) {
+pub(super) fn answered(verdict: Verdict) -> (Message, SocketAddrV4) {
     match verdict {
         // What a client reads is what counts.
         Verdict::Answer { message, to, .. } => (Message::decode(&message.encode()).unwrap(), to),
@@ -71,7 +84,7 @@ fn offer(responder: &mut Responder, request: &Message) -> Message {
 
 /// Why a machine gets no answer from a proxy.
 fn refusal(request: &Message) -> String {
-    match Responder::proxy(me()).answer(request, Port::Server, NOBODY, Boot::Deploy, 0) {
+    match proxy().answer(request, Port::Server, NOBODY, Boot::Deploy, 0) {
         Verdict::Ignore(Some(why)) => why,
         other => panic!("{other:?}"),
     }
@@ -79,7 +92,7 @@ fn refusal(request: &Message) -> String {
 
 #[test]
 fn a_bios_takes_ipxe_from_the_proxys_offer() {
-    let reply = offer(&mut Responder::proxy(me()), &pxe(0));
+    let reply = offer(&mut proxy(), &pxe(0));
     assert!(reply.yiaddr.is_unspecified());
     assert_eq!(reply.siaddr, SERVER);
     assert_eq!(reply.file, "boot/amd64/undionly.kpxe");
@@ -92,7 +105,7 @@ fn a_bios_takes_ipxe_from_the_proxys_offer() {
 fn recorded_ipxe_gets_the_script_from_proxy_and_server() {
     let discover = packet("ipxe-bios-discover");
     assert!(discover.is_ipxe());
-    let reply = offer(&mut Responder::proxy(me()), &discover);
+    let reply = offer(&mut proxy(), &discover);
     assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot.ipxe"));
     assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
     let reply = offer(&mut full(), &discover);
@@ -104,7 +117,7 @@ fn recorded_ipxe_gets_the_script_from_proxy_and_server() {
 #[test]
 fn recorded_ovmf_gets_shim_by_way_of_port_4011() {
     let discover = packet("ovmf-discover");
-    let mut proxy = Responder::proxy(me());
+    let mut proxy = proxy();
     let reply = offer(&mut proxy, &discover);
     assert_eq!((reply.file.as_str(), reply.vendor_class().as_str()), ("boot/amd64/shimx64.efi", "PXEClient"));
     assert_eq!(reply.options.get(option::VENDOR_SPECIFIC), None, "or firmware would not ask port 4011");
@@ -141,7 +154,7 @@ fn recorded_ovmf_is_leased_an_address_with_its_program() {
 fn http_boot_gets_a_url_and_its_own_class_back() {
     let mut request = pxe(16);
     request.options.set(option::VENDOR_CLASS, b"HTTPClient:Arch:00016:UNDI:003001");
-    for responder in [&mut Responder::proxy(me()), &mut full()] {
+    for responder in [&mut proxy(), &mut full()] {
         let reply = offer(responder, &request);
         assert_eq!(reply.vendor_class(), "HTTPClient");
         assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/amd64/shimx64.efi"));
@@ -151,7 +164,7 @@ fn http_boot_gets_a_url_and_its_own_class_back() {
 #[test]
 fn names_of_boot_files_end_with_a_nul_for_firmware_that_reads_on() {
     for arch in [0, 7] {
-        for mut responder in [Responder::proxy(me()), full()] {
+        for mut responder in [proxy(), full()] {
             let reply = offer(&mut responder, &pxe(arch));
             for code in [option::TFTP_SERVER, option::BOOT_FILE] {
                 assert_eq!(reply.options.get(code).unwrap().last(), Some(&0), "{arch}");
@@ -169,7 +182,7 @@ fn of_several_architectures_the_first_that_is_served_counts() {
         let mut request = pxe(7);
         request.options.set(option::VENDOR_CLASS, class.as_bytes());
         request.options.set(option::ARCHITECTURE, list);
-        offer(&mut Responder::proxy(me()), &request).boot_file().unwrap()
+        offer(&mut proxy(), &request).boot_file().unwrap()
     };
     assert_eq!(offered("PXEClient:Arch:00006:UNDI:003016", &[0, 6, 0, 7]), "boot/amd64/shimx64.efi");
     assert_eq!(offered("PXEClient:Arch:00009:UNDI:003016", &[0, 9, 0, 7]), "boot/amd64/shimx64.efi");
@@ -193,7 +206,7 @@ fn gpxe_is_given_ipxe_for_it_cannot_run_ipxes_scripts() {
 fn a_bios_from_before_option_93_is_a_bios() {
     let mut request = Message::request(Kind::Discover, 7, Mac::new([2; 6]));
     request.options.set(option::VENDOR_CLASS, b"PXEClient");
-    assert_eq!(offer(&mut Responder::proxy(me()), &request).file, "boot/amd64/undionly.kpxe");
+    assert_eq!(offer(&mut proxy(), &request).file, "boot/amd64/undionly.kpxe");
 }
 
 #[test]
@@ -207,8 +220,41 @@ fn uefi_of_32_bits_hears_nothing_and_the_log_says_why() {
 }
 
 #[test]
+fn arm64_gets_its_own_chain_by_pxe_and_by_http() {
+    for mut responder in [proxy(), full()] {
+        assert_eq!(offer(&mut responder, &pxe(11)).file, "boot/arm64/shimaa64.efi");
+        let mut request = pxe(19);
+        request.options.set(option::VENDOR_CLASS, b"HTTPClient:Arch:00019:UNDI:003001");
+        let reply = offer(&mut responder, &request);
+        assert_eq!(reply.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/arm64/shimaa64.efi"));
+        assert_eq!(reply.vendor_class(), "HTTPClient");
+    }
+}
+
+#[test]
+fn http_boot_that_asks_port_4011_gets_its_url_there_too() {
+    let mut request = Message { kind: Kind::Request, ..pxe(16) };
+    request.options.set(option::VENDOR_CLASS, b"HTTPClient:Arch:00016:UNDI:003001");
+    request.ciaddr = Ipv4Addr::new(10, 0, 0, 77);
+    let source = SocketAddrV4::new(request.ciaddr, 68);
+    let (ack, to) = answered(proxy().answer(&request, Port::BootServer, source, Boot::Deploy, 0));
+    assert_eq!((ack.vendor_class().as_str(), to), ("HTTPClient", source));
+    assert_eq!(ack.boot_file().as_deref(), Some("http://10.0.0.1:8080/boot/amd64/shimx64.efi"));
+}
+
+#[test]
+fn an_architecture_without_its_files_is_named_in_the_log() {
+    let programs = Programs { base: String::new(), chains: vec![Chain::X64] };
+    let mut proxy = Responder::new(Me { address: SERVER, programs }, None);
+    for (arch, file) in [(0, "undionly.kpxe"), (11, "shimaa64.efi and grubaa64.efi")] {
+        let verdict = proxy.answer(&pxe(arch), Port::Server, NOBODY, Boot::Deploy, 0);
+        assert!(matches!(&verdict, Verdict::Ignore(Some(why)) if why.contains(file)), "{verdict:?}");
+    }
+}
+
+#[test]
 fn a_proxy_keeps_out_of_what_is_not_network_boot() {
-    let mut proxy = Responder::proxy(me());
+    let mut proxy = proxy();
     let ask =
         |proxy: &mut Responder, message: &Message, boot| proxy.answer(message, Port::Server, NOBODY, boot, 0);
     let laptop = Message::request(Kind::Discover, 1, Mac::new([1; 6]));
@@ -217,7 +263,7 @@ fn a_proxy_keeps_out_of_what_is_not_network_boot() {
         ask(&mut proxy, &Message { kind: Kind::Request, ..pxe(0) }, Boot::Deploy),
         Verdict::Ignore(None)
     );
-    for arch in [6, 11, 99] {
+    for arch in [6, 10, 99] {
         assert!(matches!(ask(&mut proxy, &pxe(arch), Boot::Deploy), Verdict::Ignore(Some(_))), "{arch}");
     }
     // A reply that comes back is nobody's request.
@@ -228,7 +274,7 @@ fn a_proxy_keeps_out_of_what_is_not_network_boot() {
 
 #[test]
 fn a_bios_that_is_done_is_told_of_no_program() {
-    let verdict = Responder::proxy(me()).answer(&pxe(0), Port::Server, NOBODY, Boot::Local, 0);
+    let verdict = proxy().answer(&pxe(0), Port::Server, NOBODY, Boot::Local, 0);
     assert!(matches!(verdict, Verdict::Ignore(Some(_))));
     let (reply, _) = answered(full().answer(&pxe(0), Port::Server, NOBODY, Boot::Local, 0));
     assert!(!reply.yiaddr.is_unspecified());
@@ -237,8 +283,10 @@ fn a_bios_that_is_done_is_told_of_no_program() {
 
 #[test]
 fn uefi_and_ipxe_that_are_done_get_a_program_that_starts_the_disk() {
-    for request in [packet("ovmf-discover"), packet("ipxe-bios-discover")] {
-        for mut responder in [Responder::proxy(me()), full()] {
+    let mut http = pxe(16);
+    http.options.set(option::VENDOR_CLASS, b"HTTPClient:Arch:00016:UNDI:003001");
+    for request in [packet("ovmf-discover"), packet("ipxe-bios-discover"), http] {
+        for mut responder in [proxy(), full()] {
             let (reply, _) = answered(responder.answer(&request, Port::Server, NOBODY, Boot::Local, 0));
             assert!(reply.boot_file().is_some());
         }
@@ -249,7 +297,7 @@ fn uefi_and_ipxe_that_are_done_get_a_program_that_starts_the_disk() {
 fn init_learns_its_boot_server() {
     let mut request = Message::request(Kind::Discover, 7, Mac::new([2; 6]));
     request.options.set(option::VENDOR_CLASS, b"ezio");
-    let reply = offer(&mut Responder::proxy(me()), &request);
+    let reply = offer(&mut proxy(), &request);
     assert!(reply.yiaddr.is_unspecified());
     assert_eq!(reply.boot_server(), Some(SERVER));
     let reply = offer(&mut full(), &request);
@@ -270,14 +318,6 @@ fn an_address_of_another_network_is_refused_and_a_renewal_goes_by_unicast() {
     // It took another server's offer: silence.
     request.options.set_addresses(option::SERVER_ID, &[Ipv4Addr::new(10, 0, 0, 2)]);
     assert_eq!(server.answer(&request, Port::Server, NOBODY, Boot::Deploy, 0), Verdict::Ignore(None));
-}
-
-#[test]
-fn a_relay_is_answered_on_its_server_port() {
-    let mut request = pxe(7);
-    request.giaddr = Ipv4Addr::new(10, 9, 0, 1);
-    let (reply, to) = answered(full().answer(&request, Port::Server, NOBODY, Boot::Deploy, 0));
-    assert_eq!((reply.giaddr, to), (request.giaddr, "10.9.0.1:67".parse().unwrap()));
 }
 
 #[test]

@@ -1,20 +1,55 @@
-//! Which record a machine's word belongs to. SMBIOS says it first; a MAC address is only a hint, since cards and
-//! docks move between machines.
+//! Which record a machine's word belongs to.
+//!
+//! Nothing that a machine says of itself is sure. Makers give one UUID to a whole series, and docks and cards move between
+//! machines. So two things have to agree: UUID, serial number, a card. A UUID alone, or a serial number alone, with other
+//! cards is another machine. UUID and serial number together with other cards are the same machine with a new card, unless
+//! the one that is known is under way at this moment: then they are two.
 
 use ezio_contract::{Mac, MachineId};
 
 use super::machine::Machine;
 
-/// The record that `id` belongs to, if there is one.
-pub(super) fn find(machines: &[Machine], id: &MachineId) -> Option<usize> {
-    let find = |same: &dyn Fn(&MachineId) -> bool| {
-        machines.iter().position(|m| same(&m.identity) && !m.identity.differs(id))
+/// The record that `id` belongs to, if there is one. `under_way` says of a record whether its machine is up now, or on its
+/// way into init.
+pub(super) fn find(
+    machines: &[Machine],
+    id: &MachineId,
+    under_way: impl Fn(&Machine) -> bool,
+) -> Option<usize> {
+    let has_card = |m: &Machine| {
+        let elsewhere = m.life.state.runs() && under_way(m) && !m.runs_with_a_card_of(id);
+        m.identity.shares_a_card(id) && !m.identity.differs(id) && !elsewhere
     };
-    // Some makers give one UUID to a whole series: then the serial numbers differ.
-    let by_uuid = find(&|known| known.uuid().is_some() && known.uuid() == id.uuid());
-    let by_serial = || find(&|known| known.serial().is_some() && known.serial() == id.serial());
-    let by_mac = || find(&|known| known.shares_a_card(id));
-    by_uuid.or_else(by_serial).or_else(by_mac)
+    let by_number_and_card = machines.iter().position(|m| agreements(&m.identity, id) > 0 && has_card(m));
+    let by_card = || machines.iter().position(has_card);
+    by_number_and_card.or_else(|| by_numbers(machines, id, &under_way)).or_else(by_card)
+}
+
+/// The record of the same UUID and serial number, although it has none of these cards; where no cards are known, one of
+/// the two is enough.
+fn by_numbers(machines: &[Machine], id: &MachineId, under_way: impl Fn(&Machine) -> bool) -> Option<usize> {
+    let no_cards = |m: &Machine| m.identity.macs().is_empty() || id.macs().is_empty();
+    let mut fitting = machines.iter().enumerate().filter(|(_, m)| {
+        let needed = if no_cards(m) { 1 } else { 2 };
+        !m.identity.differs(id) && agreements(&m.identity, id) >= needed
+    });
+    let (at, machine) = fitting.next()?;
+    // With several of them, neither number tells one machine from another.
+    let is_the_one = fitting.next().is_none() && !under_way(machine);
+    (is_the_one || no_cards(machine)).then_some(at)
+}
+
+/// How many of UUID and serial number the two have in common.
+fn agreements(a: &MachineId, b: &MachineId) -> usize {
+    let uuid = a.uuid().is_some() && a.uuid() == b.uuid();
+    let serial = a.serial().is_some() && a.serial() == b.serial();
+    usize::from(uuid) + usize::from(serial)
+}
+
+/// Is what is left of `other` the same machine, when `owner` has taken all its cards?
+pub(super) fn is_rest_of(other: &MachineId, owner: &MachineId) -> bool {
+    let nameless = other.uuid().is_none() && other.serial().is_none();
+    other.macs().is_empty() && !other.differs(owner) && (nameless || agreements(other, owner) > 0)
 }
 
 /// The name of a record, apart from those that are `taken`.
@@ -42,3 +77,7 @@ pub(super) fn answers_to(machine: &Machine, name: &str) -> bool {
         || identity.serial() == Some(name)
         || name.parse().is_ok_and(|mac| identity.macs().contains(&mac))
 }
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

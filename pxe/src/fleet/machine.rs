@@ -1,8 +1,8 @@
 //! What is known of one machine.
 
-use ezio_contract::MachineId;
 use ezio_contract::report::{Event, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
+use ezio_contract::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
 
 use super::life::{Life, State};
@@ -31,6 +31,9 @@ pub(crate) struct Times {
     pub(crate) first_seen: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) booting: Option<f64>,
+    /// Its kernel started, by its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) started: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,9 @@ pub(crate) struct Machine {
     /// Good runs so far.
     #[serde(default)]
     pub(crate) deployments: u64,
+    /// Cards that it had when it was last heard of on its way into init, or in a run. `macs` are all that it ever had.
+    #[serde(default)]
+    pub(crate) present_macs: Vec<Mac>,
     /// The run that its reports belong to.
     #[serde(default)]
     pub(crate) run: String,
@@ -115,10 +121,17 @@ impl Machine {
             steps: StepTimes::default(),
             last_heard: now,
             deployments: 0,
+            present_macs: Vec::new(),
             run: String::new(),
             sequence: None,
             past_runs: Vec::new(),
         }
+    }
+
+    /// Does the run that it was last heard of in have one of these cards? Taken as yes where one side knows no cards.
+    pub(super) fn runs_with_a_card_of(&self, id: &MachineId) -> bool {
+        let present = &self.present_macs;
+        present.is_empty() || id.macs().is_empty() || present.iter().any(|mac| id.macs().contains(mac))
     }
 
     /// Forgets what belongs to the run so far; `run` is the new one, empty for none yet.
@@ -147,6 +160,9 @@ impl Machine {
         }
         self.steps.learn(&report.steps);
         let times = &mut self.times;
+        // Of several reports the one that was under way for the shortest time knows best.
+        let kernel = now - report.uptime_s;
+        times.kernel = Some(times.kernel.map_or(kernel, |known| known.min(kernel)));
         let (time, progress) = match &report.event {
             Event::Started { .. } => (&mut times.started, None),
             Event::Planned { .. } => (&mut times.planned, None),

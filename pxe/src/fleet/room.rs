@@ -62,7 +62,7 @@ impl Room {
 
     /// Where the machine with this card boots from; an unknown one is deployed.
     pub(crate) fn boot_of(&self, mac: Mac) -> Boot {
-        let local = identity::find(&self.machines, &MachineId::of_card(mac))
+        let local = identity::find(&self.machines, &MachineId::of_card(mac), |_| false)
             .is_some_and(|at| self.machines[at].life.boots_local);
         if local { Boot::Local } else { Boot::Deploy }
     }
@@ -83,6 +83,7 @@ impl Room {
         if machine.life.boots_local {
             return Ok((Boot::Local, change));
         }
+        machine.present_macs = id.macs().to_vec();
         // Firmware asks several times on its way; what counts is when it began.
         if before != machine.life || machine.times.booting.is_none() {
             machine.begin_run("");
@@ -108,6 +109,7 @@ impl Room {
             return Ok((Directive::default(), change));
         }
         machine.last_heard = now;
+        machine.present_macs = report.machine.macs().to_vec();
         machine.address = Some(one_line(address, MAX_TEXT));
         let before = (machine.life, machine.run.clone());
         let state = State::of(&report.event);
@@ -134,8 +136,15 @@ impl Room {
         let all = name == "all";
         let mut change = Change::default();
         let mut meant = 0;
+        // A name of the fleet's own is one machine's, even where that is a UUID which others have too.
+        let named = self.machines.iter().any(|machine| machine.id == name);
         for machine in &mut self.machines {
-            if !(all && machine.life.boots_local || !all && identity::answers_to(machine, name)) {
+            let is_meant = match (all, named) {
+                (true, _) => machine.life.boots_local,
+                (false, true) => machine.id == name,
+                (false, false) => identity::answers_to(machine, name),
+            };
+            if !is_meant {
                 continue;
             }
             meant += 1;
@@ -162,13 +171,16 @@ impl Room {
     }
 
     fn may_need(&self, machine: &Machine, image: &Option<String>, now: f64) -> bool {
+        let concerned = machine.image.is_none() || machine.image == *image;
+        let state = machine.life.state;
+        self.is_under_way(machine, now) && (state == State::Booting || state.lacks_data() && concerned)
+    }
+
+    /// Is the machine in init now, or on its way there?
+    fn is_under_way(&self, machine: &Machine, now: f64) -> bool {
         match machine.life.state {
             State::Booting => machine.times.booting.is_some_and(|since| now - since < BOOT_TIME_S),
-            state if state.lacks_data() => {
-                let concerned = machine.image.is_none() || machine.image == *image;
-                concerned && !machine.is_silent(now, self.silent_after_s)
-            }
-            _ => false,
+            state => state.runs() && !self.is_silent(machine, now),
         }
     }
 
@@ -178,7 +190,7 @@ impl Room {
             return Err(Refusal::Nobody);
         }
         let mut change = Change::default();
-        let at = match identity::find(&self.machines, id) {
+        let at = match identity::find(&self.machines, id, |m| self.is_under_way(m, now)) {
             Some(at) => at,
             None if self.machines.len() < MAX_MACHINES => {
                 self.machines.push(Machine::new(now));
@@ -201,20 +213,25 @@ impl Room {
         Ok((self.machines.len() - 1, change))
     }
 
-    /// The machine has these cards now. A record that knew nothing but such a card was this machine; one that is
-    /// another machine has lost it.
+    /// The machine has these cards now. A record that knew nothing but such cards was this machine; one that is
+    /// another machine has lost them.
     fn claim_macs(&mut self, machine: &mut Machine, id: &MachineId, change: &mut Change) {
         let mut others = Vec::new();
         for mut other in std::mem::take(&mut self.machines) {
             if !other.identity.shares_a_card(id) {
                 others.push(other);
-            } else if other.identity.uuid().is_none() && other.identity.serial().is_none() {
+                continue;
+            }
+            other.identity.lose_cards_to(id);
+            if identity::is_rest_of(&other.identity, &machine.identity) {
+                let mut identity = other.identity;
+                identity.learn(&machine.identity);
+                machine.identity = identity;
                 machine.times.first_seen = machine.times.first_seen.min(other.times.first_seen);
                 machine.times.booting = machine.times.booting.or(other.times.booting);
                 machine.life.boots_local |= other.life.boots_local;
                 change.remove.push(other.id);
             } else {
-                other.identity.lose_cards_to(id);
                 change.save.push(other.clone());
                 others.push(other);
             }
@@ -225,4 +242,4 @@ impl Room {
 
 #[cfg(test)]
 #[path = "room_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -4,20 +4,20 @@ use ezio_contract::report::{Event, Progress};
 use ezio_contract::report::{FORMAT, StepTimes};
 use proptest::prelude::*;
 
-const UUID: &str = "aaaaaaaa-0000-1111-2222-333333333333";
-const UUID_2: &str = "bbbbbbbb-0000-1111-2222-333333333333";
-const MAC: &str = "52:54:00:00:00:01";
-const DOCK: &str = "02:00:00:00:00:99";
+pub(in crate::fleet) const UUID: &str = "aaaaaaaa-0000-1111-2222-333333333333";
+pub(in crate::fleet) const UUID_2: &str = "bbbbbbbb-0000-1111-2222-333333333333";
+pub(in crate::fleet) const MAC: &str = "52:54:00:00:00:01";
+pub(in crate::fleet) const DOCK: &str = "02:00:00:00:00:99";
 
-fn room() -> Room {
+pub(in crate::fleet) fn room() -> Room {
     Room::new(Vec::new(), Duration::from_secs(30), Duration::from_secs(15))
 }
 
-fn id(uuid: Option<&str>, macs: &[&str]) -> MachineId {
+pub(in crate::fleet) fn id(uuid: Option<&str>, macs: &[&str]) -> MachineId {
     with_serial(uuid, None, macs)
 }
 
-fn with_serial(uuid: Option<&str>, serial: Option<&str>, macs: &[&str]) -> MachineId {
+pub(in crate::fleet) fn with_serial(uuid: Option<&str>, serial: Option<&str>, macs: &[&str]) -> MachineId {
     let said = FirmwareIdentity {
         uuid: uuid.map(Into::into),
         serial: serial.map(Into::into),
@@ -35,7 +35,7 @@ fn progress(done_bytes: u64) -> Progress {
     Progress { done_bytes, total_bytes: 100, ..Progress::default() }
 }
 
-fn script() -> Vec<Event> {
+pub(in crate::fleet) fn script() -> Vec<Event> {
     vec![
         Event::Started { version: "1".into(), firmware: "uefi".into(), address: "10.0.0.9".into() },
         Event::Planned { image: "debian".into(), disks: vec!["/dev/sda".into()], total_bytes: 100 },
@@ -49,16 +49,23 @@ fn script() -> Vec<Event> {
     ]
 }
 
-fn report(id: &MachineId, run: &str, sequence: u64, event: Event) -> Report {
+pub(in crate::fleet) fn report(id: &MachineId, run: &str, sequence: u64, event: Event) -> Report {
     let steps = StepTimes::default();
     Report { format: FORMAT, machine: id.clone(), run: run.into(), sequence, uptime_s: 1.0, steps, event }
 }
 
-fn send(room: &mut Room, id: &MachineId, run: &str, sequence: u64, event: Event, now: f64) -> Directive {
+pub(in crate::fleet) fn send(
+    room: &mut Room,
+    id: &MachineId,
+    run: &str,
+    sequence: u64,
+    event: Event,
+    now: f64,
+) -> Directive {
     room.report(&report(id, run, sequence, event), "10.0.0.9", now).unwrap().0
 }
 
-fn play(room: &mut Room, id: &MachineId, run: &str, events: usize, start: f64) {
+pub(in crate::fleet) fn play(room: &mut Room, id: &MachineId, run: &str, events: usize, start: f64) {
     for (n, event) in script().into_iter().take(events).enumerate() {
         send(room, id, run, n as u64, event, start + n as f64);
     }
@@ -74,6 +81,7 @@ fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
     assert_eq!((machine.life.state, machine.life.boots_local, machine.deployments), (State::Done, true, 1));
     let times = &machine.times;
     assert_eq!((times.booting, times.started, times.first_byte), (Some(100.0), Some(110.0), Some(112.0)));
+    assert_eq!(times.kernel, Some(109.0));
     assert_eq!((times.last_byte, times.verified, times.done), (Some(114.0), Some(115.0), Some(118.0)));
     assert_eq!(room.boot_of(MAC.parse().unwrap()), Boot::Local);
     assert_eq!(room.boots(&id, "10.0.0.9", 200.0).unwrap().0, Boot::Local);
@@ -136,59 +144,6 @@ fn a_failure_is_kept_until_the_next_start() {
     assert!(room.machines()[0].error.is_some());
     send(&mut room, &id, "r2", 0, script()[0].clone(), 70.0);
     assert_eq!((room.machines()[0].life.state, room.machines()[0].error.clone()), (State::Started, None));
-}
-
-#[test]
-fn the_smbios_uuid_joins_what_macs_keep_apart() {
-    let mut room = room();
-    // Two cards boot before anybody knows that they are one machine.
-    room.boots(&id(None, &[MAC]), "10.0.0.9", 1.0).unwrap();
-    room.boots(&id(None, &[DOCK]), "10.0.0.8", 2.0).unwrap();
-    assert_eq!(room.machines().len(), 2);
-    let both = id(Some(UUID), &[MAC, DOCK]);
-    let (_, change) = room.report(&report(&both, "r", 0, script()[0].clone()), "10.0.0.9", 3.0).unwrap();
-    assert_eq!(room.machines().len(), 1);
-    assert_eq!((room.machines()[0].id.as_str(), room.machines()[0].times.first_seen), (UUID, 1.0));
-    let mut removed = change.remove;
-    removed.sort();
-    assert_eq!(removed, [DOCK, MAC]);
-}
-
-#[test]
-fn a_dock_that_moves_belongs_to_the_machine_that_has_it_now() {
-    let mut room = room();
-    play(&mut room, &id(Some(UUID), &[DOCK]), "a", 9, 0.0);
-    send(&mut room, &id(Some(UUID_2), &[DOCK]), "b", 0, script()[0].clone(), 50.0);
-    assert_eq!(room.machines().len(), 2);
-    assert_eq!(room.boot_of(DOCK.parse().unwrap()), Boot::Deploy);
-    assert_eq!(room.boots(&id(Some(UUID), &[]), "", 51.0).unwrap().0, Boot::Local);
-}
-
-#[test]
-fn boards_that_share_a_uuid_are_told_apart_by_serial_number() {
-    let mut room = room();
-    for (serial, mac) in [("S1", MAC), ("S2", DOCK), ("S1", MAC)] {
-        let id = with_serial(Some(UUID), Some(serial), &[mac]);
-        room.boots(&id, "10.0.0.9", 1.0).unwrap();
-    }
-    let mut ids: Vec<&str> = room.machines().iter().map(|m| m.id.as_str()).collect();
-    ids.sort_unstable();
-    assert_eq!(ids, ["S2", UUID]);
-}
-
-#[test]
-fn placeholders_name_nobody() {
-    let mut room = room();
-    for mac in [MAC, DOCK] {
-        let id =
-            with_serial(Some("00000000-0000-0000-0000-000000000000"), Some("To Be Filled By O.E.M."), &[mac]);
-        room.boots(&id, "10.0.0.9", 1.0).unwrap();
-    }
-    assert_eq!(room.machines().len(), 2);
-    assert_eq!(
-        room.boots(&id(Some("ffffffff-ffff-ffff-ffff-ffffffffffff"), &["junk"]), "", 1.0),
-        Err(Refusal::Nobody)
-    );
 }
 
 #[test]

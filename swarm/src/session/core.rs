@@ -43,6 +43,8 @@ pub(super) struct Effects {
     pub(super) wake: Vec<Arc<Outbox>>,
     /// Every piece is verified.
     pub(super) complete: bool,
+    /// The first bytes are here, or the first piece is verified.
+    pub(super) begun: bool,
 }
 
 pub(super) struct Core {
@@ -55,6 +57,8 @@ pub(super) struct Core {
     out: Vec<Output>,
     /// Connections whose outboxes have news; empty between two calls of [`Core::dispatch`].
     touched: Vec<ConnId>,
+    /// Are there any bytes, and any piece that is verified?
+    begun: [bool; 2],
 }
 
 impl Core {
@@ -67,6 +71,7 @@ impl Core {
             arriving: HashMap::new(),
             out: Vec::new(),
             touched: Vec::new(),
+            begun: [false; 2],
         }
     }
 
@@ -193,6 +198,9 @@ impl Core {
         self.out = out;
         effects.wake.extend(touched.drain(..).filter_map(|id| Some(Arc::clone(&self.conn_mut(id)?.outbox))));
         self.touched = touched;
+        let stats = self.scheduler.stats();
+        let begun = [stats.received > 0, stats.verified > 0];
+        effects.begun = begun != std::mem::replace(&mut self.begun, begun);
     }
 
     /// Puts an output into its connection's outbox.

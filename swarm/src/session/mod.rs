@@ -162,6 +162,9 @@ impl Engine {
         for (piece, blocks) in effects.check {
             self.store.check(piece, blocks);
         }
+        if effects.begun {
+            self.watchers.publish(self);
+        }
         if effects.complete {
             self.store.finish();
         }

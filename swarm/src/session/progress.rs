@@ -1,4 +1,4 @@
-//! How far the job is, and what is seen of the others, twice a second.
+//! How far the job is, and what is seen of the others, twice a second; and at once when it has begun.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
