@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod classroom;
+pub mod dhcp;
 pub mod loopback;
 pub mod mounts;
 pub mod netns;

@@ -47,6 +47,8 @@ pub struct Settings {
 pub enum Dhcp {
     /// The server does both.
     Full,
+    /// The server does both, also for the network behind [`super::room::ROUTER`].
+    FullAcrossRouter,
     /// Somebody else gives out addresses; the server names the boot server. Its default.
     Proxy,
     /// Somebody else does both, and names the server as boot server.
@@ -57,6 +59,14 @@ impl Dhcp {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Full => &["--dhcp", "full"],
+            Self::FullAcrossRouter => &[
+                "--dhcp",
+                "full",
+                "--dhcp-range",
+                "10.77.0.50-10.77.0.99",
+                "--dhcp-range",
+                "10.78.0.50-10.78.0.99,mask=24,router=10.78.0.1",
+            ],
             Self::Proxy => &[],
             Self::Elsewhere => &["--dhcp", "off", "--tftp-port", "69"],
         }
