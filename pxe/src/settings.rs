@@ -331,6 +331,27 @@ mod tests {
     }
 
     #[test]
+    fn ranges_come_from_the_line_or_from_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ezio-pxe.toml");
+        let ranges = "['10.0.0.50-10.0.0.60', '10.1.0.50-10.1.0.60,mask=24,router=10.1.0.1']";
+        let text =
+            format!("images = ['a']\nnetboot = 'd'\ninterface = 'i'\ndhcp = 'full'\ndhcp-range = {ranges}\n");
+        std::fs::write(&file, text).unwrap();
+        let number = |more: &[&str]| {
+            let settings = args(&[&["-c", file.to_str().unwrap()], more].concat()).resolve().unwrap();
+            let Dhcp::Full { pool, .. } = settings.dhcp else { panic!("{:?}", settings.dhcp) };
+            pool.ranges.len()
+        };
+        assert_eq!(number(&[]), 2);
+        assert_eq!(number(&["--dhcp-range", "10.0.0.70-10.0.0.80"]), 1);
+        std::fs::write(&file, "images = ['a']\ndhcp-range = ['10.0.0.50-10.0.0.60,gateway=10.0.0.1']\n")
+            .unwrap();
+        let message = format!("{:#}", args(&["-c", file.to_str().unwrap()]).resolve().unwrap_err());
+        assert!(message.contains("gateway=10.0.0.1") && message.contains("router=ADDRESS"), "{message}");
+    }
+
+    #[test]
     fn the_example_file_is_read() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config-examples/ezio-pxe.toml");
         let settings = args(&["-c", path]).resolve().unwrap();

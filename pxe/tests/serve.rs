@@ -167,6 +167,19 @@ async fn tftp_serves_the_same_tree_and_the_way_to_report() {
         let over_http = self::fetch(&server, &format!("/{name}")).await.1;
         assert_eq!(fetch(name).await.unwrap(), over_http, "{name}");
     }
+    // As firmware writes names.
+    let kernel = fetch("boot/amd64/vmlinuz").await.unwrap();
+    for path in [
+        "//boot//amd64/vmlinuz",
+        "\\boot\\amd64\\vmlinuz",
+        "BOOT/AMD64/VMLINUZ",
+        "boot/amd64/vmlinuzB\t\u{1}",
+    ] {
+        assert_eq!(fetch(path).await.unwrap(), kernel, "{path:?}");
+    }
+    for path in ["//boot//amd64/vmlinuz", "/boot%5camd64%5cvmlinuz", "/BOOT/AMD64/VMLINUZ"] {
+        assert_eq!(self::fetch(&server, path).await.1, kernel, "{path}");
+    }
     for path in [
         "../../../etc/passwd",
         "images/golden/../../../etc/passwd",

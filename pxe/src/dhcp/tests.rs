@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ezio_contract::Mac;
 use ezio_netproto::dhcp::{Kind, Message, option};
+use proptest::prelude::*;
 
 use super::answer::{Me, Port, Responder, Verdict};
 use super::full::Full;
@@ -328,4 +329,35 @@ fn a_released_address_is_free_at_once() {
     let release = Message { kind: Kind::Release, ..pxe(0) };
     let verdict = server.answer(&release, Port::Server, NOBODY, Boot::Deploy, 0);
     assert!(matches!(verdict, Verdict::Released(lease) if lease.address == address));
+}
+
+proptest! {
+    /// Options of any kind, from anybody: an answer that a client can read, or none.
+    #[test]
+    fn no_request_confuses_the_server(
+        kind in 1u8..9, addresses: [u32; 2], relayed: bool, at_boot_server: bool, done: bool,
+        options in proptest::collection::btree_map(
+            prop_oneof![Just(option::RELAY_AGENT), Just(option::SUBNET_SELECTION), Just(option::ARCHITECTURE), 1u8..255],
+            proptest::collection::vec(any::<u8>(), 0..40), 0..6),
+    ) {
+        let mut request = pxe(7);
+        for (code, value) in options {
+            request.options.set(code, value);
+        }
+        let mut bytes = request.encode();
+        // The value of option 53, which comes first.
+        bytes[242] = kind;
+        let mut request = Message::decode(&bytes).unwrap();
+        request.ciaddr = addresses[0].into();
+        request.giaddr = if relayed { addresses[1].into() } else { Ipv4Addr::UNSPECIFIED };
+        let port = if at_boot_server { Port::BootServer } else { Port::Server };
+        let boot = if done { Boot::Local } else { Boot::Deploy };
+        for mut responder in [proxy(), full()] {
+            if let Verdict::Answer { message, .. } = responder.answer(&request, port, NOBODY, boot, 0) {
+                let read = Message::decode(&message.encode()).unwrap();
+                prop_assert_eq!((read.xid, read.mac, read.giaddr), (request.xid, request.mac, request.giaddr));
+                prop_assert_eq!(read.options.get(option::RELAY_AGENT), request.options.get(option::RELAY_AGENT));
+            }
+        }
+    }
 }
