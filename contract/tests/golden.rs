@@ -1,0 +1,146 @@
+//! What goes over the wire, as files: each is what the present code writes, to the byte, and what it reads. A change
+//! here is a change of the contract: programs of another version are out there in initrds.
+
+use std::path::PathBuf;
+
+use ezio_contract::FirmwareIdentity;
+use ezio_contract::report::{Directive, Event, FORMAT, Progress, Report, ReportError, StepTimes};
+
+fn folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/golden"].iter().collect()
+}
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+/// The file of an event. A new event needs one.
+fn file_of(event: &Event) -> &'static str {
+    match event {
+        Event::Started { .. } => "started.json",
+        Event::Planned { .. } => "planned.json",
+        Event::FirstByte => "first-byte.json",
+        Event::Progress(_) => "progress.json",
+        Event::LastByte(_) => "last-byte.json",
+        Event::Verified(_) => "verified.json",
+        Event::Deployed(_) => "deployed.json",
+        Event::Seeding(_) => "seeding.json",
+        Event::Done { .. } => "done.json",
+        Event::Failed { .. } => "failed.json",
+    }
+}
+
+fn events() -> Vec<Event> {
+    let progress = Progress {
+        done_bytes: 1,
+        total_bytes: 2,
+        down_bytes_per_s: 3,
+        up_bytes_per_s: 4,
+        from_server_bytes: 5,
+        from_peers_bytes: 6,
+        sent_bytes: 7,
+        peers: 8,
+    };
+    vec![
+        Event::Started {
+            version: "0.1.0".into(),
+            firmware: "uefi+secureboot".into(),
+            address: "10.77.0.64".into(),
+        },
+        Event::Planned {
+            image: "debian-13".into(),
+            disks: vec!["/dev/sda ATA QEMU HARDDISK 8.0 GiB".into()],
+            total_bytes: 2,
+        },
+        Event::FirstByte,
+        Event::Progress(progress),
+        Event::LastByte(progress),
+        Event::Verified(progress),
+        Event::Deployed(progress),
+        Event::Seeding(progress),
+        Event::Done { end: "reboot".into() },
+        Event::Failed {
+            step: "choose disk".into(),
+            error: "no disk fits: it is too small".into(),
+            next: "hold".into(),
+        },
+    ]
+}
+
+fn report(event: Event) -> Report {
+    let said = FirmwareIdentity {
+        uuid: Some("4c4c4544-0042-3510-8052-b4c04f4d3032".into()),
+        serial: Some("B5BMM02".into()),
+        product: Some("OptiPlex 7060".into()),
+        macs: vec!["52:54:00:12:34:56".into(), "52:54:00:12:34:57".into()],
+    };
+    let steps = StepTimes {
+        init_s: Some(0.5),
+        link_s: Some(1.25),
+        lease_s: Some(2.0),
+        conf_s: Some(2.25),
+        disks_s: Some(2.5),
+        first_piece_s: Some(3.0),
+    };
+    Report {
+        format: FORMAT,
+        machine: said.into(),
+        run: "0123456789abcdef0123456789abcdef".into(),
+        sequence: 9,
+        uptime_s: 12.5,
+        steps,
+        event,
+    }
+}
+
+#[test]
+fn each_event_is_its_file_both_ways() {
+    for event in events() {
+        let name = file_of(&event);
+        let report = report(event);
+        assert_eq!(serde_json::to_string_pretty(&report).unwrap() + "\n", file(name), "{name}");
+        assert_eq!(Report::from_json(file(name).as_bytes()).unwrap(), report, "{name}");
+    }
+}
+
+#[test]
+fn no_event_and_no_file_is_left_out() {
+    let mut tested: Vec<String> = events().iter().map(|event| file_of(event).to_owned()).collect();
+    tested.extend(["directive.json", "first-format.json"].map(str::to_owned));
+    let mut files: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    tested.sort();
+    files.sort();
+    assert_eq!(files, tested);
+}
+
+#[test]
+fn the_directive_is_its_file_both_ways() {
+    let directive = Directive { release: true };
+    assert_eq!(serde_json::to_string_pretty(&directive).unwrap() + "\n", file("directive.json"));
+    assert_eq!(serde_json::from_str::<Directive>(&file("directive.json")).unwrap(), directive);
+}
+
+/// An init from before there were versions, with words of a kind that we do not know.
+#[test]
+fn reports_of_the_first_format_are_read() {
+    let read = Report::from_json(file("first-format.json").as_bytes()).unwrap();
+    let expected = Report { format: 1, steps: StepTimes::default(), ..report(events().remove(0)) };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn what_is_newer_or_no_report_is_refused_with_a_word() {
+    let newer = file("done.json").replace("\"format\": 2", "\"format\": 3");
+    let error = Report::from_json(newer.as_bytes()).unwrap_err();
+    assert!(
+        matches!(error, ReportError::Newer(3)) && error.to_string().contains("knows formats up to 2"),
+        "{error}"
+    );
+    for wrong in ["", "{}", "[]", "{\"format\": \"x\"}", &file("done.json").replace("\"done\"", "\"dance\"")]
+    {
+        assert!(matches!(Report::from_json(wrong.as_bytes()), Err(ReportError::Syntax(_))), "{wrong}");
+    }
+}
