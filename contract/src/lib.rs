@@ -3,7 +3,7 @@
 //!
 //! | between | module |
 //! | --- | --- |
-//! | init and server | [`report`], [`MachineId`], [`urls`], [`ports`], [`dhcp`] |
+//! | init and server | [`report`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
 //! | image builder and init | [`initrd`], [`modules`] |
 //! | image builder and server | [`netboot`] |
 
@@ -14,6 +14,7 @@ pub mod mac;
 mod machine_id;
 pub mod modules;
 pub mod netboot;
+pub mod parameters;
 mod placeholder;
 pub mod ports;
 pub mod report;

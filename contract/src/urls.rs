@@ -7,6 +7,8 @@ use crate::{Arch, Mac};
 pub const CONF: &str = "ezio.conf";
 /// The operator's signature of [`CONF`], if there is one.
 pub const CONF_SIGNATURE: &str = "ezio.conf.minisig";
+/// What is signed and its signature (minisign) differ by this at the end of the name.
+pub const SIGNATURE: &str = ".minisig";
 /// iPXE's script.
 pub const IPXE: &str = "boot.ipxe";
 /// The name that iPXE asks for by itself, in the folder that it came from.
@@ -61,6 +63,11 @@ mod tests {
         for other in ["grub/grub.cfg", "grub/machine-x.cfg", "machine-52:54:00:12:34:56.cfg"] {
             assert_eq!(grub_machine_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_signature_lies_beside_what_it_signs() {
+        assert_eq!(CONF_SIGNATURE, format!("{CONF}{SIGNATURE}"));
     }
 
     #[test]

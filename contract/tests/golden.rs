@@ -11,7 +11,7 @@ fn folder() -> PathBuf {
 }
 
 fn file(name: &str) -> String {
-    std::fs::read_to_string(folder().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    std::fs::read_to_string(folder().join(name)).expect(name)
 }
 
 /// The file of an event. A new event needs one.

@@ -1,7 +1,12 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use std::net::Ipv4Addr;
 
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use ezio_contract::ports;
+
+use crate::boot::base_url;
 use crate::settings::ServeArgs;
 
 const AFTER_HELP: &str = "\
@@ -62,9 +67,18 @@ pub(crate) enum Command {
 /// Which server to ask.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Address of the running server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub(crate) server: url::Url,
+    /// Address of the running server [default: http://127.0.0.1:8080]
+    #[arg(long, value_name = "URL")]
+    server: Option<url::Url>,
+}
+
+impl ServerArgs {
+    /// The server's URL of a name.
+    pub(crate) fn url_of(&self, name: &str) -> Result<url::Url> {
+        let here = || base_url(Ipv4Addr::LOCALHOST.into(), ports::HTTP).parse();
+        let server = self.server.clone().map_or_else(here, Ok);
+        server.and_then(|server| server.join(name)).context("--server")
+    }
 }
 
 #[derive(Debug, Args)]

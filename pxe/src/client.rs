@@ -18,7 +18,7 @@ fn client() -> Result<reqwest::Client> {
 
 /// `ezio-pxe status`.
 pub(crate) async fn status(args: &StatusArgs) -> Result<()> {
-    let url = args.server.server.join(urls::FLEET).context("--server")?;
+    let url = args.server.url_of(urls::FLEET)?;
     let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
     let answer = client()?.get(url.clone()).send().await.with_context(asked)?;
     let text = answer.error_for_status().with_context(asked)?.text().await.with_context(asked)?;
@@ -31,7 +31,7 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<()> {
 
 /// `ezio-pxe again`.
 pub(crate) async fn again(args: &AgainArgs) -> Result<()> {
-    let url = args.server.server.join(urls::AGAIN).context("--server")?;
+    let url = args.server.url_of(urls::AGAIN)?;
     let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
     let mut request = client()?.post(url.clone()).json(&serde_json::json!({ "machine": args.machine }));
     if let Some(token) = &args.token {

@@ -85,7 +85,7 @@ fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
             );
         }
     }
-    let signature_path = PathBuf::from(format!("{}.minisig", path.display()));
+    let signature_path = PathBuf::from(format!("{}{}", path.display(), urls::SIGNATURE));
     let signature = match std::fs::read(&signature_path) {
         Ok(bytes) => Some(Bytes::from(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use ezio_contract::initrd::MODULE_INDEX;
 use ezio_contract::modules::ModuleIndex;
+use ezio_contract::netboot::INITRD;
 use ezio_tests::programs;
 use ezio_tests::vm::material;
 
@@ -19,7 +20,7 @@ fn kernel() -> PathBuf {
 
 fn index() -> ModuleIndex {
     programs::need(&["modprobe", "zstd", "cpio"]).unwrap();
-    let initrd = material::netboot().unwrap().join("initrd.img");
+    let initrd = material::netboot().unwrap().join(INITRD);
     let script = "zstd -dc \"$1\" | cpio --extract --to-stdout --quiet \"$2\"";
     let name = MODULE_INDEX.trim_start_matches('/');
     let output = Command::new("bash")

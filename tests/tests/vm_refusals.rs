@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ezio_contract::{parameters, ports, urls};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Event, Happening};
 use ezio_tests::vm::devices::Bus;
@@ -46,7 +47,7 @@ fn server(folder: &Path, conf: &str) -> Result<Server> {
 }
 
 fn ezio_conf() -> String {
-    format!("ezio.conf=http://{SERVER}:8080/ezio.conf")
+    format!("{}=http://{SERVER}:{}/{}", parameters::CONF, ports::HTTP, urls::CONF)
 }
 
 /// Nothing was ever written to a disk file that has no blocks.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ezio_contract::urls;
 use minisign_verify::Signature;
 
 use super::location::Location;
@@ -39,7 +40,7 @@ impl PublicKey {
         let place = match location {
             Location::Local(_) => return Ok(()),
             Location::Http(url) | Location::Tftp(url) => {
-                location.on_same_server(&format!("{}.minisig", url.path()))
+                location.on_same_server(&format!("{}{}", url.path(), urls::SIGNATURE))
             }
         };
         let signature = fetcher.get_patiently(&place, Patience::DEFAULT, |_, _| {}).await;

@@ -1,7 +1,7 @@
 //! The kernel command line: what an operator, GRUB or iPXE tells a machine before there is a network.
 //! The kernel's own words (`ip=`, `BOOTIF=`, `console=`) keep their meaning; ours begin with `ezio.`.
 
-use ezio_contract::Mac;
+use ezio_contract::{Mac, parameters};
 use ezio_image::conf::EndAction;
 use thiserror::Error;
 
@@ -52,14 +52,16 @@ impl Cmdline {
         for word in words(text) {
             let (key, value) = word.split_once('=').unwrap_or((&word, ""));
             match key {
-                "ezio.conf" => cmdline.conf = non_empty(value),
-                "ezio.group" => cmdline.group = non_empty(value),
-                "ezio.report" => cmdline.report = non_empty(value),
-                "ezio.end" => {
+                parameters::CONF => cmdline.conf = non_empty(value),
+                parameters::GROUP => cmdline.group = non_empty(value),
+                parameters::REPORT => cmdline.report = non_empty(value),
+                parameters::END => {
                     cmdline.end = Some(value.parse().map_err(CmdlineError::End)?);
                 }
-                _ if key.starts_with("ezio.") => return Err(CmdlineError::Unknown(key.to_owned())),
-                "BOOTIF" => match value.parse() {
+                _ if key.starts_with(parameters::PREFIX) => {
+                    return Err(CmdlineError::Unknown(key.to_owned()));
+                }
+                parameters::BOOTIF => match value.parse() {
                     Ok(mac) => cmdline.boot_mac = Some(mac),
                     Err(_) => cmdline.warnings.push(format!("BOOTIF={value} is no MAC address: ignored")),
                 },

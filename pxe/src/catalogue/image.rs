@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use ezio_contract::urls;
 use ezio_image::checksums::Checksums;
 use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest, PartitionInfo,
@@ -17,9 +18,6 @@ use ezio_swarm::storage::{RunFiles, Storage};
 
 /// Largest small file that is held in memory: a torrent of a 16 TiB partition is smaller.
 const MAX_FILE: u64 = 256 << 20;
-
-/// Signature of the checksums (minisign), where the operator signs images.
-const SIGNATURE_FILE: &str = "SHA256SUMS.minisig";
 
 /// A torrent of an image, and the data behind it.
 pub(crate) struct Torrent {
@@ -64,7 +62,9 @@ impl Image {
         let manifest =
             Manifest::parse(as_text(&text, MANIFEST_FILE)?).with_context(|| format!("in {MANIFEST_FILE}"))?;
         let mut files = BTreeMap::from([(MANIFEST_FILE.to_owned(), text)]);
-        for file in [LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE, SIGNATURE_FILE] {
+        // The operator signs an image by its checksums.
+        let signature = format!("{CHECKSUM_FILE}{}", urls::SIGNATURE);
+        for file in [LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE, &signature] {
             if let Some(bytes) = read_small(&dir, file)? {
                 files.insert(file.to_owned(), bytes);
             }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result};
+use ezio_contract::ports;
 
 use super::command::{batch, output};
 use super::links::{Links, token_bucket};
@@ -16,7 +17,7 @@ use crate::programs;
 /// The host that serves.
 pub const SERVER: usize = 0;
 /// Where `ezio-pxe` serves HTTP unless told otherwise.
-pub const HTTP_PORT: u16 = 8080;
+pub const HTTP_PORT: u16 = ports::HTTP;
 
 static ROOMS: AtomicU32 = AtomicU32::new(0);
 

@@ -5,6 +5,7 @@ use super::devices::{self, Bus, Card};
 use super::firmware::Firmware;
 use super::qmp;
 use anyhow::{Context, Result, bail};
+use ezio_contract::netboot;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -213,8 +214,8 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     add("-netdev", format!("tap,id=net,ifname={tap},script=no,downscript=no"));
     card(hardware).into_iter().for_each(|device| add("-device", device));
     if let Some(kernel) = &hardware.kernel {
-        add("-kernel", kernel.netboot.join("vmlinuz").display().to_string());
-        add("-initrd", kernel.netboot.join("initrd.img").display().to_string());
+        add("-kernel", kernel.netboot.join(netboot::KERNEL).display().to_string());
+        add("-initrd", kernel.netboot.join(netboot::INITRD).display().to_string());
         add("-append", kernel.command_line.clone());
     }
     for (number, disk) in hardware.disks.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! What a room needs before its first machine is switched on, and who may use a room.
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_contract::netboot;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ pub fn workspace() -> PathBuf {
 
 /// `dist/`, as `make netboot` made it.
 pub fn netboot() -> Result<PathBuf> {
-    made("dist", "vmlinuz", "make netboot")
+    made("dist", netboot::KERNEL, "make netboot")
 }
 
 /// Image directory of the golden disk, as `make golden` made it.

@@ -3,6 +3,7 @@
 use super::fleet::Fleet;
 use super::room::{BRIDGE, SERVER};
 use anyhow::{Context, Result, bail};
+use ezio_contract::{ports, urls};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Port of HTTP.
-const HTTP_PORT: u16 = 8080;
 /// A server opens its images and its ports in this time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// It answers on its own machine in this time.
@@ -108,7 +107,7 @@ impl Server {
 
     /// The room as the server sees it.
     pub fn fleet(&self) -> Result<Fleet> {
-        let url = format!("http://{SERVER}:{HTTP_PORT}/api/fleet");
+        let url = format!("http://{SERVER}:{}/{}", ports::HTTP, urls::FLEET);
         self.runtime
             .block_on(async { self.http.get(&url).send().await?.error_for_status()?.json::<Fleet>().await })
             .with_context(|| format!("asking {url}"))
@@ -136,7 +135,7 @@ impl Server {
 
     /// Puts all machines back, to be deployed again.
     pub fn again(&self) -> Result<()> {
-        let url = format!("http://{SERVER}:{HTTP_PORT}/api/again");
+        let url = format!("http://{SERVER}:{}/{}", ports::HTTP, urls::AGAIN);
         let body = serde_json::json!({ "machine": "all" });
         self.runtime
             .block_on(async { self.http.post(&url).json(&body).send().await?.error_for_status() })
