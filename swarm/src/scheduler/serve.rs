@@ -92,6 +92,7 @@ impl Scheduler {
     }
 
     pub(super) fn on_cancelled(&mut self, id: ConnId, blocks: Blocks) {
+        self.steering.cancelled(id, blocks.piece);
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.queue = without(&conn.queue, blocks);
         conn.queue_blocks = conn.queue.iter().map(|r| r.blocks.count).sum();

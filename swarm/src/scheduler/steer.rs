@@ -5,7 +5,7 @@
 //! and gets no more. What was suggested and is not asked for soon is suggested to somebody else. When all is out, the
 //! server suggests what is rarest to who misses it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -30,6 +30,8 @@ struct Load {
     fresh: u32,
     /// Suggestions not taken up yet, oldest first.
     open: VecDeque<(PieceId, Duration)>,
+    /// Pieces asked for and not announced yet.
+    coming: HashSet<PieceId>,
 }
 
 /// Who is to get a piece that has not left the server.
@@ -105,15 +107,26 @@ impl Steering {
 
     /// A member asks for something of a piece of `size` bytes: if that was suggested, the suggestion was taken up.
     pub(super) fn requested(&mut self, id: ConnId, piece: PieceId, size: u64) {
-        let Some(load) = self.loads.get_mut(&id) else { return };
+        let load = self.loads.entry(id).or_default();
+        load.coming.insert(piece);
         let before = load.open.len();
         load.open.retain(|(p, _)| *p != piece);
         let taken = before - load.open.len();
         self.settle(id, taken as u64 * size);
     }
 
+    /// A member does not want a piece any more that it asked for.
+    pub(super) fn cancelled(&mut self, id: ConnId, piece: PieceId) {
+        if let Some(load) = self.loads.get_mut(&id) {
+            load.coming.remove(&piece);
+        }
+    }
+
     /// A member announced a piece.
     pub(super) fn announced(&mut self, id: ConnId, piece: PieceId) {
+        if let Some(load) = self.loads.get_mut(&id) {
+            load.coming.remove(&piece);
+        }
         let Some(holder) = self.holder.get_mut(piece.index()) else { return };
         if holder.is_some_and(|h| h != id)
             && let Some(holder) = holder.take()
@@ -232,14 +245,70 @@ impl Scheduler {
         });
         let ahead = |id: &ConnId| self.steering.loads.get(id).map_or(0, |l| l.ahead);
         let (id, conn) = behind.min_by_key(|(id, c)| (ahead(id) + c.owed(), c.has.count()))?;
-        let open = self.steering.loads.get(&id).map(|l| &l.open);
-        let missing = self.geometry.pieces_of(conn.peer.torrent)?.map(PieceId).filter(|p| {
-            // What it was given and nobody has announced since is on its way to it.
-            !conn.has.get(p.0)
-                && self.steering.holder[p.index()] != Some(id)
-                && open.is_none_or(|o| o.iter().all(|(suggested, _)| suggested != p))
-        });
+        let load = self.steering.loads.get(&id);
+        // A piece may have arrived long before that is announced, when there is nothing else to say. Who was suggested it once
+        // more would not take it up, and had to wait until that has expired.
+        let is_given =
+            |load: &Load, p: &PieceId| load.coming.contains(p) || load.open.iter().any(|(open, _)| open == p);
+        let missing = self.geometry.pieces_of(conn.peer.torrent)?.map(PieceId);
+        let missing = missing.filter(|p| !conn.has.get(p.0) && !load.is_some_and(|load| is_given(load, p)));
         let piece = missing.min_by_key(|p| self.pieces.copies[p.index()])?;
         Some((id, piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Blocks;
+    use super::super::geometry::BLOCK_SIZE;
+    use super::super::{Config, Geometry, Input, Peer, Start, TorrentShape};
+    use super::*;
+
+    const PIECES: u32 = 40;
+
+    /// Joins, takes what is suggested at once, and says nothing more; how often it was suggested each piece.
+    fn take_all(server: &mut Scheduler, id: ConnId, start: Duration) -> Vec<u32> {
+        let member = id.0.into();
+        let peer = Peer { torrent: TorrentId(0), member, role: Role::Member, site: None, fast: true };
+        let mut suggested = vec![0; PIECES as usize];
+        let mut out = Vec::new();
+        for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id), Input::Tick] {
+            server.handle(start, input, &mut out);
+        }
+        for step in 0u64..2000 {
+            let now = start + Duration::from_micros(50 * step);
+            let Some(at) = out.iter().position(|o| matches!(o, Output::Suggest(..) | Output::Serve(..)))
+            else {
+                break;
+            };
+            match out.remove(at) {
+                Output::Suggest(_, piece) => {
+                    suggested[piece.index()] += 1;
+                    server.handle(now, Input::Requested(id, Blocks { piece, first: 0, count: 1 }), &mut out);
+                }
+                _ => server.handle(now, Input::Sent(id, BLOCK_SIZE), &mut out),
+            }
+        }
+        suggested
+    }
+
+    #[test]
+    fn who_comes_when_all_have_gone_is_given_each_piece_once_and_at_once() {
+        let total_length = u64::from(PIECES) * u64::from(BLOCK_SIZE);
+        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length };
+        let mut server = Scheduler::new(Config::new(Role::Server, 1), Geometry::new([shape]), &[Start::All]);
+        let mut out = Vec::new();
+        let (first, second) = (ConnId(1), ConnId(2));
+        assert_eq!(take_all(&mut server, first, Duration::ZERO), [1; PIECES as usize]);
+        // Another has them from the first, so that none is left to be given for the first time; then both leave.
+        let peer = Peer { torrent: TorrentId(0), member: 2, role: Role::Member, site: None, fast: true };
+        let all: Vec<PieceId> = (0..PIECES).map(PieceId).collect();
+        let now = Duration::from_secs(1);
+        let gone = [Input::Closed(first), Input::Closed(second)];
+        let there = [Input::Connected(second, peer), Input::HaveNone(second), Input::Have(second, &all)];
+        for input in there.into_iter().chain(gone) {
+            server.handle(now, input, &mut out);
+        }
+        assert_eq!(take_all(&mut server, ConnId(3), Duration::from_secs(9)), [1; PIECES as usize]);
     }
 }
