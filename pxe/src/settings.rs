@@ -93,7 +93,9 @@ pub(crate) struct ServeArgs {
     /// More arguments for the kernel of every client, such as "console=ttyS0,115200"
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     append: Option<String>,
-    /// Once nobody needs an image any more, how long its machines go on serving it for late comers [default: 15s]
+    /// Once nobody lacks an image any more, how long its machines go on serving it [default: 0s]
+    ///
+    /// Whoever comes later gets everything from the server, which spares the others the wait.
     #[arg(long, value_name = "TIME")]
     linger: Option<String>,
     /// After how long without a word a machine that works counts as silent [default: 30s]
@@ -208,7 +210,7 @@ impl ServeArgs {
             "--lease-time: leases shorter than 2 minutes help nobody"
         );
         Ok(Settings {
-            linger: duration("linger", &self.linger, 15)?,
+            linger: duration("linger", &self.linger, 0)?,
             silent_after: duration("silent-after", &self.silent_after, 30)?,
             dhcp: self.dhcp_of(mode, lease_time)?,
             tftp_port: if mode == DhcpMode::Off {

@@ -95,8 +95,7 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     let image = Image::make("golden");
     let state = tempfile::tempdir().unwrap();
     let state_dir = state.path().to_str().unwrap();
-    let server =
-        Server::start(&image, &["--state", state_dir, "--linger", "0s", "--append", "console=ttyS0"]);
+    let server = Server::start(&image, &["--state", state_dir, "--append", "console=ttyS0"]);
     assert!(text(&server, "/boot.ipxe").await.contains("/boot.ipxe?mac=${netX/mac:hexhyp}"));
     let script = text(&server, "/boot.ipxe?mac=52-54-00-12-34-56&uuid=&serial=S1").await;
     assert!(script.contains(&format!(

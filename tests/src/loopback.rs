@@ -80,7 +80,7 @@ impl Server {
     pub fn start_at(address: IpAddr, mut command: Command, image: &Path, more: &[&str]) -> Result<Self> {
         command.arg("serve").arg(image).args(["--listen", &address.to_string()]);
         command.args(["--dhcp", "off", "--http-port", "0", "--peer-port", "0"]);
-        command.args(["--linger", "0s"]).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(more).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let output = process.0.stdout.take().context("no output")?;
         for line in BufReader::new(output).lines() {

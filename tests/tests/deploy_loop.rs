@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::Server;
 use ezio_tests::{mounts, programs};
 
@@ -29,31 +30,6 @@ fn output(program: &str, arguments: &[&str]) -> String {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// A loop device; gone when dropped.
-struct Loop(String);
-
-impl Loop {
-    fn new(file: &Path, offset: u64, length: u64) -> Self {
-        let (offset, length) = (offset.to_string(), length.to_string());
-        let options = ["--find", "--show", "--offset", &offset, "--sizelimit", &length, text(file)];
-        Self(output("/usr/sbin/losetup", &options).trim().to_owned())
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        // The kernel keeps partitions of a loop device until they are taken off.
-        let _ = Command::new("partx").args(["--delete", &self.0]).output();
-        let _ = Command::new("/usr/sbin/losetup").args(["--detach", &self.0]).output();
-    }
-}
-
-/// A disk with nothing on it, of so many bytes.
-fn blank_disk(file: &Path, size: u64) -> Loop {
-    fs::File::create(file).unwrap().set_len(size).unwrap();
-    Loop::new(file, 0, size)
 }
 
 /// Gives a disk a partition table, by a script for sfdisk that is kept in a file.
@@ -80,9 +56,9 @@ fn golden_disk(folder: &Path) -> PathBuf {
     let noise: Vec<u8> =
         (0..5 * MIB).map(|i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
     fs::write(files.join("noise"), noise).unwrap();
-    let root = Loop::new(&disk, ROOT.0 * 512, ROOT.1 * 512);
+    let root = Loop::new(&disk, ROOT.0 * 512, ROOT.1 * 512).unwrap();
     output("/usr/sbin/mkfs.ext4", &["-q", "-L", "root", "-d", text(&files), &root.0]);
-    let swap = Loop::new(&disk, (ROOT.0 + ROOT.1) * 512, SWAP_SECTORS * 512);
+    let swap = Loop::new(&disk, (ROOT.0 + ROOT.1) * 512, SWAP_SECTORS * 512).unwrap();
     output("/usr/sbin/mkswap", &["--label", "SWAP", &swap.0]);
     disk
 }
@@ -148,7 +124,7 @@ fn a_captured_disk_arrives_whole_on_another() {
     );
     let (golden, _image, server) = prepare(folder.path(), &format!("image = \"golden\"\n{hooks}"));
     let target = folder.path().join("target.img");
-    let device = blank_disk(&target, 80 * MIB);
+    let device = Loop::blank(&target, 80 * MIB).unwrap();
 
     let (good, said) = deploy(&server, &[&device.0]);
     assert!(good, "{said}");
@@ -192,7 +168,8 @@ fn assert_golden_root(folder: &Path, partition: &str) {
 fn one_image_goes_onto_several_disks() {
     let folder = tempfile::tempdir().unwrap();
     let (golden, _image, server) = prepare(folder.path(), "image = \"golden\"\n[disk]\nall = true\n");
-    let devices = ["one.img", "two.img"].map(|name| blank_disk(&folder.path().join(name), 80 * MIB));
+    let devices =
+        ["one.img", "two.img"].map(|name| Loop::blank(&folder.path().join(name), 80 * MIB).unwrap());
 
     let (good, said) = deploy(&server, &[&devices[0].0, &devices[1].0]);
     assert!(good, "{said}");
@@ -206,7 +183,7 @@ fn one_image_goes_onto_several_disks() {
 fn disk_in_use(file: &Path) -> Loop {
     const TABLE: &str = "label: gpt\nstart=2048, size=40960, type=L, name=stays\nsize=90112, type=L, name=goes, \
                          uuid=11111111-2222-3333-4444-555555555555\n";
-    let device = blank_disk(file, 80 * MIB);
+    let device = Loop::blank(file, 80 * MIB).unwrap();
     partition(&device.0, TABLE, &file.with_extension("table"));
     output("/usr/bin/partx", &["--update", &device.0]);
     output("/usr/sbin/mkfs.ext4", &["-q", &format!("{}p1", device.0)]);
@@ -251,7 +228,7 @@ fn what_does_not_fit_or_is_in_use_is_left_alone() {
         prepare(folder.path(), "image = \"golden\"\n[hooks]\nbefore = [\"exit 9\"]\n");
     let disk = |name: &str, size: u64| {
         let file = folder.path().join(name);
-        (blank_disk(&file, size), file)
+        (Loop::blank(&file, size).unwrap(), file)
     };
     let refused = |device: &str, words: &[&str]| {
         let (good, said) = deploy(&server, &[device]);

@@ -14,6 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// How often watchers hear of progress.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The same while others are served. The server lets go in an answer: longer than this, no machine serves on for nobody.
+const SEEDING_TICK: Duration = Duration::from_millis(500);
+
 /// How often watchers hear that nothing arrives.
 const SILENCE_TOLD: Duration = Duration::from_secs(15);
 
@@ -62,7 +65,7 @@ pub(crate) async fn complete(
     mut tell: impl FnMut(Moment),
 ) -> anyhow::Result<Progress> {
     let mut progress = swarm.progress();
-    let mut ticks = ticks();
+    let mut ticks = ticks(TICK);
     let mut arrivals = Arrivals::new(Instant::now());
     let (mut begun, mut all_here) = (false, false);
     let completed = swarm.completed();
@@ -139,7 +142,7 @@ pub(crate) async fn seed(
     let progress = swarm.progress();
     let began = Instant::now();
     let mut last_sent = (progress.borrow().sent_bytes, began);
-    let mut ticks = ticks();
+    let mut ticks = ticks(SEEDING_TICK);
     // Nobody may be there to release us; then this never becomes ready.
     let mut can_release = true;
     loop {
@@ -158,8 +161,8 @@ pub(crate) async fn seed(
     }
 }
 
-fn ticks() -> tokio::time::Interval {
-    let mut ticks = interval(TICK);
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

@@ -14,8 +14,9 @@ use crate::boot::Boot;
 
 /// Machines that are kept. Reports come from anyone on the network, so that there must be an end.
 const MAX_MACHINES: usize = 4096;
-/// How long a machine may take from its firmware into init before nobody waits for it any more, in seconds.
-const BOOT_TIME_S: f64 = 180.0;
+/// How long a machine may take from its question what to boot into init before nobody waits for it any more, in seconds:
+/// kernel and initrd over a slow link's TFTP, and a lease at the second try. Whoever takes longer gets all from the server.
+const BOOT_TIME_S: f64 = 60.0;
 
 /// Why a machine's word is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -158,7 +159,7 @@ impl Room {
         (meant, change)
     }
 
-    /// May this machine stop serving? When nobody works on its image any more, and nobody has for a while.
+    /// May this machine stop serving? When nobody lacks its image any more, and nobody has for a while.
     fn released(&self, at: usize, now: f64) -> bool {
         let machine = &self.machines[at];
         if machine.life.state.lacks_data() {
@@ -166,7 +167,7 @@ impl Room {
         }
         let needed = self.machines.iter().any(|other| self.may_need(other, &machine.image, now));
         let of_image = self.machines.iter().filter(|other| other.image == machine.image);
-        let last_need = of_image.filter_map(|m| m.times.verified.or(m.times.failed)).fold(0.0, f64::max);
+        let last_need = of_image.filter_map(|m| m.times.last_byte.or(m.times.failed)).fold(0.0, f64::max);
         !needed && now - last_need >= self.linger_s
     }
 

@@ -10,7 +10,7 @@ pub(in crate::fleet) const MAC: &str = "52:54:00:00:00:01";
 pub(in crate::fleet) const DOCK: &str = "02:00:00:00:00:99";
 
 pub(in crate::fleet) fn room() -> Room {
-    Room::new(Vec::new(), Duration::from_secs(30), Duration::from_secs(15))
+    Room::new(Vec::new(), Duration::from_secs(30), Duration::ZERO)
 }
 
 pub(in crate::fleet) fn id(uuid: Option<&str>, macs: &[&str]) -> MachineId {
@@ -147,24 +147,33 @@ fn a_failure_is_kept_until_the_next_start() {
 }
 
 #[test]
-fn a_seeder_is_released_when_nobody_needs_it_any_more() {
+fn when_the_last_machine_has_all_the_next_report_of_each_other_lets_it_go() {
     let mut room = room();
-    let (one, two) = (numbered(1), numbered(2));
+    let (one, two, three) = (numbered(1), numbered(2), numbered(3));
     let seeding = || Event::Seeding(progress(100));
     play(&mut room, &one, "a", 8, 0.0);
-    play(&mut room, &two, "b", 4, 0.0);
-    assert!(!send(&mut room, &one, "a", 9, seeding(), 20.0).release, "two still works");
-    for (n, event) in script().into_iter().enumerate().skip(4).take(3) {
-        send(&mut room, &two, "b", n as u64, event, 21.0);
-    }
-    assert!(!send(&mut room, &one, "a", 10, seeding(), 30.0).release, "late comers get 15 s");
-    assert!(send(&mut room, &one, "a", 11, seeding(), 36.0).release);
-    assert!(send(&mut room, &two, "b", 9, seeding(), 36.0).release);
-    // A third one boots: it may need anything.
-    room.boots(&numbered(3), "10.0.0.9", 37.0).unwrap();
+    play(&mut room, &two, "b", 8, 0.0);
+    play(&mut room, &three, "c", 4, 0.0);
+    assert!(!send(&mut room, &one, "a", 9, seeding(), 20.0).release, "three still works");
+    // It has yet to sync its disk; for that it needs nobody.
+    send(&mut room, &three, "c", 4, Event::LastByte(progress(100)), 21.0);
+    assert!(send(&mut room, &one, "a", 10, seeding(), 21.1).release);
+    assert!(send(&mut room, &two, "b", 10, seeding(), 21.2).release);
+    // A fourth one boots: it may need anything.
+    room.boots(&numbered(4), "10.0.0.9", 37.0).unwrap();
     assert!(!send(&mut room, &one, "a", 12, seeding(), 38.0).release);
     // It never comes: nobody waits for ever.
     assert!(send(&mut room, &one, "a", 13, seeding(), 37.0 + BOOT_TIME_S).release);
+}
+
+#[test]
+fn an_operator_can_have_machines_serve_late_comers() {
+    let mut room = Room::new(Vec::new(), Duration::from_secs(30), Duration::from_secs(15));
+    play(&mut room, &numbered(1), "a", 8, 0.0);
+    assert_eq!(room.machines()[0].times.last_byte, Some(4.0));
+    let seeding = || Event::Seeding(progress(100));
+    assert!(!send(&mut room, &numbered(1), "a", 9, seeding(), 18.0).release);
+    assert!(send(&mut room, &numbered(1), "a", 10, seeding(), 19.0).release);
 }
 
 #[test]

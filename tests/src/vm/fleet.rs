@@ -64,6 +64,8 @@ pub struct Times {
     pub verified: Option<f64>,
     /// Table and boot code written.
     pub deployed: Option<f64>,
+    /// The run has ended.
+    pub done: Option<f64>,
 }
 
 impl Fleet {
