@@ -40,9 +40,10 @@ pub(crate) struct ServeArgs {
     #[arg(short, long, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
-    /// Directory with vmlinuz, initrd.img and the network boot programs, as `image-builder netboot` makes it
+    /// Directory with vmlinuz, initrd.img and the network boot programs, as `image-builder netboot` makes it; may be
+    /// repeated, one directory an architecture
     #[arg(long, value_name = "DIST")]
-    netboot: Option<PathBuf>,
+    netboot: Vec<PathBuf>,
     /// Network interface of the room; DHCP is answered on this one only
     #[arg(long, value_name = "IF")]
     interface: Option<String>,
@@ -129,7 +130,7 @@ pub(crate) enum Dhcp {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) images: Vec<PathBuf>,
-    pub(crate) netboot: Option<PathBuf>,
+    pub(crate) netboot: Vec<PathBuf>,
     pub(crate) interface: Option<String>,
     pub(crate) dhcp: Dhcp,
     pub(crate) listen: Option<IpAddr>,
@@ -161,16 +162,18 @@ impl ServeArgs {
 
     /// These settings, and those of `file` where these are silent.
     fn over(self, file: Self) -> Self {
-        let list = |mine: Vec<_>, theirs: Vec<_>| if mine.is_empty() { theirs } else { mine };
+        fn list<T>(mine: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+            if mine.is_empty() { theirs } else { mine }
+        }
         Self {
             images: list(self.images, file.images),
             config: self.config,
-            netboot: self.netboot.or(file.netboot),
+            netboot: list(self.netboot, file.netboot),
             interface: self.interface.or(file.interface),
             dhcp: self.dhcp.or(file.dhcp),
-            dhcp_range: if self.dhcp_range.is_empty() { file.dhcp_range } else { self.dhcp_range },
+            dhcp_range: list(self.dhcp_range, file.dhcp_range),
             router: self.router.or(file.router),
-            dns: if self.dns.is_empty() { file.dns } else { self.dns },
+            dns: list(self.dns, file.dns),
             lease_time: self.lease_time.or(file.lease_time),
             listen: self.listen.or(file.listen),
             http_port: self.http_port.or(file.http_port),
@@ -178,7 +181,7 @@ impl ServeArgs {
             peer_port: self.peer_port.or(file.peer_port),
             conf: self.conf.or(file.conf),
             state: self.state.or(file.state),
-            site: if self.site.is_empty() { file.site } else { self.site },
+            site: list(self.site, file.site),
             limit_up: self.limit_up.or(file.limit_up),
             append: self.append.or(file.append),
             linger: self.linger.or(file.linger),
@@ -190,7 +193,7 @@ impl ServeArgs {
     fn check(self) -> Result<Settings> {
         let mode = self.dhcp.unwrap_or(DhcpMode::Proxy);
         ensure!(!self.images.is_empty(), "no image: name at least one image directory to serve");
-        if mode != DhcpMode::Off && self.netboot.is_none() {
+        if mode != DhcpMode::Off && self.netboot.is_empty() {
             bail!(
                 "--netboot is missing: clients need the directory that `make netboot` makes (or give --dhcp off, \
                  to serve images only)"
@@ -338,7 +341,7 @@ mod tests {
         let file = folder.path().join("ezio-pxe.toml");
         let ranges = "['10.0.0.50-10.0.0.60', '10.1.0.50-10.1.0.60,mask=24,router=10.1.0.1']";
         let text =
-            format!("images = ['a']\nnetboot = 'd'\ninterface = 'i'\ndhcp = 'full'\ndhcp-range = {ranges}\n");
+            format!("images = ['a']\nnetboot = ['d']\ninterface = 'i'\ndhcp = 'full'\ndhcp-range = {ranges}\n");
         std::fs::write(&file, text).unwrap();
         let number = |more: &[&str]| {
             let settings = args(&[&["-c", file.to_str().unwrap()], more].concat()).resolve().unwrap();

@@ -47,7 +47,7 @@ struct Bound {
 pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let catalogue = {
         let (images, netboot) = (settings.images.clone(), settings.netboot.clone());
-        let open = tokio::task::spawn_blocking(move || Catalogue::open(&images, netboot.as_deref()));
+        let open = tokio::task::spawn_blocking(move || Catalogue::open(&images, &netboot));
         open.await.context("opening what is served")??
     };
     let addresses = Addresses::choose(&settings)?;

@@ -30,10 +30,10 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
             image.dir.display()
         ));
     }
-    if let Some(netboot) = &shared.catalogue.netboot {
+    for netboot in &shared.catalogue.netboots {
         let files: Vec<String> =
             netboot.list().map(|(name, size)| format!("{name} {}", human_size(size as u64))).collect();
-        line(format!("  netboot    {}", files.join(", ")));
+        line(format!("  netboot    {}: {}", netboot.arch, files.join(", ")));
     }
     match shared.conf.current() {
         Some(conf) => line(format!("  ezio.conf  {}", conf.origin)),

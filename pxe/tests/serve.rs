@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use ezio_contract::report::{Event, FORMAT, Progress, Report, StepTimes};
-use ezio_contract::{FirmwareIdentity, MachineId};
+use ezio_contract::{Arch, FirmwareIdentity, MachineId};
 use ezio_image::metainfo::Metainfo;
 use ezio_netproto::tftp::client::{Limits, TftpError, get};
 use reqwest::StatusCode;
@@ -137,14 +137,14 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
 #[tokio::test]
 async fn tftp_serves_the_same_tree_and_the_way_to_report() {
     let image = Image::make("golden");
-    let netboot = Image::netboot();
+    let netboot = Image::netboot(Arch::Amd64);
     let dist = netboot.path().to_str().unwrap();
     let server = Server::start(&image, &["--netboot", dist, "--tftp-port", "0"]);
     let tftp: SocketAddr = server.find("tftp");
     let fetch = async |path: &str| get(tftp, path, &Limits::default()).await;
     let conf = String::from_utf8(fetch("ezio.conf").await.unwrap()).unwrap();
     assert!(conf.contains(&format!("report = \"{}/api/report\"", server.base)), "{conf}");
-    assert_eq!(fetch("boot/amd64/vmlinuz").await.unwrap(), b"kernel");
+    assert_eq!(fetch("boot/amd64/vmlinuz").await.unwrap(), b"kernel of amd64");
     assert_eq!(fetch("\\boot//amd64\\shimx64.efi").await.unwrap(), b"shim");
     assert_eq!(fetch("images/golden/manifest.toml").await.unwrap(), image.file("manifest.toml").into_bytes());
     let grub = String::from_utf8(fetch("/grub/grub.cfg").await.unwrap()).unwrap();
@@ -191,6 +191,25 @@ async fn tftp_serves_the_same_tree_and_the_way_to_report() {
         let error = fetch(path).await.unwrap_err();
         assert!(matches!(error, TftpError::Refused { .. }), "{path}: {error}");
     }
+}
+
+#[tokio::test]
+async fn machines_of_two_architectures_find_their_files_at_one_server() {
+    let image = Image::make("golden");
+    let [amd64, arm64] = Arch::ALL.map(Image::netboot);
+    let [amd64, arm64] = [&amd64, &arm64].map(|folder| folder.path().to_str().unwrap());
+    let server = Server::start(&image, &["--netboot", amd64, "--netboot", arm64, "--tftp-port", "0"]);
+    assert!(server.printed.contains("netboot    arm64: "), "{}", server.printed);
+    for arch in Arch::ALL {
+        let kernel = format!("boot/{arch}/vmlinuz");
+        assert_eq!(text(&server, &format!("/{kernel}")).await, format!("kernel of {arch}"));
+        let over_tftp = get(server.find("tftp"), &kernel, &Limits::default()).await.unwrap();
+        assert_eq!(over_tftp, format!("kernel of {arch}").into_bytes());
+    }
+    assert_eq!(text(&server, "/boot/arm64/shimaa64.efi").await, "shim");
+    assert_eq!(fetch(&server, "/boot/arm64/shimx64.efi").await.0, StatusCode::NOT_FOUND);
+    let error = Server::fails(&image, &["--netboot", arm64, "--netboot", arm64]);
+    assert!(error.contains("two --netboot directories are for arm64"), "{error}");
 }
 
 #[tokio::test]
@@ -337,7 +356,7 @@ fn what_is_wrong_at_start_is_said_with_what_to_do() {
 #[test]
 fn damaged_network_boot_files_are_refused() {
     let image = Image::make("golden");
-    let netboot = Image::netboot();
+    let netboot = Image::netboot(Arch::Amd64);
     let dist = netboot.path().to_str().unwrap();
     std::fs::write(netboot.path().join("vmlinuz"), "another kernel").unwrap();
     let error = Server::fails(&image, &["--netboot", dist]);

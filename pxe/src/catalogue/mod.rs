@@ -4,7 +4,6 @@
 mod image;
 mod netboot;
 
-use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
@@ -18,12 +17,13 @@ pub(crate) use netboot::Netboot;
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     pub(crate) images: Vec<Image>,
-    pub(crate) netboot: Option<Netboot>,
+    /// Network boot files, each of another architecture.
+    pub(crate) netboots: Vec<Netboot>,
 }
 
 impl Catalogue {
     /// Opens and checks image directories and network boot files.
-    pub(crate) fn open(images: &[PathBuf], netboot: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open(images: &[PathBuf], netboots: &[PathBuf]) -> Result<Self> {
         let images = images.iter().map(|dir| Image::open(dir)).collect::<Result<Vec<_>>>()?;
         for (index, image) in images.iter().enumerate() {
             let twin = images[..index].iter().find(|other| other.name == image.name);
@@ -33,13 +33,17 @@ impl Catalogue {
                 image.name
             );
         }
-        let netboot = netboot.map(Netboot::open).transpose()?;
-        Ok(Self { images, netboot })
+        let netboots = netboots.iter().map(|dir| Netboot::open(dir)).collect::<Result<Vec<_>>>()?;
+        for (index, netboot) in netboots.iter().enumerate() {
+            let twin = netboots[..index].iter().find(|other| other.arch == netboot.arch);
+            ensure!(twin.is_none(), "two --netboot directories are for {}: give one of each", netboot.arch);
+        }
+        Ok(Self { images, netboots })
     }
 
     /// Network boot files of an architecture.
     pub(crate) fn netboot(&self, arch: Arch) -> Option<&Netboot> {
-        self.netboot.as_ref().filter(|netboot| netboot.arch == arch)
+        self.netboots.iter().find(|netboot| netboot.arch == arch)
     }
 
     pub(crate) fn image(&self, name: &str) -> Option<&Image> {

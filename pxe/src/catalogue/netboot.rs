@@ -1,4 +1,4 @@
-//! The directory that `image-builder netboot` makes: kernel, initrd and network boot programs.
+//! A directory that `image-builder netboot` makes for one architecture: kernel, initrd and network boot programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use ezio_image::names::is_safe_name;
 /// Files for network boot, in memory.
 #[derive(Debug)]
 pub(crate) struct Netboot {
-    pub(super) arch: Arch,
+    pub(crate) arch: Arch,
     files: BTreeMap<String, Bytes>,
 }
 

@@ -81,19 +81,20 @@ impl Image {
     }
 
     /// Something that looks like `dist/`.
-    pub(crate) fn netboot() -> TempDir {
+    pub(crate) fn netboot(arch: Arch) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
+        let kernel = format!("kernel of {arch}");
         let files = [
-            (KERNEL, "kernel"),
+            (KERNEL, kernel.as_str()),
             (INITRD, "initrd"),
-            (netboot::shim(Arch::Amd64), "shim"),
-            (netboot::grub(Arch::Amd64), "grub"),
+            (netboot::shim(arch), "shim"),
+            (netboot::grub(arch), "grub"),
         ]
         .map(|(name, bytes)| {
             std::fs::write(folder.path().join(name), bytes).unwrap();
             File { name: name.to_owned(), size: bytes.len() as u64, sha256: sha256(bytes.as_bytes()) }
         });
-        let description = Description::new("test", Arch::Amd64, "6.12", Vec::new(), files.to_vec());
+        let description = Description::new("test", arch, "6.12", Vec::new(), files.to_vec());
         std::fs::write(folder.path().join(DESCRIPTION), description.to_toml()).unwrap();
         folder
     }
