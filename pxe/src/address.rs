@@ -5,8 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 
-use crate::settings::Settings;
-
 /// Addresses of ours: where to listen, and what clients call us.
 pub(crate) struct Addresses {
     pub(crate) listen: IpAddr,
@@ -15,15 +13,11 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn choose(settings: &Settings) -> Result<Self> {
-        let found = match &settings.interface {
-        Some(interface) => Some(interface_address(|name, _| name == interface)?.with_context(|| {
-            format!("interface {interface} has no IPv4 address: give it one, such as `ip addr add 10.77.0.1/24 dev {interface}`")
-        })?),
-        None => None,
-    };
+    /// `interface` and `listen` are what the operator named, if anything.
+    pub(crate) fn choose(interface: Option<&str>, listen: Option<IpAddr>) -> Result<Self> {
+        let found = interface.map(address_of).transpose()?;
         let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let listen = settings.listen.or(found.map(|(address, _)| address.into())).unwrap_or(all);
+        let listen = listen.or(found.map(|(address, _)| address.into())).unwrap_or(all);
         let mask = found.map_or(Ipv4Addr::new(255, 255, 255, 0), |(_, mask)| mask);
         let any = || -> Result<IpAddr> {
             let address = interface_address(|_, address| !address.is_loopback())?;
@@ -36,6 +30,16 @@ impl Addresses {
         };
         Ok(Self { listen, advertised, mask })
     }
+}
+
+/// First IPv4 address of the interface that the operator named, with its mask.
+fn address_of(interface: &str) -> Result<(Ipv4Addr, Ipv4Addr)> {
+    interface_address(|name, _| name == interface)?.with_context(|| {
+        format!(
+            "interface {interface} has no IPv4 address: give it one, such as \
+             `ip addr add 10.77.0.1/24 dev {interface}`"
+        )
+    })
 }
 
 /// First IPv4 address that fits, with its mask.

@@ -11,7 +11,7 @@ use ezio_contract::ports;
 use ezio_image::conf::units::{parse_duration, parse_size};
 use serde::Deserialize;
 
-use crate::dhcp::DhcpRange;
+use crate::dhcp::{Dhcp, DhcpRange, Pool};
 use crate::sites::SiteRange;
 
 /// Where leases and machines are kept, unless said otherwise.
@@ -105,25 +105,6 @@ pub(crate) struct ServeArgs {
     /// Lets other machines than the server itself use POST /api/again, as `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-}
-
-/// Addresses to hand out, and what goes with them.
-#[derive(Debug, Clone)]
-pub(crate) struct Pool {
-    /// None: what the interface's network has.
-    pub(crate) ranges: Vec<DhcpRange>,
-    /// Of the range in whose network it is.
-    pub(crate) router: Option<Ipv4Addr>,
-    pub(crate) dns: Vec<Ipv4Addr>,
-    pub(crate) lease_time: Duration,
-}
-
-/// What DHCP is to do.
-#[derive(Debug, Clone)]
-pub(crate) enum Dhcp {
-    Off,
-    Proxy { interface: String },
-    Full { interface: String, pool: Pool },
 }
 
 /// Settings, checked and complete.

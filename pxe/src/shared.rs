@@ -1,4 +1,4 @@
-//! What outlives a request. [`crate::start`] makes it once and hands each protocol those parts that it needs; no protocol
+//! What outlives a request. It is made once at the start, which hands each protocol those parts that it needs; no protocol
 //! sees the whole.
 
 use std::sync::Arc;

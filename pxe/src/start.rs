@@ -50,7 +50,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         let open = tokio::task::spawn_blocking(move || Catalogue::open(&images, &netboot));
         open.await.context("opening what is served")??
     };
-    let addresses = Addresses::choose(&settings)?;
+    let addresses = Addresses::choose(settings.interface.as_deref(), settings.listen)?;
     let store = settings.state.as_deref().map(Store::open).transpose()?;
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
     let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger)?;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use ezio_image::conf::units::human_size;
 
-use crate::settings::{Dhcp, Settings};
+use crate::dhcp::Dhcp;
+use crate::settings::Settings;
 use crate::shared::Shared;
 
 /// Where clients reach what is served.

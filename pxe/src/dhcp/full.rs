@@ -8,11 +8,11 @@ use ezio_contract::dhcp::INIT_VENDOR_CLASS;
 use ezio_netproto::dhcp::{Kind, Message, option};
 
 use super::answer::{Me, Verdict, broadcast, client_of};
+use super::mode::Pool;
 use super::pool::{Lease, Leases};
 use super::program::As;
 use super::subnet::{Subnet, remote_link};
 use crate::boot::Boot;
-use crate::settings::Pool;
 
 /// Suboption of a relay: its address that replies are to name as the server's, so that clients send their renewals there
 /// (RFC 5107).

@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 
 use super::answer::{Me, Port, Responder, Verdict};
 use super::full::Full;
+use super::mode::Dhcp;
 use super::program::Programs;
 use super::subnet::subnets;
 use crate::address::Addresses;
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, now};
-use crate::settings::Dhcp;
 use crate::store::{Entry, LEASES, Store};
 use crate::throttle::Throttle;
 

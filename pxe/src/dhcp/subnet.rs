@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use ezio_netproto::dhcp::{Message, option};
 use serde::Deserialize;
 
-use crate::settings::Pool;
+use super::mode::Pool;
 use crate::sites::AddressRange;
 
 /// One `--dhcp-range`: `FIRST-LAST[,mask=BITS][,router=ADDRESS]`.

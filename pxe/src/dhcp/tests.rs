@@ -10,10 +10,10 @@ use proptest::prelude::*;
 
 use super::answer::{Me, Port, Responder, Verdict};
 use super::full::Full;
+use super::mode::Pool;
 use super::program::{Chain, Programs};
 use super::subnet::subnets;
 use crate::boot::Boot;
-use crate::settings::Pool;
 
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(super) const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);

@@ -1,0 +1,25 @@
+//! How much of DHCP the operator wants.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::subnet::DhcpRange;
+
+/// Addresses to hand out, and what goes with them.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    /// None: what the interface's network has.
+    pub(crate) ranges: Vec<DhcpRange>,
+    /// Of the range in whose network it is.
+    pub(crate) router: Option<Ipv4Addr>,
+    pub(crate) dns: Vec<Ipv4Addr>,
+    pub(crate) lease_time: Duration,
+}
+
+/// What DHCP is to do.
+#[derive(Debug, Clone)]
+pub(crate) enum Dhcp {
+    Off,
+    Proxy { interface: String },
+    Full { interface: String, pool: Pool },
+}
