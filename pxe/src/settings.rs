@@ -321,8 +321,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ezio-pxe.toml");
         let ranges = "['10.0.0.50-10.0.0.60', '10.1.0.50-10.1.0.60,mask=24,router=10.1.0.1']";
-        let text =
-            format!("images = ['a']\nnetboot = ['d']\ninterface = 'i'\ndhcp = 'full'\ndhcp-range = {ranges}\n");
+        let text = format!(
+            "images = ['a']\nnetboot = ['d']\ninterface = 'i'\ndhcp = 'full'\ndhcp-range = {ranges}\n"
+        );
         std::fs::write(&file, text).unwrap();
         let number = |more: &[&str]| {
             let settings = args(&[&["-c", file.to_str().unwrap()], more].concat()).resolve().unwrap();
