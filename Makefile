@@ -30,7 +30,7 @@ CHAIN := build/debian/amd64
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 
-.PHONY: help setup build chain netboot golden classroom test soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot golden material classroom test soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12, as root or through sudo:'
@@ -40,7 +40,8 @@ help: ## what can be made
 	@echo
 	@echo 'make classroom takes:'
 	@echo '  CLIENTS=3       how many machines'
-	@echo '  FIRMWARE=mixed  bios, uefi, secureboot, or mixed: one of each in turn'
+	@echo '  FIRMWARE=mixed  bios, uefi, secureboot, secureboot2023 (trusts only the certificates of 2023), httpboot,'
+	@echo '                  or mixed: one of the first three in turn'
 	@echo '  IMAGE=DIR       an image directory of your own (of a system that says "login:" on ttyS0) instead of the golden disk'
 	@echo '  MARKER=TEXT     what that system writes on ttyS0 when it is up, if not "login:"'
 	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
@@ -69,11 +70,14 @@ golden: build chain ## build/golden: a real Debian 12 on a disk, and its image
 	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages $(CHAIN)
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
 
-classroom: netboot $(if $(IMAGE),,golden) ## deploy a room of virtual machines, from power-on to their own login
+material: setup # build/material: what tests and the classroom need of other releases
+	@tests/scripts/make-material build/material
+
+classroom: netboot material $(if $(IMAGE),,golden) ## deploy a room of virtual machines, from power-on to their own login
 	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) --netboot dist \
 		--folder build/classroom --image '$(if $(IMAGE),$(IMAGE),build/golden)' $(if $(MARKER),--marker '$(MARKER)')
 
-test: netboot golden ## all tests: units, loop devices, networks, virtual machines
+test: netboot golden material ## all tests: units, loop devices, networks, virtual machines
 	$(CARGO) test --locked --workspace --exclude ezio-tests
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ezio_contract::Mac;
+use ezio_contract::{Arch, Mac};
 
 /// Where a machine is to boot from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +42,12 @@ pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
         Boot::Deploy => format!(
             "#!ipxe\n\
              set tries:int32 0\n\
+             set arch amd64\n\
+             iseq ${{buildarch}} arm64 && set arch arm64 ||\n\
              :again\n\
              echo ezio: loading from {base}\n\
-             kernel {base}/boot/amd64/vmlinuz initrd=initrd.img ezio.conf={base}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} {append} || goto failed\n\
-             initrd --name initrd.img {base}/boot/amd64/initrd.img || goto failed\n\
+             kernel {base}/boot/${{arch}}/vmlinuz initrd=initrd.img ezio.conf={base}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} {append} || goto failed\n\
+             initrd --name initrd.img {base}/boot/${{arch}}/initrd.img || goto failed\n\
              boot || goto failed\n\
              :failed\n\
              imgfree\n\
@@ -63,44 +65,64 @@ pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
 
 /// First file that network GRUB reads: has it ask for the machine's own, by the MAC that it booted from.
 pub(crate) fn grub_config() -> String {
-    "# GRUB has no word for the machine's UUID; the card that booted has to do.\n\
-     set timeout=0\n\
-     source /grub/machine-$net_default_mac.cfg\n"
-        .to_owned()
+    let [usual, other] = [Arch::Amd64, Arch::Arm64];
+    format!(
+        "# GRUB has no word for the machine's UUID; the card that booted has to do.\n\
+         set timeout=0\n\
+         set arch={usual}\n\
+         set efi={}\n\
+         if [ \"$grub_cpu\" = arm64 ]; then\n\
+         \x20 set arch={other}\n\
+         \x20 set efi={}\n\
+         fi\n\
+         source /grub/machine-$net_default_mac.cfg\n",
+        usual.efi(),
+        other.efi()
+    )
 }
 
-/// GRUB's file for one machine. Kernel and initrd come by TFTP: the signed network build of Debian 12 has no HTTP.
+/// GRUB's file for one machine, with `arch` and `efi` set by the first.
 pub(crate) fn grub_script(site: &Site, mac: Mac, boot: Boot) -> String {
-    let Site { base, append } = site;
     match boot {
-        // The disk's loader is started from here: EDK2 shows its boot menu when a boot program returns, whatever it
-        // returns, and without any answer it goes on to IPv6 and HTTP for minutes. It must be `root` that is set:
-        // GRUB 2.06 takes the device that it tells the loader of from there.
-        Boot::Local => "echo 'ezio: this machine is done, it starts from its own disk'\n\
-             for loader in /EFI/BOOT/BOOTX64.EFI /EFI/debian/shimx64.efi /EFI/ubuntu/shimx64.efi \
-             /EFI/Microsoft/Boot/bootmgfw.efi; do\n\
-             \x20 if search --no-floppy --set=root --file $loader; then\n\
-             \x20   chainloader $loader\n\
-             \x20   boot\n\
-             \x20 fi\n\
-             done\n\
-             echo 'ezio: no loader was found on its disks; for a new deployment: ezio-pxe again MACHINE'\n\
-             exit\n"
-            .to_owned(),
-        Boot::Deploy => {
-            let bootif = mac.bootif();
-            format!(
-                "echo 'ezio: loading the kernel'\n\
-                 linux /boot/amd64/vmlinuz ezio.conf={base}/ezio.conf BOOTIF={bootif} {append}\n\
-                 echo 'ezio: loading the initrd'\n\
-                 initrd /boot/amd64/initrd.img\n\
-                 boot\n\
-                 echo 'ezio: the kernel could not be started, restarting in 30 seconds'\n\
-                 sleep 30\n\
-                 reboot\n"
-            )
-        }
+        Boot::Local => GRUB_LOCAL.to_owned(),
+        Boot::Deploy => grub_deploy(site, mac),
     }
+}
+
+/// The disk's loader is started from GRUB: EDK2 shows its boot menu when a boot program returns, whatever it returns, and
+/// without any answer it goes on to IPv6 and HTTP for minutes. It must be `root` that is set: GRUB 2.06 takes the
+/// device that it tells the loader of from there.
+const GRUB_LOCAL: &str = "\
+    echo 'ezio: this machine is done, it starts from its own disk'\n\
+    for loader in /EFI/BOOT/BOOT$efi.EFI /EFI/debian/shim$efi.efi /EFI/ubuntu/shim$efi.efi \
+    /EFI/Microsoft/Boot/bootmgfw.efi; do\n\
+    \x20 if search --no-floppy --set=root --file $loader; then\n\
+    \x20   chainloader $loader\n\
+    \x20   boot\n\
+    \x20 fi\n\
+    done\n\
+    echo 'ezio: no loader was found on its disks; for a new deployment: ezio-pxe again MACHINE'\n\
+    exit\n";
+
+/// Kernel and initrd come over HTTP; where that fails, from where GRUB itself came from (GRUB 2.06 knows TFTP alone).
+fn grub_deploy(site: &Site, mac: Mac) -> String {
+    let Site { base, append } = site;
+    let host = base.trim_start_matches("http://");
+    let bootif = mac.bootif();
+    format!(
+        "for from in (http,{host}) ($root); do\n\
+         \x20 echo \"ezio: loading the kernel from $from\"\n\
+         \x20 if linux $from/boot/$arch/vmlinuz ezio.conf={base}/ezio.conf BOOTIF={bootif} {append}; then\n\
+         \x20   echo 'ezio: loading the initrd'\n\
+         \x20   if initrd $from/boot/$arch/initrd.img; then\n\
+         \x20     boot\n\
+         \x20   fi\n\
+         \x20 fi\n\
+         done\n\
+         echo 'ezio: the kernel could not be started, restarting in 30 seconds'\n\
+         sleep 30\n\
+         reboot\n"
+    )
 }
 
 /// `http://ADDRESS:PORT`.
@@ -110,6 +132,9 @@ pub(crate) fn base_url(address: IpAddr, port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     fn mac() -> Mac {
@@ -125,12 +150,13 @@ mod tests {
         let script = ipxe_script(&site(), Boot::Deploy);
         assert!(script.starts_with("#!ipxe\n"));
         assert!(script.contains(
-            "kernel http://10.0.0.1:8080/boot/amd64/vmlinuz initrd=initrd.img ezio.conf=http://10.0.0.1:8080/ezio.conf \
+            "kernel http://10.0.0.1:8080/boot/${arch}/vmlinuz initrd=initrd.img ezio.conf=http://10.0.0.1:8080/ezio.conf \
              BOOTIF=01-${netX/mac:hexhyp} console=ttyS0 ||"
         ));
         let script = grub_script(&site(), mac(), Boot::Deploy);
         assert!(script.contains(
-            "ezio.conf=http://10.0.0.1:8080/ezio.conf BOOTIF=01-52-54-00-12-34-56 console=ttyS0\n"
+            "linux $from/boot/$arch/vmlinuz ezio.conf=http://10.0.0.1:8080/ezio.conf \
+             BOOTIF=01-52-54-00-12-34-56 console=ttyS0;"
         ));
     }
 
@@ -139,5 +165,18 @@ mod tests {
         let ipxe = ipxe_script(&site(), Boot::Local);
         assert!(ipxe.ends_with("\nexit\n") && !ipxe.contains("kernel"));
         assert!(!grub_script(&site(), mac(), Boot::Local).contains("linux"));
+    }
+
+    #[test]
+    fn grub_can_read_its_files() {
+        for script in [
+            grub_config(),
+            grub_script(&site(), mac(), Boot::Local),
+            grub_script(&site(), mac(), Boot::Deploy),
+        ] {
+            let mut check = Command::new("grub-script-check").stdin(Stdio::piped()).spawn().unwrap();
+            check.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+            assert!(check.wait().unwrap().success(), "{script}");
+        }
     }
 }

@@ -14,9 +14,6 @@ EXAMPLES
   Beside the DHCP server that the network has (it keeps handing out the addresses):
       ezio-pxe serve /srv/ezio/debian-12 --netboot dist --interface enp3s0
 
-  UEFI machines: let that DHCP server name this machine as next-server. The signed GRUB of Debian 12 asks there for
-  its files, whoever it was loaded from. BIOS machines need nothing.
-
   On a network of its own, handing out addresses too:
       ezio-pxe serve /srv/ezio/debian-12 --netboot dist --interface enp3s0 \\
           --dhcp full --dhcp-range 10.77.0.50-10.77.0.250

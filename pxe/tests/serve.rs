@@ -245,6 +245,23 @@ fn raw(server: &Server, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// GRUB after UEFI HTTP Boot asks for a file's size by HEAD, and knows the header's name in one spelling only.
+#[tokio::test]
+async fn head_tells_grub_the_size_of_what_get_sends() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    for (path, size) in [
+        ("/grub/grub.cfg", text(&server, "/grub/grub.cfg").await.len()),
+        ("/images/golden/manifest.toml", image.file("manifest.toml").len()),
+    ] {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = raw(&server, request.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {answer}");
+        assert!(answer.contains(&format!("\r\nContent-Length: {size}\r\n")), "{path}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{path}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn garbage_on_every_port_is_survived() {
     let image = Image::make("golden");

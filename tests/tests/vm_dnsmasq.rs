@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use ezio_image::checksums::sha256_hex;
 use ezio_tests::classroom::{Plan, run, table};
 use ezio_tests::programs;
 use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::Hardware;
 use ezio_tests::vm::material;
-use ezio_tests::vm::room::{Host, Room};
+use ezio_tests::vm::room::{Host, Room, SERVER};
 use ezio_tests::vm::server::{Dhcp, Settings};
 
 const TIMEOUT: Duration = Duration::from_secs(900);
@@ -38,34 +39,78 @@ fn example() -> Result<String> {
     Ok(ours)
 }
 
-/// What a school's router does: addresses, and no word of booting. But UEFI needs the one line that the example names.
-fn leases_only(example: &str) -> Result<String> {
-    let kept = |line: &&str| !line.starts_with("dhcp-boot=") && !line.starts_with("dhcp-userclass=");
-    let line = "dhcp-boot=,,10.77.0.1";
-    ensure!(example.contains(&format!("({line})")), "the example does not name {line:?}");
-    let for_uefi = line.replace('=', "=tag:uefi,");
-    Ok(example.lines().filter(kept).chain([for_uefi.as_str()]).map(|line| format!("{line}\n")).collect())
+/// What any router does: addresses, and no word of booting; but that it is asked for the boot server, which is `next`.
+fn leases_only(example: &str, next: Ipv4Addr) -> String {
+    let of_booting = |line: &&str| {
+        ["dhcp-boot", "dhcp-userclass", "dhcp-match", "dhcp-vendorclass"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let kept = example.lines().filter(|line| !of_booting(line)).map(|line| format!("{line}\n"));
+    kept.chain([format!("dhcp-boot=,,{next}\n")]).collect()
+}
+
+/// The network boot files with the GRUB of Debian 12.
+fn with_old_grub(netboot: &Path, folder: &Path) -> Result<PathBuf> {
+    const GRUB: &str = "grubx64.efi";
+    let own = folder.join("netboot");
+    fs::create_dir(&own).with_context(|| format!("creating {}", own.display()))?;
+    for entry in fs::read_dir(netboot).with_context(|| format!("listing {}", netboot.display()))? {
+        let file = entry?.path();
+        if let (true, Some(name)) = (file.is_file(), file.file_name()) {
+            fs::copy(&file, own.join(name)).with_context(|| format!("copying {}", file.display()))?;
+        }
+    }
+    let (new, old) = (fs::read(own.join(GRUB))?, fs::read(material::old_grub()?)?);
+    let description = fs::read_to_string(own.join("netboot.toml"))?;
+    fs::write(own.join("netboot.toml"), description.replace(&sha256_hex(&new), &sha256_hex(&old)))?;
+    fs::write(own.join(GRUB), old)?;
+    Ok(own)
 }
 
 #[test]
 fn dnsmasq_sends_machines_to_a_server_without_dhcp() -> Result<()> {
-    deploy_beside(&example()?, Dhcp::Elsewhere)
+    let room = [Firmware::Bios, Firmware::SecureBoot];
+    deploy_beside(&room, |_| Ok((example()?, material::netboot()?)), Dhcp::Elsewhere).map(drop)
 }
 
+/// Nothing is to be set on the router, although it names itself as boot server; nor has a machine to trust a
+/// certificate that expires in 2026.
 #[test]
-fn dnsmasq_leases_and_the_proxy_sends_machines_to_the_server() -> Result<()> {
-    deploy_beside(&leases_only(&example()?)?, Dhcp::Proxy)
+fn beside_any_router_machines_of_any_firmware_find_the_server() -> Result<()> {
+    let room = [Firmware::Bios, Firmware::Uefi, Firmware::SecureBoot2023, Firmware::HttpBoot];
+    let given = |_: &Path| Ok((leases_only(&example()?, ROUTER), material::netboot()?));
+    let log = deploy_beside(&room, given, Dhcp::Proxy)?;
+    ensure!(!log.contains("has \"boot/amd64/vmlinuz\""), "a kernel came by TFTP:\n{log}");
+    ensure!(log.contains("boots http://10.77.0.1:8080/boot/amd64/shimx64.efi"), "no HTTP Boot:\n{log}");
+    Ok(())
 }
 
-/// A BIOS machine and one with UEFI and Secure Boot, from power-on to the deployed system.
-fn deploy_beside(dnsmasq_conf: &str, dhcp: Dhcp) -> Result<()> {
+/// GRUB 2.06 takes its boot server from the lease, and has no HTTP.
+#[test]
+fn an_older_grub_needs_the_router_to_name_the_server_and_fetches_all_by_tftp() -> Result<()> {
+    let given =
+        |folder: &Path| Ok((leases_only(&example()?, SERVER), with_old_grub(&material::netboot()?, folder)?));
+    let log = deploy_beside(&[Firmware::SecureBoot], given, Dhcp::Proxy)?;
+    ensure!(log.contains("has \"boot/amd64/vmlinuz\""), "the kernel did not come by TFTP:\n{log}");
+    Ok(())
+}
+
+/// Machines from power-on to the deployed system, beside dnsmasq with a configuration and with the network boot files that
+/// `given` names. Returns the server's log.
+fn deploy_beside(
+    firmware: &[Firmware],
+    given: impl Fn(&Path) -> Result<(String, PathBuf)>,
+    dhcp: Dhcp,
+) -> Result<String> {
     programs::need_root()?;
-    let (image, netboot) = (material::golden_image()?, material::netboot()?);
+    let image = material::golden_image()?;
     let folder = tempfile::tempdir().context("making a folder for the machines")?;
+    let (dnsmasq_conf, netboot) = given(folder.path())?;
     let disk_size = material::smallest_disk(&image)? + (512 << 20);
     let hardware = (1..)
-        .zip([Firmware::Bios, Firmware::SecureBoot])
-        .map(|(number, firmware)| Hardware::usual(number, firmware, folder.path(), disk_size))
+        .zip(firmware)
+        .map(|(number, firmware)| Hardware::usual(number, *firmware, folder.path(), disk_size))
         .collect();
     let plan = Plan {
         hardware,
@@ -85,11 +130,11 @@ fn deploy_beside(dnsmasq_conf: &str, dhcp: Dhcp) -> Result<()> {
     };
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let _dnsmasq = dnsmasq(&room, folder.path(), dnsmasq_conf)?;
+    let _dnsmasq = dnsmasq(&room, folder.path(), &dnsmasq_conf)?;
     let outcome = run(&plan, &room)?;
     println!("{}", table(&outcome.seats));
     match &outcome.failure {
-        Some(failure) => anyhow::bail!("{failure}\n{}", outcome.server.log_tail(60)),
-        None => Ok(()),
+        Some(failure) => bail!("{failure}\n{}", outcome.server.log_tail(60)),
+        None => outcome.server.log(),
     }
 }

@@ -26,7 +26,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
     let folder = tempfile::tempdir().context("making a folder for the machines")?;
     let disk_size = material::smallest_disk(&image)? + (512 << 20);
     let hardware: Vec<Hardware> = (1..)
-        .zip(Firmware::ALL)
+        .zip([Firmware::Bios, Firmware::Uefi, Firmware::SecureBoot, Firmware::HttpBoot])
         .map(|(number, firmware)| Hardware::usual(number, firmware, folder.path(), disk_size))
         .collect();
     let plan = Plan {
@@ -67,7 +67,7 @@ fn check_running_system(seat: &Seat) -> Result<()> {
     let expected = [
         format!("uuid={}", hardware.uuid),
         format!("serial={}", hardware.serial),
-        format!("firmware={}", hardware.firmware),
+        format!("firmware={}", hardware.firmware.seen_by_the_system()),
         "host=ezio-golden".to_owned(),
         "esp=mounted".to_owned(),
     ];

@@ -78,6 +78,8 @@ fn connection(stream: TcpStream, router: Router) -> Connection {
     let _ = stream.set_nodelay(true);
     http1::Builder::new()
         .timer(TokioTimer::new())
+        // GRUB's HTTP on top of the firmware's (2.12) finds a file's size only where it is called Content-Length.
+        .title_case_headers(true)
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)

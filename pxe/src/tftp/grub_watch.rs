@@ -52,8 +52,8 @@ impl GrubWatch {
             if lock(&watched).remove(&client) {
                 throttle.warn("grub", || {
                     format!(
-                        "{client} has loaded GRUB, but GRUB does not ask here for its configuration: it takes the boot \
-                         server from the DHCP server that leased the address. Set next-server to {advertised} there"
+                        "{client} has loaded GRUB, but GRUB does not ask here for its configuration: older than 2.12, it takes \
+                         the boot server from the DHCP server that leased the address. Set next-server to {advertised} there"
                     )
                 });
             }

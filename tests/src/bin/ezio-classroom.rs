@@ -24,7 +24,7 @@ struct Arguments {
     /// How many machines
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
     clients: u8,
-    /// bios, uefi, secureboot, or mixed: one of each in turn
+    /// bios, uefi, secureboot, secureboot2023, httpboot, or mixed: one of the first three in turn
     #[arg(long, default_value = "mixed")]
     firmware: String,
     /// Image directory
@@ -118,7 +118,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
 }
 
 fn firmwares(word: &str) -> Result<Vec<Firmware>> {
-    if word == "mixed" { Ok(Firmware::ALL.to_vec()) } else { Ok(vec![word.parse()?]) }
+    if word == "mixed" { Ok(Firmware::MIXED.to_vec()) } else { Ok(vec![word.parse()?]) }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -101,7 +101,7 @@ impl Seat {
             self.marker.get_or_insert_with(|| line.to_owned());
         } else if line.contains("Linux version ") {
             self.advance(Stage::Kernel);
-        } else if ["iPXE", ">>Start PXE", "NBP file", "Welcome to GRUB"]
+        } else if ["iPXE", ">>Start PXE", ">>Start HTTP", "NBP file", "Welcome to GRUB"]
             .iter()
             .any(|sign| line.contains(sign))
         {

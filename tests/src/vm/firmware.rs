@@ -1,5 +1,6 @@
-//! The three ways a PC starts.
+//! The ways a PC starts.
 
+use super::material;
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,18 @@ const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const OVMF_CODE_SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd";
 const OVMF_VARS_SECURE: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
+const NOT_SECURE: [&str; 2] = ["-machine", "q35"];
+/// Secure Boot is enforced: only firmware itself, in system management mode, writes its variables.
+const SECURE: [&str; 4] =
+    ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"];
+/// OVMF tries PXE before HTTP unless it is told to do without.
+const NO_PXE: [&str; 4] = [
+    "-fw_cfg",
+    "name=opt/org.tianocore/IPv4PXESupport,string=no",
+    "-fw_cfg",
+    "name=opt/org.tianocore/IPv6PXESupport,string=no",
+];
+
 /// Firmware of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Firmware {
@@ -21,60 +34,77 @@ pub enum Firmware {
     Uefi,
     /// The same with Secure Boot enforced.
     SecureBoot,
+    /// The same, but of Microsoft's authorities it trusts those of 2023 alone, as machines sold from 2026 on.
+    SecureBoot2023,
+    /// Secure Boot, and HTTP Boot instead of PXE.
+    HttpBoot,
 }
 
 impl Firmware {
-    /// All of them, in the order in which a mixed room takes them in turn.
-    pub const ALL: [Self; 3] = [Self::Bios, Self::Uefi, Self::SecureBoot];
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Bios, Self::Uefi, Self::SecureBoot, Self::SecureBoot2023, Self::HttpBoot];
+    /// Those that a mixed room takes in turn.
+    pub const MIXED: [Self; 3] = [Self::Bios, Self::Uefi, Self::SecureBoot];
 
-    /// As [`crate::vm::machine`] and the golden system's marker name it.
+    /// As [`crate::vm::machine`] names it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Bios => "bios",
             Self::Uefi => "uefi",
             Self::SecureBoot => "secureboot",
+            Self::SecureBoot2023 => "secureboot2023",
+            Self::HttpBoot => "httpboot",
+        }
+    }
+
+    /// As the golden system's marker names it.
+    #[must_use]
+    pub fn seen_by_the_system(self) -> &'static str {
+        match self {
+            Self::Bios => "bios",
+            Self::Uefi => "uefi",
+            Self::SecureBoot | Self::SecureBoot2023 | Self::HttpBoot => "secureboot",
         }
     }
 
     /// QEMU's arguments for it. The machine's own copy of the firmware's variables goes to `folder`.
     pub fn qemu_arguments(self, folder: &Path) -> Result<Vec<String>> {
-        let (code, vars, machine) = match self {
-            Self::Bios => return Ok(vec!["-machine".into(), "q35".into()]),
-            Self::Uefi => (OVMF_CODE, OVMF_VARS, "q35"),
-            Self::SecureBoot => (OVMF_CODE_SECURE, OVMF_VARS_SECURE, "q35,smm=on"),
+        let (code, vars) = match self {
+            Self::Bios => return Ok(NOT_SECURE.map(str::to_owned).to_vec()),
+            Self::Uefi => (OVMF_CODE, PathBuf::from(OVMF_VARS)),
+            Self::SecureBoot | Self::HttpBoot => (OVMF_CODE_SECURE, OVMF_VARS_SECURE.into()),
+            Self::SecureBoot2023 => (OVMF_CODE_SECURE, material::variables_2023()?),
         };
-        let own_vars = copy_vars(vars, folder)?;
-        let mut arguments = vec!["-machine".to_owned(), machine.to_owned()];
-        if self == Self::SecureBoot {
-            arguments.extend(["-global".into(), "driver=cfi.pflash01,property=secure,value=on".into()]);
+        let mut arguments = if self == Self::Uefi { NOT_SECURE.to_vec() } else { SECURE.to_vec() };
+        if self == Self::HttpBoot {
+            arguments.extend(NO_PXE);
         }
+        let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         arguments.extend([
             "-drive".into(),
             format!("if=pflash,format=raw,unit=0,readonly=on,file={code}"),
             "-drive".into(),
-            format!("if=pflash,format=raw,unit=1,file={}", own_vars.display()),
+            format!("if=pflash,format=raw,unit=1,file={}", copy_vars(&vars, folder)?.display()),
         ]);
         Ok(arguments)
     }
 
     /// Option ROM of the network card: BIOS boots from QEMU's iPXE ROM; UEFI gets none, so that the firmware's own
-    /// PXE stack runs as it does on real machines.
+    /// network stack runs as it does on real machines.
     #[must_use]
     pub fn card_rom(self) -> Option<&'static str> {
-        match self {
-            Self::Bios => None,
-            Self::Uefi | Self::SecureBoot => Some(""),
-        }
+        if self == Self::Bios { None } else { Some("") }
     }
 }
 
-fn copy_vars(vars: &str, folder: &Path) -> Result<PathBuf> {
-    if !Path::new(vars).exists() {
-        bail!("{vars} is missing: install the package ovmf (make setup)");
+fn copy_vars(vars: &Path, folder: &Path) -> Result<PathBuf> {
+    if !vars.exists() {
+        bail!("{} is missing: install the package ovmf (make setup)", vars.display());
     }
     let own = folder.join("efi-variables.fd");
-    std::fs::copy(vars, &own).with_context(|| format!("copying {vars} to {}", own.display()))?;
+    std::fs::copy(vars, &own).with_context(|| format!("copying {} to {}", vars.display(), own.display()))?;
     Ok(own)
 }
 
@@ -91,6 +121,6 @@ impl FromStr for Firmware {
         Self::ALL
             .into_iter()
             .find(|firmware| firmware.name() == text)
-            .with_context(|| format!("{text:?} is no firmware: bios, uefi or secureboot"))
+            .with_context(|| format!("{text:?} is no firmware: {}", Self::ALL.map(Self::name).join(", ")))
     }
 }

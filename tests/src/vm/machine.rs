@@ -66,8 +66,9 @@ impl Hardware {
         let name = format!("m{number:02}-{firmware}");
         let (bus, card) = match firmware {
             Firmware::Bios => (Bus::Sata, Card::E1000e),
-            Firmware::Uefi => (Bus::Nvme, Card::Virtio),
+            Firmware::Uefi | Firmware::HttpBoot => (Bus::Nvme, Card::Virtio),
             Firmware::SecureBoot => (Bus::Virtio, Card::Virtio),
+            Firmware::SecureBoot2023 => (Bus::Sata, Card::Virtio),
         };
         let disk = Disk {
             file: folder.join(format!("{name}.disk")),

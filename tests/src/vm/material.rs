@@ -22,6 +22,16 @@ pub fn golden_image() -> Result<PathBuf> {
     made("build/golden", "manifest.toml", "make golden")
 }
 
+/// Firmware variables of a machine that trusts Microsoft's authorities of 2023 alone, as `make material` made them.
+pub fn variables_2023() -> Result<PathBuf> {
+    Ok(made("build/material", "variables-2023.fd", "make material")?.join("variables-2023.fd"))
+}
+
+/// The signed network GRUB of Debian 12, which knows no HTTP and takes its boot server from the lease.
+pub fn old_grub() -> Result<PathBuf> {
+    Ok(made("build/material", "grub-2.06.efi", "make material")?.join("grub-2.06.efi"))
+}
+
 fn made(folder: &str, file: &str, how: &str) -> Result<PathBuf> {
     let folder = workspace().join(folder);
     ensure!(folder.join(file).exists(), "{} is missing: run {how}", folder.join(file).display());

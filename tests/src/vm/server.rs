@@ -19,8 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(100);
 /// How often the room's state is asked for.
 const FLEET_INTERVAL: Duration = Duration::from_millis(500);
-/// Kernel arguments that make every client of a test speak on its serial port.
-const SPEAK_ON_SERIAL: &str = "console=tty0 console=ttyS0,115200";
+/// Kernel arguments that make every client of a test speak on its serial port, and go on where a busy host lets the
+/// timer of an emulated machine tick late (the kernel would panic).
+const FOR_CLIENTS: &str = "console=tty0 console=ttyS0,115200 no_timer_check";
 
 /// What a server serves.
 #[derive(Debug, Clone)]
@@ -151,6 +152,11 @@ impl Server {
         }
     }
 
+    /// All that it has said.
+    pub fn log(&self) -> Result<String> {
+        std::fs::read_to_string(&self.log).with_context(|| format!("reading {}", self.log.display()))
+    }
+
     /// The end of its log.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> String {
@@ -185,7 +191,7 @@ impl Drop for Server {
 fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
     let log_file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
     let errors = log_file.try_clone().context("sharing the server's log")?;
-    let append = format!("{SPEAK_ON_SERIAL} {}", settings.append);
+    let append = format!("{FOR_CLIENTS} {}", settings.append);
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
         .arg(&settings.program)
