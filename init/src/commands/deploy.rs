@@ -8,6 +8,7 @@ use ezio_image::conf::EndAction;
 use super::arguments::DeployOptions;
 use super::conf::brief;
 use crate::fetch::Fetcher;
+use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
@@ -43,15 +44,16 @@ async fn deploy_steps(
     reporter: &mut Reporter,
 ) -> Result<EndAction, Failure> {
     let fetcher = Fetcher::new().during("start")?;
+    let steps = Steps::new(paths);
     let (group, report) = (options.group.as_deref(), options.report.as_deref());
     let briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;
     if let Some(url) = briefing.report.clone() {
-        *reporter =
-            Reporter::start(ReportLine::new(url, machine::identity(paths, None), paths), paths.clone())
-                .during("reports")?;
+        let line = ReportLine::new(url, machine::identity(paths, None), paths);
+        *reporter = Reporter::start(line, steps.clone()).during("reports")?;
         reporter.send(started(paths, String::new()));
     }
     let only_disks: Vec<PathBuf> = options.disks.clone();
-    let mut run = Run { paths, screen, fetcher: &fetcher, reporter, devices: None, key: None, only_disks };
+    let mut run =
+        Run { paths, steps, screen, fetcher: &fetcher, reporter, devices: None, key: None, only_disks };
     run.run(&briefing).await
 }

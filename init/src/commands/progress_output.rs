@@ -65,7 +65,7 @@ impl ProgressOutput {
             (Self::Json, Moment::Seeding(progress)) => print_line(&Line::Seeding(progress)),
             (Self::People(screen), Moment::Progress(progress)) => screen.progress("write", &progress),
             (Self::People(screen), Moment::Seeding(progress)) => screen.progress("share", &progress),
-            (Self::Json | Self::People(_), Moment::FirstByte | Moment::LastByte(_)) | (Self::Nobody, _) => {}
+            (_, Moment::FirstByte | Moment::FirstPiece | Moment::LastByte(_)) | (Self::Nobody, _) => {}
         }
     }
 

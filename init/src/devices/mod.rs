@@ -4,7 +4,7 @@
 pub(crate) mod modules;
 mod uevent;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::modules::{ModuleLoader, coldplug_modaliases};
-use self::uevent::{Received, UeventSocket};
+use self::uevent::{Received, UeventSocket, last_number};
 
 /// Wakes the thread now and then, so that it notices when nobody listens any more.
 const WAKE_UP: Duration = Duration::from_secs(5);
@@ -28,8 +28,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What the device thread has seen so far.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// All devices of which the kernel has told have been looked at, and their modules are loaded.
-    idle: bool,
+    /// Number of the kernel's message up to which all devices have been looked at and have their modules; none before
+    /// those that were there at the start have.
+    message: Option<u64>,
     /// When the last change was.
     last_change: Instant,
 }
@@ -37,6 +38,7 @@ struct Seen {
 /// Devices as they come.
 #[derive(Debug, Clone)]
 pub(crate) struct Devices {
+    sys: PathBuf,
     seen: watch::Receiver<Seen>,
 }
 
@@ -44,13 +46,14 @@ impl Devices {
     /// Begins to listen, then loads what is there.
     pub(crate) fn start(sys: &Path, loader: ModuleLoader) -> anyhow::Result<Self> {
         let socket = UeventSocket::open()?;
-        let (sender, seen) = watch::channel(Seen { idle: false, last_change: Instant::now() });
+        let (sender, seen) = watch::channel(Seen { message: None, last_change: Instant::now() });
+        let devices = Self { sys: sys.to_owned(), seen };
         let sys = sys.to_owned();
         thread::Builder::new()
             .name("devices".into())
             .spawn(move || watch_devices(&sys, &socket, loader, &sender))
             .context("starting the device thread")?;
-        Ok(Self { seen })
+        Ok(devices)
     }
 
     /// Waits until `ready` gives something, looking again at every change; `None` when `bound` is over.
@@ -76,8 +79,9 @@ impl Devices {
         let end = Instant::now() + bound;
         while Instant::now() < end {
             let seen = *self.seen.borrow_and_update();
+            let up_to_date = seen.message >= Some(last_number(&self.sys));
             let next = match coming() {
-                _ if !seen.idle => end,
+                _ if !up_to_date => end,
                 Coming::Nothing => return,
                 Coming::Perhaps if seen.last_change.elapsed() >= QUIET => return,
                 Coming::Perhaps => seen.last_change + QUIET,
@@ -92,34 +96,31 @@ impl Devices {
 }
 
 fn watch_devices(sys: &Path, socket: &UeventSocket, mut loader: ModuleLoader, seen: &watch::Sender<Seen>) {
+    let mut message = last_number(sys);
     loader.load_always();
     coldplug(sys, &mut loader);
-    let busy = || seen.send_replace(Seen { idle: false, last_change: Instant::now() });
-    let mut patience = Duration::ZERO;
+    seen.send_replace(Seen { message: Some(message), last_change: Instant::now() });
     while !seen.is_closed() {
-        let received = socket.receive(std::mem::take(&mut patience));
-        match received {
-            Ok(Received::Quiet) => {
-                seen.send_if_modified(|seen| !std::mem::replace(&mut seen.idle, true));
-                patience = WAKE_UP;
-            }
+        match socket.receive(WAKE_UP) {
+            Ok(Received::Quiet) => continue,
             Ok(Received::Lost) => {
-                busy();
+                message = last_number(sys);
                 coldplug(sys, &mut loader);
             }
             Ok(Received::Event(event)) => {
-                busy();
                 if event.action == "add"
                     && let Some(modalias) = &event.modalias
                 {
                     loader.load_for(modalias);
                 }
+                message = message.max(event.number);
             }
             Err(e) => {
                 tracing::warn!("devices that come from now on are not seen: {e}");
                 return;
             }
         }
+        seen.send_replace(Seen { message: Some(message), last_change: Instant::now() });
     }
 }
 

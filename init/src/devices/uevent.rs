@@ -1,7 +1,9 @@
 //! What the kernel says about devices as they come and go (`NETLINK_KOBJECT_UEVENT`).
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -26,6 +28,8 @@ pub(crate) struct Uevent {
     pub(crate) action: String,
     /// What driver the device asks for.
     pub(crate) modalias: Option<String>,
+    /// Its number; the kernel counts them.
+    pub(crate) number: u64,
 }
 
 impl Uevent {
@@ -35,9 +39,22 @@ impl Uevent {
         let mut fields = message.split(|&b| b == 0).map(String::from_utf8_lossy);
         let header = fields.next()?;
         let (action, _path) = header.split_once('@')?;
-        let modalias = fields.find_map(|field| field.strip_prefix("MODALIAS=").map(str::to_owned));
-        Some(Self { action: action.to_owned(), modalias: modalias.filter(|m| !m.is_empty()) })
+        let mut event = Self { action: action.to_owned(), ..Self::default() };
+        for field in fields {
+            match field.split_once('=') {
+                Some(("MODALIAS", value)) if !value.is_empty() => event.modalias = Some(value.to_owned()),
+                Some(("SEQNUM", value)) => event.number = value.parse().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        Some(event)
     }
+}
+
+/// Number of the last message that the kernel has sent.
+pub(crate) fn last_number(sys: &Path) -> u64 {
+    let text = fs::read_to_string(sys.join("kernel/uevent_seqnum")).unwrap_or_default();
+    text.trim().parse().unwrap_or_default()
 }
 
 /// What a wait for messages ended with.
@@ -83,11 +100,9 @@ impl UeventSocket {
         match recvfrom::<NetlinkAddr>(self.0.as_raw_fd(), &mut buffer) {
             // Port 0 is the kernel; another process must not make us load modules.
             Ok((length, Some(from))) if from.pid() == 0 => {
-                Ok(Received::Event(Uevent::parse(&buffer[..length]).unwrap_or_default()))
+                Ok(Uevent::parse(&buffer[..length]).map_or(Received::Quiet, Received::Event))
             }
-            // There may be more behind what is no word of the kernel's: this is no silence.
-            Ok(_) => Ok(Received::Event(Uevent::default())),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Received::Quiet),
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(Received::Quiet),
             Err(Errno::ENOBUFS) => Ok(Received::Lost),
             Err(e) => Err(e.into()),
         }
@@ -105,6 +120,7 @@ mod tests {
         let event = Uevent::parse(message).unwrap();
         assert_eq!(event.action, "add");
         assert_eq!(event.modalias.as_deref(), Some("pci:v00001AF4d00001000sv00001AF4sd00000001bc02sc00i00"));
+        assert_eq!(event.number, 700);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod cmdline;
 pub(crate) mod ip_param;
+pub(crate) mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,12 +65,6 @@ pub(crate) fn firmware(paths: &SystemPaths) -> &'static str {
         Some(&SECURE_BOOT_ENABLED) => "uefi+secureboot",
         _ => "uefi",
     }
-}
-
-/// Seconds since the kernel started.
-pub(crate) fn uptime_s(paths: &SystemPaths) -> f64 {
-    let text = fs::read_to_string(paths.proc.join("uptime")).unwrap_or_default();
-    text.split_whitespace().next().and_then(|s| s.parse().ok()).unwrap_or_default()
 }
 
 /// A fresh random name for this run, in hex: the kernel's own.

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::machine::cmdline::Cmdline;
 use crate::machine::ip_param::{IpParam, StaticIp};
+use crate::machine::steps::Steps;
 use crate::screen::Screen;
 
 use dhcp::Bound;
@@ -70,7 +71,12 @@ impl Wanted<'_> {
 }
 
 /// Brings up a card and gets an address for it.
-pub(crate) async fn bring_up(cmdline: &Cmdline, sys: &Path, screen: &Screen) -> anyhow::Result<Network> {
+pub(crate) async fn bring_up(
+    cmdline: &Cmdline,
+    sys: &Path,
+    steps: &Steps,
+    screen: &Screen,
+) -> anyhow::Result<Network> {
     let links = Links::open(sys)?;
     let fixed = match &cmdline.ip {
         Some(IpParam::Static(fixed)) => Some(fixed),
@@ -82,8 +88,8 @@ pub(crate) async fn bring_up(cmdline: &Cmdline, sys: &Path, screen: &Screen) -> 
     };
     let wanted = Wanted { device, boot_mac: cmdline.boot_mac, boot_server: cmdline.conf.is_none() };
     match fixed {
-        Some(fixed) => with_fixed_address(links, &wanted, fixed, screen).await,
-        None => with_lease(links, &wanted, screen).await,
+        Some(fixed) => with_fixed_address(links, &wanted, fixed, steps, screen).await,
+        None => with_lease(links, &wanted, steps, screen).await,
     }
 }
 
@@ -91,6 +97,7 @@ async fn with_fixed_address(
     mut links: Links,
     wanted: &Wanted<'_>,
     fixed: &StaticIp,
+    steps: &Steps,
     screen: &Screen,
 ) -> anyhow::Result<Network> {
     screen.step("network: waiting for a link");
@@ -98,6 +105,7 @@ async fn with_fixed_address(
     let card = loop {
         let cards = usable(&links, wanted, began).await?;
         if let Some(card) = cards.into_iter().next() {
+            steps.take(|times| &mut times.link_s);
             break card;
         }
         wait_for_links(&mut links, began).await?;
@@ -107,11 +115,17 @@ async fn with_fixed_address(
         links.set_default_route(&card, gateway).await?;
     }
     write_resolv_conf(&fixed.dns, None);
+    steps.take(|times| &mut times.lease_s);
     screen.step(&format!("network: {} is {}/{}", card.name, fixed.address, fixed.prefix));
     Ok(Network { card, address: fixed.address, boot_server: fixed.server, _keeper: None })
 }
 
-async fn with_lease(mut links: Links, wanted: &Wanted<'_>, screen: &Screen) -> anyhow::Result<Network> {
+async fn with_lease(
+    mut links: Links,
+    wanted: &Wanted<'_>,
+    steps: &Steps,
+    screen: &Screen,
+) -> anyhow::Result<Network> {
     let began = Instant::now();
     let mut asking: JoinSet<anyhow::Result<Bound>> = JoinSet::new();
     let mut asked: HashMap<u32, String> = HashMap::new();
@@ -119,6 +133,7 @@ async fn with_lease(mut links: Links, wanted: &Wanted<'_>, screen: &Screen) -> a
     screen.step("network: waiting for a link");
     let bound = loop {
         for card in usable(&links, wanted, began).await? {
+            steps.take(|times| &mut times.link_s);
             if asked.insert(card.index, card.name.clone()).is_none() {
                 screen.step(&format!("network: asking for an address (DHCP on {}, {})", card.name, card.mac));
                 asking.spawn(dhcp::ask(card, wanted.boot_server));
@@ -143,6 +158,7 @@ async fn with_lease(mut links: Links, wanted: &Wanted<'_>, screen: &Screen) -> a
     };
     let lease = bound.lease.clone();
     apply(&links, &bound.card, &lease, None).await?;
+    steps.take(|times| &mut times.lease_s);
     screen.step(&format!("network: {} is {}/{}", bound.card.name, lease.address, lease.prefix));
     let card = bound.card.clone();
     let mut keeper = JoinSet::new();

@@ -29,6 +29,7 @@ use self::transfer::Moment;
 use crate::devices::Devices;
 use crate::fetch::Fetcher;
 use crate::fetch::signature::PublicKey;
+use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::screen::Screen;
 
@@ -68,6 +69,7 @@ impl<T, E: Into<anyhow::Error>> During<T> for Result<T, E> {
 /// What a run works with.
 pub(crate) struct Run<'a> {
     pub(crate) paths: &'a SystemPaths,
+    pub(crate) steps: Steps,
     pub(crate) screen: &'a Screen,
     pub(crate) fetcher: &'a Fetcher,
     pub(crate) reporter: &'a Reporter,
@@ -83,9 +85,13 @@ impl Run<'_> {
     /// Carries out the orders; says how the machine ends.
     pub(crate) async fn run(&mut self, briefing: &Briefing) -> Result<EndAction, Failure> {
         let orders = self.orders(briefing);
-        let (image, ()) =
-            tokio::join!(self.fetch_image(briefing), self.wait_for_disks(may_take_usb(&orders)));
-        let assignment = self.choose_disk(&image.during("image")?, &orders).await?;
+        let disks = async {
+            self.wait_for_disks(may_take_usb(&orders)).await;
+            Ok(())
+        };
+        let (image, ()) = tokio::try_join!(self.fetch_image(briefing), disks).during("image")?;
+        let assignment = self.choose_disk(&image, &orders).await?;
+        self.steps.take(|times| &mut times.disks_s);
         self.announce(&assignment);
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
@@ -152,6 +158,7 @@ impl Run<'_> {
     fn tell(&self, moment: Moment) {
         match moment {
             Moment::FirstByte => self.reporter.send(Event::FirstByte),
+            Moment::FirstPiece => self.steps.take(|times| &mut times.first_piece_s),
             Moment::Progress(progress) => {
                 self.screen.progress("write", &progress);
                 self.reporter.send(Event::Progress(progress));

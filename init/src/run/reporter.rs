@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ezio_contract::MachineId;
-use ezio_contract::report::{self, Directive, Event, Report, StepTimes};
+use ezio_contract::report::{self, Directive, Event, Report};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use url::Url;
 
+use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,22 +84,22 @@ impl Reporter {
     }
 
     /// Starts to report.
-    pub(crate) fn start(line: ReportLine, paths: SystemPaths) -> anyhow::Result<Self> {
-        Self::from(0, line, paths)
+    pub(crate) fn start(line: ReportLine, steps: Steps) -> anyhow::Result<Self> {
+        Self::from(0, line, steps)
     }
 
     /// For the last word on a run that another process reported of.
-    pub(crate) fn resume(line: ReportLine, paths: SystemPaths) -> anyhow::Result<Self> {
-        Self::from(LAST_SEQUENCE, line, paths)
+    pub(crate) fn resume(line: ReportLine, steps: Steps) -> anyhow::Result<Self> {
+        Self::from(LAST_SEQUENCE, line, steps)
     }
 
-    fn from(sequence: u64, line: ReportLine, paths: SystemPaths) -> anyhow::Result<Self> {
+    fn from(sequence: u64, line: ReportLine, steps: Steps) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(ATTEMPT_TIMEOUT).build();
         let http = http.context("preparing to report to the server")?;
         let (ledger, _) = watch::channel(Ledger::default());
         let shared = Arc::new(Shared { waiting: Mutex::default(), new: Notify::new(), ledger });
         let (release, released) = watch::channel(false);
-        let sender = Sender { http, line, paths, release, sequence };
+        let sender = Sender { http, line, steps, release, sequence };
         tokio::spawn(sender.run(shared.clone()));
         Ok(Self { shared: Some(shared), released })
     }
@@ -152,7 +153,7 @@ fn overtakes(new: &Event, old: &Event) -> bool {
 struct Sender {
     http: reqwest::Client,
     line: ReportLine,
-    paths: SystemPaths,
+    steps: Steps,
     release: watch::Sender<bool>,
     sequence: u64,
 }
@@ -181,8 +182,8 @@ impl Sender {
             machine: self.line.machine.clone(),
             run: self.line.run.clone(),
             sequence: self.sequence,
-            uptime_s: machine::uptime_s(&self.paths),
-            steps: StepTimes::default(),
+            uptime_s: self.steps.now_s(),
+            steps: self.steps.taken(),
             event: shortened(event),
         };
         self.sequence += 1;
@@ -283,7 +284,7 @@ mod tests {
         tokio::spawn(serve(listener, bodies, answers));
         let paths = SystemPaths::below(std::path::Path::new("/"));
         let line = ReportLine::new(url, MachineId::default(), &paths);
-        (Reporter::start(line, paths).unwrap(), received)
+        (Reporter::start(line, Steps::new(&paths)).unwrap(), received)
     }
 
     #[tokio::test]

@@ -48,6 +48,8 @@ impl fmt::Display for Silence {
 pub(crate) enum Moment {
     /// The first payload byte is here.
     FirstByte,
+    /// The first piece is verified.
+    FirstPiece,
     /// So far; up to twice a second.
     Progress(Progress),
     /// Nothing has arrived for a while.
@@ -67,7 +69,7 @@ pub(crate) async fn complete(
     let mut progress = swarm.progress();
     let mut ticks = ticks(TICK);
     let mut arrivals = Arrivals::new(Instant::now());
-    let (mut begun, mut all_here) = (false, false);
+    let (mut begun, mut has_piece, mut all_here) = (false, false, false);
     let completed = swarm.completed();
     tokio::pin!(completed);
     loop {
@@ -91,6 +93,10 @@ pub(crate) async fn complete(
         if !begun && received(&now) > 0 {
             begun = true;
             tell(Moment::FirstByte);
+        }
+        if !has_piece && now.done_bytes > 0 {
+            has_piece = true;
+            tell(Moment::FirstPiece);
         }
         if !all_here && (end || now.done_bytes >= now.total_bytes) {
             all_here = true;

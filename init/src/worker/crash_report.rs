@@ -9,6 +9,7 @@ use crate::handover::STEP;
 use crate::handover::will::Will;
 use crate::machine::SystemPaths;
 use crate::machine::cmdline::Cmdline;
+use crate::machine::steps::Steps;
 use crate::run::report_end;
 use crate::run::reporter::Reporter;
 use crate::screen::Screen;
@@ -21,7 +22,7 @@ pub(crate) async fn report(why: String) {
     let paths = SystemPaths::below(Path::new("/"));
     let consoles = Cmdline::of_machine(&paths).unwrap_or_default().consoles;
     let screen = Screen::of_machine(&paths, &consoles);
-    match Reporter::resume(line, paths) {
+    match Reporter::resume(line, Steps::new(&paths)) {
         Ok(reporter) => {
             report_end(&reporter, &screen, Event::Failed { step: STEP.into(), error: why, next }).await;
         }

@@ -17,6 +17,7 @@ use crate::fetch::{Fetcher, Patience};
 use crate::handover::end::End;
 use crate::handover::will::Will;
 use crate::machine::cmdline::Cmdline;
+use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::net::{self, Network};
 use crate::run::briefing::{Briefing, ConfPlaces, fetch_conf};
@@ -38,10 +39,13 @@ pub(crate) fn is_child_of_pid1() -> anyhow::Result<()> {
 /// Does the job. What it says on the screen, the server hears too.
 pub(crate) async fn work() -> End {
     let paths = SystemPaths::below(Path::new("/"));
+    let steps = Steps::new(&paths);
+    steps.take(|times| &mut times.init_s);
     let parsed = Cmdline::of_machine(&paths);
     let consoles = parsed.as_ref().map(|c| c.consoles.clone()).unwrap_or_default();
     let screen = Screen::of_machine(&paths, &consoles);
-    let mut machine = Machine { paths, reporter: Reporter::silent(), will: Will::default(), network: None };
+    let mut machine =
+        Machine { steps, paths, reporter: Reporter::silent(), will: Will::default(), network: None };
     let outcome = match parsed.during("kernel command line") {
         Ok(cmdline) => machine.go(&cmdline, &screen).await,
         Err(failure) => Err(failure),
@@ -64,6 +68,7 @@ pub(crate) async fn work() -> End {
 /// What grows on the way, and what a failure needs.
 struct Machine {
     paths: SystemPaths,
+    steps: Steps,
     reporter: Reporter,
     /// What follows a failure, and a crash.
     will: Will,
@@ -80,7 +85,7 @@ impl Machine {
         let devices = self.start_devices(screen).during("devices")?;
         let fetcher = Fetcher::new().during("start")?;
         let key = PublicKey::of_initrd(Path::new(initrd::KEY)).during("key of the initrd")?;
-        let network = net::bring_up(cmdline, &self.paths.sys, screen).await.during("network")?;
+        let network = net::bring_up(cmdline, &self.paths.sys, &self.steps, screen).await.during("network")?;
         let identity = machine::identity(&self.paths, Some(network.card.mac));
         let (address, server) = (network.address, network.boot_server);
         self.network = Some(network);
@@ -97,6 +102,7 @@ impl Machine {
             Briefing::of(&conf, origin, &identity, group, cmdline.report.as_deref()).during("conf")?;
         let briefing = with_end(briefing, cmdline.end);
         self.fail_by(briefing.orders.on_error);
+        self.steps.take(|times| &mut times.conf_s);
         screen.step(&format!("conf: from {}", briefing.origin));
         if let Some(url) = briefing.report.clone()
             && !self.reporter.has_server()
@@ -105,6 +111,7 @@ impl Machine {
         }
         let mut run = Run {
             paths: &self.paths,
+            steps: self.steps.clone(),
             screen,
             fetcher: &fetcher,
             reporter: &self.reporter,
@@ -131,7 +138,7 @@ impl Machine {
 
     fn start_reports(&mut self, url: url::Url, identity: &MachineId, address: String) -> Result<(), Failure> {
         let line = ReportLine::new(url, identity.clone(), &self.paths);
-        self.reporter = Reporter::start(line.clone(), self.paths.clone()).during("reports")?;
+        self.reporter = Reporter::start(line.clone(), self.steps.clone()).during("reports")?;
         self.will.reports = Some(line);
         self.will.leave();
         self.reporter.send(started(&self.paths, address));
