@@ -36,6 +36,8 @@ fn architectures(class: &str, listed: &[u8]) -> Vec<u16> {
 #[test]
 fn a_client_of_several_architectures_names_its_first_choice_first() {
     assert_eq!(architectures("PXEClient:Arch:00007:UNDI:003016", &[0, 7]), [7]);
+    assert_eq!(architectures("PXEClient:Arch:00007:UNDI:003016", &[0, 0, 0, 6, 0, 7]), [7, 0, 6]);
+    assert_eq!(architectures("PXEClient:Arch:00000:UNDI:002001", &[0, 7, 0, 0]), [0, 7]);
     assert_eq!(architectures("PXEClient:Arch:00009:UNDI:003016", &[0, 9, 0, 7, 0, 6]), [9, 7, 6]);
     assert_eq!(architectures("PXEClient", &[0, 6, 0, 7]), [6, 7]);
     // Half an entry behind the last is no entry.

@@ -240,19 +240,22 @@ impl Message {
         self.options.text(option::VENDOR_CLASS).unwrap_or_default()
     }
 
-    /// What the client can run, its first choice first: option 93, else what the vendor class says. UEFI may name all
-    /// that it could ever boot; while it is an HTTP client only its HTTP architectures count, else only the others. A PXE
-    /// client that names none is a BIOS from before option 93.
+    /// What the client can run, its first choice first: those of option 93, and of them first the one that the vendor class
+    /// names, for that is what runs now; without the option, that one. UEFI may list all that it could ever boot: for an
+    /// HTTP client only the HTTP architectures count, else only the others. A PXE client that names none is a BIOS from
+    /// before option 93.
     #[must_use]
     pub fn architectures(&self) -> Vec<Architecture> {
         let class = self.vendor_class();
+        let now = Architecture::from_vendor_class(&class);
         let listed = self.options.get(option::ARCHITECTURE).unwrap_or_default();
         let mut all: Vec<Architecture> =
             listed.as_chunks().0.iter().map(|pair| Architecture(u16::from_be_bytes(*pair))).collect();
         if all.is_empty() {
             let bios = class.starts_with("PXEClient").then_some(Architecture::BIOS);
-            all.extend(Architecture::from_vendor_class(&class).or(bios));
+            all.extend(now.or(bios));
         }
+        all.sort_by_key(|architecture| Some(*architecture) != now);
         let is_http = class.starts_with("HTTPClient");
         if all.iter().any(|architecture| architecture.is_http() == is_http) {
             all.retain(|architecture| architecture.is_http() == is_http);

@@ -10,7 +10,7 @@ const MAX_LEN: usize = 512;
 /// The names that `written` may stand for, the most literal first. The first one that exists is meant. All are without
 /// a slash at the front.
 pub fn meanings(written: &str) -> impl Iterator<Item = String> {
-    let written = written.get(..MAX_LEN).unwrap_or(written);
+    let written = written.split_at(written.floor_char_boundary(MAX_LEN)).0;
     let clean = written.find(|c: char| !c.is_ascii_graphic() && c != ' ').unwrap_or(written.len());
     // What follows a name may begin with printable bytes: the code of an option, such as B (66) or + (43), its length.
     // So of a name with garbage in it, every beginning may be the name; of a clean one, only the whole.

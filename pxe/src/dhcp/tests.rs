@@ -189,6 +189,7 @@ fn of_several_architectures_the_first_that_is_served_counts() {
     assert_eq!(offered("PXEClient:Arch:00009:UNDI:003016", &[0, 9, 0, 7]), "boot/amd64/shimx64.efi");
     assert_eq!(offered("PXEClient:Arch:00007:UNDI:003016", &[0, 16, 0, 7]), "boot/amd64/shimx64.efi");
     assert_eq!(offered("PXEClient:Arch:00000:UNDI:002001", &[0, 0, 0, 7]), "boot/amd64/undionly.kpxe");
+    assert_eq!(offered("PXEClient:Arch:00007:UNDI:003016", &[0, 0, 0, 7]), "boot/amd64/shimx64.efi");
     let url = "http://10.0.0.1:8080/boot/amd64/shimx64.efi";
     assert_eq!(offered("HTTPClient:Arch:00016:UNDI:003001", &[0, 7, 0, 16]), url);
 }
