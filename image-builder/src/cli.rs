@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ezio_contract::Arch;
 
 /// Captures golden disks into images, checks them, and packs the kernel and initrd that machines
 /// boot from the network to receive them.
@@ -69,6 +70,10 @@ pub(crate) struct CaptureArgs {
     /// The data file is sparse: blocks of zeros take no room in it, yet are sent and written.
     #[arg(long)]
     pub(crate) raw: bool,
+    /// Architecture of the machines that the image is for: amd64 or arm64; others refuse it [default: by the loaders on
+    /// its EFI system partition or its boot code, else that of this machine; it says which]
+    #[arg(long, value_name = "ARCH")]
+    pub(crate) arch: Option<Arch>,
     /// Capture file systems that are mounted or were not cleanly unmounted, and replace DIR
     ///
     /// What changes while it is read may not fit together afterwards. An image directory of the same

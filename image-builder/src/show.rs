@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
-use ezio_image::manifest::{Content, DiskLabel, PartitionInfo, SourceKind};
+use ezio_image::manifest::{Content, DiskLabel, Manifest, PartitionInfo, SourceKind};
 
 use crate::cli::ShowArgs;
 use crate::image_dir::ImageDir;
@@ -35,7 +36,7 @@ fn table(image: &ImageDir) -> String {
             let _ = write!(out, ", {what} {value}");
         }
     }
-    out.push('\n');
+    let _ = writeln!(out, "\nfor machines of {}", arch_of(manifest));
     if let Some(disk) = &manifest.disk {
         let label = match disk.label {
             DiskLabel::Gpt => "GPT",
@@ -75,6 +76,11 @@ fn table(image: &ImageDir) -> String {
         let _ = writeln!(out, "note: {note}");
     }
     out
+}
+
+/// The architecture of its machines, as text.
+pub(crate) fn arch_of(manifest: &Manifest) -> &'static str {
+    manifest.arch.map_or("any architecture", Arch::debian)
 }
 
 /// Size of the data and its pieces, as text.

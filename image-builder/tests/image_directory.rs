@@ -88,6 +88,7 @@ fn a_partition_file_is_captured_shown_and_whole() {
     assert_eq!(json["partition"][0]["name"], "root");
     assert_eq!(json["partition"][0]["number"], 0);
     assert_eq!(json["source"]["kind"], "partition");
+    assert_eq!(json["arch"], serde_json::Value::Null, "a partition does not start by itself");
 
     // Every run holds what the source has there.
     let source = fs::read(captured.source()).unwrap();
@@ -212,6 +213,33 @@ fn a_raw_image_is_one_sparse_file() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["partition"][0]["name"], "disk");
     assert_eq!(json["disk"]["minimum_size"], 8 << 20);
+}
+
+#[test]
+fn an_image_says_for_which_machines_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("disk.img"), vec![1; 1 << 20]).unwrap();
+    let captured = |arguments: &[&str]| {
+        let output = builder(&[&["capture", &path("disk.img"), "--no-progress"], arguments].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let own = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let said = captured(&["--raw", "--dry-run", "-o", &path("own")]);
+    assert!(said.contains(&format!("for machines of {own} (nothing on it says for which")), "{said}");
+    captured(&["--raw", "--arch", "arm64", "-o", &path("told")]);
+    for command in ["show", "verify"] {
+        let said = text(&builder(&[command, &path("told")]).stdout);
+        assert!(said.contains("for machines of arm64\n"), "{said}");
+    }
+    let refused = builder(&["capture", &path("disk.img"), "--arch", "sparc", "-o", &path("x")]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("\"sparc\" is no architecture of ours (amd64, arm64)"));
 }
 
 #[test]

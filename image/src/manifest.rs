@@ -11,6 +11,7 @@
 //! NAME/SHA256SUMS         of all of the above but the data, whose hashes are in the torrents
 //! ```
 
+use ezio_contract::Arch;
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -45,6 +46,9 @@ pub struct Manifest {
     /// What of the source is not kept, or not as people may expect: a sentence each, for people.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub notes: Vec<String>,
+    /// Architecture of the machines that it is for; none: of any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub arch: Option<Arch>,
     /// Where it was captured from.
     pub source: Source,
     /// The disk; none for an image of a single partition.

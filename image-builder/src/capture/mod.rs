@@ -1,5 +1,6 @@
 //! `image-builder capture`: a disk, a disk image file or a partition becomes an image directory.
 
+mod architecture;
 mod btrfs_copies;
 mod cleanliness;
 mod copy;
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, Content, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE,
@@ -47,19 +49,20 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     for note in &plan.notes {
         let _ = writeln!(std::io::stderr(), "note: {note}");
     }
+    let architecture = architecture::find(&source, &plan, args.arch)?;
     if args.dry_run {
-        return crate::print(&plan.to_string());
+        return crate::print(&format!("{plan}{architecture}\n"));
     }
     let needed = needed_room(&plan);
     let output = Output::create(&args.output, args.force, needed)?;
     let started = std::time::Instant::now();
-    let manifest = write_image(&name, &source, &plan, args, &output, stop)?;
+    let manifest = write_image(&name, &source, &plan, architecture.arch, args, &output, stop)?;
     stop.check()?;
     output.finish(args.force)?;
     let read = plan.total_length();
     let seconds = started.elapsed().as_secs_f64().max(0.001);
     crate::print(&format!(
-        "{}: {} partitions, {} of data, in {:.1} s ({}/s)\n",
+        "{}: {} partitions, {} of data, in {:.1} s ({}/s)\n{architecture}\n",
         args.output.display(),
         manifest.partitions.len(),
         human_size(read),
@@ -91,6 +94,7 @@ fn write_image(
     name: &str,
     source: &Source,
     plan: &Plan,
+    arch: Option<Arch>,
     args: &CaptureArgs,
     output: &Output,
     stop: &Stop,
@@ -121,6 +125,7 @@ fn write_image(
         name: name.to_owned(),
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         builder: crate::BUILDER.to_owned(),
+        arch,
         source: ManifestSource {
             kind: plan.kind,
             path: source.path.display().to_string(),

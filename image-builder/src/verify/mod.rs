@@ -13,6 +13,7 @@ use std::io::Write as _;
 use crate::cli::VerifyArgs;
 use crate::image_dir::ImageDir;
 use crate::progress::Progress;
+use crate::show::arch_of;
 use crate::stop::Stop;
 
 /// Runs the command: is the image whole? What is wrong is printed, a line each.
@@ -36,9 +37,10 @@ pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
     let pieces: u64 = torrents.iter().map(|(_, m): &(String, Metainfo)| u64::from(m.piece_count())).sum();
     if problems.count == 0 {
         crate::print(&format!(
-            "{}: whole ({pieces} pieces, {})\n",
+            "{}: whole ({pieces} pieces, {}), for machines of {}\n",
             args.directory.display(),
-            human_size(total)
+            human_size(total),
+            arch_of(&image.manifest)
         ))?;
     } else {
         let _ =

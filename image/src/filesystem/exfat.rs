@@ -26,6 +26,7 @@ impl Boot {
     fn clusters(&self) -> Clusters {
         Clusters {
             table: self.sectors(self.0.le(80, 4)),
+            entry_bits: 32,
             heap: self.sectors(self.0.le(88, 4)),
             length: self.sectors(power(self.0.le(109, 1))),
             count: self.0.le(92, 4),

@@ -54,9 +54,18 @@ impl Boot {
             (_, 0..4085) => Kind::Fat12,
             _ => Kind::Fat16,
         };
-        let clusters =
-            Clusters { table: reserved * sector, heap: heap * sector, length: cluster * sector, count };
         let (table, table_length) = (reserved * sector, table_sectors * sector);
+        let clusters = Clusters {
+            table,
+            entry_bits: match kind {
+                Kind::Fat12 => 12,
+                Kind::Fat16 => 16,
+                Kind::Fat32 => 32,
+            },
+            heap: heap * sector,
+            length: cluster * sector,
+            count,
+        };
         Some(Self {
             kind,
             table,
@@ -106,6 +115,29 @@ fn label_entry(entries: &[u8]) -> Option<String> {
         name[0] = 0xe5;
     }
     Fields(name).text(0, 11)
+}
+
+/// What a folder has, by its short names (`BOOTX64.EFI`), and the first cluster of each.
+fn short_names(folder: &[u8]) -> impl Iterator<Item = (String, u64)> {
+    let used = folder.as_chunks::<ENTRY>().0.iter().take_while(|e| e[0] != 0);
+    // Neither deleted, nor a label or a part of a long name.
+    used.filter(|e| e[0] != 0xe5 && e[11] & 0x08 == 0).map(|entry| {
+        let fields = Fields(entry.to_vec());
+        let name = fields.text(0, 8).unwrap_or_default();
+        let name = fields.text(8, 3).map_or(name.clone(), |extension| format!("{name}.{extension}"));
+        (name, fields.le(20, 2) << 16 | fields.le(26, 2))
+    })
+}
+
+/// The short names in a folder, which is named by short names from the root on; none where there is no such folder.
+pub(super) fn list(volume: &Volume<'_, impl ReadAt>, path: &[&str]) -> io::Result<Option<Vec<String>>> {
+    let Some(boot) = Boot::read(volume)? else { return Ok(None) };
+    let mut folder = boot.root_folder(volume)?;
+    for wanted in path {
+        let first = short_names(&folder).find(|(name, _)| name == wanted).map(|(_, cluster)| cluster);
+        folder = boot.clusters.chain(first.unwrap_or_default(), volume)?;
+    }
+    Ok(Some(short_names(&folder).map(|(name, _)| name).collect()))
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {

@@ -12,9 +12,11 @@ const MOST_CLUSTERS: usize = 100;
 /// Bytes of a chain that are believed.
 const MOST_BYTES: u64 = 32 << 20;
 
-/// A heap of clusters, numbered from 2, with a table of 32-bit entries, each the number of the next cluster. Bytes.
+/// A heap of clusters, numbered from 2, with a table of entries, each the number of the next cluster. Bytes.
 pub(super) struct Clusters {
     pub(super) table: u64,
+    /// Bits of an entry: 12, 16 or 32.
+    pub(super) entry_bits: u64,
     pub(super) heap: u64,
     pub(super) length: u64,
     pub(super) count: u64,
@@ -32,10 +34,17 @@ impl Clusters {
             }
             let offset = (cluster - 2).saturating_mul(self.length).saturating_add(self.heap);
             bytes.extend(volume.read(offset, self.length as usize)?);
-            let next = volume.read(cluster.saturating_mul(4).saturating_add(self.table), 4)?;
-            // FAT32 has 28 bits.
-            cluster = Fields(next).le(0, 4) & 0x0fff_ffff;
+            cluster = self.next(cluster, volume)?;
         }
         Ok(bytes)
+    }
+
+    /// The entry of a cluster in the heap.
+    fn next(&self, cluster: u64, volume: &Volume<'_, impl ReadAt>) -> io::Result<u64> {
+        let bit = cluster.saturating_mul(self.entry_bits);
+        let word = Fields(volume.read((bit / 8).saturating_add(self.table), 4)?).le(0, 4);
+        // FAT32 has 28 bits.
+        let bits = self.entry_bits.min(28);
+        Ok(word >> (bit % 8) & ((1 << bits) - 1))
     }
 }

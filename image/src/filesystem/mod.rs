@@ -84,6 +84,18 @@ pub fn bytes_in_use(device: &impl ReadAt, offset: u64) -> io::Result<Option<u64>
     Ok(None)
 }
 
+/// The short names (`BOOTX64.EFI`, upper case) in a folder of FAT; `path` names it by short names, from the root on. None
+/// where there is no FAT, or no such folder.
+///
+/// # Errors
+/// What the device says.
+pub fn fat_folder(device: &impl ReadAt, offset: u64, path: &[&str]) -> io::Result<Vec<String>> {
+    match fat::list(&Volume { device, offset }, path) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
+        names => Ok(names?.unwrap_or_default()),
+    }
+}
+
 /// Finds something of one file system, if it is that.
 type Look<D, T> = fn(&Volume<'_, D>) -> io::Result<Option<T>>;
 

@@ -125,6 +125,35 @@ fn a_label_that_windows_changed_is_read_where_windows_writes_it() {
 }
 
 #[test]
+fn folders_of_fat_are_listed_by_short_names() {
+    for (size, kind) in [(MIB, "12"), (32 * MIB, "16"), (64 * MIB, "32")] {
+        let fat = made_by("mkfs.vfat", "dosfstools", size, &["-F", kind, "-s", "1", "-n", "ESP"]);
+        let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+        let image = path(&fat);
+        run("mmd", "mtools", &["-i", &image, "::EFI", "::EFI/Boot"]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // A name too long for FAT takes three entries: the folder outgrows its first clusters of 512 bytes.
+        for n in 0..30 {
+            run(
+                "mcopy",
+                "mtools",
+                &["-i", &image, &path(&file), &format!("::EFI/Boot/some long name, number {n}")],
+            );
+        }
+        run("mcopy", "mtools", &["-i", &image, &path(&file), "::EFI/Boot/BootX64.efi"]);
+        run("mdel", "mtools", &["-i", &image, "::EFI/Boot/some long name, number 7"]);
+        let list = |path: &[&str]| fat_folder(fat.as_file(), 0, path).unwrap();
+        assert_eq!(list(&[]), ["EFI"], "FAT{kind}");
+        assert_eq!(list(&["EFI"]), [".", "..", "BOOT"], "FAT{kind}");
+        let names = list(&["EFI", "BOOT"]);
+        assert_eq!((names.len(), names.last().unwrap().as_str()), (2 + 29 + 1, "BOOTX64.EFI"), "FAT{kind}");
+        assert!(list(&["EFI", "DEBIAN"]).is_empty() && list(&["NONE", "BOOT"]).is_empty());
+    }
+    let ext4 = made_by("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"]);
+    assert!(fat_folder(ext4.as_file(), 0, &[]).unwrap().is_empty());
+}
+
+#[test]
 fn what_was_not_unmounted_says_so() {
     for (program, package, size, arguments, at, byte) in [
         ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"][..], 1024 + 0x3a, 0u8),

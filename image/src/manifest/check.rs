@@ -188,6 +188,7 @@ name = "golden"
 created = "2026-01-02T03:04:05Z"
 builder = "image-builder 0.1.0"
 notes = ["sda1: copied whole"]
+arch = "arm64"
 [source]
 kind = "disk"
 path = "/dev/sda"
@@ -228,6 +229,7 @@ kind = "swap"
         for (from, to, words) in [
             ("format = 1", "format = 2", "format 2"),
             ("format = 1", "format = \"x\"", "line 2, column 10"),
+            ("arm64", "sparc", "unknown variant `sparc`, expected `amd64` or `arm64`"),
             ("\"golden\"", "\"../golden\"", "directory on a server"),
             ("name = \"sda1\"", "name = \"a/b\"", "name of a file"),
             ("name = \"sda1\"", "name = \"manifest.toml\"", "name of a file"),

@@ -39,6 +39,7 @@ fn manifest(kind: SourceKind, label: Option<DiskLabel>, partitions: Vec<Partitio
         name: "golden".into(),
         created: "2026-01-02T03:04:05Z".into(),
         builder: "image-builder 0.1.0".into(),
+        arch: None,
         source: Source { kind, path: "/dev/sda".into(), model: None, serial: None },
         disk: label.map(|label| DiskInfo { size: 64 << 20, sector_size: 512, label, minimum_size: 40 << 20 }),
         notes: Vec::new(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use ezio_contract::Arch;
 use ezio_image::checksums::Checksums;
 use ezio_image::layout::Layout;
 use ezio_image::manifest::{
@@ -35,6 +36,19 @@ impl Image {
         match self {
             Self::Directory(parts) => &parts.manifest.name,
             Self::Torrent(metainfo) => metainfo.name(),
+        }
+    }
+
+    /// Refuses an image that would not start on this machine.
+    pub(crate) fn check_architecture(&self, machine: Option<Arch>) -> anyhow::Result<()> {
+        let Self::Directory(parts) = self else { return Ok(()) };
+        match (parts.manifest.arch, machine) {
+            (Some(image), Some(machine)) if image != machine => bail!(
+                "image {:?} is for machines of {image}, and this is one of {machine}: it would not start here; ezio.conf has \
+                 to name another image for it",
+                parts.manifest.name
+            ),
+            _ => Ok(()),
         }
     }
 

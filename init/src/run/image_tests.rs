@@ -70,6 +70,17 @@ async fn a_manifest_that_contradicts_the_table_is_refused() {
 }
 
 #[tokio::test]
+async fn an_image_for_another_architecture_is_refused() {
+    let image = TestImage::new();
+    image.write("manifest.toml", format!("arch = \"arm64\"\n{}", image.manifest()).as_bytes());
+    image.sum();
+    let fetched = fetch(image.path()).await.unwrap();
+    assert!(fetched.check_architecture(Some(Arch::Arm64)).is_ok());
+    let error = fetched.check_architecture(Some(Arch::Amd64)).unwrap_err().to_string();
+    assert!(error.contains("\"test\" is for machines of arm64, and this is one of amd64"), "{error}");
+}
+
+#[tokio::test]
 async fn a_torrent_alone_is_an_image_if_it_is_raw() {
     let image = TestImage::new();
     let partition = Image::Torrent(Arc::new(image.metainfo.clone()));

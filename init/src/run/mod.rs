@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use ezio_contract::Arch;
 use ezio_contract::report::Event;
 use ezio_disk::{Disk, Usage, allows_usb, coming, discover};
 use ezio_image::conf::{EndAction, Orders, Target};
@@ -108,7 +109,9 @@ impl Run<'_> {
 
     async fn fetch_image(&self, briefing: &Briefing) -> anyhow::Result<Image> {
         self.screen.step(&format!("image: {} (by {})", briefing.orders.image, briefing.orders.chosen_by));
-        briefing.fetch_image(self.fetcher, self.key.as_ref(), self.screen).await
+        let image = briefing.fetch_image(self.fetcher, self.key.as_ref(), self.screen).await?;
+        image.check_architecture(Arch::of_this_program())?;
+        Ok(image)
     }
 
     /// Waits until all disks are there; without `usb`, all but those on USB.

@@ -41,6 +41,7 @@ impl Image {
             name: name.to_owned(),
             created: "2026-01-01T00:00:00Z".into(),
             builder: "test".into(),
+            arch: None,
             source: Source {
                 kind: SourceKind::RawDisk,
                 path: "test machine".into(),

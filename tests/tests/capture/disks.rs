@@ -33,7 +33,11 @@ END",
     sh("head -c 1M /dev/urandom > $1", &[&boot]);
     let esp = bench.path("p2");
     sparse(&esp, 40 * MIB);
-    sh("mkfs.vfat -n ESP $1 >/dev/null; mcopy -s -i $1 $2/etc ::", &[&esp, &tree]);
+    sh(
+        "mkfs.vfat -n ESP $1 >/dev/null; mcopy -s -i $1 $2/etc ::
+         mmd -i $1 ::EFI ::EFI/debian; mcopy -i $1 $2/etc/file5 ::EFI/debian/shimaa64.efi",
+        &[&esp, &tree],
+    );
     let root = bench.ext4("p3", 64 * MIB);
     let xfs = bench.path("p4");
     sparse(&xfs, 310 * MIB);
@@ -70,6 +74,8 @@ END",
         &[&disk, &restored, &image],
     );
     assert_eq!(fs::read(image.join("boot-code.bin")).unwrap(), [0xeb; 440]);
+    // What its loaders say counts more than that there is boot code, too.
+    assert!(fs::read_to_string(image.join("manifest.toml")).unwrap().contains("\narch = \"arm64\"\n"));
     assert!(!image.join("hidden.bin").exists());
 
     // Each file system is whole, over what was there before.
