@@ -14,6 +14,9 @@ IMAGE ?=
 SUITE ?= trixie
 export SUITE
 
+# stick
+STICK ?= build/stick.img
+
 # install
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -30,7 +33,7 @@ CHAIN := build/debian/amd64
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 
-.PHONY: help setup build chain netboot golden material classroom test soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden material classroom test soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12, as root or through sudo:'
@@ -46,6 +49,7 @@ help: ## what can be made
 	@echo '  MARKER=TEXT     what that system writes on ttyS0 when it is up, if not "login:"'
 	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
 	@echo 'make netboot takes SUITE=trixie, the release of Debian whose kernel, shim, GRUB and iPXE machines boot.'
+	@echo 'make stick takes STICK=FILE, where to write the image of the stick.'
 	@echo 'make install takes PREFIX=/usr/local and DESTDIR=; make bench takes BENCH="arguments of ezio-bench".'
 
 setup: ## install what all the others need: packages, Rust, the musl target
@@ -66,6 +70,10 @@ netboot: build chain ## dist/: vmlinuz, initrd.img and the network boot programs
 	$(BIN)/image-builder netboot -o dist --root $(CHAIN) --init $(BIN)/ezio-init \
 		--shell $(CHAIN)/bin/busybox
 
+stick: build chain ## build/stick.img: a USB stick for machines that cannot boot from the network
+	$(BIN)/image-builder netboot --stick '$(STICK)' --root $(CHAIN) --init $(BIN)/ezio-init \
+		--shell $(CHAIN)/bin/busybox
+
 golden: build chain ## build/golden: a real Debian 12 on a disk, and its image
 	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages $(CHAIN)
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
@@ -77,7 +85,7 @@ classroom: netboot material $(if $(IMAGE),,golden) ## deploy a room of virtual m
 	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) --netboot dist \
 		--folder build/classroom --image '$(if $(IMAGE),$(IMAGE),build/golden)' $(if $(MARKER),--marker '$(MARKER)')
 
-test: netboot golden material ## all tests: units, loop devices, networks, virtual machines
+test: netboot stick golden material ## all tests: units, loop devices, networks, virtual machines
 	$(CARGO) test --locked --workspace --exclude ezio-tests
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1

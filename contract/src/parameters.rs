@@ -2,6 +2,10 @@
 
 /// Where `ezio.conf` lies: a URL.
 pub const CONF: &str = "ezio.conf";
+/// The server that has it, as a person names it: for where no URL is known.
+pub const SERVER: &str = "ezio.server";
+/// GPT id of the stick that the machine was started from.
+pub const STICK: &str = "ezio.stick";
 /// The machine's group in `ezio.conf`.
 pub const GROUP: &str = "ezio.group";
 /// Where reports go: a URL.

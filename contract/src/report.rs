@@ -199,4 +199,7 @@ pub struct Progress {
 pub struct Directive {
     /// Nobody needs this machine as a seeder any more: it may take its end action.
     pub release: bool,
+    /// The machine is done: it is to boot from its own disk, and nothing on that may be written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
 }

@@ -118,9 +118,13 @@ fn no_event_and_no_file_is_left_out() {
 
 #[test]
 fn the_directive_is_its_file_both_ways() {
-    let directive = Directive { release: true };
+    let directive = Directive { release: true, done: true };
     assert_eq!(serde_json::to_string_pretty(&directive).unwrap() + "\n", file("directive.json"));
     assert_eq!(serde_json::from_str::<Directive>(&file("directive.json")).unwrap(), directive);
+    // As servers said it before there was "done", and still do where a machine is not.
+    let before = Directive { release: true, done: false };
+    assert_eq!(serde_json::to_string(&before).unwrap(), "{\"release\":true}");
+    assert_eq!(serde_json::from_str::<Directive>("{\"release\":true}").unwrap(), before);
 }
 
 /// An init from before there were versions, with words of a kind that we do not know.

@@ -122,6 +122,9 @@ pub(crate) fn objections(disk: &Disk, rule: &DiskRule) -> Vec<String> {
     if disk.size == 0 {
         reasons.push("has no medium in it".to_owned());
     }
+    if disk.is_boot_medium {
+        reasons.push("is the medium that this machine was started from".to_owned());
+    }
     if let Some(how) = &disk.in_use {
         reasons.push(format!("is in use ({how})"));
     }

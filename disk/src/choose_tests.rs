@@ -15,6 +15,7 @@ fn disk(name: &str, size: u64, bus: Bus) -> Disk {
         removable: false,
         read_only: false,
         is_virtual: false,
+        is_boot_medium: false,
         in_use: None,
         partitions: Vec::new(),
         links: Vec::new(),
@@ -174,4 +175,19 @@ fn a_rule_allows_usb_exactly_where_a_disk_on_usb_can_fit() {
             }
         }
     }
+}
+
+#[test]
+fn the_boot_medium_is_never_taken_whatever_the_rules_say() {
+    let stick = Disk { is_boot_medium: true, ..disk("sdb", GIB, Bus::Usb) };
+    let named = DiskRule { path: vec![stick.path.clone()], ..DiskRule::default() };
+    let removable = DiskRule { removable: Some(true), bus: vec![Bus::Usb], ..DiskRule::default() };
+    for rule in [named, removable, DiskRule::default()] {
+        let text = refusal(std::slice::from_ref(&stick), &rule, GIB);
+        assert!(text.contains("is the medium that this machine was started from"), "{text}");
+    }
+    let disks = [stick, disk("sda", GIB, Bus::Ata), disk("sdc", GIB, Bus::Usb)];
+    let removable = DiskRule { removable: Some(true), ..DiskRule::default() };
+    assert_eq!(names(choose(&disks, &DiskRule::default(), GIB, false)), ["sda"]);
+    assert_eq!(names(choose(&disks, &removable, GIB, true)), ["sdc"]);
 }

@@ -38,6 +38,8 @@ pub struct Disk {
     pub read_only: bool,
     /// No disk of its own: loop, device-mapper, RAID, network block device.
     pub is_virtual: bool,
+    /// Was the machine started from it?
+    pub is_boot_medium: bool,
     /// What uses it or one of its partitions, in words ("/dev/sda1 is mounted at /").
     pub in_use: Option<String>,
     /// Partitions that the kernel knows, by number.
@@ -158,6 +160,7 @@ fn describe(dir: &Path, name: &str, dev: &Path, usage: &Usage, links: &[(PathBuf
         removable: sd_card || number(dir, "removable") == 1,
         read_only: number(dir, "ro") == 1,
         is_virtual,
+        is_boot_medium: false,
         in_use,
         partitions,
         links: links_to(links, name),

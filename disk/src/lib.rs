@@ -8,6 +8,7 @@
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
 //! ```
 
+mod boot_medium;
 mod checked;
 mod choose;
 mod coming;
@@ -18,6 +19,7 @@ mod reread;
 mod target;
 mod usage;
 
+pub use boot_medium::mark_boot_medium;
 pub use checked::{IoError, Operation};
 pub use choose::{ChooseError, Rejected, allows_usb, choose};
 pub use coming::{Coming, coming};

@@ -4,6 +4,7 @@ use ezio_image::conf::Bus;
 use tempfile::TempDir;
 
 use super::*;
+use crate::boot_medium::mark_boot_medium;
 use crate::discover::PartitionNode;
 
 const DUMP: &str = "label: gpt\nlabel-id: 6F1C1B57-6E0B-4B35-9B9A-0B4E5B1B7C11\ndevice: /dev/sda\nunit: sectors\n\
@@ -46,6 +47,7 @@ fn disk(dir: &TempDir, name: &str, dump: &str) -> Disk {
         removable: false,
         read_only: false,
         is_virtual: false,
+        is_boot_medium: false,
         in_use: None,
         partitions: layout.partitions().iter().map(partition).collect(),
         links: Vec::new(),
@@ -134,4 +136,20 @@ fn a_volume_is_found_by_path() {
     volume.bus = None;
     let selector = PartitionSelector::Path(volume.path.clone());
     assert_eq!(locate(&[volume], &selector, &DiskRule::default(), 1).unwrap().size, 10 << 20);
+}
+
+#[test]
+fn no_partition_of_the_boot_medium_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut disks = [disk(&dir, "sda", DUMP)];
+    let selector = PartitionSelector::Label("home".into());
+    let another = "6F1C1B57-6E0B-4B35-9B9A-0B4E5B1B7C12".parse().unwrap();
+    mark_boot_medium(&mut disks, another);
+    assert!(locate(&disks, &selector, &DiskRule::default(), 0).is_ok(), "another disk was the medium");
+    mark_boot_medium(&mut disks, "6F1C1B57-6E0B-4B35-9B9A-0B4E5B1B7C11".parse().unwrap());
+    let refused = locate(&disks, &selector, &DiskRule::default(), 0).unwrap_err().to_string();
+    assert!(
+        refused.contains("is on a disk that is the medium that this machine was started from"),
+        "{refused}"
+    );
 }

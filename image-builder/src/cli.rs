@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Capture(CaptureArgs),
     Show(ShowArgs),
     Verify(VerifyArgs),
-    Netboot(NetbootArgs),
+    Netboot(Box<NetbootArgs>),
 }
 
 /// Capture a disk, a disk image file or a partition into an image directory
@@ -134,6 +134,11 @@ pub(crate) struct VerifyArgs {
 /// with all that they need; their load order is worked out here, from the modules themselves (no depmod
 /// run is needed), into one index that init reads. Modules keep their signatures. The same inputs give
 /// the same bytes.
+///
+/// With --stick all of it is packed into the image of a USB stick. A person can open it: ezio.txt takes
+/// the address of the server, where DHCP does not tell. The stick is never written to, and a machine
+/// that is done leaves its disk alone when it is started from it once more. GRUB for BIOS comes from
+/// this system's packages grub-pc-bin and grub-common.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Changing the choice of modules:
@@ -147,11 +152,16 @@ Examples:
   image-builder netboot -o dist --root build/debian/amd64 --init ezio-init
   image-builder netboot -o dist --firmware /lib/firmware --conf ezio.conf --key site.pub
   image-builder netboot -o dist --shell /bin/busybox
+  image-builder netboot --stick stick.img --root build/debian/amd64
   image-builder netboot -o dist --dry-run")]
 pub(crate) struct NetbootArgs {
     /// Folder to write to; files in it are replaced
-    #[arg(short, long, value_name = "DIST")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "DIST", required_unless_present = "stick")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the image of a stick instead, for machines that cannot boot from the network: BIOS and UEFI
+    /// start from it, with Secure Boot too
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["output", "no_boot_programs"])]
+    pub(crate) stick: Option<PathBuf>,
     /// Where packages of Debian are unpacked or installed: the kernel and the boot programs come from there
     #[arg(long, value_name = "ROOT", default_value = "/")]
     pub(crate) root: PathBuf,
@@ -181,7 +191,8 @@ pub(crate) struct NetbootArgs {
     /// hooks that are more than one program and its arguments
     #[arg(long, value_name = "FILE")]
     pub(crate) shell: Option<PathBuf>,
-    /// Folder with shimx64.efi.signed, grubnetx64.efi.signed and undionly.kpxe [default: where Debian's
+    /// Folder with shimx64.efi.signed, grubnetx64.efi.signed and undionly.kpxe (for --stick
+    /// gcdx64.efi.signed instead of the last two) [default: where Debian's
     /// shim-signed, grub-efi-amd64-signed and ipxe have them below ROOT]
     #[arg(long, value_name = "DIR")]
     pub(crate) boot_programs: Option<PathBuf>,

@@ -71,16 +71,6 @@ fn files(folder: &Path) -> Result<Vec<String>> {
     Ok(files)
 }
 
-/// The kernel of `make netboot`, with its modules beside it.
-fn kernel() -> Result<PathBuf> {
-    let boot = material::workspace().join("build/kernel/boot");
-    let kernels = fs::read_dir(&boot).with_context(|| format!("{} (run make netboot)", boot.display()))?;
-    let mut kernels = kernels.flatten().map(|entry| entry.path());
-    kernels
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
-        .with_context(|| format!("no kernel in {}", boot.display()))
-}
-
 #[test]
 fn netboot_packs_the_init_that_is_installed_with_it() -> Result<()> {
     programs::need(&["bsdtar"])?;
@@ -89,7 +79,7 @@ fn netboot_packs_the_init_that_is_installed_with_it() -> Result<()> {
     let mut netboot = Command::new(installed.installed("bin/image-builder"));
     // Few modules: to compress them all takes most of a minute.
     netboot.args(["netboot", "--no-boot-programs", "--modules", "-all,+virtio_net"]);
-    output(netboot.arg("--kernel").arg(kernel()?).arg("-o").arg(&dist))?;
+    output(netboot.arg("--root").arg(material::chain()?).arg("-o").arg(&dist))?;
     let init = output(Command::new("bsdtar").arg("-xOf").arg(dist.join("initrd.img")).arg("init"))?;
     let own = fs::read(installed.installed("sbin/ezio-init"))?;
     ensure!(init.stdout == own, "the initrd holds another init than the installed one");

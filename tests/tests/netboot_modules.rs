@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::Command;
 
 use ezio_contract::initrd::MODULE_INDEX;
@@ -12,11 +11,6 @@ use ezio_contract::modules::ModuleIndex;
 use ezio_contract::netboot::INITRD;
 use ezio_tests::programs;
 use ezio_tests::vm::material;
-
-/// Folder that holds `lib/modules/VERSION` with the lists of depmod.
-fn kernel() -> PathBuf {
-    material::workspace().join("build/debian/amd64")
-}
 
 fn index() -> ModuleIndex {
     programs::need(&["modprobe", "zstd", "cpio"]).unwrap();
@@ -37,7 +31,7 @@ fn index() -> ModuleIndex {
 fn modprobe(index: &ModuleIndex, question: &str, name: &str) -> String {
     let output = Command::new("/sbin/modprobe")
         .args(["--set-version", &index.kernel, "--config", "/dev/null", "--dirname"])
-        .arg(kernel())
+        .arg(material::chain().unwrap())
         .args([question, name])
         .output()
         .unwrap();

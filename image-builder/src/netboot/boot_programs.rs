@@ -1,10 +1,11 @@
-//! The programs that network boot begins with: firmware starts them, and they start the kernel.
+//! The programs that firmware starts, and that start the kernel: over the network, or from a stick.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 use ezio_contract::{Arch, netboot};
 
+use super::stick::UefiBoot;
 use crate::cli::NetbootArgs;
 
 /// One of them, and where Debian has it.
@@ -19,19 +20,26 @@ struct Program {
     package: &'static str,
 }
 
+const SHIM: Program = Program {
+    served: netboot::shim(Arch::Amd64),
+    debian: "shimx64.efi.signed",
+    folder: "usr/lib/shim",
+    package: "shim-signed",
+};
+
+const GRUB: Program = Program {
+    served: netboot::grub(Arch::Amd64),
+    debian: "grubnetx64.efi.signed",
+    folder: "usr/lib/grub/x86_64-efi-signed",
+    package: "grub-efi-amd64-signed",
+};
+
+/// GRUB's build for removable media. It is not served.
+const STICK_GRUB: Program = Program { served: "gcdx64.efi", debian: "gcdx64.efi.signed", ..GRUB };
+
 const PROGRAMS: [Program; 3] = [
-    Program {
-        served: netboot::shim(Arch::Amd64),
-        debian: "shimx64.efi.signed",
-        folder: "usr/lib/shim",
-        package: "shim-signed",
-    },
-    Program {
-        served: netboot::grub(Arch::Amd64),
-        debian: "grubnetx64.efi.signed",
-        folder: "usr/lib/grub/x86_64-efi-signed",
-        package: "grub-efi-amd64-signed",
-    },
+    SHIM,
+    GRUB,
     Program { served: netboot::UNDIONLY, debian: "undionly.kpxe", folder: "usr/lib/ipxe", package: "ipxe" },
 ];
 
@@ -41,6 +49,11 @@ pub(crate) fn read(args: &NetbootArgs) -> Result<Vec<(String, Vec<u8>)>> {
         return Ok(Vec::new());
     }
     PROGRAMS.iter().map(|program| Ok((program.served.to_owned(), program.read(args)?))).collect()
+}
+
+/// Reads what UEFI starts from a stick.
+pub(crate) fn read_for_stick(args: &NetbootArgs) -> Result<UefiBoot> {
+    Ok(UefiBoot { shim: SHIM.read(args)?, grub: STICK_GRUB.read(args)? })
 }
 
 impl Program {

@@ -11,6 +11,7 @@ mod kernel_image;
 mod modinfo;
 mod module_file;
 mod selection;
+mod stick;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,8 @@ use ezio_contract::initrd;
 use ezio_contract::modules::ModuleIndex;
 use ezio_contract::netboot::{DESCRIPTION, INITRD, KERNEL};
 use ezio_image::conf::Conf;
+use ezio_image::conf::units::human_size;
+use tempfile::NamedTempFile;
 
 use crate::cli::NetbootArgs;
 use archive::Archive;
@@ -51,17 +54,33 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
     let mut sizes = Sizes::default();
     let archive = fill(&inputs, args, &tree, &index, &firmware, &mut sizes)?;
     let packed = archive.to_initrd()?;
+    if let Some(file) = &args.stick {
+        return write_stick(file, &inputs.kernel, &packed, args);
+    }
     let mut files = vec![(KERNEL.to_owned(), inputs.kernel.clone()), (INITRD.to_owned(), packed)];
     files.extend(boot_programs::read(args)?);
     let description =
         description::describe(kernel_image::arch(&inputs.kernel)?, &tree.kernel, &names, &files);
-    fs::create_dir_all(&args.output)
-        .with_context(|| format!("cannot make folder {}", args.output.display()))?;
+    let folder = args.output.as_deref().context("neither --output nor --stick is given")?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
     for (name, content) in &files {
-        replace(&args.output.join(name), content)?;
+        replace(&folder.join(name), content)?;
     }
-    replace(&args.output.join(DESCRIPTION), description.to_toml().as_bytes())?;
+    replace(&folder.join(DESCRIPTION), description.to_toml().as_bytes())?;
     crate::print(&description::table(&description, &sizes))
+}
+
+/// Packs all that a machine needs into the image of a stick.
+fn write_stick(path: &Path, kernel: &[u8], initrd: &[u8], args: &NetbootArgs) -> Result<()> {
+    let uefi = boot_programs::read_for_stick(args)?;
+    let file = new_file(path)?;
+    stick::make(file.path(), kernel, initrd, &uefi)?;
+    let size = human_size(file.as_file().metadata().context("looking at the image")?.len());
+    put_in_place(file, path)?;
+    crate::print(&format!(
+        "{path}: {size}, for `dd if={path} of=/dev/STICK bs=4M conv=fsync` or any program that writes disk images\n",
+        path = path.display()
+    ))
 }
 
 /// Puts together what the initrd holds.
@@ -132,14 +151,23 @@ fn check_conf(file: &Path) -> Result<()> {
 
 /// Writes a file in one step: a server that reads the folder sees the old one or the new one.
 fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let mut file = new_file(path)?;
+    std::io::Write::write_all(&mut file, content)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    put_in_place(file, path)
+}
+
+/// A file that is to become `path`.
+fn new_file(path: &Path) -> Result<NamedTempFile> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
+    tempfile::Builder::new()
         .prefix(".netboot-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(folder)
-        .with_context(|| format!("cannot make a file in {}", folder.display()))?;
-    std::io::Write::write_all(&mut file, content)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+        .with_context(|| format!("cannot make a file in {}", folder.display()))
+}
+
+fn put_in_place(file: NamedTempFile, path: &Path) -> Result<()> {
     file.persist(path).with_context(|| format!("cannot put {} in place", path.display()))?;
     Ok(())
 }

@@ -84,8 +84,9 @@ Usage:
   ezio-init COMMAND --help                   all about one command
   ezio-init --version
 
-As PID 1 of a netbooted machine it takes its orders from the kernel command line (ezio.conf=URL,
-ezio.group=NAME, ezio.report=URL, ezio.end=reboot|poweroff|shell|hold, BOOTIF=, ip=, console=).
+As PID 1 of a netbooted machine it takes its orders from the kernel command line (ezio.conf=URL or
+ezio.server=ADDRESS, ezio.group=NAME, ezio.report=URL, ezio.end=reboot|poweroff|shell|hold, BOOTIF=, ip=,
+console=; on a stick ezio.stick=GUID names the disk that it is).
 Anywhere else it never chooses a disk: name one.
 ";
 

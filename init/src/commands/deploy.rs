@@ -53,7 +53,16 @@ async fn deploy_steps(
         reporter.send(started(paths, String::new()));
     }
     let only_disks: Vec<PathBuf> = options.disks.clone();
-    let mut run =
-        Run { paths, steps, screen, fetcher: &fetcher, reporter, devices: None, key: None, only_disks };
+    let mut run = Run {
+        paths,
+        steps,
+        screen,
+        fetcher: &fetcher,
+        reporter,
+        devices: None,
+        key: None,
+        boot_medium: None,
+        only_disks,
+    };
     run.run(&briefing).await
 }

@@ -4,6 +4,7 @@
 use ezio_contract::{Mac, parameters};
 use ezio_image::conf::EndAction;
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::SystemPaths;
 use super::ip_param::{IpParam, IpParamError};
@@ -13,10 +14,14 @@ use super::ip_param::{IpParam, IpParamError};
 pub(crate) struct Cmdline {
     /// `ezio.conf=`: where ezio.conf lies.
     pub(crate) conf: Option<String>,
+    /// `ezio.server=`: the server that has it, where no address of a file is known.
+    pub(crate) server: Option<String>,
     /// `ezio.group=`: the group of this machine in ezio.conf.
     pub(crate) group: Option<String>,
     /// `ezio.report=`: where reports go.
     pub(crate) report: Option<String>,
+    /// `ezio.stick=`: GPT id of the stick that this machine was started from.
+    pub(crate) stick: Option<Uuid>,
     /// `ezio.end=`: end action, after success and failure alike, whatever ezio.conf says.
     pub(crate) end: Option<EndAction>,
     /// `BOOTIF=`: MAC of the card that booted.
@@ -34,7 +39,9 @@ pub(crate) struct Cmdline {
 pub(crate) enum CmdlineError {
     #[error("ezio.end: {0}")]
     End(String),
-    #[error("{0}: no such parameter (ezio.conf, ezio.group, ezio.report, ezio.end)")]
+    #[error("ezio.stick={0}: no GUID")]
+    Stick(String),
+    #[error("{0}: no such parameter (ezio.conf, ezio.server, ezio.group, ezio.report, ezio.end, ezio.stick)")]
     Unknown(String),
     #[error("ip={value}")]
     Ip { value: String, source: IpParamError },
@@ -53,8 +60,12 @@ impl Cmdline {
             let (key, value) = word.split_once('=').unwrap_or((&word, ""));
             match key {
                 parameters::CONF => cmdline.conf = non_empty(value),
+                parameters::SERVER => cmdline.server = non_empty(value),
                 parameters::GROUP => cmdline.group = non_empty(value),
                 parameters::REPORT => cmdline.report = non_empty(value),
+                parameters::STICK => {
+                    cmdline.stick = Some(value.parse().map_err(|_| CmdlineError::Stick(value.into()))?);
+                }
                 parameters::END => {
                     cmdline.end = Some(value.parse().map_err(CmdlineError::End)?);
                 }
@@ -114,10 +125,12 @@ mod tests {
     fn reads_what_grub_and_ipxe_pass() {
         let cmdline = Cmdline::parse(
             "BOOT_IMAGE=vmlinuz initrd=initrd.img quiet ezio.conf=http://10.0.0.1:8080/ezio.conf \
-             BOOTIF=01-52-54-00-AB-cd-01 console=tty0 console=ttyS0,115200n8 ezio.group=room1 ezio.end=hold\n",
+             BOOTIF=01-52-54-00-AB-cd-01 console=tty0 console=ttyS0,115200n8 ezio.group=room1 ezio.end=hold \
+             ezio.server=10.0.0.1\n",
         )
         .unwrap();
         assert_eq!(cmdline.conf.as_deref(), Some("http://10.0.0.1:8080/ezio.conf"));
+        assert_eq!(cmdline.server.as_deref(), Some("10.0.0.1"));
         assert_eq!(cmdline.boot_mac, Some("52:54:00:ab:cd:01".parse().unwrap()));
         assert_eq!(cmdline.consoles, ["tty0", "ttyS0"]);
         assert_eq!(cmdline.group.as_deref(), Some("room1"));
@@ -139,6 +152,7 @@ mod tests {
     #[test]
     fn refuses_what_it_would_otherwise_misunderstand() {
         assert!(matches!(Cmdline::parse("ezio.end=halt"), Err(CmdlineError::End(_))));
+        assert_eq!(Cmdline::parse("ezio.stick=x"), Err(CmdlineError::Stick("x".into())));
         assert_eq!(Cmdline::parse("ezio.cfg=x"), Err(CmdlineError::Unknown("ezio.cfg".into())));
         assert!(matches!(Cmdline::parse("ip=10.0.0.300::"), Err(CmdlineError::Ip { .. })));
     }

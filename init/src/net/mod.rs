@@ -86,7 +86,11 @@ pub(crate) async fn bring_up(
         Some(IpParam::Static(StaticIp { device, .. }) | IpParam::Dhcp { device }) => device.as_deref(),
         None => None,
     };
-    let wanted = Wanted { device, boot_mac: cmdline.boot_mac, boot_server: cmdline.conf.is_none() };
+    let wanted = Wanted {
+        device,
+        boot_mac: cmdline.boot_mac,
+        boot_server: cmdline.conf.is_none() && cmdline.server.is_none(),
+    };
     match fixed {
         Some(fixed) => with_fixed_address(links, &wanted, fixed, steps, screen).await,
         None => with_lease(links, &wanted, steps, screen).await,

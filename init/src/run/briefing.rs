@@ -63,9 +63,21 @@ impl ConfPlaces {
         match served {
             Some(candidates) => Ok(Self { candidates, images: None }),
             None => bail!(
-                "no ezio.conf: neither ezio.conf=URL on the kernel command line nor a boot server from DHCP"
+                "no ezio.conf: neither ezio.conf=URL on the kernel command line (on a stick: server=ADDRESS in \
+                 ezio.txt) nor a boot server from DHCP"
             ),
         }
+    }
+}
+
+/// Where the server that a person names has its ezio.conf: `10.0.0.1`, `deploy.example:8080`, `http://10.0.0.1:8080/`.
+/// The address of a file stays what it is.
+pub(crate) fn conf_of_server(server: &str) -> String {
+    let host = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
+    match (host.contains('/'), host.contains(':')) {
+        (true, _) => server.to_owned(),
+        (false, true) => format!("http://{host}/{}", urls::CONF),
+        (false, false) => format!("http://{host}:{}/{}", ports::HTTP, urls::CONF),
     }
 }
 

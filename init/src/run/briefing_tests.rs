@@ -90,3 +90,17 @@ RUSwDY3V0GwXuQYgZv9ir5R0lfousF2h6bgXdKhaE+wjbpCI9bKNFS3FQrAggzqA1bymOtKv6HMiyquf
 trusted comment: ezio test\n\
 1Ko4qQvgwnt9vSNBLvJ14Hf+CtXTnhkZ3agM/MsTomUTfb/aAg0mAibIBD47XN9UkFI9aG/c1lCt6X4J8bZzCg==\n\
 ";
+
+#[test]
+fn a_server_is_named_as_people_name_it() {
+    let full = "http://10.0.0.1:8080/ezio.conf";
+    for server in
+        ["10.0.0.1", "10.0.0.1:8080", "http://10.0.0.1", "http://10.0.0.1/", "http://10.0.0.1:8080/", full]
+    {
+        assert_eq!(conf_of_server(server), full, "{server}");
+    }
+    assert_eq!(conf_of_server("deploy:80"), "http://deploy:80/ezio.conf");
+    for file in ["http://10.0.0.1/lab/ezio.conf", "tftp://10.0.0.1/ezio.conf"] {
+        assert_eq!(conf_of_server(file), file);
+    }
+}

@@ -16,9 +16,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use ezio_contract::Arch;
 use ezio_contract::report::Event;
-use ezio_disk::{Disk, Usage, allows_usb, coming, discover};
+use ezio_disk::{Disk, Usage, allows_usb, coming, discover, mark_boot_medium};
 use ezio_image::conf::{EndAction, Orders, Target};
 use ezio_swarm::Config;
+use uuid::Uuid;
 
 use self::assignment::Assignment;
 use self::briefing::Briefing;
@@ -78,6 +79,8 @@ pub(crate) struct Run<'a> {
     pub(crate) devices: Option<Devices>,
     /// Who may sign orders.
     pub(crate) key: Option<PublicKey>,
+    /// GPT id of the stick that the machine was started from.
+    pub(crate) boot_medium: Option<Uuid>,
     /// Only these disks exist for this run; empty: all.
     pub(crate) only_disks: Vec<PathBuf>,
 }
@@ -121,8 +124,16 @@ impl Run<'_> {
         }
     }
 
+    fn disks(&self) -> anyhow::Result<Vec<Disk>> {
+        let mut disks = list_disks(self.paths, &self.only_disks)?;
+        if let Some(guid) = self.boot_medium {
+            mark_boot_medium(&mut disks, guid);
+        }
+        Ok(disks)
+    }
+
     async fn choose_disk(&self, image: &Image, orders: &Orders) -> Result<Assignment, Failure> {
-        let disks = || list_disks(self.paths, &self.only_disks).during("find disks");
+        let disks = || self.disks().during("find disks");
         if let Ok(assignment) = Assignment::make(image, orders, &disks()?) {
             return Ok(assignment);
         }

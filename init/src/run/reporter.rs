@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use ezio_contract::MachineId;
 use ezio_contract::report::{self, Directive, Event, Report};
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ impl ReportLine {
 pub(crate) struct Reporter {
     shared: Option<Arc<Shared>>,
     released: watch::Receiver<bool>,
+    /// What the server answered to the first report.
+    first_answer: watch::Receiver<Option<Directive>>,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,7 @@ pub(crate) enum Delivery {
 impl Reporter {
     /// Tells nobody; never releases.
     pub(crate) fn silent() -> Self {
-        Self { shared: None, released: watch::channel(false).1 }
+        Self { shared: None, released: watch::channel(false).1, first_answer: watch::channel(None).1 }
     }
 
     /// Starts to report.
@@ -99,9 +101,10 @@ impl Reporter {
         let (ledger, _) = watch::channel(Ledger::default());
         let shared = Arc::new(Shared { waiting: Mutex::default(), new: Notify::new(), ledger });
         let (release, released) = watch::channel(false);
-        let sender = Sender { http, line, steps, release, sequence };
+        let (answer, first_answer) = watch::channel(None);
+        let sender = Sender { http, line, steps, release, answer, sequence };
         tokio::spawn(sender.run(shared.clone()));
-        Ok(Self { shared: Some(shared), released })
+        Ok(Self { shared: Some(shared), released, first_answer })
     }
 
     /// Is there somebody to report to?
@@ -133,6 +136,21 @@ impl Reporter {
         self.released.clone()
     }
 
+    /// Does the server say, in its answer to the first report, that this machine is done? Waits for that at most `bound`.
+    pub(crate) async fn says_done(&self, bound: Duration) -> anyhow::Result<bool> {
+        if self.shared.is_none() {
+            return Ok(false);
+        }
+        let mut answer = self.first_answer.clone();
+        match timeout(bound, answer.wait_for(Option::is_some)).await {
+            Ok(Ok(answer)) => Ok(answer.as_ref().is_some_and(|directive| directive.done)),
+            _ => bail!(
+                "the server has not accepted a report within {} s: whether this machine is done is not known",
+                bound.as_secs()
+            ),
+        }
+    }
+
     /// Waits until the server has accepted everything, at most `bound`.
     pub(crate) async fn delivered(&self, bound: Duration) -> Delivery {
         let Some(shared) = &self.shared else { return Delivery::NoServer };
@@ -155,6 +173,7 @@ struct Sender {
     line: ReportLine,
     steps: Steps,
     release: watch::Sender<bool>,
+    answer: watch::Sender<Option<Directive>>,
     sequence: u64,
 }
 
@@ -191,11 +210,14 @@ impl Sender {
         loop {
             match self.post(&report).await {
                 Ok(directive) => {
+                    self.answered(directive.clone());
                     self.release.send_if_modified(|r| std::mem::replace(r, *r || directive.release) != *r);
                     return true;
                 }
                 Err(Refused::ForEver(error)) => {
                     tracing::warn!("the server refuses a report: {error:#}");
+                    // Such a server knows of no machine.
+                    self.answered(Directive::default());
                     return false;
                 }
                 Err(Refused::ForNow(error)) => tracing::debug!("report not accepted yet: {error:#}"),
@@ -203,6 +225,10 @@ impl Sender {
             sleep(backoff).await;
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
+    }
+
+    fn answered(&self, directive: Directive) {
+        self.answer.send_if_modified(|first| first.is_none() && first.replace(directive).is_none());
     }
 
     async fn post(&self, report: &Report) -> Result<Directive, Refused> {
@@ -277,6 +303,10 @@ mod tests {
     const RELEASE: &str =
         "HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{\"release\":true}";
 
+    const DONE: &str =
+        "HTTP/1.1 200 OK\r\nContent-Length: 29\r\nConnection: close\r\n\r\n{\"release\":false,\"done\":true}";
+    const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
     async fn reporter(answers: Vec<&'static str>) -> (Reporter, mpsc::UnboundedReceiver<Report>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/api/report", listener.local_addr().unwrap())).unwrap();
@@ -305,6 +335,26 @@ mod tests {
         assert_eq!(events.len(), 3, "overtaken progress is not sent: {events:?}");
         assert!(matches!(events[1], Event::Progress(Progress { done_bytes: 50, .. })));
         assert!(matches!(events[2], Event::Done { .. }));
+    }
+
+    #[tokio::test]
+    async fn the_first_answer_says_whether_the_machine_is_done() {
+        let (done, _received) = reporter(vec![BUSY, DONE, GO_ON]).await;
+        done.send(Event::FirstByte);
+        assert!(done.says_done(Duration::from_secs(20)).await.unwrap());
+        let (new, _received) = reporter(vec![GO_ON, DONE]).await;
+        new.send(Event::FirstByte);
+        new.send(Event::Done { end: "reboot".into() });
+        new.delivered(Duration::from_secs(20)).await;
+        assert!(!new.says_done(Duration::ZERO).await.unwrap(), "only the first answer counts");
+        let (stranger, _received) = reporter(vec![NOT_FOUND]).await;
+        stranger.send(Event::FirstByte);
+        assert!(!stranger.says_done(Duration::from_secs(20)).await.unwrap());
+        let (away, _received) = reporter(vec![BUSY]).await;
+        away.send(Event::FirstByte);
+        let error = away.says_done(Duration::from_millis(300)).await.unwrap_err().to_string();
+        assert!(error.contains("is not known"), "{error}");
+        assert!(!Reporter::silent().says_done(Duration::ZERO).await.unwrap());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The worker of PID 1: does the whole job of a netbooted machine, and ends with the end action.
 
+mod already_done;
 pub(crate) mod crash_report;
 
 use std::path::Path;
@@ -20,13 +21,15 @@ use crate::machine::cmdline::Cmdline;
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::net::{self, Network};
-use crate::run::briefing::{Briefing, ConfPlaces, fetch_conf};
+use crate::run::briefing::{Briefing, ConfPlaces, conf_of_server, fetch_conf};
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
 
 /// A server that is just starting is waited for.
 const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
+/// Until then the server, which gave the conf a moment ago, must say whether this machine is done.
+const ANSWER_BOUND: Duration = Duration::from_secs(60);
 
 /// Was this started by an ezio-init that is PID 1?
 pub(crate) fn is_child_of_pid1() -> anyhow::Result<()> {
@@ -93,8 +96,8 @@ impl Machine {
             let url = url.parse().context("ezio.report=").during("kernel command line")?;
             self.start_reports(url, &identity, address.to_string())?;
         }
-        let places =
-            ConfPlaces::find(cmdline.conf.as_deref(), server, Path::new(initrd::CONF)).during("conf")?;
+        let told = cmdline.conf.clone().or(cmdline.server.as_deref().map(conf_of_server));
+        let places = ConfPlaces::find(told.as_deref(), server, Path::new(initrd::CONF)).during("conf")?;
         let (conf, origin) =
             fetch_conf(&places, &fetcher, CONF_PATIENCE, key.as_ref(), screen).await.during("conf")?;
         let group = cmdline.group.as_deref();
@@ -109,6 +112,9 @@ impl Machine {
         {
             self.start_reports(url, &identity, address.to_string())?;
         }
+        if self.reporter.says_done(ANSWER_BOUND).await.during("ask the server")? {
+            return Ok(already_done::wait_for_a_person(cmdline.stick, devices, &self.paths, screen).await);
+        }
         let mut run = Run {
             paths: &self.paths,
             steps: self.steps.clone(),
@@ -117,6 +123,7 @@ impl Machine {
             reporter: &self.reporter,
             devices: Some(devices),
             key,
+            boot_medium: cmdline.stick,
             only_disks: Vec::new(),
         };
         run.run(&briefing).await

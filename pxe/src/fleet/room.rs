@@ -114,6 +114,10 @@ impl Room {
         machine.address = Some(one_line(address, MAX_TEXT));
         let before = (machine.life, machine.run.clone());
         let state = State::of(&report.event);
+        if machine.run != report.run && machine.life.boots_local && state == State::Started {
+            // Started all the same, from a stick or by another boot server: it is told, and no run begins.
+            return Ok((Directive { done: true, ..Directive::default() }, change));
+        }
         if machine.run == report.run {
             machine.life = machine.life.after(Event::Reports(state));
         } else {
@@ -129,7 +133,7 @@ impl Room {
             change.save.retain(|saved| saved.id != machine.id);
             change.save.push(machine.clone());
         }
-        Ok((Directive { release: self.released(at, now) }, change))
+        Ok((Directive { release: self.released(at, now), done: false }, change))
     }
 
     /// Has machines deployed again at their next boot; `all` means all that are done. How many were meant.

@@ -94,6 +94,25 @@ fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
 }
 
 #[test]
+fn a_machine_that_is_done_and_starts_init_again_is_told_so() {
+    let mut room = room();
+    let id = numbered(1);
+    play(&mut room, &id, "first", 9, 100.0);
+    for (sequence, now) in [(0, 200.0), (0, 201.0)] {
+        assert!(send(&mut room, &id, "stick", sequence, script().remove(0), now).done);
+    }
+    let machine = &room.machines()[0];
+    assert_eq!((machine.life.state, machine.run.as_str(), machine.last_heard), (State::Done, "first", 201.0));
+    // Somebody deploys it by hand: that is an operator's word.
+    assert!(!send(&mut room, &id, "by hand", 0, script().remove(1), 300.0).done);
+    assert_eq!((room.machines()[0].life.state, room.machines()[0].life.boots_local), (State::Planned, true));
+
+    room.again("all");
+    assert!(!send(&mut room, &id, "stick once more", 0, script().remove(0), 400.0).done);
+    assert_eq!(room.machines()[0].life.state, State::Started);
+}
+
+#[test]
 fn an_operators_word_during_a_run_holds_at_its_end() {
     let mut room = room();
     let id = numbered(1);

@@ -42,9 +42,11 @@ pub struct Hardware {
     pub serial: String,
     /// MAC address.
     pub mac: String,
-    /// Network card; it is first in the boot order.
+    /// Network card.
     pub card: Card,
-    /// Disks, in boot order after the card.
+    /// Does its firmware boot from the network, before all else?
+    pub network_boot: bool,
+    /// Disks, in boot order.
     pub disks: Vec<Disk>,
     /// A kernel that QEMU starts by itself, where a test is not about network boot; BIOS only.
     pub kernel: Option<Kernel>,
@@ -84,6 +86,7 @@ impl Hardware {
             serial: format!("EZIO-{number:02}"),
             mac: format!("52:54:00:e2:10:{number:02x}"),
             card,
+            network_boot: true,
             disks: vec![disk],
             kernel: None,
             name,
@@ -140,6 +143,13 @@ impl Machine {
     /// Presses the reset button.
     pub fn reset(&self) -> Result<()> {
         qmp::execute(&self.qmp_socket, "system_reset", serde_json::json!({})).map(|_| ())
+    }
+
+    /// Takes out the disk with this number, as a hand does.
+    pub fn pull_out(&self, number: usize) -> Result<()> {
+        let disk = self.hardware.disks.get(number).context("no such disk")?;
+        let device = format!("{}-{}", slot(number), disk.bus.chain().len() - 1);
+        qmp::execute(&self.qmp_socket, "device_del", serde_json::json!({ "id": device })).map(|_| ())
     }
 
     /// Types a line on its serial port.
@@ -238,7 +248,8 @@ fn smbios(hardware: &Hardware) -> String {
 /// First in the boot order: 0 is what QEMU itself takes for a kernel that it starts.
 fn card(hardware: &Hardware) -> Vec<String> {
     let rom = hardware.firmware.card_rom().map_or(String::new(), |rom| format!(",romfile={rom}"));
-    let properties = format!("netdev=net,mac={},bootindex=1{rom}", hardware.mac);
+    let boot = if hardware.network_boot { format!(",bootindex=1{rom}") } else { ",romfile=".to_owned() };
+    let properties = format!("netdev=net,mac={}{boot}", hardware.mac);
     devices::options(hardware.card.chain(), "card", &properties)
 }
 
@@ -253,7 +264,12 @@ fn disk_devices(number: usize, disk: &Disk) -> Vec<String> {
     if disk.bus == Bus::Sata {
         properties.push_str(&format!(",bus=ide.{number}"));
     }
-    devices::options(disk.bus.chain(), &format!("slot{number}"), &properties)
+    devices::options(disk.bus.chain(), &slot(number), &properties)
+}
+
+/// What QEMU calls the disk with this number.
+fn slot(number: usize) -> String {
+    format!("slot{number}")
 }
 
 /// TCG unless QEMU_ACCEL asks for another: KVM that is there but does not work would hang the guest.

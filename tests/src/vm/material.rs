@@ -17,6 +17,16 @@ pub fn netboot() -> Result<PathBuf> {
     made("dist", netboot::KERNEL, "make netboot")
 }
 
+/// Debian's kernel and boot programs, unpacked, as `make netboot` got them.
+pub fn chain() -> Result<PathBuf> {
+    made("build/debian/amd64", "packages", "make netboot")
+}
+
+/// Image of the stick, as `make stick` made it.
+pub fn stick() -> Result<PathBuf> {
+    Ok(made("build", "stick.img", "make stick")?.join("stick.img"))
+}
+
 /// Image directory of the golden disk, as `make golden` made it.
 pub fn golden_image() -> Result<PathBuf> {
     made("build/golden", "manifest.toml", "make golden")

@@ -9,3 +9,4 @@ pub mod material;
 pub mod qmp;
 pub mod room;
 pub mod server;
+pub mod stick;
