@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ezio_tests::classroom::{Outcome, Plan, Seat, run, table};
+use ezio_tests::classroom::{Outcome, Plan, Seat, Step, run, table};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Happening};
 use ezio_tests::vm::firmware::Firmware;
@@ -56,6 +56,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
         check_running_system(seat)?;
     }
     check_who_sent_what(&outcome.seats)?;
+    check_steps(&outcome.seats)?;
     check_done_machines_boot_their_own_disks(&outcome)
 }
 
@@ -93,6 +94,23 @@ fn check_who_sent_what(seats: &[Seat]) -> Result<()> {
         from_server < 2 * total,
         "the server sent {from_server} bytes for an image of {total}: the machines do not share"
     );
+    Ok(())
+}
+
+/// The server knows when each machine had taken each of its steps, and they follow each other.
+fn check_steps(seats: &[Seat]) -> Result<()> {
+    /// What the clocks of a machine and of the server, and the way between them, may differ by.
+    const CLOCKS: Duration = Duration::from_secs(1);
+    for seat in seats {
+        let mut before = Duration::ZERO;
+        for step in Step::ALL {
+            let name = &seat.machine.hardware.name;
+            let end = seat.timeline.ended(step);
+            let end = end.with_context(|| format!("{name}: nobody knows when {} ended", step.name()))?;
+            ensure!(end + CLOCKS >= before, "{name}: {} ended before what comes first", step.name());
+            before = before.max(end);
+        }
+    }
     Ok(())
 }
 

@@ -73,11 +73,7 @@ fn draw(bars: &[ProgressBar], seats: &[Seat]) {
         bar.set_length(seat.progress.total_bytes.max(1));
         bar.set_position(seat.progress.done_bytes);
         bar.set_prefix(seat.machine.hardware.name.clone());
-        bar.set_message(format!(
-            "{} ({} s)",
-            words(seat),
-            seat.times.running.unwrap_or(seat.age()).as_secs()
-        ));
+        bar.set_message(format!("{} ({} s)", words(seat), seat.timeline.age().as_secs()));
     }
 }
 

@@ -5,8 +5,10 @@ mod display;
 mod lesson;
 mod seat;
 mod table;
+mod timeline;
 
 pub use display::Display;
 pub use lesson::{Outcome, Plan, run};
 pub use seat::{Seat, Stage};
 pub use table::table;
+pub use timeline::{Step, Timeline};

@@ -1,8 +1,9 @@
 //! One machine of the room: how far it is, and when it got there.
 
+use super::timeline::Timeline;
 use crate::vm::fleet::{Member, Progress};
 use crate::vm::machine::Machine;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// How far a machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,21 +46,6 @@ impl Stage {
     }
 }
 
-/// Times since power-on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Times {
-    /// Init reached the server.
-    pub init: Option<Duration>,
-    /// First byte of payload.
-    pub first_byte: Option<Duration>,
-    /// Last byte of payload.
-    pub last_byte: Option<Duration>,
-    /// All verified and synced.
-    pub verified: Option<Duration>,
-    /// The deployed system said that it runs.
-    pub running: Option<Duration>,
-}
-
 /// A machine and what is known of it.
 #[derive(Debug)]
 pub struct Seat {
@@ -67,15 +53,14 @@ pub struct Seat {
     pub machine: Machine,
     /// How far it is.
     pub stage: Stage,
-    /// When it got there.
-    pub times: Times,
+    /// When it got where.
+    pub timeline: Timeline,
     /// Bytes.
     pub progress: Progress,
     /// What the deployed system said of itself.
     pub marker: Option<String>,
     /// Why there is no hope for it.
     pub failure: Option<String>,
-    switched_on: (Instant, SystemTime),
 }
 
 impl Seat {
@@ -85,11 +70,10 @@ impl Seat {
         Self {
             machine,
             stage: Stage::Firmware,
-            times: Times::default(),
+            timeline: Timeline::begin(),
             progress: Progress::default(),
             marker: None,
             failure: None,
-            switched_on: (Instant::now(), SystemTime::now()),
         }
     }
 
@@ -97,7 +81,7 @@ impl Seat {
     pub fn hear(&mut self, line: &str, at: Instant, marker: &str) {
         if self.stage >= Stage::Deployed && line.contains(marker) {
             self.advance(Stage::Running);
-            self.times.running.get_or_insert(at.duration_since(self.switched_on.0));
+            self.timeline.runs(at);
             self.marker.get_or_insert_with(|| line.to_owned());
         } else if line.contains("Linux version ") {
             self.advance(Stage::Kernel);
@@ -118,15 +102,7 @@ impl Seat {
 
     /// Takes note of what the server knows of it.
     pub fn update(&mut self, member: &Member) {
-        let since = |time: Option<f64>| time.and_then(|time| self.since_power_on(time));
-        let times = Times {
-            init: since(member.times.started),
-            first_byte: since(member.times.first_byte),
-            last_byte: since(member.times.last_byte),
-            verified: since(member.times.verified),
-            running: self.times.running,
-        };
-        self.times = times;
+        self.timeline.update(member);
         self.progress = member.progress;
         let reached = [
             (member.times.started.is_some(), Stage::Init),
@@ -145,18 +121,7 @@ impl Seat {
         }
     }
 
-    /// Time since it was switched on.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        self.switched_on.0.elapsed()
-    }
-
     fn advance(&mut self, stage: Stage) {
         self.stage = self.stage.max(stage);
-    }
-
-    fn since_power_on(&self, unix_time: f64) -> Option<Duration> {
-        let power_on = self.switched_on.1.duration_since(UNIX_EPOCH).ok()?;
-        Duration::try_from_secs_f64(unix_time - power_on.as_secs_f64()).ok()
     }
 }

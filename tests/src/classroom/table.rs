@@ -1,32 +1,22 @@
 //! The table at the end.
 
 use super::seat::Seat;
+use super::timeline::Step;
 use std::time::Duration;
 
-const HEAD: [&str; 9] = [
-    "machine",
-    "firmware",
-    "init",
-    "first byte",
-    "last byte",
-    "verified",
-    "running",
-    "from server",
-    "from peers",
-];
-
-/// One row a machine; times since power-on.
+/// One row a machine: the seconds that each step took, and all of them; then where its bytes came from.
 #[must_use]
 pub fn table(seats: &[Seat]) -> String {
-    let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
+    let mut rows = vec![head()];
     rows.extend(seats.iter().map(row));
-    let widths: Vec<usize> =
-        (0..HEAD.len()).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for row in &rows {
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             // Names to the left, numbers to the right.
-            let padded = if column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
+            let padded = if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") };
             text.push_str(&padded);
             text.push_str("  ");
         }
@@ -36,16 +26,23 @@ pub fn table(seats: &[Seat]) -> String {
     text
 }
 
+fn head() -> Vec<String> {
+    let steps = Step::ALL.map(Step::name);
+    let names = [&["seconds"], steps.as_slice(), &["in all", "from server", "from peers"]].concat();
+    names.into_iter().map(str::to_owned).collect()
+}
+
 fn row(seat: &Seat) -> Vec<String> {
-    let times = &seat.times;
-    let mut cells = vec![seat.machine.hardware.name.clone(), seat.machine.hardware.firmware.to_string()];
-    cells.extend([times.init, times.first_byte, times.last_byte, times.verified, times.running].map(seconds));
+    let timeline = &seat.timeline;
+    let mut cells = vec![seat.machine.hardware.name.clone()];
+    cells.extend(Step::ALL.map(|step| seconds(timeline.spent(step))));
+    cells.push(seconds(timeline.ended(Step::Running)));
     cells.extend([seat.progress.from_server_bytes, seat.progress.from_peers_bytes].map(mebibytes));
     cells
 }
 
 fn seconds(time: Option<Duration>) -> String {
-    time.map_or_else(|| "-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()))
+    time.map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.as_secs_f64()))
 }
 
 fn mebibytes(bytes: u64) -> String {

@@ -26,6 +26,8 @@ pub struct Member {
     pub progress: Progress,
     /// When it got how far.
     pub times: Times,
+    /// When it had taken its own steps.
+    pub steps: Steps,
 }
 
 /// How a machine is told from others.
@@ -54,6 +56,10 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Times {
+    /// It asked for something to boot.
+    pub booting: Option<f64>,
+    /// Its kernel started.
+    pub kernel: Option<f64>,
     /// Init had a network address.
     pub started: Option<f64>,
     /// First byte of payload.
@@ -66,6 +72,24 @@ pub struct Times {
     pub deployed: Option<f64>,
     /// The run has ended.
     pub done: Option<f64>,
+}
+
+/// When a machine had taken its own steps, in seconds since its kernel started.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct Steps {
+    /// Init runs.
+    pub init_s: Option<f64>,
+    /// The network card has a link.
+    pub link_s: Option<f64>,
+    /// It has an address.
+    pub lease_s: Option<f64>,
+    /// Init has its orders.
+    pub conf_s: Option<f64>,
+    /// The disks are chosen.
+    pub disks_s: Option<f64>,
+    /// The first piece is verified.
+    pub first_piece_s: Option<f64>,
 }
 
 impl Fleet {
