@@ -10,9 +10,11 @@ CLIENTS ?= 3
 FIRMWARE ?= mixed
 IMAGE ?=
 
-# network boot: the release of Debian that kernel, shim, GRUB and iPXE come from, whatever this machine runs
+# network boot: the release of Debian that kernel, shim, GRUB and iPXE come from, whatever this machine runs, and the
+# architecture of the machines that are booted
 SUITE ?= trixie
-export SUITE
+ARCH ?= amd64
+export SUITE ARCH
 
 # stick
 STICK ?= build/stick.img
@@ -28,27 +30,32 @@ BENCH ?=
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL := x86_64-unknown-linux-musl
+# What differs for machines of another architecture: their init, which rust's own linker links, and where dist is.
+MUSL_arm64 := aarch64-unknown-linux-musl
+INIT := $(if $(filter amd64,$(ARCH)),$(BIN)/ezio-init,$(TARGET_DIR)/$(MUSL_$(ARCH))/initrd/ezio-init)
+DIST := $(if $(filter amd64,$(ARCH)),dist,dist/$(ARCH))
 BIN := $(CURDIR)/build/bin
-CHAIN := build/debian/amd64
+CHAIN := build/debian/$(ARCH)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 
-.PHONY: help setup build chain netboot stick golden material classroom test soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden arm64 material classroom test soak bench install uninstall lint clean
 
 help: ## what can be made
-	@echo 'ezio: a room of running machines from one image. On Debian 12, as root or through sudo:'
+	@echo 'ezio: a room of running machines from one image. On Debian 12 or 13, as root or through sudo:'
 	@echo
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS=$$'\t' read -r name text; do \
 		printf '  make %-10s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo 'make classroom takes:'
 	@echo '  CLIENTS=3       how many machines'
-	@echo '  FIRMWARE=mixed  bios, uefi, secureboot, secureboot2023 (trusts only the certificates of 2023), httpboot,'
+	@echo '  FIRMWARE=mixed  bios, uefi, secureboot, secureboot2023 (trusts only the certificates of 2023), httpboot, arm64,'
 	@echo '                  or mixed: one of the first three in turn'
 	@echo '  IMAGE=DIR       an image directory of your own (of a system that says "login:" on ttyS0) instead of the golden disk'
 	@echo '  MARKER=TEXT     what that system writes on ttyS0 when it is up, if not "login:"'
 	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
-	@echo 'make netboot takes SUITE=trixie, the release of Debian whose kernel, shim, GRUB and iPXE machines boot.'
+	@echo 'make netboot takes SUITE=trixie, the release of Debian whose kernel, shim, GRUB and iPXE machines boot,'
+	@echo '                   and ARCH=amd64 or arm64.'
 	@echo 'make stick takes STICK=FILE, where to write the image of the stick.'
 	@echo 'make install takes PREFIX=/usr/local and DESTDIR=; make bench takes BENCH="arguments of ezio-bench".'
 
@@ -63,12 +70,13 @@ build: setup ## build the three programs
 	@for program in $(TARGET_DIR)/release/{ezio-pxe,image-builder} \
 		$$(ls tests/src/bin | sed 's|\.rs$$||; s|^|$(TARGET_DIR)/release/|'); do cp --update "$$program" $(BIN)/; done
 
-chain: setup # build/debian/amd64: Debian's kernel and boot programs, unpacked
+chain: setup # build/debian: Debian's kernel and boot programs, unpacked
 	@scripts/fetch-chain $(CHAIN)
 
-netboot: build chain ## dist/: vmlinuz, initrd.img and the network boot programs
-	$(BIN)/image-builder netboot -o dist --root $(CHAIN) --init $(BIN)/ezio-init \
-		--shell $(CHAIN)/bin/busybox
+netboot: build chain ## dist/: vmlinuz, initrd.img and the network boot programs (ARCH=arm64: dist/arm64/)
+	$(if $(MUSL_$(ARCH)),CARGO_TARGET_$(shell echo $(MUSL_$(ARCH)) | tr a-z- A-Z_)_LINKER=rust-lld \
+		$(CARGO) build --profile initrd --locked --target $(MUSL_$(ARCH)) -p ezio-init)
+	$(BIN)/image-builder netboot -o $(DIST) --root $(CHAIN) --init $(INIT) --shell $(CHAIN)/bin/busybox
 
 stick: build chain ## build/stick.img: a USB stick for machines that cannot boot from the network
 	$(BIN)/image-builder netboot --stick '$(STICK)' --root $(CHAIN) --init $(BIN)/ezio-init \
@@ -78,14 +86,20 @@ golden: build chain ## build/golden: a real Debian 12 on a disk, and its image
 	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages $(CHAIN)
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
 
+arm64: build # dist/arm64, and build/golden-arm64: the image of a small system
+	@$(MAKE) netboot ARCH=arm64
+	@tests/golden/make-arm64 build/golden-arm64.img build/debian/arm64
+	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden-arm64.img build/golden-arm64
+
 material: setup # build/material: what tests and the classroom need of other releases
 	@tests/scripts/make-material build/material
 
-classroom: netboot material $(if $(IMAGE),,golden) ## deploy a room of virtual machines, from power-on to their own login
-	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) --netboot dist \
-		--folder build/classroom --image '$(if $(IMAGE),$(IMAGE),build/golden)' $(if $(MARKER),--marker '$(MARKER)')
+classroom: netboot material $(if $(filter arm64,$(FIRMWARE)),arm64,$(if $(IMAGE),,golden)) ## deploy a room of virtual machines, from power-on to their own login
+	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) \
+		--netboot dist$(if $(filter arm64,$(FIRMWARE)),/arm64) --folder build/classroom \
+		--image '$(if $(IMAGE),$(IMAGE),build/golden$(if $(filter arm64,$(FIRMWARE)),-arm64))' $(if $(MARKER),--marker '$(MARKER)')
 
-test: netboot stick golden material ## all tests: units, loop devices, networks, virtual machines
+test: netboot stick golden material arm64 ## all tests: units, loop devices, networks, virtual machines
 	$(CARGO) test --locked --workspace --exclude ezio-tests
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1

@@ -192,7 +192,7 @@ pub(crate) struct NetbootArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) shell: Option<PathBuf>,
     /// Folder with shimx64.efi.signed, grubnetx64.efi.signed and undionly.kpxe (for --stick
-    /// gcdx64.efi.signed instead of the last two) [default: where Debian's
+    /// gcdx64.efi.signed instead of the last two), or those of ARM64 (aa64) [default: where Debian's
     /// shim-signed, grub-efi-amd64-signed and ipxe have them below ROOT]
     #[arg(long, value_name = "DIR")]
     pub(crate) boot_programs: Option<PathBuf>,

@@ -87,7 +87,11 @@ impl Tree {
 }
 
 fn elf(sections: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    elf_for(Architecture::X86_64, sections)
+}
+
+fn elf_for(architecture: Architecture, sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, architecture, Endianness::Little);
     for (name, content) in sections {
         let id = object.add_section(Vec::new(), name.as_bytes().to_vec(), SectionKind::ReadOnlyData);
         object.append_section_data(id, content, 1);
@@ -232,6 +236,26 @@ fn kernel_and_boot_programs_are_found_below_a_root() {
     assert!(reason.contains("undionly.kpxe is not in") && reason.contains("package ipxe has it"), "{reason}");
 }
 
+/// The kernel says for what machines all of it is.
+#[test]
+fn a_kernel_for_arm64_brings_the_programs_of_arm64() {
+    let tree = Tree::new();
+    let mut kernel = vec![0u8; 0x1000];
+    kernel[0x38..0x3c].copy_from_slice(b"ARM\x64");
+    kernel.extend(format!("Linux version {VERSION} (made by us)").bytes());
+    tree.write(&format!("boot/vmlinuz-{VERSION}"), &kernel);
+    tree.write("ezio-init", &elf_for(Architecture::Aarch64, &[(".text", b"an init")]));
+    for program in ["shimaa64.efi.signed", "grubnetaa64.efi.signed"] {
+        tree.write(&format!("programs/{program}"), program.as_bytes());
+    }
+    let dist = tree.packed("dist", &[]);
+    let mut names: Vec<_> = fs::read_dir(&dist).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["grubaa64.efi", "initrd.img", "netboot.toml", "shimaa64.efi", "vmlinuz"]);
+    let toml = fs::read_to_string(dist.join("netboot.toml")).unwrap();
+    assert!(toml.contains("arch = \"arm64\"\n"), "{toml}");
+}
+
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let tree = Tree::new();
@@ -319,4 +343,6 @@ fn wrong_inputs_are_refused_with_a_reason() {
     refused(&[], "it is not static: it needs /lib64/ld-linux-x86-64.so.2");
     tree.write("ezio-init", b"#!/bin/sh\n");
     refused(&[], "it is not an ELF program");
+    tree.write("ezio-init", &elf_for(Architecture::Aarch64, &[(".text", b"an init")]));
+    refused(&[], "it is not for amd64, as the kernel is");
 }

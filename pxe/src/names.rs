@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ezio_contract::{MachineId, urls};
+use ezio_contract::{Arch, MachineId, netboot, urls};
 use ezio_netproto::tftp::name::meanings;
 
 use crate::boot::{Site, grub_config, grub_script, ipxe_identify, ipxe_script};
@@ -71,6 +71,11 @@ impl Names {
             ["grub", ..] => (TEXT, self.grub(name, asker)?.into()),
             ["boot", arch, file @ ..] => {
                 (BINARY, self.catalogue.netboot(arch.parse().ok()?)?.file(&file.join("/"))?.clone())
+            }
+            // shim asks for GRUB beside itself; at the root where it cannot tell, for its own name came in option 67 alone.
+            [file] => {
+                let arch = Arch::ALL.into_iter().find(|arch| netboot::grub(*arch) == *file)?;
+                (BINARY, self.catalogue.netboot(arch)?.file(file)?.clone())
             }
             ["images", image, file] => {
                 let bytes =

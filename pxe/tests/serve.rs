@@ -146,6 +146,7 @@ async fn tftp_serves_the_same_tree_and_the_way_to_report() {
     assert!(conf.contains(&format!("report = \"{}/api/report\"", server.base)), "{conf}");
     assert_eq!(fetch("boot/amd64/vmlinuz").await.unwrap(), b"kernel of amd64");
     assert_eq!(fetch("\\boot//amd64\\shimx64.efi").await.unwrap(), b"shim");
+    assert_eq!(fetch("grubx64.efi").await.unwrap(), fetch("boot/amd64/grubx64.efi").await.unwrap());
     assert_eq!(fetch("images/golden/manifest.toml").await.unwrap(), image.file("manifest.toml").into_bytes());
     let grub = String::from_utf8(fetch("/grub/grub.cfg").await.unwrap()).unwrap();
     assert!(grub.contains("source /grub/machine-$net_default_mac.cfg"));

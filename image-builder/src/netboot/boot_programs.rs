@@ -20,40 +20,51 @@ struct Program {
     package: &'static str,
 }
 
-const SHIM: Program = Program {
-    served: netboot::shim(Arch::Amd64),
-    debian: "shimx64.efi.signed",
-    folder: "usr/lib/shim",
-    package: "shim-signed",
-};
+impl Program {
+    const fn shim(arch: Arch) -> Self {
+        let debian = match arch {
+            Arch::Amd64 => "shimx64.efi.signed",
+            Arch::Arm64 => "shimaa64.efi.signed",
+        };
+        Self { served: netboot::shim(arch), debian, folder: "usr/lib/shim", package: "shim-signed" }
+    }
 
-const GRUB: Program = Program {
-    served: netboot::grub(Arch::Amd64),
-    debian: "grubnetx64.efi.signed",
-    folder: "usr/lib/grub/x86_64-efi-signed",
-    package: "grub-efi-amd64-signed",
-};
+    const fn grub(arch: Arch) -> Self {
+        let (debian, folder, package) = match arch {
+            Arch::Amd64 => {
+                ("grubnetx64.efi.signed", "usr/lib/grub/x86_64-efi-signed", "grub-efi-amd64-signed")
+            }
+            Arch::Arm64 => {
+                ("grubnetaa64.efi.signed", "usr/lib/grub/arm64-efi-signed", "grub-efi-arm64-signed")
+            }
+        };
+        Self { served: netboot::grub(arch), debian, folder, package }
+    }
+}
 
 /// GRUB's build for removable media. It is not served.
-const STICK_GRUB: Program = Program { served: "gcdx64.efi", debian: "gcdx64.efi.signed", ..GRUB };
+const STICK_GRUB: Program =
+    Program { served: "gcdx64.efi", debian: "gcdx64.efi.signed", ..Program::grub(Arch::Amd64) };
 
-const PROGRAMS: [Program; 3] = [
-    SHIM,
-    GRUB,
-    Program { served: netboot::UNDIONLY, debian: "undionly.kpxe", folder: "usr/lib/ipxe", package: "ipxe" },
-];
+/// For a BIOS; there is none on ARM64.
+const IPXE: Program =
+    Program { served: netboot::UNDIONLY, debian: "undionly.kpxe", folder: "usr/lib/ipxe", package: "ipxe" };
 
 /// Reads them: each by the name that it is served under, and its content.
-pub(crate) fn read(args: &NetbootArgs) -> Result<Vec<(String, Vec<u8>)>> {
+pub(crate) fn read(args: &NetbootArgs, arch: Arch) -> Result<Vec<(String, Vec<u8>)>> {
     if args.no_boot_programs {
         return Ok(Vec::new());
     }
-    PROGRAMS.iter().map(|program| Ok((program.served.to_owned(), program.read(args)?))).collect()
+    let mut programs = vec![Program::shim(arch), Program::grub(arch)];
+    if arch == Arch::Amd64 {
+        programs.push(IPXE);
+    }
+    programs.iter().map(|program| Ok((program.served.to_owned(), program.read(args)?))).collect()
 }
 
 /// Reads what UEFI starts from a stick.
 pub(crate) fn read_for_stick(args: &NetbootArgs) -> Result<UefiBoot> {
-    Ok(UefiBoot { shim: SHIM.read(args)?, grub: STICK_GRUB.read(args)? })
+    Ok(UefiBoot { shim: Program::shim(Arch::Amd64).read(args)?, grub: STICK_GRUB.read(args)? })
 }
 
 impl Program {

@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_contract::Arch;
 use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection};
+use object::{Architecture, Object, ObjectSection};
 
 use super::kernel_image;
 use crate::cli::NetbootArgs;
 
 /// The inputs of an initrd.
 pub(crate) struct Inputs {
+    /// What all of them are for: the kernel says it.
+    pub(crate) arch: Arch,
     /// Content of the kernel image.
     pub(crate) kernel: Vec<u8>,
     /// The kernel's modules.
@@ -33,20 +36,21 @@ impl Inputs {
         };
         let kernel = fs::read(&kernel_path)
             .with_context(|| format!("cannot read kernel {}", kernel_path.display()))?;
-        let version = kernel_image::version(&kernel)
-            .with_context(|| format!("cannot use kernel {}", kernel_path.display()))?
-            .to_owned();
+        let unusable = || format!("cannot use kernel {}", kernel_path.display());
+        let arch = kernel_image::arch(&kernel).with_context(unusable)?;
+        let version = kernel_image::version(&kernel).with_context(unusable)?.to_owned();
         let modules_dir = match &args.modules_dir {
             Some(dir) => dir.clone(),
             None => modules_beside(&kernel_path, &version)?,
         };
         let init_path = match &args.init {
             Some(path) => path.clone(),
-            None => installed_init()?,
+            None => installed_init(arch)?,
         };
-        let init = read_program(&init_path).context("init")?;
-        let shell = args.shell.as_deref().map(read_program).transpose().context("shell")?;
-        Ok(Self { kernel, modules_dir, init, shell, kernel_path, version })
+        let read = |path: &Path| read_program(path, arch);
+        let init = read(&init_path).context("init")?;
+        let shell = args.shell.as_deref().map(read).transpose().context("shell")?;
+        Ok(Self { arch, kernel, modules_dir, init, shell, kernel_path, version })
     }
 
     /// Refuses modules of another kernel: none of them would load.
@@ -89,30 +93,39 @@ fn modules_beside(kernel: &Path, version: &str) -> Result<PathBuf> {
 }
 
 /// `ezio-init` beside this program, where `make install` puts it, or where cargo does.
-fn installed_init() -> Result<PathBuf> {
+fn installed_init(arch: Arch) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program's own place")?;
     let folder = own.parent().unwrap_or(Path::new("/"));
-    let places = ["../sbin/ezio-init", "../x86_64-unknown-linux-musl/initrd/ezio-init", "ezio-init"];
+    let built = format!("../{}-unknown-linux-musl/initrd/ezio-init", arch.kernel());
+    let places = ["../sbin/ezio-init", &built, "ezio-init"];
     let mut found = places.iter().map(|place| folder.join(place)).filter(|path| path.is_file());
     found.next().with_context(|| format!("ezio-init is not beside {}: say where with --init", own.display()))
 }
 
-/// A program that needs no libraries: the initrd has none.
-fn read_program(path: &Path) -> Result<Vec<u8>> {
+/// A program that runs in the initrd.
+fn read_program(path: &Path, arch: Arch) -> Result<Vec<u8>> {
     let program = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    check_static(&program).with_context(|| format!("{} cannot be used", path.display()))?;
+    check_program(&program, arch).with_context(|| format!("{} cannot be used", path.display()))?;
     Ok(program)
 }
 
-fn check_static(program: &[u8]) -> Result<()> {
+/// It is for the kernel's architecture, and needs no libraries: the initrd has none.
+fn check_program(program: &[u8], arch: Arch) -> Result<()> {
     let file =
         ElfFile64::<object::Endianness>::parse(program).context("it is not an ELF program of 64 bits")?;
+    let own = match file.architecture() {
+        Architecture::X86_64 => Some(Arch::Amd64),
+        Architecture::Aarch64 => Some(Arch::Arm64),
+        _ => None,
+    };
+    ensure!(own == Some(arch), "it is not for {arch}, as the kernel is");
     let interpreter = file.section_by_name(".interp").and_then(|s| s.data().ok());
     if let Some(path) = interpreter {
         let path = String::from_utf8_lossy(path);
         bail!(
-            "it is not static: it needs {} (ezio-init is built with --profile initrd --target x86_64-unknown-linux-musl)",
-            path.trim_end_matches('\0')
+            "it is not static: it needs {} (ezio-init is built with --profile initrd --target {}-unknown-linux-musl)",
+            path.trim_end_matches('\0'),
+            arch.kernel()
         );
     }
     Ok(())

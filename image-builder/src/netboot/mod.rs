@@ -18,10 +18,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use ezio_contract::initrd;
+use anyhow::{Context, Result, ensure};
 use ezio_contract::modules::ModuleIndex;
 use ezio_contract::netboot::{DESCRIPTION, INITRD, KERNEL};
+use ezio_contract::{Arch, initrd};
 use ezio_image::conf::Conf;
 use ezio_image::conf::units::human_size;
 use tempfile::NamedTempFile;
@@ -48,6 +48,11 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
         Some(dir) => firmware::find(&tree, &names, dir)?,
         None => Firmware::default(),
     };
+    ensure!(
+        args.stick.is_none() || inputs.arch == Arch::Amd64,
+        "--stick: a stick is for PCs (amd64), and the kernel is for {}",
+        inputs.arch
+    );
     if args.dry_run {
         return crate::print(&description::module_list(&tree, &index, &selection.names, &firmware));
     }
@@ -58,9 +63,8 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
         return write_stick(file, &inputs.kernel, &packed, args);
     }
     let mut files = vec![(KERNEL.to_owned(), inputs.kernel.clone()), (INITRD.to_owned(), packed)];
-    files.extend(boot_programs::read(args)?);
-    let description =
-        description::describe(kernel_image::arch(&inputs.kernel)?, &tree.kernel, &names, &files);
+    files.extend(boot_programs::read(args, inputs.arch)?);
+    let description = description::describe(inputs.arch, &tree.kernel, &names, &files);
     let folder = args.output.as_deref().context("neither --output nor --stick is given")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
     for (name, content) in &files {

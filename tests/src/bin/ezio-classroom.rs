@@ -24,7 +24,7 @@ struct Arguments {
     /// How many machines
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
     clients: u8,
-    /// bios, uefi, secureboot, secureboot2023, httpboot, or mixed: one of the first three in turn
+    /// bios, uefi, secureboot, secureboot2023, httpboot, arm64, or mixed: one of the first three in turn
     #[arg(long, default_value = "mixed")]
     firmware: String,
     /// Image directory
@@ -94,7 +94,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
             Hardware::usual(number + 1, firmware, &folder, disk_size)
         })
         .collect();
-    let golden = name == "golden";
+    let golden = ["golden", "golden-arm64"].contains(&name);
     let server = Settings {
         program: absolute(&arguments.programs)?.join("ezio-pxe"),
         netboot: absolute(&arguments.netboot)?,
@@ -102,7 +102,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         conf: format!(
             "image = \"{name}\"\nend = \"reboot\"\non-error = \"hold\"\n\n[seed]\nuntil-released = true\n"
         ),
-        append: String::new(),
+        append: if firmware.contains(&Firmware::Arm64) { "console=ttyAMA0" } else { "" }.to_owned(),
         dhcp: Dhcp::Full,
         images: vec![image.clone()],
     };

@@ -1,4 +1,4 @@
-//! The ways a PC starts.
+//! The ways a machine starts.
 
 use super::material;
 use anyhow::{Context, Result, bail};
@@ -13,10 +13,24 @@ const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const OVMF_CODE_SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.ms.fd";
 const OVMF_VARS_SECURE: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
-const NOT_SECURE: [&str; 2] = ["-machine", "q35"];
-/// Secure Boot is enforced: only firmware itself, in system management mode, writes its variables.
-const SECURE: [&str; 4] =
-    ["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"];
+/// ARM64's UEFI, without Secure Boot.
+const AAVMF_CODE: &str = "/usr/share/AAVMF/AAVMF_CODE.fd";
+const AAVMF_VARS: &str = "/usr/share/AAVMF/AAVMF_VARS.fd";
+
+/// A usual PC; QEMU's PC with Secure Boot enforced, where only firmware itself, in system management mode, writes its
+/// variables; and a machine of ARM64, of a kind that is quick to emulate.
+const PC: [&str; 6] = ["-machine", "q35", "-cpu", "max,la57=off", "-vga", "std"];
+const SECURE_PC: [&str; 8] = [
+    "-machine",
+    "q35,smm=on",
+    "-cpu",
+    "max,la57=off",
+    "-vga",
+    "std",
+    "-global",
+    "driver=cfi.pflash01,property=secure,value=on",
+];
+const ARM64: [&str; 4] = ["-machine", "virt", "-cpu", "cortex-a72"];
 /// OVMF tries PXE before HTTP unless it is told to do without.
 const NO_PXE: [&str; 4] = [
     "-fw_cfg",
@@ -38,12 +52,14 @@ pub enum Firmware {
     SecureBoot2023,
     /// Secure Boot, and HTTP Boot instead of PXE.
     HttpBoot,
+    /// UEFI of ARM64.
+    Arm64,
 }
 
 impl Firmware {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Bios, Self::Uefi, Self::SecureBoot, Self::SecureBoot2023, Self::HttpBoot];
+    pub const ALL: [Self; 6] =
+        [Self::Bios, Self::Uefi, Self::SecureBoot, Self::SecureBoot2023, Self::HttpBoot, Self::Arm64];
     /// Those that a mixed room takes in turn.
     pub const MIXED: [Self; 3] = [Self::Bios, Self::Uefi, Self::SecureBoot];
 
@@ -56,6 +72,7 @@ impl Firmware {
             Self::SecureBoot => "secureboot",
             Self::SecureBoot2023 => "secureboot2023",
             Self::HttpBoot => "httpboot",
+            Self::Arm64 => "arm64",
         }
     }
 
@@ -64,23 +81,32 @@ impl Firmware {
     pub fn seen_by_the_system(self) -> &'static str {
         match self {
             Self::Bios => "bios",
-            Self::Uefi => "uefi",
+            Self::Uefi | Self::Arm64 => "uefi",
             Self::SecureBoot | Self::SecureBoot2023 | Self::HttpBoot => "secureboot",
         }
+    }
+
+    /// QEMU's program for it.
+    #[must_use]
+    pub fn qemu(self) -> &'static str {
+        if self == Self::Arm64 { "qemu-system-aarch64" } else { "qemu-system-x86_64" }
     }
 
     /// QEMU's arguments for it. The machine's own copy of the firmware's variables goes to `folder`.
     pub fn qemu_arguments(self, folder: &Path) -> Result<Vec<String>> {
         let (code, vars) = match self {
-            Self::Bios => return Ok(NOT_SECURE.map(str::to_owned).to_vec()),
+            Self::Bios => return Ok(PC.map(str::to_owned).to_vec()),
             Self::Uefi => (OVMF_CODE, PathBuf::from(OVMF_VARS)),
             Self::SecureBoot | Self::HttpBoot => (OVMF_CODE_SECURE, OVMF_VARS_SECURE.into()),
             Self::SecureBoot2023 => (OVMF_CODE_SECURE, material::variables_2023()?),
+            Self::Arm64 => (AAVMF_CODE, AAVMF_VARS.into()),
         };
-        let mut arguments = if self == Self::Uefi { NOT_SECURE.to_vec() } else { SECURE.to_vec() };
-        if self == Self::HttpBoot {
-            arguments.extend(NO_PXE);
-        }
+        let arguments = match self {
+            Self::Bios | Self::Uefi => PC.to_vec(),
+            Self::SecureBoot | Self::SecureBoot2023 => SECURE_PC.to_vec(),
+            Self::HttpBoot => [&SECURE_PC[..], &NO_PXE].concat(),
+            Self::Arm64 => ARM64.to_vec(),
+        };
         let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         arguments.extend([
             "-drive".into(),
@@ -101,7 +127,7 @@ impl Firmware {
 
 fn copy_vars(vars: &Path, folder: &Path) -> Result<PathBuf> {
     if !vars.exists() {
-        bail!("{} is missing: install the package ovmf (make setup)", vars.display());
+        bail!("{} is missing: install the package ovmf, or qemu-efi-aarch64 (make setup)", vars.display());
     }
     let own = folder.join("efi-variables.fd");
     std::fs::copy(vars, &own).with_context(|| format!("copying {} to {}", vars.display(), own.display()))?;

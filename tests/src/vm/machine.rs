@@ -69,7 +69,7 @@ impl Hardware {
         let (bus, card) = match firmware {
             Firmware::Bios => (Bus::Sata, Card::E1000e),
             Firmware::Uefi | Firmware::HttpBoot => (Bus::Nvme, Card::Virtio),
-            Firmware::SecureBoot => (Bus::Virtio, Card::Virtio),
+            Firmware::SecureBoot | Firmware::Arm64 => (Bus::Virtio, Card::Virtio),
             Firmware::SecureBoot2023 => (Bus::Sata, Card::Virtio),
         };
         let disk = Disk {
@@ -127,14 +127,14 @@ impl Machine {
         }
         // setpriv: QEMU must not outlive us, not even when we are killed.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "qemu-system-x86_64"]);
+        command.args(["--pdeathsig", "KILL", "--", hardware.firmware.qemu()]);
         command.args(arguments(&hardware, tap, &own_folder, &qmp_socket)?);
         let mut qemu = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&complaints).with_context(|| format!("creating {}", complaints.display()))?)
             .spawn()
-            .context("starting QEMU (packages util-linux and qemu-system-x86)")?;
+            .context("starting QEMU (packages util-linux, and qemu-system-x86 or qemu-system-arm)")?;
         let serial = qemu.stdout.take().context("QEMU has no standard output")?;
         let console = console::watch(index, serial, &log, events)?;
         Ok(Self { hardware, console, log, qemu, qmp_socket, folder: own_folder })
@@ -211,13 +211,11 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
     add("-name", hardware.name.clone());
     add("-accel", acceleration()?);
-    add("-cpu", "max,la57=off".into());
     add("-smp", "1".into());
     add("-m", hardware.memory_mib.to_string());
     add("-smbios", smbios(hardware));
     add("-uuid", hardware.uuid.clone());
     add("-display", "none".into());
-    add("-vga", "std".into());
     add("-serial", "stdio".into());
     add("-monitor", "none".into());
     add("-qmp", format!("unix:{},server=on,wait=off", qmp_socket.display()));

@@ -42,6 +42,16 @@ pub fn old_grub() -> Result<PathBuf> {
     Ok(made("build/material", "grub-2.06.efi", "make material")?.join("grub-2.06.efi"))
 }
 
+/// `dist/arm64`, as `make netboot ARCH=arm64` made it.
+pub fn netboot_arm64() -> Result<PathBuf> {
+    made("dist/arm64", "vmlinuz", "make netboot ARCH=arm64")
+}
+
+/// Image directory of a small ARM64 system, as `make arm64` made it.
+pub fn golden_image_arm64() -> Result<PathBuf> {
+    made("build/golden-arm64", "manifest.toml", "make arm64")
+}
+
 fn made(folder: &str, file: &str, how: &str) -> Result<PathBuf> {
     let folder = workspace().join(folder);
     ensure!(folder.join(file).exists(), "{} is missing: run {how}", folder.join(file).display());
