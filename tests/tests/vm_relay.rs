@@ -61,6 +61,7 @@ fn make_image(folder: &Path) -> Result<(Vec<u8>, PathBuf)> {
     Ok((noise, image))
 }
 
+/// By iPXE, by PXE and by HTTP Boot, the latter two under Secure Boot.
 #[test]
 fn machines_behind_a_relay_are_deployed() -> Result<()> {
     programs::need_root()?;
@@ -72,7 +73,9 @@ fn machines_behind_a_relay_are_deployed() -> Result<()> {
     let mut server = Server::start(&settings(folder.path(), vec![image], Dhcp::FullAcrossRouter)?)?;
     let (sender, events) = mpsc::channel();
     let mut machines = Vec::new();
-    for (index, firmware) in [Firmware::Bios, Firmware::SecureBoot].into_iter().enumerate() {
+    for (index, firmware) in
+        [Firmware::Bios, Firmware::SecureBoot, Firmware::HttpBoot].into_iter().enumerate()
+    {
         let hardware = Hardware::usual(60 + index as u8, firmware, folder.path(), DISK_SIZE);
         machines.push(Machine::power_on(index, hardware, &room.socket()?, folder.path(), sender.clone())?);
     }
