@@ -106,6 +106,68 @@ fn devices_of_real_and_virtual_machines_find_the_drivers_that_modprobe_names() {
         ("USB disk", "usb:v0781p5581d0100dc00dsc00dp00ic08isc06ip50in00"),
         ("USB keyboard", "usb:v046DpC31Cd4920dc00dsc00dp00ic03isc01ip01in00"),
         ("transceiver", "mdio:00000000000111001100100100010110"),
+        ("Intel I226-V", "pci:v00008086d0000125Csv00001462sd00007D97bc02sc00i00"),
+        ("Intel I219-V of 2024", "pci:v00008086d0000550Bsv00001043sd00008672bc02sc00i00"),
+        ("Intel I210", "pci:v00008086d00001533sv00001043sd000085C8bc02sc00i00"),
+        ("Intel X550", "pci:v00008086d00001563sv000015D9sd000009D0bc02sc00i00"),
+        ("Intel E810", "pci:v00008086d0000159Bsv00008086sd00000003bc02sc00i00"),
+        ("Intel 82575 to I350", "pci:v00008086d00001521sv00001028sd00001F60bc02sc00i00"),
+        ("Intel 82567LM", "pci:v00008086d000010F5sv000017AAsd000020EEbc02sc00i00"),
+        ("Intel PRO/1000 MT", "pci:v00008086d0000100Esv00008086sd0000001Ebc02sc00i00"),
+        ("Intel PRO/100", "pci:v00008086d00001229sv00001014sd0000305Cbc02sc00i00"),
+        ("Intel of Elkhart Lake", "pci:v00008086d00004BA0sv00008086sd00007270bc02sc00i00"),
+        ("Realtek RTL8126", "pci:v000010ECd00008126sv00001043sd000088C3bc02sc00i00"),
+        ("Realtek RTL8101E", "pci:v000010ECd00008136sv0000103Csd0000820Dbc02sc00i00"),
+        ("Killer E3000", "pci:v000010ECd00003000sv00001458sd0000E000bc02sc00i00"),
+        ("Killer E2500", "pci:v00001969d0000E0B1sv00001458sd0000E000bc02sc00i00"),
+        ("Atheros AR8161", "pci:v00001969d00001091sv00001043sd00008568bc02sc00i00"),
+        ("Marvell AQC113", "pci:v00001D6Ad000014C0sv00001043sd00008815bc02sc00i00"),
+        ("Marvell 88E8056", "pci:v000011ABd00004364sv00001043sd000081F8bc02sc00i00"),
+        ("NVIDIA nForce", "pci:v000010DEd00000057sv00001043sd0000816Abc06sc80i00"),
+        ("VIA Velocity", "pci:v00001106d00003119sv00001043sd000080F4bc02sc00i00"),
+        ("SiS 191", "pci:v00001039d00000191sv00001043sd00008139bc02sc00i00"),
+        ("JMicron JMC250", "pci:v0000197Bd00000250sv00001043sd000082ABbc02sc00i00"),
+        ("Broadcom BCM5761", "pci:v000014E4d00001681sv00001028sd000002B5bc02sc00i00"),
+        ("Broadcom BCM5709", "pci:v000014E4d00001639sv00001028sd00000235bc02sc00i00"),
+        ("Broadcom BCM57810", "pci:v000014E4d0000168Esv00001028sd00001F67bc02sc00i00"),
+        ("Broadcom BCM57414", "pci:v000014E4d000016D7sv000014E4sd00001402bc02sc00i00"),
+        ("Mellanox ConnectX-6 Lx", "pci:v000015B3d0000101Fsv000015B3sd00000001bc02sc00i00"),
+        ("QLogic FastLinQ", "pci:v00001077d00001656sv00001077sd00000002bc02sc00i00"),
+        ("Emulex OneConnect", "pci:v000019A2d00000710sv0000103Csd0000337Bbc02sc00i00"),
+        ("Cisco VIC", "pci:v00001137d00000043sv00001137sd0000012Ebc02sc00i00"),
+        ("Solarflare", "pci:v00001924d00000A03sv00001924sd00008021bc02sc00i00"),
+        ("Amazon ENA", "pci:v00001D0Fd0000EC20sv00001D0Fsd0000EC20bc02sc00i00"),
+        ("Google gVNIC", "pci:v00001AE0d00000042sv00001AE0sd00000058bc02sc00i00"),
+        ("Microsoft MANA", "pci:v00001414d000000BAsv00001414sd000000BAbc02sc00i00"),
+        ("Xen network card", "xen:vif"),
+        ("Xen disk", "xen:vbd"),
+        ("Realtek USB adapter, 2.5 Gbit/s", "usb:v0BDAp8156d3104dc00dsc00dp00icFFiscFFip00in00"),
+        ("Lenovo dock", "usb:v17EFpA387d3100dc00dsc00dp00icFFiscFFip00in00"),
+        ("Aquantia USB adapter", "usb:v2ECApC101d0101dc00dsc00dp00icFFiscFFip00in00"),
+        ("SMSC USB adapter", "usb:v0424pEC00d0200dcFFdsc00dp01icFFisc00ipFFin00"),
+        ("Microchip USB adapter", "usb:v0424p7800d0300dcFFdsc00dpFFicFFisc00ipFFin00"),
+        ("USB adapter by CDC NCM", "usb:v1A2Bp3C4Dd0100dcEFdsc02dp01ic02isc0Dip00in00"),
+        ("USB adapter by CDC Ethernet", "usb:v1A2Bp3C4Dd0100dc02dsc00dp00ic02isc06ip00in00"),
+        ("USB network by RNDIS", "usb:v1A2Bp3C4Dd0100dcE0dsc00dp00icE0isc01ip03in00"),
+        ("NVMe of Samsung, Micron, others", "pci:v00001344d00005410sv00001344sd00001100bc01sc08i02"),
+        ("Intel SATA in RAID mode", "pci:v00008086d0000282Asv00001028sd000007A1bc01sc04i00"),
+        ("Intel VMD of 2023", "pci:v00008086d0000A77Fsv00001043sd00008882bc01sc04i00"),
+        ("PATA", "pci:v00008086d000024DBsv00001028sd0000015Dbc01sc01i8A"),
+        ("LSI SAS 1068E", "pci:v00001000d00000058sv00001028sd00001F10bc01sc00i00"),
+        ("LSI SAS3508", "pci:v00001000d00000016sv00001028sd00001FC7bc01sc04i00"),
+        ("LSI SAS3816", "pci:v00001000d000000E6sv00001000sd000040B0bc01sc07i00"),
+        ("LSI 53C1030", "pci:v00001000d00000030sv00001028sd00000123bc01sc00i00"),
+        ("Adaptec AIC-7902", "pci:v00009005d0000801Dsv00009005sd0000005Ebc01sc00i00"),
+        ("Marvell 88SE9485", "pci:v00001B4Bd00009485sv00001B4Bsd00009480bc01sc07i00"),
+        ("Cisco FCoE", "pci:v00001137d00000045sv00001137sd0000012Ebc0Csc04i00"),
+        ("UFS", "pci:v00008086d000054FFsv00008086sd00007270bc01sc09i01"),
+        ("SD slot", "pci:v000010ECd0000522Asv000017AAsd00002258bcFFsc00i00"),
+        ("eMMC by ACPI", "acpi:INT33BB:80860F14:"),
+        ("USB 2", "pci:v00008086d00001E26sv00001028sd0000052Cbc0Csc03i20"),
+        ("USB 1, UHCI", "pci:v00008086d00002934sv00001028sd00000211bc0Csc03i00"),
+        ("USB 1, OHCI", "pci:v000010DEd0000005Asv00001043sd0000815Abc0Csc03i10"),
+        ("USB disk that takes several commands", "usb:v174Cp55AAd0100dc00dsc00dp00ic08isc06ip62in00"),
+        ("a zoned disk", "scsi:t-0x14"),
         ("EFI variables", "fs-efivarfs"),
     ] {
         let ours = names(&index.files_for(modalias));
@@ -116,4 +178,34 @@ fn devices_of_real_and_virtual_machines_find_the_drivers_that_modprobe_names() {
             assert!(ours.iter().any(|name| name == driver), "{device}: {driver} is not in {ours:?}");
         }
     }
+}
+
+/// `modinfo` tells which files a driver names; each driver that names some has its row on the page for people.
+#[test]
+fn every_driver_that_wants_firmware_is_on_the_page() {
+    programs::need(&["modinfo"]).unwrap();
+    let index = index();
+    let page = std::fs::read_to_string(material::workspace().join("image-builder/FIRMWARE.md")).unwrap();
+    let output = Command::new("/sbin/modinfo")
+        .args(["-k", &index.kernel, "--basedir"])
+        .arg(material::chain().unwrap())
+        .args(index.modules.keys())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (mut wanting, mut names_firmware) = (0, false);
+    for line in text.lines() {
+        let (field, value) = line.split_once(':').unwrap_or_default();
+        match field {
+            "filename" => names_firmware = false,
+            "firmware" => names_firmware = true,
+            "name" if names_firmware => {
+                wanting += 1;
+                assert!(page.contains(&format!("| {} |", value.trim())), "{} has no row", value.trim());
+            }
+            _ => {}
+        }
+    }
+    assert!(wanting > 20, "only {wanting} drivers name firmware files");
 }

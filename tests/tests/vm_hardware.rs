@@ -145,6 +145,8 @@ fn machine(number: u8, trial: &Trial, folder: &Path) -> Result<Hardware> {
     let mut hardware = Hardware::usual(number, Firmware::Bios, folder, DISK_SIZE);
     hardware.name = format!("{:?}-{number}", trial.card);
     hardware.card = trial.card;
+    // A card that cannot be used must not be in the way of one that can.
+    hardware.idle_card = (trial.block_size == 4096).then_some(Card::I82551);
     hardware.disks = (0..)
         .zip(&trial.buses)
         .map(|(slot, bus): (u8, &Bus)| Disk {
@@ -211,7 +213,15 @@ fn run_until_done(machines: &[Hardware], room: &Room, server: &mut Server, folde
         }
         Ok((done.len() == on.len()).then_some(()))
     });
-    outcome.with_context(|| on.iter().map(Machine::autopsy).collect::<String>())
+    outcome.with_context(|| on.iter().map(Machine::autopsy).collect::<String>())?;
+    for machine in on.iter().filter(|machine| machine.hardware.idle_card.is_some()) {
+        let screen = machine.console.tail(200).join("\n");
+        ensure!(
+            screen.contains("the driver finds no firmware file"),
+            "it does not say what is missing:\n{screen}"
+        );
+    }
+    Ok(())
 }
 
 /// Every disk of a machine begins with all of its image.

@@ -2,6 +2,7 @@
 
 pub(crate) mod cmdline;
 pub(crate) mod ip_param;
+pub(crate) mod pci;
 pub(crate) mod steps;
 
 use std::fs;

@@ -1,5 +1,6 @@
 //! Network cards, addresses and routes, through the kernel's rtnetlink.
 
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -70,7 +71,14 @@ impl Links {
     /// Switches a card on; its link comes later.
     pub(crate) async fn switch_on(&self, card: &Card) -> anyhow::Result<()> {
         let message = LinkUnspec::new_with_index(card.index).up().build();
-        self.handle.link().set(message).execute().await.with_context(|| format!("switching {} on", card.name))
+        let error = match self.handle.link().set(message).execute().await {
+            Ok(()) => return Ok(()),
+            Err(error) if lacks_firmware(&error) => anyhow!("{MISSING_FIRMWARE}"),
+            Err(error) => error.into(),
+        };
+        let driver = std::fs::read_link(self.class_net.join(&card.name).join("device/driver"));
+        let driver = driver.ok().and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
+        Err(error.context(format!("switching {} ({}) on", card.name, driver.unwrap_or_default())))
     }
 
     /// Gives the card an address.
@@ -106,6 +114,14 @@ impl Links {
         let add = self.handle.route().add(route).replace().execute().await;
         add.with_context(|| format!("routing through {router} on {}", card.name))
     }
+}
+
+const MISSING_FIRMWARE: &str =
+    "the driver finds no firmware file for it: pack it with image-builder netboot --firmware";
+
+/// A driver whose firmware file is not there says ENOENT, and nothing else has a file to miss.
+fn lacks_firmware(error: &rtnetlink::Error) -> bool {
+    matches!(error, rtnetlink::Error::NetlinkError(message) if message.to_io().kind() == ErrorKind::NotFound)
 }
 
 fn card_of(link: &LinkMessage) -> Option<Card> {

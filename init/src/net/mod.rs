@@ -4,7 +4,7 @@ mod dhcp;
 mod links;
 mod sysctl;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::machine::cmdline::Cmdline;
 use crate::machine::ip_param::{IpParam, StaticIp};
+use crate::machine::pci::{self, Missing};
 use crate::machine::steps::Steps;
 use crate::screen::Screen;
 
@@ -91,10 +92,11 @@ pub(crate) async fn bring_up(
         boot_mac: cmdline.boot_mac,
         boot_server: cmdline.conf.is_none() && cmdline.server.is_none(),
     };
-    match fixed {
+    let network = match fixed {
         Some(fixed) => with_fixed_address(links, &wanted, fixed, steps, screen).await,
         None => with_lease(links, &wanted, steps, screen).await,
-    }
+    };
+    network.map_err(|error| pci::explain(error, sys, Missing::NetworkCard))
 }
 
 async fn with_fixed_address(
@@ -106,13 +108,14 @@ async fn with_fixed_address(
 ) -> anyhow::Result<Network> {
     screen.step("network: waiting for a link");
     let began = Instant::now();
+    let mut dead = DeadCards::default();
     let card = loop {
-        let cards = usable(&links, wanted, began).await?;
+        let cards = usable(&links, wanted, began, &mut dead, screen).await?;
         if let Some(card) = cards.into_iter().next() {
             steps.take(|times| &mut times.link_s);
             break card;
         }
-        wait_for_links(&mut links, began).await?;
+        wait_for_links(&mut links, began, &dead).await?;
     };
     links.set_address(&card, fixed.address, fixed.prefix).await?;
     if let Some(gateway) = fixed.gateway {
@@ -133,10 +136,11 @@ async fn with_lease(
     let began = Instant::now();
     let mut asking: JoinSet<anyhow::Result<Bound>> = JoinSet::new();
     let mut asked: HashMap<u32, String> = HashMap::new();
+    let mut dead = DeadCards::default();
     let mut second_best: Option<(Bound, Instant)> = None;
     screen.step("network: waiting for a link");
     let bound = loop {
-        for card in usable(&links, wanted, began).await? {
+        for card in usable(&links, wanted, began, &mut dead, screen).await? {
             steps.take(|times| &mut times.link_s);
             if asked.insert(card.index, card.name.clone()).is_none() {
                 screen.step(&format!("network: asking for an address (DHCP on {}, {})", card.name, card.mac));
@@ -154,7 +158,7 @@ async fn with_lease(
             changed = links.changed() => changed?,
             () = sleep_until(give_up) => match second_best.take() {
                 Some((bound, _)) => break bound,
-                None => bail!("{}", why_no_lease(&asked, began.elapsed())),
+                None => bail!("{}", why_no_lease(&asked, &dead, began.elapsed())),
             },
             // The card that booted had its time: look at the others.
             () = sleep_until(began + BOOT_CARD_BOUND), if wanted.names_one() && began.elapsed() < BOOT_CARD_BOUND => {}
@@ -170,12 +174,26 @@ async fn with_lease(
     Ok(Network { card, address: lease.address, boot_server: lease.boot_server, _keeper: Some(keeper) })
 }
 
-/// Cards with a link that may be asked now, after all have been switched on.
-async fn usable(links: &Links, wanted: &Wanted<'_>, began: Instant) -> anyhow::Result<Vec<Card>> {
+/// Cards that cannot be switched on, by the kernel's numbers, and why.
+type DeadCards = BTreeMap<u32, String>;
+
+/// Cards with a link that may be asked now, after all have been switched on. One that cannot be is told once: another
+/// may do.
+async fn usable(
+    links: &Links,
+    wanted: &Wanted<'_>,
+    began: Instant,
+    dead: &mut DeadCards,
+    screen: &Screen,
+) -> anyhow::Result<Vec<Card>> {
     let mut cards = links.cards().await?;
-    for card in &cards {
-        if !card.up {
-            links.switch_on(card).await?;
+    for card in cards.iter().filter(|card| !card.up) {
+        if !dead.contains_key(&card.index)
+            && let Err(error) = links.switch_on(card).await
+        {
+            let why = format!("{error:#}");
+            screen.step(&format!("network: {why}"));
+            dead.insert(card.index, why);
         }
     }
     cards.retain(|card| card.carrier);
@@ -184,21 +202,23 @@ async fn usable(links: &Links, wanted: &Wanted<'_>, began: Instant) -> anyhow::R
     Ok(cards)
 }
 
-async fn wait_for_links(links: &mut Links, began: Instant) -> anyhow::Result<()> {
+async fn wait_for_links(links: &mut Links, began: Instant, dead: &DeadCards) -> anyhow::Result<()> {
     tokio::select! {
         changed = links.changed() => changed,
         () = sleep_until(began + BOOT_CARD_BOUND), if began.elapsed() < BOOT_CARD_BOUND => Ok(()),
-        () = sleep_until(began + NETWORK_BOUND) => bail!("{}", why_no_lease(&HashMap::new(), began.elapsed())),
+        () = sleep_until(began + NETWORK_BOUND) => bail!("{}", why_no_lease(&HashMap::new(), dead, began.elapsed())),
     }
 }
 
-fn why_no_lease(asked: &HashMap<u32, String>, waited: Duration) -> String {
+fn why_no_lease(asked: &HashMap<u32, String>, dead: &DeadCards, waited: Duration) -> String {
     let mut names: Vec<&str> = asked.values().map(String::as_str).collect();
     names.sort_unstable();
-    match names.is_empty() {
+    let mut why = match names.is_empty() {
         true => format!("no network card with a link after {} s (no driver, no cable?)", waited.as_secs()),
         false => format!("no DHCP server answered on {} within {} s", names.join(", "), waited.as_secs()),
-    }
+    };
+    dead.values().for_each(|reason| why.extend(["; ", reason]));
+    why
 }
 
 /// Renews the lease for as long as it is wanted.
@@ -275,8 +295,12 @@ mod tests {
     #[test]
     fn says_what_was_tried() {
         let asked = HashMap::from([(2, "eth1".to_owned()), (1, "eth0".to_owned())]);
-        let text = why_no_lease(&asked, Duration::from_secs(150));
+        let none = DeadCards::new();
+        let text = why_no_lease(&asked, &none, Duration::from_secs(150));
         assert_eq!(text, "no DHCP server answered on eth0, eth1 within 150 s");
-        assert!(why_no_lease(&HashMap::new(), Duration::ZERO).contains("no network card with a link"));
+        assert!(why_no_lease(&HashMap::new(), &none, Duration::ZERO).contains("no network card with a link"));
+        let dead = DeadCards::from([(3, "switching eth2 (e100) on: no firmware".to_owned())]);
+        let text = why_no_lease(&HashMap::new(), &dead, Duration::ZERO);
+        assert!(text.ends_with("; switching eth2 (e100) on: no firmware"), "{text}");
     }
 }

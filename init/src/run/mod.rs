@@ -31,6 +31,7 @@ use self::transfer::Moment;
 use crate::devices::Devices;
 use crate::fetch::Fetcher;
 use crate::fetch::signature::PublicKey;
+use crate::machine::pci::{self, Missing};
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::screen::Screen;
@@ -139,7 +140,9 @@ impl Run<'_> {
         }
         // A refusal names all disks.
         self.wait_for_disks(true).await;
-        Assignment::make(image, orders, &disks()?).during("choose disk")
+        Assignment::make(image, orders, &disks()?)
+            .map_err(|error| pci::explain(error, &self.paths.sys, Missing::Disk))
+            .during("choose disk")
     }
 
     fn orders(&self, briefing: &Briefing) -> Orders {

@@ -23,10 +23,12 @@ pub enum Card {
     UsbNet,
     /// VMware's.
     Vmxnet3,
+    /// Intel 82551, whose driver asks for a firmware file that is not free.
+    I82551,
 }
 
 impl Card {
-    /// All of them.
+    /// All that need no firmware file.
     pub const ALL: [Self; 10] = [
         Self::Virtio,
         Self::E1000,
@@ -54,6 +56,7 @@ impl Card {
             Self::Tulip => &["tulip"],
             Self::UsbNet => &["qemu-xhci", "usb-net"],
             Self::Vmxnet3 => &["vmxnet3"],
+            Self::I82551 => &["i82551"],
         }
     }
 }

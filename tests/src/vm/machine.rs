@@ -46,6 +46,8 @@ pub struct Hardware {
     pub card: Card,
     /// Does its firmware boot from the network, before all else?
     pub network_boot: bool,
+    /// A second card that no cable is in.
+    pub idle_card: Option<Card>,
     /// Disks, in boot order.
     pub disks: Vec<Disk>,
     /// A kernel that QEMU starts by itself, where a test is not about network boot; BIOS only.
@@ -87,6 +89,7 @@ impl Hardware {
             mac: format!("52:54:00:e2:10:{number:02x}"),
             card,
             network_boot: true,
+            idle_card: None,
             disks: vec![disk],
             kernel: None,
             name,
@@ -222,6 +225,11 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     add("-device", "virtio-rng-pci".into());
     add("-netdev", format!("tap,id=net,ifname={tap},script=no,downscript=no"));
     card(hardware).into_iter().for_each(|device| add("-device", device));
+    if let Some(idle) = hardware.idle_card {
+        devices::options(idle.chain(), "idle", "romfile=")
+            .into_iter()
+            .for_each(|device| add("-device", device));
+    }
     if let Some(kernel) = &hardware.kernel {
         add("-kernel", kernel.netboot.join(netboot::KERNEL).display().to_string());
         add("-initrd", kernel.netboot.join(netboot::INITRD).display().to_string());
