@@ -30,11 +30,11 @@ BENCH ?=
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL := x86_64-unknown-linux-musl
+BIN := $(CURDIR)/build/bin
 # What differs for machines of another architecture: their init, which rust's own linker links, and where dist is.
 MUSL_arm64 := aarch64-unknown-linux-musl
 INIT := $(if $(filter amd64,$(ARCH)),$(BIN)/ezio-init,$(TARGET_DIR)/$(MUSL_$(ARCH))/initrd/ezio-init)
 DIST := $(if $(filter amd64,$(ARCH)),dist,dist/$(ARCH))
-BIN := $(CURDIR)/build/bin
 CHAIN := build/debian/$(ARCH)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
@@ -50,7 +50,7 @@ help: ## what can be made
 	@echo 'make classroom takes:'
 	@echo '  CLIENTS=3       how many machines'
 	@echo '  FIRMWARE=mixed  bios, uefi, secureboot, secureboot2023 (trusts only the certificates of 2023), httpboot, arm64,'
-	@echo '                  or mixed: one of the first three in turn'
+	@echo '                  stick (without network boot), or mixed: one of the first three in turn'
 	@echo '  IMAGE=DIR       an image directory of your own (of a system that says "login:" on ttyS0) instead of the golden disk'
 	@echo '  MARKER=TEXT     what that system writes on ttyS0 when it is up, if not "login:"'
 	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
@@ -94,7 +94,7 @@ arm64: build # dist/arm64, and build/golden-arm64: the image of a small system
 material: setup # build/material: what tests and the classroom need of other releases
 	@tests/scripts/make-material build/material
 
-classroom: netboot material $(if $(filter arm64,$(FIRMWARE)),arm64,$(if $(IMAGE),,golden)) ## deploy a room of virtual machines, from power-on to their own login
+classroom: netboot material $(if $(filter arm64,$(FIRMWARE)),arm64,$(if $(IMAGE),,golden)) $(filter stick,$(FIRMWARE)) ## deploy a room of virtual machines, from power-on to their own login
 	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) \
 		--netboot dist$(if $(filter arm64,$(FIRMWARE)),/arm64) --folder build/classroom \
 		--image '$(if $(IMAGE),$(IMAGE),build/golden$(if $(filter arm64,$(FIRMWARE)),-arm64))' $(if $(MARKER),--marker '$(MARKER)')

@@ -10,17 +10,17 @@ use anyhow::{Context, Result, ensure};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Event, Happening};
 use ezio_tests::vm::firmware::Firmware;
+use ezio_tests::vm::fleet::Fleet;
 use ezio_tests::vm::machine::{Disk, Hardware, Machine};
+use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
 use ezio_tests::vm::server::{Dhcp, Server, Settings};
-use ezio_tests::vm::{material, stick};
+use ezio_tests::vm::stick::{self, SPEAK_ON_SERIAL};
 
 /// What the golden system says when it runs.
 const MARKER: &str = "EZIO-RUNNING ";
 /// From one sign of life to the next: minutes where several machines share a slow computer without KVM.
 const TIMEOUT: Duration = Duration::from_secs(900);
-/// What every machine of a test needs in ezio.txt, to be heard.
-const SPEAK_ON_SERIAL: &str = "options=\"console=tty0 console=ttyS0,115200\"";
 
 fn server(folder: &Path, conf: &str) -> Result<Server> {
     Server::start(&Settings {
@@ -100,24 +100,24 @@ fn machines_are_deployed_from_a_stick_and_run_from_their_own_disks() -> Result<(
     let (secure, secure_events) = power_on(secure)?;
     let (bios, bios_events) = power_on(bios)?;
 
-    line_with(&secure_events, &secure, "done: the server knows")?;
-    line_with(&secure_events, &secure, MARKER)?;
     line_with(&bios_events, &bios, "done: the server knows")?;
     line_with(&bios_events, &bios, "this machine is done, its disk is left alone")?;
-    let before = server.fleet()?;
+    let done = server.fleet()?;
     bios.pull_out(0)?;
     line_with(&bios_events, &bios, "the stick is out")?;
     line_with(&bios_events, &bios, MARKER)?;
+    line_with(&secure_events, &secure, "done: the server knows")?;
+    line_with(&secure_events, &secure, MARKER)?;
 
     last.ensure_untouched()?;
     first.ensure_untouched()?;
     let after = server.fleet()?;
     for uuid in &uuids {
-        let [before, after] = [&before, &after].map(|fleet| fleet.member(uuid));
-        let (before, after) = (before.context("unknown")?, after.context("unknown")?);
-        ensure!((before.state.as_str(), after.state.as_str()) == ("done", "done"), "{uuid}: {after:?}");
-        ensure!(before.times.started == after.times.started, "{uuid} was deployed again");
+        let state = after.member(uuid).map(|member| member.state.as_str());
+        ensure!(state == Some("done"), "{uuid}: {state:?}");
     }
+    let started = |fleet: &Fleet| fleet.member(&bios.hardware.uuid).and_then(|member| member.times.started);
+    ensure!(started(&done).is_some() && started(&done) == started(&after), "it was deployed again");
     Ok(())
 }
 

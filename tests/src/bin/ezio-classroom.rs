@@ -5,9 +5,9 @@ use clap::Parser;
 use ezio_tests::classroom::{Plan, run, table};
 use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::Hardware;
-use ezio_tests::vm::material;
 use ezio_tests::vm::room::Room;
 use ezio_tests::vm::server::{Dhcp, Settings};
+use ezio_tests::vm::{material, stick};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +17,8 @@ const MORE_DISK: u64 = 512 << 20;
 /// What the golden system says when it is up, and what any other is expected to.
 const GOLDEN_MARKER: &str = "EZIO-RUNNING ";
 const ANY_MARKER: &str = "login:";
+/// The word for a room without network boot.
+const STICK: &str = "stick";
 
 /// Deploys an image to a room of blank virtual machines, from power-on to the running system.
 #[derive(Debug, Parser)]
@@ -24,7 +26,8 @@ struct Arguments {
     /// How many machines
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
     clients: u8,
-    /// bios, uefi, secureboot, secureboot2023, httpboot, arm64, or mixed: one of the first three in turn
+    /// bios, uefi, secureboot, secureboot2023, httpboot, arm64, stick (no network boot, Secure Boot, a stick behind each
+    /// disk), or mixed: one of the first three in turn
     #[arg(long, default_value = "mixed")]
     firmware: String,
     /// Image directory
@@ -91,9 +94,10 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
     let hardware = (0..arguments.clients)
         .map(|number| {
             let firmware = firmware[usize::from(number) % firmware.len()];
-            Hardware::usual(number + 1, firmware, &folder, disk_size)
+            let usual = Hardware::usual(number + 1, firmware, &folder, disk_size);
+            if arguments.firmware == STICK { with_stick(usual, &folder) } else { Ok(usual) }
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let golden = ["golden", "golden-arm64"].contains(&name);
     let server = Settings {
         program: absolute(&arguments.programs)?.join("ezio-pxe"),
@@ -118,7 +122,18 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
 }
 
 fn firmwares(word: &str) -> Result<Vec<Firmware>> {
-    if word == "mixed" { Ok(Firmware::MIXED.to_vec()) } else { Ok(vec![word.parse()?]) }
+    match word {
+        "mixed" => Ok(Firmware::MIXED.to_vec()),
+        STICK => Ok(vec![Firmware::SecureBoot]),
+        _ => Ok(vec![word.parse()?]),
+    }
+}
+
+/// The same machine without network boot; its stick is what the firmware tries when the disk is blank.
+fn with_stick(mut hardware: Hardware, folder: &Path) -> Result<Hardware> {
+    hardware.network_boot = false;
+    hardware.disks.push(stick::prepare(folder, &hardware.name, &[stick::SPEAK_ON_SERIAL])?);
+    Ok(hardware)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

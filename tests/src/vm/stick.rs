@@ -9,6 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+/// What makes a machine speak on its serial port, and go on where a busy host lets the timer of an emulated machine tick
+/// late (the kernel would panic).
+pub const SPEAK_ON_SERIAL: &str = "options=\"console=tty0 console=ttyS0,115200 no_timer_check\"";
+
 /// A copy of it for the machine `name`, with these lines in its ezio.txt: written with an editor that ends lines as
 /// Windows does.
 pub fn prepare(folder: &Path, name: &str, lines: &[&str]) -> Result<Disk> {
