@@ -51,8 +51,9 @@ pub fn inspect(device: &impl ReadAt, offset: u64) -> io::Result<Option<FileSyste
         f2fs::read,
         jfs::read,
         hfsplus::read,
-        minix::read,
         swap::read,
+        // Two bytes tell it: last but for FAT, or a UUID of swap passes for it once in ten thousand.
+        minix::read,
         fat::read,
     ];
     for read in readers {
