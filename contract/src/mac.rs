@@ -33,8 +33,7 @@ impl Mac {
     }
 
     /// Can it be the address of one card? All zeros stand for none, and an odd first byte for several cards.
-    #[must_use]
-    pub fn names_a_card(&self) -> bool {
+    pub(crate) fn names_a_card(&self) -> bool {
         self.0 != [0; 6] && self.0[0] & 1 == 0
     }
 

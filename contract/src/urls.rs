@@ -1,6 +1,8 @@
 //! Names of what the server has, the same over HTTP and TFTP. They are relative to the root: `http://SERVER:PORT/`
 //! or TFTP's.
 
+use std::fmt::Display;
+
 use crate::{Arch, Mac};
 
 /// Orders for the room.
@@ -28,21 +30,26 @@ pub const AGAIN: &str = "api/again";
 /// Prometheus text.
 pub const METRICS: &str = "metrics";
 
+/// Folder of the files for network boot: below it one for each architecture.
+pub const BOOT: &str = "boot";
+/// Folder of the images.
+pub const IMAGES: &str = "images";
+
 /// A file for network boot.
 #[must_use]
 pub fn boot_file(arch: Arch, file: &str) -> String {
-    format!("boot/{arch}/{file}")
+    format!("{BOOT}/{arch}/{file}")
 }
 
 /// Folder of an image.
 #[must_use]
 pub fn image(image: &str) -> String {
-    format!("images/{image}")
+    format!("{IMAGES}/{image}")
 }
 
-/// GRUB's file for the machine with this card.
+/// GRUB's file for the machine with this card: an address, or what GRUB puts one in for.
 #[must_use]
-pub fn grub_machine(mac: Mac) -> String {
+pub fn grub_machine(mac: impl Display) -> String {
     format!("grub/machine-{mac}.cfg")
 }
 
@@ -58,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_machine_s_file_names_its_card() {
-        let mac = "52:54:00:12:34:56".parse().unwrap();
+        let mac: Mac = "52:54:00:12:34:56".parse().unwrap();
         assert_eq!(grub_machine_of(&grub_machine(mac)), Some(mac));
         for other in ["grub/grub.cfg", "grub/machine-x.cfg", "machine-52:54:00:12:34:56.cfg"] {
             assert_eq!(grub_machine_of(other), None, "{other}");

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use ezio_contract::{Arch, Mac};
+use ezio_contract::netboot::{INITRD, KERNEL};
+use ezio_contract::urls::{BOOT, CONF, IPXE};
+use ezio_contract::{Arch, Mac, parameters, urls};
 
 /// Where a machine is to boot from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +28,14 @@ pub(crate) struct Site {
 pub(crate) fn ipxe_identify(base: &str) -> String {
     format!(
         "#!ipxe\n\
-         chain --replace {base}/boot.ipxe?mac=${{netX/mac:hexhyp}}\
+         chain --replace {base}/{IPXE}?mac=${{netX/mac:hexhyp}}\
          &uuid=${{uuid}}&serial=${{serial:uristring}}&product=${{product:uristring}}\n"
     )
 }
 
 /// Script for one machine.
 pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
-    let Site { base, append } = site;
+    let base = &site.base;
     match boot {
         // `exit` returns to the firmware, which goes on to its next boot device.
         Boot::Local => {
@@ -46,8 +48,8 @@ pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
              iseq ${{buildarch}} arm64 && set arch arm64 ||\n\
              :again\n\
              echo ezio: loading from {base}\n\
-             kernel {base}/boot/${{arch}}/vmlinuz initrd=initrd.img ezio.conf={base}/ezio.conf BOOTIF=01-${{netX/mac:hexhyp}} {append} || goto failed\n\
-             initrd --name initrd.img {base}/boot/${{arch}}/initrd.img || goto failed\n\
+             kernel {base}/{BOOT}/${{arch}}/{KERNEL} initrd={INITRD} {} || goto failed\n\
+             initrd --name {INITRD} {base}/{BOOT}/${{arch}}/{INITRD} || goto failed\n\
              boot || goto failed\n\
              :failed\n\
              imgfree\n\
@@ -58,7 +60,8 @@ pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
              goto again\n\
              :give_up\n\
              echo ezio: {base} did not deliver, going on to the next boot device\n\
-             exit 1\n"
+             exit 1\n",
+            arguments(site, "01-${netX/mac:hexhyp}")
         ),
     }
 }
@@ -75,9 +78,10 @@ pub(crate) fn grub_config() -> String {
          \x20 set arch={other}\n\
          \x20 set efi={}\n\
          fi\n\
-         source /grub/machine-$net_default_mac.cfg\n",
+         source /{}\n",
         usual.efi(),
-        other.efi()
+        other.efi(),
+        urls::grub_machine("$net_default_mac")
     )
 }
 
@@ -106,15 +110,14 @@ const GRUB_LOCAL: &str = "\
 
 /// Kernel and initrd come over HTTP; where that fails, from where GRUB itself came from (GRUB 2.06 knows TFTP alone).
 fn grub_deploy(site: &Site, mac: Mac) -> String {
-    let Site { base, append } = site;
-    let host = base.trim_start_matches("http://");
-    let bootif = mac.bootif();
+    let host = site.base.trim_start_matches("http://");
+    let arguments = arguments(site, &mac.bootif());
     format!(
         "for from in (http,{host}) ($root); do\n\
          \x20 echo \"ezio: loading the kernel from $from\"\n\
-         \x20 if linux $from/boot/$arch/vmlinuz ezio.conf={base}/ezio.conf BOOTIF={bootif} {append}; then\n\
+         \x20 if linux $from/{BOOT}/$arch/{KERNEL} {arguments}; then\n\
          \x20   echo 'ezio: loading the initrd'\n\
-         \x20   if initrd $from/boot/$arch/initrd.img; then\n\
+         \x20   if initrd $from/{BOOT}/$arch/{INITRD}; then\n\
          \x20     boot\n\
          \x20   fi\n\
          \x20 fi\n\
@@ -123,6 +126,12 @@ fn grub_deploy(site: &Site, mac: Mac) -> String {
          sleep 30\n\
          reboot\n"
     )
+}
+
+/// What the kernel is told, and init reads.
+fn arguments(site: &Site, bootif: &str) -> String {
+    let Site { base, append } = site;
+    format!("{}={base}/{CONF} {}={bootif} {append}", parameters::CONF, parameters::BOOTIF)
 }
 
 /// `http://ADDRESS:PORT`.

@@ -66,10 +66,12 @@ impl Names {
             [urls::CONF] => (TEXT, self.conf.text(&asker.base)?),
             [urls::CONF_SIGNATURE] => (TEXT, self.conf.signature()?),
             // iPXE asks for autoexec.ipxe by itself, in the folder that it came from.
-            [urls::IPXE | urls::AUTOEXEC] | ["boot", _, urls::AUTOEXEC] => (TEXT, self.ipxe(asker).into()),
+            [urls::IPXE | urls::AUTOEXEC] | [urls::BOOT, _, urls::AUTOEXEC] => {
+                (TEXT, self.ipxe(asker).into())
+            }
             ["grub", ..] if name == urls::GRUB_CONFIG => (TEXT, grub_config().into()),
             ["grub", ..] => (TEXT, self.grub(name, asker)?.into()),
-            ["boot", arch, file @ ..] => {
+            [urls::BOOT, arch, file @ ..] => {
                 (BINARY, self.catalogue.netboot(arch.parse().ok()?)?.file(&file.join("/"))?.clone())
             }
             // shim asks for GRUB beside itself; at the root where it cannot tell, for its own name came in option 67 alone.
@@ -77,7 +79,7 @@ impl Names {
                 let arch = Arch::ALL.into_iter().find(|arch| netboot::grub(*arch) == *file)?;
                 (BINARY, self.catalogue.netboot(arch)?.file(file)?.clone())
             }
-            ["images", image, file] => {
+            [urls::IMAGES, image, file] => {
                 let bytes =
                     self.catalogue.image(image)?.file(file, &format!("{}/{}", asker.base, urls::ANNOUNCE))?;
                 (if file.ends_with(".torrent") { TORRENT } else { BINARY }, bytes)

@@ -51,21 +51,17 @@ fn loaders(source: &Source, plan: &Plan) -> Result<Vec<Arch>> {
         };
         for folder in list(&["EFI"])? {
             let programs = list(&["EFI", &folder])?;
-            let has = |arch: &Arch| programs.iter().any(|program| program.ends_with(loader_end(*arch)));
+            // `BOOTX64.EFI`, `SHIMAA64.EFI`: after the UEFI specification, 3.5.1.1.
+            let has = |arch: &Arch| {
+                let end = format!("{}.EFI", arch.efi().to_ascii_uppercase());
+                programs.iter().any(|program| program.ends_with(&end))
+            };
             found.extend(Arch::ALL.into_iter().filter(has));
         }
     }
     found.sort_unstable();
     found.dedup();
     Ok(found)
-}
-
-/// End of a loader's name (`BOOTX64.EFI`, `SHIMAA64.EFI`), after the UEFI specification, 3.5.1.1.
-fn loader_end(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Amd64 => "X64.EFI",
-        Arch::Arm64 => "AA64.EFI",
-    }
 }
 
 impl fmt::Display for Found {
