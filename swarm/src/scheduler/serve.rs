@@ -69,7 +69,7 @@ impl Scheduler {
         conn.queue_blocks += blocks.count;
         if self.config.role == Role::Server && conn.peer.role == Role::Member {
             let size = u64::from(self.geometry.piece_size(blocks.piece));
-            self.steering.requested(id, blocks.piece, size);
+            self.steering.requested(id, blocks.piece, size, self.now);
             self.steering.took(id, blocks.piece);
             self.leaves(blocks.piece);
         }

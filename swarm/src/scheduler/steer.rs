@@ -5,7 +5,7 @@
 //! and gets no more. What was suggested and is not asked for soon is suggested to somebody else. When all is out, the
 //! server suggests what is rarest to who misses it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -20,6 +20,9 @@ use super::peer::Conn;
 const IGNORED: Duration = Duration::from_millis(1000);
 /// Who took nothing of what it asked for so long ago does not keep the server from giving to others.
 const ASLEEP: Duration = Duration::from_secs(4);
+/// A piece that was asked for so long ago and is not announced was lost on its way, or came corrupt from somebody else. A
+/// piece takes a second on a thin link, and its announcement waits for two.
+const LOST: Duration = Duration::from_secs(4);
 
 /// What one member was given.
 #[derive(Debug, Default)]
@@ -30,8 +33,8 @@ struct Load {
     fresh: u32,
     /// Suggestions not taken up yet, oldest first.
     open: VecDeque<(PieceId, Duration)>,
-    /// Pieces asked for and not announced yet.
-    coming: HashSet<PieceId>,
+    /// Pieces asked for and not announced yet, and when they were asked for last.
+    coming: HashMap<PieceId, Duration>,
 }
 
 /// Who is to get a piece that has not left the server.
@@ -106,9 +109,9 @@ impl Steering {
     }
 
     /// A member asks for something of a piece of `size` bytes: if that was suggested, the suggestion was taken up.
-    pub(super) fn requested(&mut self, id: ConnId, piece: PieceId, size: u64) {
+    pub(super) fn requested(&mut self, id: ConnId, piece: PieceId, size: u64, now: Duration) {
         let load = self.loads.entry(id).or_default();
-        load.coming.insert(piece);
+        load.coming.insert(piece, now);
         let before = load.open.len();
         load.open.retain(|(p, _)| *p != piece);
         let taken = before - load.open.len();
@@ -143,6 +146,7 @@ impl Steering {
             while load.open.front().is_some_and(|(_, at)| now.saturating_sub(*at) > IGNORED) {
                 ignored.extend(load.open.pop_front().map(|(piece, _)| (id, piece)));
             }
+            load.coming.retain(|_, at| now.saturating_sub(*at) <= LOST);
         }
         for (id, piece) in &ignored {
             if self.holder[piece.index()] == Some(*id) {
@@ -248,8 +252,9 @@ impl Scheduler {
         let load = self.steering.loads.get(&id);
         // A piece may have arrived long before that is announced, when there is nothing else to say. Who was suggested it once
         // more would not take it up, and had to wait until that has expired.
-        let is_given =
-            |load: &Load, p: &PieceId| load.coming.contains(p) || load.open.iter().any(|(open, _)| open == p);
+        let is_given = |load: &Load, p: &PieceId| {
+            load.coming.contains_key(p) || load.open.iter().any(|(open, _)| open == p)
+        };
         let missing = self.geometry.pieces_of(conn.peer.torrent)?.map(PieceId);
         let missing = missing.filter(|p| !conn.has.get(p.0) && !load.is_some_and(|load| is_given(load, p)));
         let piece = missing.min_by_key(|p| self.pieces.copies[p.index()])?;
