@@ -120,6 +120,8 @@ fn kernel_that_a_machine_is_told(server: &str) -> Result<Vec<u8>> {
         let script = http.get(script).send().await?.error_for_status()?.text().await?;
         let kernel = script.split_whitespace().find(|word| word.ends_with("/vmlinuz"));
         let kernel = kernel.with_context(|| format!("no kernel in {script}"))?;
+        // As iPXE on a PC has set it at the script's beginning.
+        let kernel = kernel.replace("${arch}", "amd64");
         Ok(http.get(kernel).send().await?.error_for_status()?.bytes().await?.to_vec())
     })
 }
