@@ -15,7 +15,7 @@ use ezio_tests::vm::fleet::Member;
 use ezio_tests::vm::machine::{Disk, Hardware, Kernel, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
-use ezio_tests::vm::server::{Dhcp, Server, Settings};
+use ezio_tests::vm::server::Server;
 
 /// From power-on to a refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(240);
@@ -32,18 +32,6 @@ fn machine(number: u8, folder: &Path, disk_size: u64, arguments: &str) -> Result
         command_line: format!("console=tty0 console=ttyS0,115200 BOOTIF=01-{boot_card} {arguments}"),
     });
     Ok(hardware)
-}
-
-fn server(folder: &Path, conf: &str) -> Result<Server> {
-    Server::start(&Settings {
-        program: programs::find("ezio-pxe")?,
-        images: vec![material::golden_image()?],
-        netboot: material::netboot()?,
-        folder: folder.join("server"),
-        conf: conf.to_owned(),
-        append: String::new(),
-        dhcp: Dhcp::Full,
-    })
 }
 
 fn ezio_conf() -> String {
@@ -65,7 +53,7 @@ fn ensure_untouched(hardware: &Hardware) -> Result<()> {
 fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str]) -> Result<()> {
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server = server(folder, conf)?;
+    let mut server = Server::of_golden(folder, conf)?;
     let (sender, events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder, sender)?;
     let uuid = machine.hardware.uuid.clone();
@@ -134,7 +122,7 @@ fn without_a_server_it_says_so_and_takes_the_end_it_was_given() -> Result<()> {
     let hardware = machine(24, folder.path(), 1 << 30, &arguments)?;
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let _server = server(folder.path(), "image = \"golden\"\n")?;
+    let _server = Server::of_golden(folder.path(), "image = \"golden\"\n")?;
     let (sender, events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
     let lines = lines_until_off(&events).with_context(|| machine.autopsy())?;
@@ -156,7 +144,7 @@ fn a_crash_of_the_worker_is_told_and_ends_in_the_shell_that_was_ordered() -> Res
     let conf = "image = \"golden\"\non-error = \"shell\"\n\n[hooks]\nbefore = [\"kill -KILL $PPID\"]\n";
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server = server(folder.path(), conf)?;
+    let mut server = Server::of_golden(folder.path(), conf)?;
     let (sender, events) = mpsc::channel();
     let mut machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
     line_with(&events, "ended by SIGKILL").with_context(|| machine.autopsy())?;
@@ -188,7 +176,7 @@ fn a_cable_that_is_put_in_late_and_pulled_once_more_only_delays_the_deployment()
     let hardware = machine(26, folder.path(), size, &arguments)?;
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server = server(folder.path(), "image = \"golden\"\nend = \"poweroff\"\n")?;
+    let mut server = Server::of_golden(folder.path(), "image = \"golden\"\nend = \"poweroff\"\n")?;
     let (sender, events) = mpsc::channel();
     let socket = room.socket()?;
     room.set_server_reachable(false)?;

@@ -14,25 +14,13 @@ use ezio_tests::vm::fleet::Fleet;
 use ezio_tests::vm::machine::{Disk, Hardware, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
-use ezio_tests::vm::server::{Dhcp, Server, Settings};
+use ezio_tests::vm::server::Server;
 use ezio_tests::vm::stick::{self, SPEAK_ON_SERIAL};
 
 /// What the golden system says when it runs.
 const MARKER: &str = "EZIO-RUNNING ";
 /// From one sign of life to the next: minutes where several machines share a slow computer without KVM.
 const TIMEOUT: Duration = Duration::from_secs(900);
-
-fn server(folder: &Path, conf: &str) -> Result<Server> {
-    Server::start(&Settings {
-        program: programs::find("ezio-pxe")?,
-        images: vec![material::golden_image()?],
-        netboot: material::netboot()?,
-        folder: folder.join("server"),
-        conf: conf.to_owned(),
-        append: String::new(),
-        dhcp: Dhcp::Full,
-    })
-}
 
 /// A machine whose firmware does not boot from the network.
 fn machine(number: u8, firmware: Firmware, folder: &Path) -> Result<Hardware> {
@@ -91,7 +79,7 @@ fn machines_are_deployed_from_a_stick_and_run_from_their_own_disks() -> Result<(
 
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let server = server(folder.path(), "image = \"golden\"\non-error = \"hold\"\n")?;
+    let server = Server::of_golden(folder.path(), "image = \"golden\"\non-error = \"hold\"\n")?;
     // Each is heard by itself: they are deployed at the same time.
     let power_on = |hardware: Hardware| -> Result<(Machine, Receiver<Event>)> {
         let (sender, events) = mpsc::channel();
@@ -132,8 +120,10 @@ fn the_stick_is_never_a_target() -> Result<()> {
     let uuid = hardware.uuid.clone();
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server =
-        server(folder.path(), "image = \"golden\"\non-error = \"hold\"\n\n[disk]\nremovable = true\n")?;
+    let mut server = Server::of_golden(
+        folder.path(),
+        "image = \"golden\"\non-error = \"hold\"\n\n[disk]\nremovable = true\n",
+    )?;
     let (sender, _events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
     let failed = server.wait_for(TIMEOUT, |fleet| {

@@ -1,7 +1,9 @@
 //! `ezio-pxe` as the server of a room.
 
 use super::fleet::Fleet;
+use super::material;
 use super::room::{BRIDGE, SERVER};
+use crate::programs;
 use anyhow::{Context, Result, bail};
 use ezio_contract::{ports, urls};
 use std::fs::File;
@@ -83,6 +85,19 @@ pub struct Server {
 }
 
 impl Server {
+    /// Starts a server of the golden disk's image that gives out addresses too; its files go below `folder`.
+    pub fn of_golden(folder: &Path, conf: &str) -> Result<Self> {
+        Self::start(&Settings {
+            program: programs::find("ezio-pxe")?,
+            images: vec![material::golden_image()?],
+            netboot: material::netboot()?,
+            folder: folder.join("server"),
+            conf: conf.to_owned(),
+            append: String::new(),
+            dhcp: Dhcp::Full,
+        })
+    }
+
     /// Starts it, and waits until it answers.
     pub fn start(settings: &Settings) -> Result<Self> {
         let folder = &settings.folder;
