@@ -8,7 +8,6 @@ mod checksums;
 mod cli;
 mod image_dir;
 mod netboot;
-mod pieces;
 mod progress;
 mod show;
 mod stop;

@@ -1,211 +1,56 @@
-//! Reads the source once, writes what is in use into the image, and hashes its pieces on the way:
-//! one thread reads, one hashes, one writes, with a few blocks between them.
+//! Copies what is in use of a source's partitions into an image directory.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use ezio_image::conf::units::human_size;
-use ezio_image::extents::ExtentMap;
-use ezio_image::metainfo::{Metainfo, run_file_name};
+use ezio_image::manifest;
+use ezio_imagedir::{Content, ImageWriter, Part};
 
 use super::plan::{PlannedContent, PlannedPart};
 use super::source::Source;
-use crate::pieces::PieceHasher;
 use crate::progress::Progress;
 use crate::stop::Stop;
 
-/// Bytes read at once.
-const BLOCK: u64 = 1 << 20;
-/// Blocks between two threads.
-const DEPTH: usize = 8;
-/// A raw image leaves zeros out in units of this: what file systems allocate at least.
-const HOLE: usize = 4096;
-
-/// A stretch of content on its way from the reader to the writer.
-struct Block {
-    run: usize,
-    /// Offset in the run's file.
-    position: u64,
-    data: Arc<Vec<u8>>,
-}
-
-/// Copies one partition into `folder` and makes its torrent.
+/// Copies one partition into the image; what needs no copying is only told.
 pub(crate) fn copy(
     source: &Source,
     part: &PlannedPart,
-    piece_length: u32,
-    folder: &Path,
+    piece_length: Option<u32>,
+    image: &mut ImageWriter,
     progress: &mut Progress,
     stop: &Stop,
-) -> Result<Metainfo> {
-    let raw_map;
-    let (map, mut writer) = match &part.content {
-        PlannedContent::Blocks(map) => (map, Writer::runs(folder.join(&part.name), map)?),
-        PlannedContent::Raw => {
-            raw_map = ExtentMap::contiguous(part.size)?;
-            (&raw_map, Writer::raw(folder.join(&part.name)))
-        }
-        PlannedContent::Swap | PlannedContent::Empty => return Err(anyhow!("{} has no content", part.name)),
+) -> Result<manifest::Content> {
+    let name = &part.name;
+    let kept = match &part.content {
+        PlannedContent::Swap => return Ok(manifest::Content::Swap),
+        PlannedContent::Empty => return Ok(manifest::Content::Empty),
+        PlannedContent::Blocks(map) => Part::Runs { name, map },
+        PlannedContent::Raw => Part::Whole { name, size: part.size },
     };
-    let (to_writer, from_reader) = sync_channel::<Result<Block>>(DEPTH);
-    let (to_hasher, for_hasher) = sync_channel::<Arc<Vec<u8>>>(DEPTH);
-    let hashes = thread::scope(|scope| -> Result<Vec<u8>> {
-        scope.spawn(|| read_all(source, part, map, to_writer, stop));
-        let hasher = scope.spawn(|| hash_all(for_hasher, piece_length));
-        for block in from_reader {
-            let block = block?;
-            let length = block.data.len() as u64;
-            // The hasher ends only when we let go of its channel.
-            let _ = to_hasher.send(Arc::clone(&block.data));
-            writer.write(&block).map_err(|e| far(e, progress))?;
-            progress.add(length);
-        }
-        drop(to_hasher);
-        hasher.join().map_err(|_| anyhow!("the hashing of {} broke down", part.name))
-    })?;
-    writer.finish(map.total_length()).map_err(|e| far(e, progress))?;
-    let runs = matches!(part.content, PlannedContent::Blocks(_)).then_some(map);
-    Metainfo::create(&part.name, piece_length, map.total_length(), runs, &hashes)
-        .with_context(|| format!("cannot make the torrent of {}", part.name))
+    progress.part(name);
+    let mut bytes = Bytes { source, offset: part.offset };
+    let content = image.content(&kept, piece_length, &mut bytes, &mut |length| {
+        progress.add(length);
+        stop.check()
+    });
+    content
+        .with_context(|| format!("after {} of {}", human_size(progress.done()), human_size(progress.total())))
 }
 
-fn far(error: anyhow::Error, progress: &Progress) -> anyhow::Error {
-    error.context(format!("after {} of {}", human_size(progress.done()), human_size(progress.total())))
+/// A partition as it lies on the source, from this byte on.
+struct Bytes<'a> {
+    source: &'a Source,
+    offset: u64,
 }
 
-fn read_all(
-    source: &Source,
-    part: &PlannedPart,
-    map: &ExtentMap,
-    out: SyncSender<Result<Block>>,
-    stop: &Stop,
-) {
-    for (run, extent) in map.extents().iter().enumerate() {
-        let mut position = 0;
-        while position < extent.length {
-            let length = BLOCK.min(extent.length - position);
-            let at = part.offset + extent.offset + position;
-            let block = stop.check().and_then(|()| read_block(source, at, length));
-            let failed = block.is_err();
-            let sent = out.send(block.map(|data| Block { run, position, data: Arc::new(data) }));
-            // The writer has given up: its error is the one to tell.
-            if failed || sent.is_err() {
-                return;
-            }
-            position += length;
-        }
-    }
-}
-
-fn read_block(source: &Source, at: u64, length: u64) -> Result<Vec<u8>> {
-    // Never more than BLOCK.
-    let mut data = vec![0; length as usize];
-    source
-        .file
-        .read_exact_at(&mut data, at)
-        .with_context(|| format!("cannot read {length} bytes at byte {at} of {}", source.path.display()))?;
-    Ok(data)
-}
-
-fn hash_all(blocks: Receiver<Arc<Vec<u8>>>, piece_length: u32) -> Vec<u8> {
-    let mut hasher = PieceHasher::new(piece_length);
-    let mut hashes = Vec::new();
-    for block in blocks {
-        hasher.update(&block, |hash| hashes.extend(hash));
-    }
-    hasher.finish(|hash| hashes.extend(hash));
-    hashes
-}
-
-/// Writes the data of one partition.
-struct Writer {
-    path: PathBuf,
-    /// Names of the run files; none for a raw image.
-    runs: Option<Vec<String>>,
-    open: Option<(usize, File)>,
-}
-
-impl Writer {
-    fn runs(folder: PathBuf, map: &ExtentMap) -> Result<Self> {
-        fs::create_dir(&folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
-        let names = map.extents().iter().map(|e| run_file_name(e.offset)).collect();
-        Ok(Self { path: folder, runs: Some(names), open: None })
-    }
-
-    fn raw(path: PathBuf) -> Self {
-        Self { path, runs: None, open: None }
-    }
-
-    fn file_path(&self, run: usize) -> PathBuf {
-        match &self.runs {
-            Some(names) => names.get(run).map_or_else(|| self.path.clone(), |name| self.path.join(name)),
-            None => self.path.clone(),
-        }
-    }
-
-    fn write(&mut self, block: &Block) -> Result<()> {
-        let path = self.file_path(block.run);
-        let raw = self.runs.is_none();
-        let file = match &mut self.open {
-            Some((run, file)) if *run == block.run => file,
-            open => {
-                let file =
-                    File::create_new(&path).with_context(|| format!("cannot make {}", path.display()))?;
-                &mut open.insert((block.run, file)).1
-            }
-        };
-        let written = if raw { write_sparse(file, block) } else { file.write_all(&block.data) };
-        written.with_context(|| format!("cannot write {} at byte {}", path.display(), block.position))
-    }
-
-    fn finish(self, length: u64) -> Result<()> {
-        if self.runs.is_none()
-            && let Some((_, file)) = self.open
-        {
-            file.set_len(length).with_context(|| format!("cannot write {}", self.path.display()))?;
-        }
-        Ok(())
-    }
-}
-
-/// Leaves holes where there is nothing but zeros.
-fn write_sparse(file: &File, block: &Block) -> std::io::Result<()> {
-    let mut begin = 0;
-    let chunks: Vec<&[u8]> = block.data.chunks(HOLE).collect();
-    for group in chunks.chunk_by(|a, b| is_zero(a) == is_zero(b)) {
-        let length: usize = group.iter().map(|c| c.len()).sum();
-        if !is_zero(group[0]) {
-            file.write_all_at(&block.data[begin..begin + length], block.position + begin as u64)?;
-        }
-        begin += length;
-    }
-    Ok(())
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| b == 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sparse_writing_keeps_every_byte() {
-        let mut data = vec![0u8; 5 * HOLE + 100];
-        data[2 * HOLE + 7] = 1;
-        data[5 * HOLE + 99] = 2;
-        let file = tempfile::tempfile().unwrap();
-        write_sparse(&file, &Block { run: 0, position: 0, data: Arc::new(data.clone()) }).unwrap();
-        file.set_len(data.len() as u64).unwrap();
-        let mut back = vec![0u8; data.len()];
-        file.read_exact_at(&mut back, 0).unwrap();
-        assert_eq!(back, data);
+impl Content for Bytes<'_> {
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let at = self.offset + offset;
+        let length = buffer.len();
+        let read = self.source.file.read_exact_at(buffer, at);
+        read.with_context(|| {
+            format!("cannot read {length} bytes at byte {at} of {}", self.source.path.display())
+        })
     }
 }

@@ -7,7 +7,6 @@ mod copy;
 mod identity;
 mod in_use;
 mod loop_device;
-mod output;
 mod partition;
 mod plan;
 mod probe;
@@ -15,35 +14,29 @@ mod source;
 mod used_blocks;
 
 use std::io::Write as _;
-use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::{
-    BOOT_CODE_FILE, CHECKSUM_FILE, Content, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE,
-    Manifest, PartitionInfo, Source as ManifestSource,
+    BOOT_CODE_FILE, Content, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo,
+    Source as ManifestSource,
 };
 use ezio_image::names::is_safe_name;
+use ezio_imagedir::{ImageWriter, check_target};
 
-use crate::checksums;
 use crate::cli::CaptureArgs;
-use crate::pieces::piece_length_for;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use output::Output;
 use plan::{Plan, PlannedContent, PlannedPart};
 use source::Source;
-
-/// Room for torrents, manifest and the like, in bytes.
-const EXTRA_ROOM: u64 = 1 << 20;
 
 /// Runs the command.
 pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     let name = image_name(args)?;
     // A target that stands in the way should be told before partclone has worked for minutes.
-    output::check_target(&args.output, args.force)?;
+    check_target(&args.output, args.force)?;
     let source = Source::open(&args.source, args.force)?;
     let plan = Plan::make(&source, args, stop)?;
     for note in &plan.notes {
@@ -53,12 +46,9 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     if args.dry_run {
         return crate::print(&format!("{plan}{architecture}\n"));
     }
-    let needed = needed_room(&plan);
-    let output = Output::create(&args.output, args.force, needed)?;
+    let image = ImageWriter::create(&args.output, args.force, needed_room(&plan))?;
     let started = std::time::Instant::now();
-    let manifest = write_image(&name, &source, &plan, architecture.arch, args, &output, stop)?;
-    stop.check()?;
-    output.finish(args.force)?;
+    let manifest = write_image(&name, &source, &plan, architecture.arch, args, image, stop)?;
     let read = plan.total_length();
     let seconds = started.elapsed().as_secs_f64().max(0.001);
     crate::print(&format!(
@@ -87,7 +77,7 @@ fn needed_room(plan: &Plan) -> u64 {
         PlannedContent::Blocks(map) => map.total_length(),
         PlannedContent::Raw | PlannedContent::Swap | PlannedContent::Empty => 0,
     };
-    plan.parts.iter().map(blocks).sum::<u64>() + EXTRA_ROOM
+    plan.parts.iter().map(blocks).sum()
 }
 
 fn write_image(
@@ -96,26 +86,21 @@ fn write_image(
     plan: &Plan,
     arch: Option<Arch>,
     args: &CaptureArgs,
-    output: &Output,
+    mut image: ImageWriter,
     stop: &Stop,
 ) -> Result<Manifest> {
-    let mut sums = Vec::new();
-    let mut write = |file: &str, content: &[u8]| {
-        sums.push(checksums::line(file, content));
-        output.write(file, content)
-    };
     if let Some(layout) = &plan.layout {
-        write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
+        image.write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
     }
     for (file, content) in [(BOOT_CODE_FILE, &plan.boot_code), (HIDDEN_FILE, &plan.hidden)] {
         if let Some(content) = content {
-            write(file, content)?;
+            image.write(file, content)?;
         }
     }
     let mut progress = Progress::new(plan.total_length(), args.no_progress);
     let mut partitions = Vec::new();
     for part in &plan.parts {
-        let content = write_part(source, part, args, output.folder(), &mut progress, stop, &mut write)?;
+        let content = copy::copy(source, part, args.piece_length, &mut image, &mut progress, stop)?;
         partitions.push(describe(part, content));
     }
     progress.finish();
@@ -136,39 +121,9 @@ fn write_image(
         notes: plan.notes.clone(),
         partitions,
     };
-    let text = toml::to_string(&manifest).context("cannot write the manifest")?;
-    write(MANIFEST_FILE, text.as_bytes())?;
-    output.write(CHECKSUM_FILE, sums.concat().as_bytes())?;
+    stop.check()?;
+    image.finish(&manifest)?;
     Ok(manifest)
-}
-
-fn write_part(
-    source: &Source,
-    part: &PlannedPart,
-    args: &CaptureArgs,
-    folder: &Path,
-    progress: &mut Progress,
-    stop: &Stop,
-    write: &mut impl FnMut(&str, &[u8]) -> Result<()>,
-) -> Result<Content> {
-    let empty = match &part.content {
-        PlannedContent::Swap => Some(Content::Swap),
-        PlannedContent::Empty => Some(Content::Empty),
-        PlannedContent::Blocks(_) | PlannedContent::Raw => None,
-    };
-    if let Some(content) = empty {
-        return Ok(content);
-    }
-    progress.part(&part.name);
-    let length = part.content_length();
-    let piece_length = args.piece_length.unwrap_or_else(|| piece_length_for(length));
-    let metainfo = copy::copy(source, part, piece_length, folder, progress, stop)?;
-    write(&format!("{}.torrent", part.name), &metainfo.to_torrent(&[]))?;
-    let info_hash = metainfo.info_hash().as_string();
-    Ok(match &part.content {
-        PlannedContent::Raw => Content::Raw { info_hash },
-        _ => Content::Blocks { info_hash, used: length },
-    })
 }
 
 fn describe(part: &PlannedPart, content: Content) -> PartitionInfo {

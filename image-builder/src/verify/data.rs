@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ezio_image::metainfo::Metainfo;
+use ezio_imagedir::PieceHasher;
 
 use super::Problems;
 use crate::image_dir::ImageDir;
-use crate::pieces::PieceHasher;
 use crate::progress::Progress;
 use crate::stop::Stop;
 

@@ -21,7 +21,10 @@ pub(crate) struct Output {
 }
 
 /// Refuses a target that is there, unless it is an image directory (or empty) and may be replaced.
-pub(crate) fn check_target(target: &Path, replace: bool) -> Result<()> {
+///
+/// # Errors
+/// What stands in the way.
+pub fn check_target(target: &Path, replace: bool) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(target) else { return Ok(()) };
     ensure!(replace, "{} exists already: --force replaces it", target.display());
     let image = metadata.is_dir() && target.join(MANIFEST_FILE).is_file();

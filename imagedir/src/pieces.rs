@@ -10,7 +10,7 @@ const MOST_PIECES: u64 = 2000;
 
 /// The piece length for a content of `length` bytes: short pieces are passed on sooner, few pieces
 /// keep the torrent small.
-pub(crate) fn piece_length_for(length: u64) -> u32 {
+pub fn piece_length_for(length: u64) -> u32 {
     let mut piece = SMALLEST;
     while piece < LARGEST && length.div_ceil(u64::from(piece)) > MOST_PIECES {
         piece *= 2;
@@ -19,7 +19,7 @@ pub(crate) fn piece_length_for(length: u64) -> u32 {
 }
 
 /// Hashes a content piece by piece.
-pub(crate) struct PieceHasher {
+pub struct PieceHasher {
     piece_length: usize,
     in_piece: usize,
     hash: Sha1,
@@ -27,12 +27,12 @@ pub(crate) struct PieceHasher {
 
 impl PieceHasher {
     /// `piece_length` is in bytes, and not 0.
-    pub(crate) fn new(piece_length: u32) -> Self {
+    pub fn new(piece_length: u32) -> Self {
         Self { piece_length: piece_length as usize, in_piece: 0, hash: Sha1::new() }
     }
 
     /// Takes the next bytes of the content; `done` gets the hash of each piece that they complete.
-    pub(crate) fn update(&mut self, mut bytes: &[u8], mut done: impl FnMut([u8; 20])) {
+    pub fn update(&mut self, mut bytes: &[u8], mut done: impl FnMut([u8; 20])) {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(self.piece_length - self.in_piece));
             self.hash.update(now);
@@ -46,7 +46,7 @@ impl PieceHasher {
     }
 
     /// The content is over: `done` gets the hash of a last, shorter piece.
-    pub(crate) fn finish(self, mut done: impl FnMut([u8; 20])) {
+    pub fn finish(self, mut done: impl FnMut([u8; 20])) {
         if self.in_piece > 0 {
             done(self.hash.finalize().into());
         }

@@ -1,0 +1,234 @@
+//! The content of one partition, read once: what is in use goes into the image, and its pieces are hashed on the way.
+//! One thread reads, one hashes, one writes, with a few blocks between them.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+use ezio_image::extents::ExtentMap;
+use ezio_image::metainfo::{Metainfo, run_file_name};
+
+use crate::pieces::PieceHasher;
+
+/// Bytes read at once.
+const BLOCK: u64 = 1 << 20;
+/// Blocks between two threads.
+const DEPTH: usize = 8;
+/// A raw image leaves zeros out in units of this: what file systems allocate at least.
+const HOLE: usize = 4096;
+
+/// What a partition holds.
+pub trait Content: Send {
+    /// Fills `buffer` with the bytes from `offset` of the partition on. It is asked for what is in use, once, in order.
+    ///
+    /// # Errors
+    /// What cannot be read, and where.
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// Told of the bytes that are done, as they are; its error ends the copying.
+pub type Watch<'a> = dyn FnMut(u64) -> Result<()> + 'a;
+
+/// Which bytes of a partition are kept, and under which name.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'a> {
+    /// These runs, a file each.
+    Runs {
+        /// Name of the partition in the image.
+        name: &'a str,
+        /// The runs, in order of their offsets.
+        map: &'a ExtentMap,
+    },
+    /// Every byte, in one file.
+    Whole {
+        /// Name of the partition in the image.
+        name: &'a str,
+        /// Bytes of the partition.
+        size: u64,
+    },
+}
+
+impl Part<'_> {
+    /// Name of the partition in the image.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Runs { name, .. } | Self::Whole { name, .. } => name,
+        }
+    }
+
+    /// Bytes of content.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Runs { map, .. } => map.total_length(),
+            Self::Whole { size, .. } => *size,
+        }
+    }
+}
+
+/// A stretch of content on its way from the reader to the writer.
+struct Block {
+    run: usize,
+    /// Offset in the run's file.
+    position: u64,
+    data: Arc<Vec<u8>>,
+}
+
+/// Copies the content of one partition into `folder` and makes its torrent.
+pub(crate) fn copy(
+    part: &Part<'_>,
+    piece_length: u32,
+    folder: &Path,
+    content: &mut dyn Content,
+    watch: &mut Watch<'_>,
+) -> Result<Metainfo> {
+    let name = part.name();
+    let whole;
+    let (map, runs, mut files) = match part {
+        Part::Runs { map, .. } => (*map, Some(*map), Files::runs(folder.join(name), map)?),
+        Part::Whole { size, .. } => {
+            whole = ExtentMap::contiguous(*size)?;
+            (&whole, None, Files::raw(folder.join(name)))
+        }
+    };
+    let (to_writer, from_reader) = sync_channel::<Result<Block>>(DEPTH);
+    let (to_hasher, for_hasher) = sync_channel::<Arc<Vec<u8>>>(DEPTH);
+    let hashes = thread::scope(|scope| -> Result<Vec<u8>> {
+        scope.spawn(|| read_all(content, map, to_writer));
+        let hasher = scope.spawn(|| hash_all(for_hasher, piece_length));
+        for block in from_reader {
+            let block = block?;
+            // The hasher ends only when we let go of its channel.
+            let _ = to_hasher.send(Arc::clone(&block.data));
+            files.write(&block)?;
+            watch(block.data.len() as u64)?;
+        }
+        drop(to_hasher);
+        hasher.join().map_err(|_| anyhow!("the hashing of {name} broke down"))
+    })?;
+    files.finish(map.total_length())?;
+    Metainfo::create(name, piece_length, map.total_length(), runs, &hashes)
+        .with_context(|| format!("cannot make the torrent of {name}"))
+}
+
+fn read_all(content: &mut dyn Content, map: &ExtentMap, out: SyncSender<Result<Block>>) {
+    for (run, extent) in map.extents().iter().enumerate() {
+        let mut position = 0;
+        while position < extent.length {
+            let length = BLOCK.min(extent.length - position);
+            // Never more than BLOCK.
+            let mut data = vec![0; length as usize];
+            let read = content.read(extent.offset + position, &mut data);
+            let failed = read.is_err();
+            let sent = out.send(read.map(|()| Block { run, position, data: Arc::new(data) }));
+            // The writer has given up: its error is the one to tell.
+            if failed || sent.is_err() {
+                return;
+            }
+            position += length;
+        }
+    }
+}
+
+fn hash_all(blocks: Receiver<Arc<Vec<u8>>>, piece_length: u32) -> Vec<u8> {
+    let mut hasher = PieceHasher::new(piece_length);
+    let mut hashes = Vec::new();
+    for block in blocks {
+        hasher.update(&block, |hash| hashes.extend(hash));
+    }
+    hasher.finish(|hash| hashes.extend(hash));
+    hashes
+}
+
+/// Writes the data of one partition.
+struct Files {
+    path: PathBuf,
+    /// Names of the run files; none for a raw image.
+    runs: Option<Vec<String>>,
+    open: Option<(usize, File)>,
+}
+
+impl Files {
+    fn runs(folder: PathBuf, map: &ExtentMap) -> Result<Self> {
+        fs::create_dir(&folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
+        let names = map.extents().iter().map(|e| run_file_name(e.offset)).collect();
+        Ok(Self { path: folder, runs: Some(names), open: None })
+    }
+
+    fn raw(path: PathBuf) -> Self {
+        Self { path, runs: None, open: None }
+    }
+
+    fn file_path(&self, run: usize) -> PathBuf {
+        match &self.runs {
+            Some(names) => names.get(run).map_or_else(|| self.path.clone(), |name| self.path.join(name)),
+            None => self.path.clone(),
+        }
+    }
+
+    fn write(&mut self, block: &Block) -> Result<()> {
+        let path = self.file_path(block.run);
+        let raw = self.runs.is_none();
+        let file = match &mut self.open {
+            Some((run, file)) if *run == block.run => file,
+            open => {
+                let file =
+                    File::create_new(&path).with_context(|| format!("cannot make {}", path.display()))?;
+                &mut open.insert((block.run, file)).1
+            }
+        };
+        let written = if raw { write_sparse(file, block) } else { file.write_all(&block.data) };
+        written.with_context(|| format!("cannot write {} at byte {}", path.display(), block.position))
+    }
+
+    fn finish(self, length: u64) -> Result<()> {
+        if self.runs.is_none()
+            && let Some((_, file)) = self.open
+        {
+            file.set_len(length).with_context(|| format!("cannot write {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Leaves holes where there is nothing but zeros.
+fn write_sparse(file: &File, block: &Block) -> std::io::Result<()> {
+    let mut begin = 0;
+    let chunks: Vec<&[u8]> = block.data.chunks(HOLE).collect();
+    for group in chunks.chunk_by(|a, b| is_zero(a) == is_zero(b)) {
+        let length: usize = group.iter().map(|c| c.len()).sum();
+        if !is_zero(group[0]) {
+            file.write_all_at(&block.data[begin..begin + length], block.position + begin as u64)?;
+        }
+        begin += length;
+    }
+    Ok(())
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparse_writing_keeps_every_byte() {
+        let mut data = vec![0u8; 5 * HOLE + 100];
+        data[2 * HOLE + 7] = 1;
+        data[5 * HOLE + 99] = 2;
+        let file = tempfile::tempfile().unwrap();
+        write_sparse(&file, &Block { run: 0, position: 0, data: Arc::new(data.clone()) }).unwrap();
+        file.set_len(data.len() as u64).unwrap();
+        let mut back = vec![0u8; data.len()];
+        file.read_exact_at(&mut back, 0).unwrap();
+        assert_eq!(back, data);
+    }
+}

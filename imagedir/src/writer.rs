@@ -1,0 +1,82 @@
+//! One image directory, from its first file to its checksums.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use ezio_image::checksums::Checksums;
+use ezio_image::manifest::{self, CHECKSUM_FILE, MANIFEST_FILE, Manifest};
+
+use crate::content::{Content, Part, Watch, copy};
+use crate::output::Output;
+use crate::pieces::piece_length_for;
+
+/// Room for torrents, manifest and the like, in bytes.
+const EXTRA_ROOM: u64 = 1 << 20;
+
+/// An image directory that is being written. Dropped before [`ImageWriter::finish`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct ImageWriter {
+    output: Output,
+    replace: bool,
+    sums: Checksums,
+}
+
+impl ImageWriter {
+    /// Begins an image that is to be `target`, with contents of `needed` bytes. An image that is there already is
+    /// replaced at the end, if at all.
+    ///
+    /// # Errors
+    /// Something is in the way, or there is no room.
+    pub fn create(target: &Path, replace: bool, needed: u64) -> Result<Self> {
+        let output = Output::create(target, replace, needed.saturating_add(EXTRA_ROOM))?;
+        Ok(Self { output, replace, sums: Checksums::default() })
+    }
+
+    /// Where it is written, until it is finished.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.output.folder()
+    }
+
+    /// Writes one small file, and its checksum.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.sums.add(name, bytes);
+        self.output.write(name, bytes)
+    }
+
+    /// Writes the content of a partition and its torrent. Without a piece length it goes by the content's length.
+    ///
+    /// # Errors
+    /// What cannot be read or written, or what `watch` says.
+    pub fn content(
+        &mut self,
+        part: &Part<'_>,
+        piece_length: Option<u32>,
+        content: &mut dyn Content,
+        watch: &mut Watch<'_>,
+    ) -> Result<manifest::Content> {
+        let length = part.length();
+        let piece_length = piece_length.unwrap_or_else(|| piece_length_for(length));
+        let metainfo = copy(part, piece_length, self.output.folder(), content, watch)?;
+        self.write(&format!("{}.torrent", part.name()), &metainfo.to_torrent(&[]))?;
+        let info_hash = metainfo.info_hash().as_string();
+        Ok(match part {
+            Part::Whole { .. } => manifest::Content::Raw { info_hash },
+            Part::Runs { .. } => manifest::Content::Blocks { info_hash, used: length },
+        })
+    }
+
+    /// Writes manifest and checksums, brings everything to the disk and gives the directory its name.
+    ///
+    /// # Errors
+    /// What the system says, or what has come to stand in the way.
+    pub fn finish(mut self, manifest: &Manifest) -> Result<()> {
+        manifest.check().context("the image would make no sense")?;
+        self.write(MANIFEST_FILE, manifest.to_toml().as_bytes())?;
+        self.output.write(CHECKSUM_FILE, self.sums.to_string().as_bytes())?;
+        self.output.finish(self.replace)
+    }
+}
