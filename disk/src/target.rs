@@ -50,7 +50,7 @@ pub enum TargetError {
     Io(#[from] IoError),
 }
 
-/// A target that nothing else has mounted or holds, for checked access. Cheap to clone.
+/// An open target, for checked access. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct BlockTarget {
     file: Arc<File>,
@@ -66,14 +66,26 @@ impl BlockTarget {
     /// # Errors
     /// It is in use, is something else, or cannot be opened.
     pub fn open_exclusive(path: &Path) -> Result<Self, TargetError> {
+        // On a block device: the kernel refuses while anything has it mounted or claimed.
+        Self::open(path, O_EXCL)
+    }
+
+    /// Opens a block device, whoever uses it, or a regular file.
+    ///
+    /// # Errors
+    /// It is something else, or cannot be opened.
+    pub fn open_shared(path: &Path) -> Result<Self, TargetError> {
+        Self::open(path, 0)
+    }
+
+    fn open(path: &Path, device_flags: i32) -> Result<Self, TargetError> {
         let access = |what| move |source| TargetError::Access { what, path: path.to_owned(), source };
         let kind = std::fs::metadata(path).map_err(access("open"))?.file_type();
         let is_device = kind.is_block_device();
         if !is_device && !kind.is_file() {
             return Err(TargetError::WrongKind(path.to_owned()));
         }
-        // O_EXCL on a block device: the kernel refuses while anything has it mounted or claimed.
-        let flags = O_CLOEXEC | if is_device { O_EXCL } else { 0 };
+        let flags = O_CLOEXEC | if is_device { device_flags } else { 0 };
         let file =
             OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).map_err(|source| {
                 if source.raw_os_error() == Some(Errno::EBUSY as i32) {

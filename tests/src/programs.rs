@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("losetup", "mount"),
     ("mcopy", "mtools"),
     ("mkfs.btrfs", "btrfs-progs"),
+    ("mkfs.jfs", "jfsutils"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.vfat", "dosfstools"),
     ("mkfs.xfs", "xfsprogs"),
@@ -42,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("udp-receiver", "udpcast"),
     ("udp-sender", "udpcast"),
     ("unshare", "util-linux"),
+    ("wipefs", "util-linux"),
     ("xfs_logprint", "xfsprogs"),
     ("xfs_repair", "xfsprogs"),
 ];

@@ -294,6 +294,25 @@ impl Layout {
         bytes(partition.start)..bytes(partition.end())
     }
 
+    /// Where no partition lies, on a disk of `size` bytes, in order: the table itself lies there too, and of an
+    /// extended partition what is in no logical one.
+    #[must_use]
+    pub fn gaps(&self, size: u64) -> Vec<Range<u64>> {
+        let filled = self.partitions.iter().filter(|p| !p.is_extended());
+        let mut ranges: Vec<_> =
+            filled.map(|p| self.byte_range(p)).chain(std::iter::once(size..size)).collect();
+        ranges.sort_by_key(|range| range.start);
+        let mut at = 0;
+        let mut gaps = Vec::new();
+        for range in ranges {
+            if at < range.start {
+                gaps.push(at..range.start);
+            }
+            at = at.max(range.end);
+        }
+        gaps
+    }
+
     /// Bytes before the first partition; `None` without partitions.
     #[must_use]
     pub fn first_partition_offset(&self) -> Option<u64> {

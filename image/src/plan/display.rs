@@ -23,7 +23,12 @@ impl fmt::Display for Step {
             write!(f, "{verb:8} {length:>15} bytes at {offset:<15} {what}")
         };
         match self {
-            Self::Clear { offset, length, what } => row("clear", *offset, *length, what),
+            Self::Clear { places, what } => {
+                let length = places.iter().map(|place| place.end - place.start).sum();
+                let count =
+                    if places.len() > 1 { format!(", {} places", places.len()) } else { String::new() };
+                row("clear", places.first().map_or(0, |p| p.start), length, &format!("{what}{count}"))
+            }
             Self::Write { offset, bytes, what } => row("write", *offset, bytes.len() as u64, what),
             Self::Payload(p) => {
                 let runs = p.extents.extents().len();

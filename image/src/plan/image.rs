@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Step, fits};
+use super::stale::Stale;
+use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Step, clear, fits};
 use crate::layout::{Layout, LayoutError, Partition, Table};
 use crate::manifest::{Content, PartitionInfo, SourceKind};
 use crate::swap;
-
-/// Cleared at the head of swap and of partitions without content: signatures of what was there.
-const CLEARED_HEAD: u64 = 128 << 10;
 
 impl ImageParts {
     /// Smallest disk that the whole image can go to, in bytes; `None` for the image of one partition.
@@ -137,6 +135,8 @@ impl ImageParts {
             self.manifest.name
         );
         let mut steps = clear_disk(size);
+        let old = Stale::new(std::slice::from_ref(&payload), &steps).clear(0..size, "on the disk");
+        steps.extend(old);
         steps.extend([Step::Payload(payload), Step::Sync, Step::Reread]);
         Ok(Plan { title, steps, layout: None, notes: self.manifest.notes.clone() })
     }
@@ -147,24 +147,16 @@ impl ImageParts {
         // First the layout, whose words are about sectors and its own need.
         let table = layout.encode(size, sector_size)?;
         fits(&format!("the image {}", self.manifest.name), needed, size)?;
+        let filled = self.manifest.partitions.iter().filter(|p| p.has_torrent());
+        let payloads: Vec<_> =
+            filled.map(|info| self.payload(info, info.offset)).collect::<Result<_, _>>()?;
         let mut steps = clear_disk(size);
-        for info in &self.manifest.partitions {
-            let extended = layout.partition(info.number).is_some_and(Partition::is_extended);
-            match &info.content {
-                Content::Blocks { .. } | Content::Raw { .. } => {
-                    steps.push(Step::Payload(self.payload(info, info.offset)?));
-                }
-                Content::Swap => steps.extend(swap_steps(info)?),
-                Content::Empty if extended => {}
-                Content::Empty => steps.push(clear_head(info)),
-            }
-        }
+        steps.extend(self.clear_stale(layout, size, &payloads, &steps));
         // Payload first: it is what takes long, and all of it must be done before the table.
-        steps.sort_by_key(|step| match step {
-            Step::Clear { .. } => 0,
-            Step::Payload(_) => 1,
-            _ => 2,
-        });
+        steps.extend(payloads.into_iter().map(Step::Payload));
+        for info in self.manifest.partitions.iter().filter(|p| p.content == Content::Swap) {
+            steps.push(swap_step(info)?);
+        }
         steps.extend(self.hidden_step(layout)?);
         let boot_code = self.boot_code.as_deref().unwrap_or_default();
         let kind = match layout.table() {
@@ -182,6 +174,23 @@ impl ImageParts {
         let title =
             format!("image {} to a disk of {size} bytes with sectors of {sector_size}", self.manifest.name);
         Ok(Plan { title, steps, layout: Some(layout.clone()), notes: self.manifest.notes.clone() })
+    }
+
+    /// Clears old signatures in partitions, between them, and where a system on the whole disk would have its own.
+    fn clear_stale(&self, layout: &Layout, size: u64, payloads: &[Payload], cleared: &[Step]) -> Vec<Step> {
+        let mut stale = Stale::new(payloads, cleared);
+        // An extended partition is the logical ones and the gaps between them.
+        let extended =
+            |info: &PartitionInfo| layout.partition(info.number).is_some_and(Partition::is_extended);
+        let mut steps = Vec::new();
+        for info in self.manifest.partitions.iter().filter(|info| !extended(info)) {
+            steps.extend(stale.clear(info.offset..info.offset + info.size, &format!("in {}", info.name)));
+        }
+        for gap in layout.gaps(size) {
+            steps.extend(stale.clear(gap, "between partitions"));
+        }
+        steps.extend(stale.clear(0..size, "on the disk"));
+        steps
     }
 
     /// The table and the manifest name the same partitions at the same places.
@@ -247,20 +256,14 @@ impl ImageParts {
 fn clear_disk(size: u64) -> Vec<Step> {
     let head = size.min(CLEARED);
     let tail = (size - head).min(CLEARED);
-    let clear = |offset, length, what: &str| Step::Clear { offset, length, what: what.to_owned() };
-    let mut steps = vec![clear(0, head, "old table and boot code")];
+    let mut steps = vec![clear(0..head, "old table and boot code")];
     if tail > 0 {
-        steps.push(clear(size - tail, tail, "old backup of a GPT"));
+        steps.push(clear(size - tail..size, "old backup of a GPT"));
     }
     steps
 }
 
-fn clear_head(info: &PartitionInfo) -> Step {
-    let what = format!("old signatures in {}", info.name);
-    Step::Clear { offset: info.offset, length: info.size.min(CLEARED_HEAD), what }
-}
-
-fn swap_steps(info: &PartitionInfo) -> Result<[Step; 2], PlanError> {
+fn swap_step(info: &PartitionInfo) -> Result<Step, PlanError> {
     let uuid = match &info.uuid {
         None => None,
         Some(text) => Some(Uuid::try_parse(text).map_err(|_| {
@@ -269,6 +272,5 @@ fn swap_steps(info: &PartitionInfo) -> Result<[Step; 2], PlanError> {
     };
     let bytes = swap::signature(info.size, uuid, info.label.as_deref())
         .map_err(|source| PlanError::Swap { name: info.name.clone(), source })?;
-    let what = format!("swap {}", info.name);
-    Ok([clear_head(info), Step::Write { offset: info.offset, bytes, what }])
+    Ok(Step::Write { offset: info.offset, bytes, what: format!("swap {}", info.name) })
 }

@@ -5,6 +5,7 @@
 //! what makes a disk bootable (table, boot code) last, between two syncs.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -14,9 +15,11 @@ use crate::layout::{Layout, LayoutError, TableImage};
 use crate::manifest::{Manifest, ManifestError};
 use crate::metainfo::{Metainfo, MetainfoError};
 use crate::swap::SwapError;
+use stale::Stale;
 
 mod display;
 mod image;
+mod stale;
 
 #[cfg(test)]
 mod tests;
@@ -113,10 +116,8 @@ fn list(names: &[String]) -> String {
 pub enum Step {
     /// Write zeros.
     Clear {
-        /// Where.
-        offset: u64,
-        /// How many bytes.
-        length: u64,
+        /// Where; never empty.
+        places: Vec<Range<u64>>,
         /// What is thereby lost, for people.
         what: String,
     },
@@ -168,6 +169,10 @@ pub struct Plan {
     notes: Vec<String>,
 }
 
+fn clear(place: Range<u64>, what: &str) -> Step {
+    Step::Clear { places: vec![place], what: what.to_owned() }
+}
+
 fn fits(what: &str, needed: u64, size: u64) -> Result<(), PlanError> {
     match needed.checked_sub(size) {
         Some(missing) if missing > 0 => {
@@ -195,9 +200,10 @@ impl Plan {
 
     /// The old file system is made unusable first, so that half of a new one does not pass for it.
     fn of_one_payload(title: String, payload: Payload) -> Self {
-        let length = payload.room.min(CLEARED);
-        let what = "old signatures and superblock".to_owned();
-        let steps = vec![Step::Clear { offset: 0, length, what }, Step::Payload(payload), Step::Sync];
+        let mut steps = vec![clear(0..payload.room.min(CLEARED), "old superblock")];
+        let old = Stale::new(std::slice::from_ref(&payload), &steps).clear(0..payload.room, "on the target");
+        steps.extend(old);
+        steps.extend([Step::Payload(payload), Step::Sync]);
         Self { title, steps, layout: None, notes: Vec::new() }
     }
 

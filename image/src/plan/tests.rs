@@ -133,7 +133,7 @@ fn plans_are_what_they_were() {
 /// Ranges of the target that a step writes.
 fn ranges(step: &Step) -> Vec<std::ops::Range<u64>> {
     let places: Vec<(u64, u64)> = match step {
-        Step::Clear { offset, length, .. } => vec![(*offset, *length)],
+        Step::Clear { places, .. } => places.iter().map(|p| (p.start, p.end - p.start)).collect(),
         Step::Write { offset, bytes, .. } => vec![(*offset, bytes.len() as u64)],
         Step::Payload(p) => p.extents.extents().iter().map(|e| (p.base + e.offset, e.length)).collect(),
         Step::Table { image, .. } => {
@@ -265,4 +265,42 @@ fn it_must_be_clear_which_partition_is_meant() {
     single.manifest.disk = None;
     assert!(single.plan_for_partition(None, 1 << 30).is_ok());
     assert!(matches!(single.plan_for_disk(1 << 30, 512), Err(PlanError::NotADisk { .. })));
+}
+
+/// Every place that is cleared, in order.
+fn cleared(plan: &Plan) -> Vec<std::ops::Range<u64>> {
+    let mut places: Vec<_> = plan.before_payload().iter().flat_map(ranges).collect();
+    places.sort_by_key(|place| place.start);
+    places
+}
+
+#[test]
+fn old_signatures_are_cleared_where_no_payload_comes() {
+    const MIB: u64 = 1 << 20;
+    // The first partition (1 MiB to 5 MiB) and the logical ones (6 to 10, 11 to 15) are all head and tail; of the
+    // rest of the disk that is the beginning and the end.
+    let plan = mbr_image().plan_for_disk(64 * MIB, 512).unwrap();
+    let mut expected = vec![
+        (0, MIB),
+        (MIB + 4096, 4 * MIB - 4096),
+        (5 * MIB, MIB),
+        (6 * MIB, 8192),
+        (6 * MIB + 12288, 4 * MIB - 12288),
+        (10 * MIB, MIB),
+        (11 * MIB, 4 * MIB),
+        (15 * MIB, 4 * MIB + 4096),
+        (62 * MIB, MIB),
+        (63 * MIB, MIB),
+    ];
+    let found = |plan: &Plan| cleared(plan).iter().map(|p| (p.start, p.end - p.start)).collect::<Vec<_>>();
+    assert_eq!(found(&plan), expected, "{plan}");
+    // A copy of btrfs's superblock, on a larger disk.
+    let plan = mbr_image().plan_for_disk(200 * MIB, 512).unwrap();
+    expected.truncate(8);
+    // Of a btrfs on the disk, and of one in what is the gap behind the last partition.
+    expected.extend([(64 * MIB, 4096), (79 * MIB, 4096), (198 * MIB, MIB), (199 * MIB, MIB)]);
+    assert_eq!(found(&plan), expected, "{plan}");
+    // What is copied whole overwrites everything itself, but not behind its end.
+    let plan = raw_image().plan_for_disk(66 * MIB, 512).unwrap();
+    assert_eq!(found(&plan), [(0, MIB), (64 * MIB, MIB), (65 * MIB, MIB)], "{plan}");
 }

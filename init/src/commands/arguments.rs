@@ -97,7 +97,8 @@ ezio-init write SOURCE TARGET: fetch a torrent's content and write it straight t
   TARGET   a disk, a partition, or a file (made, or grown, to the size that is needed; sparse)
 
 A torrent with one file is a raw image, written from offset 0; one whose files are named by offsets in
-hexadecimal (partclone, Clonezilla, image-builder) is written at those offsets and nowhere else.
+hexadecimal (partclone, Clonezilla, image-builder) is written at those offsets; of what lies between
+them, only places where signatures of older file systems or RAIDs may lie are cleared.
 Whatever is on the target is overwritten, without a question; a target that is mounted or otherwise in
 use is refused.
 

@@ -1,18 +1,14 @@
 //! `ezio-init write SOURCE TARGET`: one torrent onto a disk, a partition or a file of a running Linux.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use ezio_disk::BlockTarget;
-use ezio_image::conf::units::human_size;
-use ezio_image::extents::ExtentMap;
 use ezio_image::metainfo::Metainfo;
-use ezio_swarm::storage::DeviceStorage;
-use ezio_swarm::{Config, Content, Swarm};
+use ezio_image::plan::Plan;
+use ezio_swarm::Config;
 use tokio::sync::watch;
 
 use super::arguments::WriteOptions;
@@ -22,7 +18,9 @@ use super::signals::{StopSignals, Stopped};
 use crate::fetch::torrent;
 use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::machine::SystemPaths;
-use crate::run::transfer;
+use crate::run::assignment::{Assignment, PlannedTarget};
+use crate::run::deployment::{Cleared, Filling};
+use crate::run::{blocking, transfer};
 
 /// Fetches, writes, verifies, syncs, and serves others for as long as was asked for. A signal stops
 /// it, with farewell to the others; before everything is on the target that is no success.
@@ -31,26 +29,28 @@ pub(crate) async fn write(
     signals: &mut StopSignals,
 ) -> anyhow::Result<Result<(), Stopped>> {
     let output = ProgressOutput::new(options.progress);
-    let (metainfo, extents) = tokio::select! {
+    let metainfo = tokio::select! {
         fetched = fetch(options, &output) => fetched?,
         stopped = signals.received() => return Ok(Err(stopped)),
     };
-    check_target(options, extents.target_end())?;
+    let target = plan(options, &metainfo)?;
+    let config = config(options, &metainfo)?;
+    output.note(&format!("{}:\n{}", target.name, target.plan.to_string().trim_end()));
     if options.dry_run {
-        output.note(&dry_run(&metainfo, &extents, &options.target));
         return Ok(Ok(()));
     }
-    let target = open(options, extents.target_end())?;
-    let swarm = start(options, metainfo, extents, target).await?;
-    output.note(&format!("writing to {}, listening on {}", options.target.display(), swarm.listen_addr()));
-    let result = tokio::select! {
-        complete = transfer::complete(&swarm, None, |moment| output.moment(moment)) => {
-            output.complete(&complete?, swarm.write_stats());
-            Ok(())
+    let filling = start(target, config).await?;
+    let progress = tokio::select! {
+        complete = filling.complete(None, |moment| output.moment(moment)) => complete?,
+        stopped = signals.received() => {
+            filling.stop().await;
+            return Ok(Err(stopped));
         }
-        stopped = signals.received() => Err(stopped),
     };
-    if result.is_ok() && !options.seed.is_none() {
+    let deployed = blocking(move || filling.filled(progress).finish()).await?;
+    let Some(swarm) = deployed.swarm else { return Ok(Ok(())) };
+    output.complete(&deployed.progress, swarm.write_stats());
+    if !options.seed.is_none() {
         output.note(&format!("serving others ({})", options.seed));
         // Nobody releases a machine that works on its own.
         let (_nobody, released) = watch::channel(false);
@@ -60,107 +60,80 @@ pub(crate) async fn write(
         }
     }
     swarm.shutdown().await;
-    Ok(result)
+    Ok(Ok(()))
 }
 
-async fn fetch(
-    options: &WriteOptions,
-    output: &ProgressOutput,
-) -> anyhow::Result<(Arc<Metainfo>, ExtentMap)> {
+async fn fetch(options: &WriteOptions, output: &ProgressOutput) -> anyhow::Result<Arc<Metainfo>> {
     let fetcher = Fetcher::new()?;
     let tell = |error: &FetchError, _| output.note(&format!("{error}: trying again"));
-    let metainfo = torrent::fetch(&options.source, &options.peers, &fetcher, Patience::DEFAULT, tell).await?;
-    let extents = metainfo.extents().with_context(|| options.source.clone())?;
-    Ok((metainfo, extents))
+    torrent::fetch(&options.source, &options.peers, &fetcher, Patience::DEFAULT, tell).await
 }
 
-async fn start(
-    options: &WriteOptions,
-    metainfo: Arc<Metainfo>,
-    extents: ExtentMap,
-    target: Arc<File>,
-) -> anyhow::Result<Swarm> {
-    let device = options.target.display().to_string();
-    let trackers = metainfo.trackers().to_vec();
+fn config(options: &WriteOptions, metainfo: &Metainfo) -> anyhow::Result<Config> {
     ensure!(
-        !(trackers.is_empty() && options.peers.is_empty() && options.listen.is_none()),
+        !(metainfo.trackers().is_empty() && options.peers.is_empty() && options.listen.is_none()),
         "the torrent names no tracker: name a peer with --peer, or an address for peers to come to with --listen"
     );
-    let storage = Arc::new(DeviceStorage::new(target, device, 0, extents));
     let defaults = Config::default();
-    let config = Config {
+    Ok(Config {
         listen: options.listen.unwrap_or(defaults.listen),
         peers: options.peers.clone(),
         limit_up: options.limit_up,
         limit_down: options.limit_down,
         ..defaults
-    };
-    let content = Content { metainfo, storage, complete: false, trackers };
-    Swarm::start(config, vec![content]).await.context("starting the transfer")
+    })
 }
 
-/// Is it something that can be written, large enough, and not in use? Nothing is made or changed.
-fn check_target(options: &WriteOptions, needed: u64) -> anyhow::Result<()> {
+/// Takes the target, clears it and begins to fetch. A file is made, or grown.
+async fn start(target: PlannedTarget, config: Config) -> anyhow::Result<Filling> {
+    let cleared = blocking(move || {
+        if !is_device(&target.path) {
+            BlockTarget::create_file(&target.path, target.size)?;
+        }
+        let image = target.name.clone();
+        Cleared::clear(Assignment { image, targets: vec![target] })
+    });
+    cleared.await?.start(config).await
+}
+
+/// What will be done to the target: something that can be written, is large enough, and not in use. Nothing is
+/// made or changed.
+fn plan(options: &WriteOptions, metainfo: &Arc<Metainfo>) -> anyhow::Result<PlannedTarget> {
+    let (path, name) = (options.target.clone(), options.target.display().to_string());
+    let needed = metainfo.extents().with_context(|| options.source.clone())?.target_end();
+    let size = size_of_target(options, needed)?;
+    let plan = Plan::for_torrent(Arc::clone(metainfo), size).with_context(|| name.clone())?;
+    Ok(PlannedTarget { path, name, size, plan, shared: options.force })
+}
+
+/// Bytes of a device; those that a file will have.
+fn size_of_target(options: &WriteOptions, needed: u64) -> anyhow::Result<u64> {
     let target = options.target.as_path();
+    let path = target.display();
     let metadata = match std::fs::metadata(target) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            ensure!(folder.is_dir(), "{}: there is no folder {}", target.display(), folder.display());
+            ensure!(folder.is_dir(), "{path}: there is no folder {}", folder.display());
             // A mistyped device must not become a file in RAM.
-            ensure!(!target.starts_with("/dev"), "{}: there is no such device", target.display());
-            return Ok(());
+            ensure!(!target.starts_with("/dev"), "{path}: there is no such device");
+            return Ok(needed);
         }
-        Err(error) => return Err(error).with_context(|| target.display().to_string()),
+        Err(error) => return Err(error).with_context(|| path.to_string()),
     };
-    let is_device = metadata.file_type().is_block_device();
-    let path = target.display();
-    ensure!(metadata.is_file() || is_device, "{path} is neither a block device nor a regular file");
-    if is_device {
-        if let Some(mounted) = in_use::mounted(target, &SystemPaths::below(Path::new("/"))) {
-            bail!("{path} is in use: {} is mounted, or in use as swap", mounted.display());
-        }
-        let size = open_device(options)?.1;
-        if size < needed {
-            let missing = needed - size;
-            let (size, needed) = (human_size(size), human_size(needed));
-            bail!("{path} is too small by {missing} bytes: it has {size}, the image needs {needed}");
-        }
+    if metadata.is_file() {
+        return Ok(metadata.len().max(needed));
     }
-    Ok(())
-}
-
-fn open(options: &WriteOptions, needed: u64) -> anyhow::Result<Arc<File>> {
-    let is_device = std::fs::metadata(&options.target).is_ok_and(|m| m.file_type().is_block_device());
-    Ok(match is_device {
-        true => open_device(options)?.0,
-        false => BlockTarget::create_file(&options.target, needed)?.file(),
-    })
-}
-
-/// The device and its size in bytes; ours alone, unless forced.
-fn open_device(options: &WriteOptions) -> anyhow::Result<(Arc<File>, u64)> {
-    if !options.force {
-        let device = BlockTarget::open_exclusive(&options.target)?;
-        return Ok((device.file(), device.size()));
+    ensure!(is_device(target), "{path} is neither a block device nor a regular file");
+    if let Some(mounted) = in_use::mounted(target, &SystemPaths::below(Path::new("/"))) {
+        bail!("{path} is in use: {} is mounted, or in use as swap", mounted.display());
     }
-    let context = || format!("opening {}", options.target.display());
-    let mut file = File::options().read(true).write(true).open(&options.target).with_context(context)?;
-    let size = file.seek(SeekFrom::End(0)).with_context(context)?;
-    Ok((Arc::new(file), size))
+    let open = if options.force { BlockTarget::open_shared } else { BlockTarget::open_exclusive };
+    Ok(open(target)?.size())
 }
 
-fn dry_run(metainfo: &Metainfo, extents: &ExtentMap, target: &Path) -> String {
-    format!(
-        "would write {:?} ({} in {} runs, {} pieces of {}) to {}, up to byte {}",
-        metainfo.name(),
-        human_size(metainfo.total_length()),
-        extents.extents().len(),
-        metainfo.piece_count(),
-        human_size(metainfo.piece_length().into()),
-        target.display(),
-        extents.target_end()
-    )
+fn is_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
 }
 
 #[cfg(test)]

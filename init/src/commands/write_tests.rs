@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ezio_image::conf::SeedPolicy;
-use ezio_image::extents::Extent;
+use ezio_image::extents::{Extent, ExtentMap};
+use ezio_swarm::Swarm;
 
 use super::*;
 use crate::commands::arguments::ProgressMode;
@@ -60,14 +61,18 @@ async fn a_raw_image_makes_a_file_of_its_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_go_to_their_offsets_and_nothing_else_is_touched() {
+async fn runs_go_to_their_offsets_and_old_signatures_are_cleared() {
     let runs = [(4096, 50_000), (100_000, 1), (1 << 20, 70_000)];
     let runs = runs.iter().map(|&(offset, length)| Extent { offset, length }).collect();
     let map = ExtentMap::new(runs).unwrap();
     let room = Room::new(content(120_001), Some(map.clone())).await;
-    std::fs::write(room.path("target"), vec![0xee; 2 << 20]).unwrap();
+    const SIZE: usize = 8 << 20;
+    std::fs::write(room.path("target"), vec![0xee; SIZE]).unwrap();
     run(&room.options("target")).await.unwrap().unwrap();
-    let mut expected = vec![0xee; 2 << 20];
+    // Head and tail are cleared where no run lies; between them nothing is touched.
+    let mut expected = vec![0xee; SIZE];
+    expected[..(4 << 20) + 4096].fill(0);
+    expected[SIZE - (2 << 20)..].fill(0);
     let mut from = 0;
     for extent in map.extents() {
         let (offset, length) = (extent.offset as usize, extent.length as usize);

@@ -29,6 +29,8 @@ pub(crate) struct PlannedTarget {
     /// Size in bytes when it was chosen.
     pub(crate) size: u64,
     pub(crate) plan: Plan,
+    /// It may be in use by somebody else.
+    pub(crate) shared: bool,
 }
 
 impl Assignment {
@@ -44,7 +46,7 @@ impl Assignment {
                 let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?)?;
                 let name = target.to_string();
                 let plan = image.plan_for_partition(wanted, target.size).with_context(|| name.clone())?;
-                vec![PlannedTarget { path: target.path, name, size: target.size, plan }]
+                vec![PlannedTarget { path: target.path, name, size: target.size, plan, shared: false }]
             }
         };
         Ok(Self { image: image.name().to_owned(), targets })
@@ -70,7 +72,7 @@ impl Assignment {
 fn for_disk(image: &Image, disk: &Disk) -> anyhow::Result<PlannedTarget> {
     let name = disk.to_string();
     let plan = image.plan_for_disk(disk.size, disk.sector_size).with_context(|| name.clone())?;
-    Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan })
+    Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan, shared: false })
 }
 
 impl PlannedTarget {

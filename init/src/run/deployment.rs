@@ -1,5 +1,5 @@
 //! Puts an image on its targets. Each step takes what the step before gave, so none can be left out:
-//! `Assignment -> Cleared -> Filled -> Deployed`. What is done, is the plan's; that each step before
+//! `Assignment -> Cleared -> Filling -> Filled -> Deployed`. What is done, is the plan's; that each step before
 //! the next is on the medium, is checked here.
 
 use std::path::PathBuf;
@@ -33,6 +33,13 @@ struct Taken {
 /// Targets that are ours alone, and hold nothing that could boot or be taken for a whole system.
 pub(crate) struct Cleared(Vec<Taken>);
 
+/// Targets whose payload is on its way.
+pub(crate) struct Filling {
+    targets: Vec<Taken>,
+    swarm: Option<Swarm>,
+    held: Vec<Arc<HeldHead>>,
+}
+
 /// Targets with all payload verified and synced, but nothing that would make them boot.
 pub(crate) struct Filled {
     targets: Vec<Taken>,
@@ -63,16 +70,49 @@ impl Cleared {
         Ok(Self(taken))
     }
 
-    /// Fetches the payload onto the targets; all partitions are one job.
+    /// Fetches the payload onto the targets.
     pub(crate) async fn fill(self, config: Config, tell: impl FnMut(Moment)) -> anyhow::Result<Filled> {
+        let filling = self.start(config).await?;
+        let progress = filling.complete(Some(LONGEST_SILENCE), tell).await?;
+        Ok(filling.filled(progress))
+    }
+
+    /// Begins to fetch the payload; all partitions are one job.
+    pub(crate) async fn start(self, config: Config) -> anyhow::Result<Filling> {
         let Self(targets) = self;
         let (contents, held) = contents(&targets);
-        if contents.is_empty() {
-            return Ok(Filled { targets, swarm: None, held, progress: Progress::default() });
+        let swarm = match contents.is_empty() {
+            true => None,
+            false => Some(Swarm::start(config, contents).await.context("starting the transfer")?),
+        };
+        Ok(Filling { targets, swarm, held })
+    }
+}
+
+impl Filling {
+    /// Gives up, with farewell to the others.
+    pub(crate) async fn stop(self) {
+        if let Some(swarm) = self.swarm {
+            swarm.shutdown().await;
         }
-        let swarm = Swarm::start(config, contents).await.context("starting the transfer")?;
-        let progress = transfer::complete(&swarm, Some(LONGEST_SILENCE), tell).await?;
-        Ok(Filled { targets, swarm: Some(swarm), held, progress })
+    }
+
+    /// Waits until all is verified and synced; fails when for `bound` nothing arrives.
+    pub(crate) async fn complete(
+        &self,
+        bound: Option<Duration>,
+        tell: impl FnMut(Moment),
+    ) -> anyhow::Result<Progress> {
+        match &self.swarm {
+            Some(swarm) => transfer::complete(swarm, bound, tell).await,
+            None => Ok(Progress::default()),
+        }
+    }
+
+    /// Once all is complete.
+    pub(crate) fn filled(self, progress: Progress) -> Filled {
+        let Self { targets, swarm, held } = self;
+        Filled { targets, swarm, held, progress }
     }
 }
 
@@ -101,7 +141,10 @@ impl Deployed {
 }
 
 fn take(planned: PlannedTarget) -> anyhow::Result<Taken> {
-    let device = BlockTarget::open_exclusive(&planned.path)?;
+    let device = match planned.shared {
+        false => BlockTarget::open_exclusive(&planned.path)?,
+        true => BlockTarget::open_shared(&planned.path)?,
+    };
     ensure!(
         device.size() == planned.size,
         "{} has {} bytes now, but had {} when it was chosen: it is another disk",
@@ -114,8 +157,11 @@ fn take(planned: PlannedTarget) -> anyhow::Result<Taken> {
 
 fn carry_out(step: &Step, device: &BlockTarget, plan: &Plan) -> anyhow::Result<()> {
     match step {
-        Step::Clear { offset, length, what } => {
-            device.write_zeros_at(*offset, *length).with_context(|| format!("clearing {what}"))?;
+        Step::Clear { places, what } => {
+            for place in places {
+                let length = place.end - place.start;
+                device.write_zeros_at(place.start, length).with_context(|| format!("clearing {what}"))?;
+            }
         }
         Step::Write { offset, bytes, what } => {
             device.write_all_at(*offset, bytes).with_context(|| format!("writing {what}"))?;

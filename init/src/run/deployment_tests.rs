@@ -66,8 +66,13 @@ async fn a_disk_gets_table_payload_and_swap_and_sfdisk_reads_it() {
         assert_eq!(bytes[start..start + length], image.bytes[from..from + length]);
         from += length;
     }
-    let unused = MIB as usize + 50_000;
-    assert_eq!(bytes[unused..unused + 1000], [0xee; 1000], "blocks that are not in use are not written");
+    assert_eq!(bytes[MIB as usize + 50_000..][..1000], [0; 1000], "old signatures are cleared");
+    let unused = 6 * MIB as usize;
+    assert_eq!(
+        bytes[unused..unused + 1000],
+        [0xee; 1000],
+        "other blocks that are not in use are not written"
+    );
     assert_eq!(bytes[..440], [0xeb; 440], "boot code");
 
     let path = disk.to_str().unwrap();

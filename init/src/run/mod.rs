@@ -2,7 +2,7 @@
 
 pub(crate) mod assignment;
 pub(crate) mod briefing;
-mod deployment;
+pub(crate) mod deployment;
 mod held_head;
 mod hooks;
 pub(crate) mod image;
@@ -276,7 +276,7 @@ fn environment(assignment: &Assignment, briefing: &Briefing) -> HookEnvironment 
 }
 
 /// Runs what waits for a disk where it holds up nobody.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
     tokio::task::spawn_blocking(work).await.context("waiting for the disk")?
