@@ -27,6 +27,7 @@ Exit status:
 pub(crate) enum Command {
     // Their help is that of their arguments, below.
     Capture(CaptureArgs),
+    Import(ImportArgs),
     Show(ShowArgs),
     Verify(VerifyArgs),
     Netboot(Box<NetbootArgs>),
@@ -88,6 +89,55 @@ pub(crate) struct CaptureArgs {
     #[arg(long)]
     pub(crate) no_progress: bool,
     /// Say what would be captured, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Make an image directory of an image that Clonezilla saved
+///
+/// DIR is an image directory of Clonezilla (a folder of /home/partimag), of any version that saves by
+/// partclone: compressed by any program but lrzip, split or not, of whole disks or of partitions. Nothing
+/// is unpacked beside it: each file is read once, checked against partclone's checksums and against
+/// MD5SUMS and its like, and written as the image of ezio that a capture of the disk would give. What is
+/// damaged or missing is told by file and offset, and nothing is left. What such an image does not keep is
+/// said, and stands in the image's notes.
+///
+/// Several disks become an image each: OUT-sda, OUT-sdb.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  image-builder import /home/partimag/lab-2024-05-01 -o /srv/images/lab
+  image-builder import /home/partimag/servers --disk sdb -o /srv/images/data
+  image-builder import /home/partimag/lab-2024-05-01 --partition sda3 -o /srv/images/windows-c")]
+pub(crate) struct ImportArgs {
+    /// Image directory of Clonezilla
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Image directory to write; it must not exist (but see --force)
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Name of the image [default: OUT's last component]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Import this disk alone ("sda")
+    #[arg(long, value_name = "DISK", conflicts_with = "partition")]
+    pub(crate) disk: Option<String>,
+    /// Import this partition alone ("sda1"), for a partition of the machines [default for an image of one partition]
+    #[arg(long, value_name = "PARTITION")]
+    pub(crate) partition: Option<String>,
+    /// Architecture of the machines that the image is for: amd64 or arm64 [default: as capture finds it]
+    #[arg(long, value_name = "ARCH")]
+    pub(crate) arch: Option<Arch>,
+    /// Replace OUT
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Length of a piece, a power of two from 16K to 64M [default: as capture chooses it]
+    #[arg(long, value_name = "BYTES", value_parser = parse_piece_length)]
+    pub(crate) piece_length: Option<u32>,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+    /// Say what would be imported, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -1,4 +1,4 @@
-//! Captures disks into images, checks them, and packs the kernel and initrd for network boot.
+//! Captures disks into images, makes images of what others saved, checks them, and packs the kernel and initrd for network boot.
 
 // These macros panic when nobody takes what they print.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -7,6 +7,7 @@ mod capture;
 mod checksums;
 mod cli;
 mod image_dir;
+mod import;
 mod netboot;
 mod progress;
 mod show;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Capture(args) => capture::run(args, &Stop::on_signals()?)?,
+        Command::Import(args) => import::run(args, &Stop::on_signals()?)?,
         Command::Show(args) => show::run(args)?,
         Command::Verify(args) => {
             if !verify::run(args, &Stop::on_signals()?)? {

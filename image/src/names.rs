@@ -13,6 +13,15 @@ pub fn is_safe_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// A name that [`is_safe_name`], as close to this one as can be.
+#[must_use]
+pub fn safe_name(text: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name: String = text.chars().map(safe).take(MAX_NAME).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "partition".to_owned() } else { name.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,6 +30,9 @@ mod tests {
     fn names_that_lead_elsewhere_are_refused() {
         for good in ["debian", "Debian-12.5_lab", "sda1", "nvme0n1p2", "a..b"] {
             assert!(is_safe_name(good), "{good}");
+        }
+        for text in ["../x", "a/b", ".hidden", "a b", "ä", "", "-o", &"x".repeat(101)] {
+            assert!(is_safe_name(&safe_name(text)), "{text}");
         }
         for bad in ["", ".", "..", "../x", "a/b", "-o", ".hidden", "a b", "a\0", "ä", &"x".repeat(101)] {
             assert!(!is_safe_name(bad), "{bad}");

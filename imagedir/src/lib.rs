@@ -1,12 +1,16 @@
 //! Image directories as they are written: contents with their torrents, checksums of the rest, and all of it under
 //! its name only when it is whole. Whoever makes images, from disks or from other people's formats, makes them here.
 
+mod architecture;
 mod content;
 mod output;
 mod pieces;
+mod stored;
 mod writer;
 
+pub use architecture::{Architecture, Evidence};
 pub use content::{Content, Part, Watch};
 pub use output::check_target;
 pub use pieces::{PieceHasher, piece_length_for};
+pub use stored::Stored;
 pub use writer::ImageWriter;

@@ -1,6 +1,5 @@
 //! `image-builder capture`: a disk, a disk image file or a partition becomes an image directory.
 
-mod architecture;
 mod btrfs_copies;
 mod cleanliness;
 mod copy;
@@ -16,15 +15,15 @@ mod used_blocks;
 use std::io::Write as _;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::{
     BOOT_CODE_FILE, Content, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo,
-    Source as ManifestSource,
+    Source as ManifestSource, SourceKind,
 };
-use ezio_image::names::is_safe_name;
-use ezio_imagedir::{ImageWriter, check_target};
+use ezio_image::names::{is_safe_name, safe_name};
+use ezio_imagedir::{Architecture, Evidence, ImageWriter, check_target};
 
 use crate::cli::CaptureArgs;
 use crate::progress::Progress;
@@ -42,7 +41,7 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     for note in &plan.notes {
         let _ = writeln!(std::io::stderr(), "note: {note}");
     }
-    let architecture = architecture::find(&source, &plan, args.arch)?;
+    let architecture = architecture(&source, &plan, args.arch)?;
     if args.dry_run {
         return crate::print(&format!("{plan}{architecture}\n"));
     }
@@ -68,7 +67,19 @@ fn image_name(args: &CaptureArgs) -> Result<String> {
     let Some(folder) = args.output.file_name() else {
         bail!("{} cannot be an image directory: it has no name", args.output.display());
     };
-    Ok(args.name.clone().unwrap_or_else(|| plan::safe_name(&folder.to_string_lossy())))
+    Ok(args.name.clone().unwrap_or_else(|| safe_name(&folder.to_string_lossy())))
+}
+
+/// The architecture that the image is for; `told` is the operator's word.
+fn architecture(source: &Source, plan: &Plan, told: Option<Arch>) -> Result<Architecture> {
+    let partition = plan.kind == SourceKind::Partition;
+    let mut evidence = Evidence { told, boot_code: plan.boot_code.is_some(), partition, loaders: Vec::new() };
+    for part in plan.parts.iter().filter(|part| part.filesystem.as_deref() == Some("vfat")) {
+        evidence
+            .look_for_loaders(&source.file, part.offset)
+            .with_context(|| format!("cannot read the folders of {}", part.name))?;
+    }
+    Ok(evidence.judge())
 }
 
 /// Bytes that the image will take; raw images are sparse and may take less than they hold.

@@ -8,6 +8,7 @@ use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{BOOT_CODE_LENGTH, Layout, LayoutError, Partition, Table};
 use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
+use ezio_image::names::safe_name;
 
 use super::partition::{Planner, Stretch};
 use super::probe;
@@ -257,14 +258,6 @@ fn partition_name(source: &Source) -> String {
         Kind::Device | Kind::PartitionDevice => base,
     };
     safe_name(&stem)
-}
-
-/// A name that can be a file name and part of a URL.
-pub(crate) fn safe_name(text: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let name: String = text.chars().map(safe).take(ezio_image::names::MAX_NAME).collect();
-    let name = name.trim_start_matches(['.', '-']);
-    if name.is_empty() { "partition".to_owned() } else { name.to_owned() }
 }
 
 impl fmt::Display for Plan {

@@ -1,0 +1,10 @@
+//! Reads what Clonezilla and partclone save, and makes image directories of it.
+
+mod directory;
+mod import;
+mod partclone;
+mod stream;
+mod sums;
+
+pub use directory::Directory;
+pub use import::{Orders, Plan, Watch, Which, choices, import};
