@@ -1,4 +1,5 @@
-//! The ioctls of Linux block devices (`linux/fs.h`, `linux/blkpg.h`), each behind a safe function.
+//! The ioctls of Linux block devices (`linux/fs.h`, `linux/blkpg.h`) and of file systems that grow while they are mounted
+//! (`fs/ext4/ext4.h`, `fs/xfs/libxfs/xfs_fs.h`, `linux/btrfs.h`), each behind a safe function.
 
 // Every ioctl is an unsafe call: the kernel writes through a raw pointer, or takes one. Each
 // function below passes a pointer to a live value of the very type that the ioctl is defined with.
@@ -19,6 +20,9 @@ mod raw {
     nix::ioctl_none!(blkflsbuf, 0x12, 97);
     nix::ioctl_write_ptr_bad!(blkpg, nix::request_code_none!(0x12, 105), super::BlkpgArgument);
     nix::ioctl_write_ptr_bad!(blkdiscard, nix::request_code_none!(0x12, 119), [u64; 2]);
+    nix::ioctl_write_ptr!(ext4_resize_fs, b'f', 16, u64);
+    nix::ioctl_write_ptr!(xfs_growfs_data, b'X', 110, super::XfsGrowfsData);
+    nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, super::BtrfsVolArgs);
 
     const _: () = assert!(size_of::<size_t>() == 8, "BLKGETSIZE64 is defined with size_t but writes 64 bits");
     const _: () = assert!(size_of::<*mut c_void>() == 8);
@@ -44,6 +48,22 @@ struct BlkpgPartition {
     number: c_int,
     device_name: [c_char; 64],
     volume_name: [c_char; 64],
+}
+
+/// `struct xfs_growfs_data`.
+#[repr(C)]
+pub(crate) struct XfsGrowfsData {
+    blocks: u64,
+    inode_percentage: u32,
+    // The kernel's structure ends with the same four bytes of padding, which count in the number of the ioctl.
+    padding: u32,
+}
+
+/// `struct btrfs_ioctl_vol_args`.
+#[repr(C)]
+pub(crate) struct BtrfsVolArgs {
+    descriptor: i64,
+    name: [u8; 4088],
 }
 
 /// Size of a block device in bytes.
@@ -88,6 +108,28 @@ pub(crate) fn add_partition(device: &File, number: u32, start: u64, length: u64)
 /// Makes the kernel forget a partition.
 pub(crate) fn delete_partition(device: &File, number: u32) -> Result<(), Errno> {
     partition(device, BLKPG_DEL_PARTITION, number, 0, 0)
+}
+
+/// Makes the ext2/3/4 that is mounted at this folder so many blocks long.
+pub(crate) fn resize_ext(folder: &File, blocks: u64) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open, and `blocks` is the 64-bit number that the kernel reads.
+    unsafe { raw::ext4_resize_fs(folder.as_raw_fd(), &raw const blocks) }.map(drop)
+}
+
+/// Makes the XFS that is mounted at this folder so many blocks long.
+pub(crate) fn resize_xfs(folder: &File, blocks: u64, inode_percentage: u32) -> Result<(), Errno> {
+    let wanted = XfsGrowfsData { blocks, inode_percentage, padding: 0 };
+    // SAFETY: the descriptor is open; `wanted` lives until the call returns and has the kernel's layout.
+    unsafe { raw::xfs_growfs_data(folder.as_raw_fd(), &raw const wanted) }.map(drop)
+}
+
+/// Makes the btrfs that is mounted at this folder as long as its device.
+pub(crate) fn resize_btrfs(folder: &File) -> Result<(), Errno> {
+    let mut name = [0; 4088];
+    name[..3].copy_from_slice(b"max");
+    let wanted = BtrfsVolArgs { descriptor: 0, name };
+    // SAFETY: the descriptor is open; `wanted` lives until the call returns and has the kernel's layout.
+    unsafe { raw::btrfs_resize(folder.as_raw_fd(), &raw const wanted) }.map(drop)
 }
 
 fn partition(device: &File, operation: c_int, number: u32, start: u64, length: u64) -> Result<(), Errno> {

@@ -6,6 +6,7 @@
 //! choose    -> the disks that the rules allow  or which were seen, and why each does not fit
 //! locate    -> the one partition that is meant
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
+//! grow_mounted -> a file system that the kernel makes longer
 //! ```
 
 mod boot_medium;
@@ -13,6 +14,7 @@ mod checked;
 mod choose;
 mod coming;
 mod discover;
+mod grow;
 mod ioctl;
 mod locate;
 mod reread;
@@ -24,6 +26,7 @@ pub use checked::{IoError, Operation};
 pub use choose::{ChooseError, Rejected, allows_usb, choose};
 pub use coming::{Coming, coming};
 pub use discover::{DiscoverError, Disk, PartitionNode, discover};
+pub use grow::grow_mounted;
 pub use locate::{LocateError, PartitionTarget, locate};
 pub use reread::PartitionSpan;
 pub use target::{BlockTarget, TargetError};

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod classroom;
 pub mod dhcp;
+pub mod loop_deploy;
 pub mod loop_device;
 pub mod loopback;
 pub mod mounts;

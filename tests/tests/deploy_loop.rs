@@ -4,9 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
+use ezio_tests::loop_deploy::{deploy, output, partition, run, text};
 use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::Server;
 use ezio_tests::{mounts, programs};
@@ -15,30 +14,6 @@ const MIB: u64 = 1 << 20;
 /// Start and length of the root partition on the golden disk, in sectors.
 const ROOT: (u64, u64) = (6144, 81920);
 const SWAP_SECTORS: u64 = 20480;
-
-fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"))
-}
-
-/// What a program prints; it must succeed.
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = run(program, arguments);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {}\n{errors}", output.status);
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Gives a disk a partition table, by a script for sfdisk that is kept in a file.
-fn partition(disk: &str, table: &str, script: &Path) {
-    fs::write(script, table).unwrap();
-    let script = fs::File::open(script).unwrap();
-    let mut sfdisk = Command::new("/usr/sbin/sfdisk");
-    assert!(sfdisk.args(["--quiet", "--no-reread", disk]).stdin(script).status().unwrap().success());
-}
 
 /// A disk image file with a GPT: ext4 with files, and swap.
 fn golden_disk(folder: &Path) -> PathBuf {
@@ -66,30 +41,6 @@ fn golden_disk(folder: &Path) -> PathBuf {
 fn fleet(server: &Server) -> String {
     let status = programs::find("ezio-pxe").unwrap();
     output(text(&status), &["status", "--json", "--server", server.url.trim_end_matches('/')])
-}
-
-/// `ezio-init deploy`, bounded.
-fn deploy(server: &Server, disks: &[&str]) -> (bool, String) {
-    let mut process = Command::new(programs::find("ezio-init").unwrap())
-        .args(["deploy", "--conf", &format!("{}ezio.conf", server.url)])
-        .args(disks.iter().flat_map(|disk| ["--disk", *disk]))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let errors = process.stderr.take().unwrap();
-    let reader = std::thread::spawn(move || std::io::read_to_string(errors).unwrap());
-    let end = Instant::now() + Duration::from_secs(120);
-    let status = loop {
-        if let Some(status) = process.try_wait().unwrap() {
-            break status;
-        }
-        if Instant::now() > end {
-            process.kill().unwrap();
-            panic!("deploy has not ended:\n{}", reader.join().unwrap());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    (status.success(), reader.join().unwrap())
 }
 
 fn prepare(folder: &Path, conf: &str) -> (PathBuf, PathBuf, Server) {

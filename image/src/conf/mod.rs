@@ -9,6 +9,7 @@
 //! image = "debian-12"            # name on this server, URL, magnet link, or path of a .torrent
 //! target = "disk"                # or /dev/sda, /dev/sda1, LABEL=…, PARTUUID=…
 //! # partition = "sda1"           # of the image, where the target is a partition
+//! grow = "last"                  # fills a larger disk; or the partition's name in the image; none by default
 //! end = "reboot"                 # poweroff, shell, hold
 //! on-error = "hold"
 //! # report = "http://…"          # where reports go, if not to the server of this file
@@ -37,6 +38,7 @@ use ezio_contract::MachineId;
 use serde::Serialize;
 
 mod error;
+mod grow;
 mod list;
 mod machine;
 mod orders;
@@ -49,6 +51,7 @@ pub mod units;
 mod tests;
 
 pub use error::{ConfError, NoOrders};
+pub use grow::Grow;
 pub use machine::{Group, MacPattern, Match};
 pub use orders::{Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target};
 pub use pattern::Pattern;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::grow::Grow;
 use super::pattern::Pattern;
 use super::units::{parse_duration, print_duration};
 use crate::names::is_safe_name;
@@ -21,6 +22,8 @@ pub struct Orders {
     pub partition: Option<String>,
     /// What to write.
     pub target: Target,
+    /// What of a larger target is filled.
+    pub grow: Grow,
     /// Which disk may be written.
     pub disk: DiskRule,
     /// How long to serve others afterwards.

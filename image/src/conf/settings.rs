@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::grow::Grow;
 use super::list::{one_or_many, seed, size};
 use super::orders::{
     Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target,
@@ -25,6 +26,9 @@ pub struct Settings {
     /// What to write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetSetting>,
+    /// What of a larger target is filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grow: Option<Grow>,
     /// What follows a good run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<EndAction>,
@@ -235,6 +239,7 @@ impl Settings {
             image: own.image.or(above.image),
             partition: own.partition.or(above.partition),
             target: own.target.or(above.target),
+            grow: own.grow.or(above.grow),
             end: own.end.or(above.end),
             on_error: own.on_error.or(above.on_error),
             seed: own.seed.or(above.seed),
@@ -287,6 +292,7 @@ impl Settings {
             image: self.image.clone()?,
             partition: self.partition.clone(),
             target,
+            grow: self.grow.clone().unwrap_or_default(),
             disk,
             seed: self.seed.unwrap_or_default(),
             end: self.end.unwrap_or(EndAction::Reboot),
@@ -313,6 +319,7 @@ macro_rules! settings_level {
             image: Option<ImageRef>,
             partition: Option<String>,
             target: Option<TargetSetting>,
+            grow: Option<Grow>,
             end: Option<EndAction>,
             on_error: Option<EndAction>,
             #[serde(default, deserialize_with = "seed")]
@@ -327,6 +334,7 @@ macro_rules! settings_level {
                     image: self.image.clone(),
                     partition: self.partition.clone(),
                     target: self.target.clone(),
+                    grow: self.grow.clone(),
                     end: self.end,
                     on_error: self.on_error,
                     seed: self.seed,

@@ -342,9 +342,11 @@ fn some_settings() -> impl Strategy<Value = Settings> {
         prop::option::of(seed),
         prop::option::of(disk),
         prop::option::of(hooks),
+        prop::option::of(prop::sample::select(vec![Grow::None, Grow::Last, Grow::Partition("sda2".into())])),
     )
-        .prop_map(|(target, end, seed, disk, hooks)| Settings {
+        .prop_map(|(target, end, seed, disk, hooks, grow)| Settings {
             target,
+            grow,
             end,
             seed,
             disk,
@@ -376,4 +378,19 @@ proptest! {
     ]), 0..8)) {
         let _ = Conf::parse(&lines.join("\n"));
     }
+}
+
+#[test]
+fn what_grows_is_none_the_last_or_a_partition_of_the_image() {
+    let grow = |value: &str| Conf::parse(&format!("image = \"a\"\ngrow = \"{value}\"\n"));
+    let orders = |value: &str| grow(value).unwrap().orders_for(&MachineId::default(), None).unwrap();
+    assert_eq!(orders("none").grow, Grow::None);
+    assert_eq!(orders("last").grow, Grow::Last);
+    assert_eq!(orders("nvme0n1p2").grow, Grow::Partition("nvme0n1p2".into()));
+    let refused = grow("/dev/sda2").unwrap_err().to_string();
+    assert!(refused.contains("name of a partition in the image"), "{refused}");
+    assert_eq!(
+        Conf::parse("image = \"a\"").unwrap().orders_for(&MachineId::default(), None).unwrap().grow,
+        Grow::None
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::grow::Resize;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
@@ -27,4 +28,8 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
 /// Of what is there twice, one copy is counted.
 pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>> {
     Ok(superblock(volume)?.map(|fields| fields.le(0x78, 8)))
+}
+
+pub(super) fn resize(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Resize>> {
+    Ok(superblock(volume)?.map(|_| Resize::Btrfs))
 }

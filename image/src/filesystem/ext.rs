@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::grow::Resize;
 use super::{Fields, FileSystem, Volume, power};
 use crate::layout::ReadAt;
 
@@ -44,4 +45,11 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
 pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>> {
     let Some(fields) = superblock(volume)? else { return Ok(None) };
     Ok(Some(blocks(&fields, 0x4, 0x150).saturating_sub(blocks(&fields, 0xc, 0x158))))
+}
+
+/// To as many whole blocks as `size` bytes hold.
+pub(super) fn resize(volume: &Volume<'_, impl ReadAt>, size: u64) -> io::Result<Option<Resize>> {
+    let Some(fields) = superblock(volume)? else { return Ok(None) };
+    let block = power(fields.le(0x18, 4)).saturating_mul(1024);
+    Ok(size.checked_div(block).map(|blocks| Resize::Ext { blocks }))
 }

@@ -11,6 +11,7 @@ mod ext;
 mod f2fs;
 mod fat;
 mod fat_clusters;
+mod grow;
 mod hfsplus;
 mod jfs;
 mod minix;
@@ -20,6 +21,8 @@ mod xfs;
 
 #[cfg(test)]
 mod tests;
+
+pub use grow::{Resize, refuses_to_grow, resize};
 
 /// A file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

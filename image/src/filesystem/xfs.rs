@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::grow::Resize;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
@@ -30,4 +31,11 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
 pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>> {
     let Some(fields) = superblock(volume)? else { return Ok(None) };
     Ok(Some(blocks(&fields, 8).saturating_sub(blocks(&fields, 144))))
+}
+
+/// To as many whole blocks as `size` bytes hold.
+pub(super) fn resize(volume: &Volume<'_, impl ReadAt>, size: u64) -> io::Result<Option<Resize>> {
+    let Some(fields) = superblock(volume)? else { return Ok(None) };
+    let inode_percentage = fields.be(127, 1) as u32;
+    Ok(size.checked_div(fields.be(4, 4)).map(|blocks| Resize::Xfs { blocks, inode_percentage }))
 }

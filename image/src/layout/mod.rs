@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 mod check;
 mod gpt;
+mod grow;
 mod mbr;
 mod read;
 mod sfdisk;

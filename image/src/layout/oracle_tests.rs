@@ -272,3 +272,49 @@ fn odd_chains_are_read_as_the_kernel_and_sfdisk_read_them() {
     result.unwrap();
     assert!(read.get() > 100 && refused.get() > 10, "{} read, {} refused", read.get(), refused.get());
 }
+
+#[test]
+fn grown_tables_are_sound_and_only_what_lies_behind_moves() {
+    let dir = tempfile::tempdir().unwrap();
+    // Last partitions that grow, and ones with others behind; a logical one takes the extended one with it.
+    let cases = [("gpt", GPT, vec![1, 7, 3]), ("dos", MBR, vec![1, 5, 6, 7, 3])];
+    for (name, script, numbers) in cases {
+        let (source, _file) = sparse(&dir, &format!("{name}.source"), SIZE);
+        sfdisk_writes(&source, script);
+        let before = read(&source);
+        for (number, size) in
+            numbers.into_iter().flat_map(|n| [(n, SIZE + 512), (n, 200 << 20), (n, 3 << 40)])
+        {
+            let grown = before.grown(number, size).unwrap();
+            let (target, file) = sparse(&dir, &format!("{name}.grown"), size);
+            write(&file, &grown.encode(size, 512).unwrap());
+            let said = run(tool("sfdisk", "fdisk").arg("--verify").arg(&target), "");
+            assert!(said.contains("No errors detected"), "{name} {number} {size}:\n{said}");
+            if name == "gpt" {
+                run(tool("sgdisk", "gdisk").arg("--verify").arg(&target), "");
+            }
+            assert_eq!(read(&target).partitions(), grown.partitions());
+            let old = before.partition(number).unwrap();
+            let gain = grown.partition(number).unwrap().size - old.size;
+            for (was, is) in before.partitions().iter().zip(grown.partitions()) {
+                let behind = was.start > old.start;
+                let holds_it = old.is_logical() && was.is_extended();
+                assert_eq!(
+                    is.start - was.start,
+                    if behind { gain } else { 0 },
+                    "{name} {number} {}",
+                    was.number
+                );
+                assert!(
+                    is.size == was.size || was.number == number || holds_it,
+                    "{name} {number} {}",
+                    was.number
+                );
+            }
+            // All of it but the backup of the GPT and what alignment costs; an MBR says up to 2 TiB.
+            let end = grown.partitions().iter().map(|p| grown.byte_range(p).end).max().unwrap();
+            let most = if name == "gpt" { size } else { size.min(2 << 40) };
+            assert!(size < 100 << 20 || most - end <= 2 << 20, "{name} {number} {size}: {end}");
+        }
+    }
+}

@@ -11,6 +11,9 @@ impl fmt::Display for Plan {
         for (index, step) in self.steps.iter().enumerate() {
             writeln!(f, "{:3}  {step}", index + 1)?;
         }
+        if let Some(growth) = &self.growth {
+            writeln!(f, "{:3}  grow     {growth}", self.steps.len() + 1)?;
+        }
         let bytes = self.payload_bytes();
         writeln!(f, "to receive: {bytes} bytes ({})", human_size(bytes))?;
         self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))

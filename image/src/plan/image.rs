@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::grow::{self, Arrangement};
 use super::stale::Stale;
 use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Step, clear, fits};
+use crate::conf::Grow;
 use crate::layout::{Layout, LayoutError, Partition, Table};
 use crate::manifest::{Content, PartitionInfo, SourceKind};
 use crate::swap;
@@ -35,14 +37,18 @@ impl ImageParts {
     /// The plan for a whole disk of `size` bytes.
     ///
     /// # Errors
-    /// The image contradicts itself, or does not fit the disk.
-    pub fn plan_for_disk(&self, size: u64, sector_size: u32) -> Result<Plan, PlanError> {
+    /// The image contradicts itself, does not fit the disk, or has nothing that could grow as it is asked to.
+    pub fn plan_for_disk(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
         self.manifest.check()?;
         match (self.manifest.source.kind, &self.layout) {
             (SourceKind::Partition, _) => Err(PlanError::NotADisk { image: self.manifest.name.clone() }),
+            (SourceKind::RawDisk, _) if *grow != Grow::None => Err(PlanError::Grow {
+                name: grow.to_string(),
+                why: format!("{} is a raw copy of a disk, of which nothing is known", self.manifest.name),
+            }),
             (SourceKind::RawDisk, _) => self.plan_for_raw_disk(size, sector_size),
             (SourceKind::Disk, None) => Err(PlanError::Mismatch("the partition table is missing".to_owned())),
-            (SourceKind::Disk, Some(layout)) => self.plan_with_table(layout, size, sector_size),
+            (SourceKind::Disk, Some(layout)) => self.plan_with_table(layout, size, sector_size, grow),
         }
     }
 
@@ -51,16 +57,29 @@ impl ImageParts {
     /// # Errors
     /// The image contradicts itself, it is not clear which of its partitions is meant, or it does
     /// not fit.
-    pub fn plan_for_partition(&self, wanted: Option<&str>, size: u64) -> Result<Plan, PlanError> {
+    pub fn plan_for_partition(
+        &self,
+        wanted: Option<&str>,
+        size: u64,
+        grow: &Grow,
+    ) -> Result<Plan, PlanError> {
         self.manifest.check()?;
         let info = self.partition(wanted)?;
         let mut payload = self.payload(info, 0)?;
         // Not the end of the last used block: the file system would say that it is longer than its partition.
         fits(&format!("{} of {}", info.name, self.manifest.name), info.needed(), size)?;
         payload.room = size;
+        let growth = match grow {
+            Grow::None => None,
+            Grow::Partition(name) if *name != info.name => {
+                let why = format!("the target is a partition, and {} is what goes there", info.name);
+                return Err(PlanError::Grow { name: name.clone(), why });
+            }
+            _ => grow::growth(info, None, size)?,
+        };
         let title = format!("image {}, {}, to a partition of {size} bytes", self.manifest.name, info.name);
         let plan = Plan::of_one_payload(title, payload);
-        Ok(Plan { notes: self.manifest.notes.clone(), ..plan })
+        Ok(Plan { notes: self.manifest.notes.clone(), growth, ..plan })
     }
 
     fn partition(&self, wanted: Option<&str>) -> Result<&PartitionInfo, PlanError> {
@@ -138,26 +157,34 @@ impl ImageParts {
         let old = Stale::new(std::slice::from_ref(&payload), &steps).clear(0..size, "on the disk");
         steps.extend(old);
         steps.extend([Step::Payload(payload), Step::Sync, Step::Reread]);
-        Ok(Plan { title, steps, layout: None, notes: self.manifest.notes.clone() })
+        Ok(Plan { title, steps, layout: None, growth: None, notes: self.manifest.notes.clone() })
     }
 
-    fn plan_with_table(&self, layout: &Layout, size: u64, sector_size: u32) -> Result<Plan, PlanError> {
+    fn plan_with_table(
+        &self,
+        layout: &Layout,
+        size: u64,
+        sector_size: u32,
+        grow: &Grow,
+    ) -> Result<Plan, PlanError> {
         self.check_layout(layout)?;
         let needed = self.needed_for_disk().unwrap_or_default();
         // First the layout, whose words are about sectors and its own need.
-        let table = layout.encode(size, sector_size)?;
+        layout.encode(size, sector_size)?;
         fits(&format!("the image {}", self.manifest.name), needed, size)?;
-        let filled = self.manifest.partitions.iter().filter(|p| p.has_torrent());
+        let Arrangement { layout, partitions, growth, notes } = self.arrange(layout, size, grow)?;
+        let table = layout.encode(size, sector_size)?;
+        let filled = partitions.iter().filter(|p| p.has_torrent());
         let payloads: Vec<_> =
             filled.map(|info| self.payload(info, info.offset)).collect::<Result<_, _>>()?;
         let mut steps = clear_disk(size);
-        steps.extend(self.clear_stale(layout, size, &payloads, &steps));
+        steps.extend(clear_stale(&layout, &partitions, size, &payloads, &steps));
         // Payload first: it is what takes long, and all of it must be done before the table.
         steps.extend(payloads.into_iter().map(Step::Payload));
-        for info in self.manifest.partitions.iter().filter(|p| p.content == Content::Swap) {
+        for info in partitions.iter().filter(|p| p.content == Content::Swap) {
             steps.push(swap_step(info)?);
         }
-        steps.extend(self.hidden_step(layout)?);
+        steps.extend(self.hidden_step(&layout)?);
         let boot_code = self.boot_code.as_deref().unwrap_or_default();
         let kind = match layout.table() {
             Table::Gpt { .. } => "GPT",
@@ -173,24 +200,8 @@ impl ImageParts {
         steps.extend([Step::Sync, Step::Reread]);
         let title =
             format!("image {} to a disk of {size} bytes with sectors of {sector_size}", self.manifest.name);
-        Ok(Plan { title, steps, layout: Some(layout.clone()), notes: self.manifest.notes.clone() })
-    }
-
-    /// Clears old signatures in partitions, between them, and where a system on the whole disk would have its own.
-    fn clear_stale(&self, layout: &Layout, size: u64, payloads: &[Payload], cleared: &[Step]) -> Vec<Step> {
-        let mut stale = Stale::new(payloads, cleared);
-        // An extended partition is the logical ones and the gaps between them.
-        let extended =
-            |info: &PartitionInfo| layout.partition(info.number).is_some_and(Partition::is_extended);
-        let mut steps = Vec::new();
-        for info in self.manifest.partitions.iter().filter(|info| !extended(info)) {
-            steps.extend(stale.clear(info.offset..info.offset + info.size, &format!("in {}", info.name)));
-        }
-        for gap in layout.gaps(size) {
-            steps.extend(stale.clear(gap, "between partitions"));
-        }
-        steps.extend(stale.clear(0..size, "on the disk"));
-        steps
+        let notes = self.manifest.notes.iter().cloned().chain(notes).collect();
+        Ok(Plan { title, steps, layout: Some(layout), growth, notes })
     }
 
     /// The table and the manifest name the same partitions at the same places.
@@ -251,6 +262,28 @@ impl ImageParts {
             what: "hidden sectors after the MBR".to_owned(),
         }))
     }
+}
+
+/// Clears old signatures in partitions, between them, and where a system on the whole disk would have its own.
+fn clear_stale(
+    layout: &Layout,
+    partitions: &[PartitionInfo],
+    size: u64,
+    payloads: &[Payload],
+    cleared: &[Step],
+) -> Vec<Step> {
+    let mut stale = Stale::new(payloads, cleared);
+    // An extended partition is the logical ones and the gaps between them.
+    let extended = |info: &PartitionInfo| layout.partition(info.number).is_some_and(Partition::is_extended);
+    let mut steps = Vec::new();
+    for info in partitions.iter().filter(|info| !extended(info)) {
+        steps.extend(stale.clear(info.offset..info.offset + info.size, &format!("in {}", info.name)));
+    }
+    for gap in layout.gaps(size) {
+        steps.extend(stale.clear(gap, "between partitions"));
+    }
+    steps.extend(stale.clear(0..size, "on the disk"));
+    steps
 }
 
 fn clear_disk(size: u64) -> Vec<Step> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::conf::Grow;
 use crate::extents::ExtentMap;
 use crate::layout::{Layout, LayoutError, TableImage};
 use crate::manifest::{Manifest, ManifestError};
@@ -18,11 +19,16 @@ use crate::swap::SwapError;
 use stale::Stale;
 
 mod display;
+mod grow;
 mod image;
 mod stale;
 
 #[cfg(test)]
+mod grow_tests;
+#[cfg(test)]
 mod tests;
+
+pub use grow::Growth;
 
 /// Cleared at the beginning and at the end of a disk before anything else: old tables and boot code.
 const CLEARED: u64 = 1 << 20;
@@ -97,6 +103,14 @@ pub enum PlanError {
         /// The image.
         image: String,
     },
+    /// A partition cannot be grown.
+    #[error("cannot grow {name}: {why}")]
+    Grow {
+        /// The partition.
+        name: String,
+        /// Why not, and what can be done.
+        why: String,
+    },
     /// Swap cannot be made.
     #[error("cannot make swap on {name}")]
     Swap {
@@ -166,6 +180,7 @@ pub struct Plan {
     title: String,
     steps: Vec<Step>,
     layout: Option<Layout>,
+    growth: Option<Growth>,
     notes: Vec<String>,
 }
 
@@ -187,9 +202,13 @@ impl Plan {
     /// a file.
     ///
     /// # Errors
-    /// The torrent's runs do not fit together, or lead behind the target's end.
-    pub fn for_torrent(metainfo: Arc<Metainfo>, size: u64) -> Result<Self, PlanError> {
+    /// The torrent's runs do not fit together, or lead behind the target's end; or something is to grow.
+    pub fn for_torrent(metainfo: Arc<Metainfo>, size: u64, grow: &Grow) -> Result<Self, PlanError> {
         let name = metainfo.name().to_owned();
+        if *grow != Grow::None {
+            let why = format!("the torrent {name} does not tell what is in it; an image directory does");
+            return Err(PlanError::Grow { name: grow.to_string(), why });
+        }
         let extents =
             metainfo.extents().map_err(|source| PlanError::Torrent { name: name.clone(), source })?;
         fits(&format!("the torrent {name}"), extents.target_end(), size)?;
@@ -204,7 +223,7 @@ impl Plan {
         let old = Stale::new(std::slice::from_ref(&payload), &steps).clear(0..payload.room, "on the target");
         steps.extend(old);
         steps.extend([Step::Payload(payload), Step::Sync]);
-        Self { title, steps, layout: None, notes: Vec::new() }
+        Self { title, steps, layout: None, growth: None, notes: Vec::new() }
     }
 
     /// What to do, in order.
@@ -250,5 +269,11 @@ impl Plan {
     #[must_use]
     pub fn layout(&self) -> Option<&Layout> {
         self.layout.as_ref()
+    }
+
+    /// The file system that is made longer after all steps, when nobody is served from the target any more.
+    #[must_use]
+    pub fn growth(&self) -> Option<&Growth> {
+        self.growth.as_ref()
     }
 }

@@ -1,12 +1,13 @@
 use super::*;
 
+use crate::conf::Grow;
 use crate::extents::Extent;
 use crate::manifest::{Content, DiskInfo, DiskLabel, PartitionInfo, Source, SourceKind};
 
 const SECTOR: u64 = 512;
 const PIECE: u32 = 16 << 10;
 
-fn torrent(name: &str, runs: Option<&[(u64, u64)]>, raw_length: u64) -> Arc<Metainfo> {
+pub(super) fn torrent(name: &str, runs: Option<&[(u64, u64)]>, raw_length: u64) -> Arc<Metainfo> {
     let map = runs.map(|runs| {
         ExtentMap::new(runs.iter().map(|&(offset, length)| Extent { offset, length }).collect()).unwrap()
     });
@@ -15,7 +16,7 @@ fn torrent(name: &str, runs: Option<&[(u64, u64)]>, raw_length: u64) -> Arc<Meta
     Arc::new(Metainfo::create(name, PIECE, length, map.as_ref(), &hashes).unwrap())
 }
 
-fn info(name: &str, number: u32, start: u64, sectors: u64, content: Content) -> PartitionInfo {
+pub(super) fn info(name: &str, number: u32, start: u64, sectors: u64, content: Content) -> PartitionInfo {
     PartitionInfo {
         name: name.into(),
         number,
@@ -29,11 +30,15 @@ fn info(name: &str, number: u32, start: u64, sectors: u64, content: Content) -> 
     }
 }
 
-fn blocks(torrent: &Metainfo) -> Content {
+pub(super) fn blocks(torrent: &Metainfo) -> Content {
     Content::Blocks { info_hash: torrent.info_hash().as_string(), used: torrent.total_length() }
 }
 
-fn manifest(kind: SourceKind, label: Option<DiskLabel>, partitions: Vec<PartitionInfo>) -> Manifest {
+pub(super) fn manifest(
+    kind: SourceKind,
+    label: Option<DiskLabel>,
+    partitions: Vec<PartitionInfo>,
+) -> Manifest {
     Manifest {
         format: 1,
         name: "golden".into(),
@@ -47,7 +52,7 @@ fn manifest(kind: SourceKind, label: Option<DiskLabel>, partitions: Vec<Partitio
     }
 }
 
-fn gpt_image() -> ImageParts {
+pub(super) fn gpt_image() -> ImageParts {
     let layout = "label: gpt\nlabel-id: 6F1C1B57-6E0B-4B35-9B9A-0B4E5B1B7C11\ndevice: /dev/sda\nunit: sectors\n\
         first-lba: 34\nlast-lba: 131038\nsector-size: 512\n\n\
         /dev/sda1 : start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649, uuid=D2D4C8C1-0A41-4C0F-8F6B-2C0E5E6C8A01\n\
@@ -73,7 +78,7 @@ fn gpt_image() -> ImageParts {
     }
 }
 
-fn mbr_image() -> ImageParts {
+pub(super) fn mbr_image() -> ImageParts {
     let layout = "label: dos\nlabel-id: 0xcafe1234\ndevice: /dev/sda\nunit: sectors\nsector-size: 512\n\n\
         /dev/sda1 : start=2048, size=8192, type=83, bootable\n\
         /dev/sda2 : start=10240, size=20480, type=5\n\
@@ -95,7 +100,7 @@ fn mbr_image() -> ImageParts {
     }
 }
 
-fn raw_image() -> ImageParts {
+pub(super) fn raw_image() -> ImageParts {
     let disk = torrent("disk", None, 64 << 20);
     let content = Content::Raw { info_hash: disk.info_hash().as_string() };
     let partitions = vec![info("disk", 0, 0, (64 << 20) / SECTOR, content)];
@@ -111,7 +116,7 @@ fn raw_image() -> ImageParts {
 }
 
 /// With EZIO_BLESS=1 in the environment the files are written anew; look at the difference then.
-fn golden(name: &str, plan: &Plan) {
+pub(super) fn golden(name: &str, plan: &Plan) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/golden").join(name);
     let text = plan.to_string();
     if std::env::var_os("EZIO_BLESS").is_some() {
@@ -123,15 +128,15 @@ fn golden(name: &str, plan: &Plan) {
 
 #[test]
 fn plans_are_what_they_were() {
-    golden("gpt.txt", &gpt_image().plan_for_disk(128 << 20, 512).unwrap());
-    golden("mbr.txt", &mbr_image().plan_for_disk(64 << 20, 512).unwrap());
-    golden("raw.txt", &raw_image().plan_for_disk(100 << 20, 512).unwrap());
-    golden("partition.txt", &gpt_image().plan_for_partition(Some("sda2"), 30 << 20).unwrap());
-    golden("torrent.txt", &Plan::for_torrent(torrent("sda1", None, 5000), 1 << 20).unwrap());
+    golden("gpt.txt", &gpt_image().plan_for_disk(128 << 20, 512, &Grow::None).unwrap());
+    golden("mbr.txt", &mbr_image().plan_for_disk(64 << 20, 512, &Grow::None).unwrap());
+    golden("raw.txt", &raw_image().plan_for_disk(100 << 20, 512, &Grow::None).unwrap());
+    golden("partition.txt", &gpt_image().plan_for_partition(Some("sda2"), 30 << 20, &Grow::None).unwrap());
+    golden("torrent.txt", &Plan::for_torrent(torrent("sda1", None, 5000), 1 << 20, &Grow::None).unwrap());
 }
 
 /// Ranges of the target that a step writes.
-fn ranges(step: &Step) -> Vec<std::ops::Range<u64>> {
+pub(super) fn ranges(step: &Step) -> Vec<std::ops::Range<u64>> {
     let places: Vec<(u64, u64)> = match step {
         Step::Clear { places, .. } => places.iter().map(|p| (p.start, p.end - p.start)).collect(),
         Step::Write { offset, bytes, .. } => vec![(*offset, bytes.len() as u64)],
@@ -147,7 +152,7 @@ fn ranges(step: &Step) -> Vec<std::ops::Range<u64>> {
 #[test]
 fn nothing_is_written_outside_or_twice_after_the_payload() {
     for (image, size) in [(gpt_image(), 64 << 20), (mbr_image(), 64 << 20), (raw_image(), 64 << 20)] {
-        let plan = image.plan_for_disk(size, 512).unwrap();
+        let plan = image.plan_for_disk(size, 512, &Grow::None).unwrap();
         for range in plan.steps().iter().flat_map(ranges) {
             assert!(range.end <= size, "{range:?}\n{plan}");
         }
@@ -163,7 +168,7 @@ fn nothing_is_written_outside_or_twice_after_the_payload() {
 #[test]
 fn the_table_comes_last_and_between_two_syncs() {
     for image in [gpt_image(), mbr_image()] {
-        let plan = image.plan_for_disk(64 << 20, 512).unwrap();
+        let plan = image.plan_for_disk(64 << 20, 512, &Grow::None).unwrap();
         let [.., Step::Sync, Step::Table { image: table, .. }, Step::Sync, Step::Reread] = plan.steps()
         else {
             panic!("{plan}");
@@ -174,7 +179,7 @@ fn the_table_comes_last_and_between_two_syncs() {
 }
 
 fn refusal(image: &ImageParts, size: u64) -> String {
-    image.plan_for_disk(size, 512).expect_err("refused").to_string()
+    image.plan_for_disk(size, 512, &Grow::None).expect_err("refused").to_string()
 }
 
 #[test]
@@ -232,29 +237,29 @@ fn targets_that_are_too_small_are_refused_by_how_much() {
         refusal(&raw_image(), (64 << 20) - 1),
         "the target is too small by 1 bytes: it has 67108863, the image golden needs 67108864"
     );
-    let small = gpt_image().plan_for_partition(Some("sda2"), 1 << 20).unwrap_err().to_string();
+    let small = gpt_image().plan_for_partition(Some("sda2"), 1 << 20, &Grow::None).unwrap_err().to_string();
     assert_eq!(
         small,
         "the target is too small by 19922944 bytes: it has 1048576, sda2 of golden needs 20971520"
     );
-    assert!(Plan::for_torrent(torrent("sda1", None, 5000), 4999).is_err());
-    let sectors = gpt_image().plan_for_disk(64 << 20, 4096).unwrap_err().to_string();
+    assert!(Plan::for_torrent(torrent("sda1", None, 5000), 4999, &Grow::None).is_err());
+    let sectors = gpt_image().plan_for_disk(64 << 20, 4096, &Grow::None).unwrap_err().to_string();
     assert_eq!(sectors, "the disk has logical sectors of 4096 bytes, the image was taken from one with 512");
-    assert!(raw_image().plan_for_disk(64 << 20, 4096).is_err());
+    assert!(raw_image().plan_for_disk(64 << 20, 4096, &Grow::None).is_err());
 }
 
 #[test]
 fn it_must_be_clear_which_partition_is_meant() {
     let image = gpt_image();
-    let text = image.plan_for_partition(None, 1 << 30).unwrap_err().to_string();
+    let text = image.plan_for_partition(None, 1 << 30, &Grow::None).unwrap_err().to_string();
     assert_eq!(text, "the image golden has sda1, sda2: say which one is meant with partition = \"…\"");
-    let text = image.plan_for_partition(Some("sda3"), 1 << 30).unwrap_err().to_string();
+    let text = image.plan_for_partition(Some("sda3"), 1 << 30, &Grow::None).unwrap_err().to_string();
     assert!(text.contains("no content for a partition \"sda3\": it has sda1, sda2"), "{text}");
     assert_eq!(image.needed_for_partition(Some("sda2")).unwrap(), 20 << 20, "all of its file system");
     let mut shorter = gpt_image();
     shorter.manifest.partitions[1].filesystem_size = Some(7 << 20);
     assert_eq!(shorter.needed_for_partition(Some("sda2")).unwrap(), 7 << 20);
-    assert!(shorter.plan_for_partition(Some("sda2"), 7 << 20).is_ok());
+    assert!(shorter.plan_for_partition(Some("sda2"), 7 << 20, &Grow::None).is_ok());
     assert_eq!(image.needed_for_disk(), Some(40 << 20));
 
     let mut single = gpt_image();
@@ -263,8 +268,8 @@ fn it_must_be_clear_which_partition_is_meant() {
     single.manifest.partitions = vec![part];
     single.manifest.source.kind = SourceKind::Partition;
     single.manifest.disk = None;
-    assert!(single.plan_for_partition(None, 1 << 30).is_ok());
-    assert!(matches!(single.plan_for_disk(1 << 30, 512), Err(PlanError::NotADisk { .. })));
+    assert!(single.plan_for_partition(None, 1 << 30, &Grow::None).is_ok());
+    assert!(matches!(single.plan_for_disk(1 << 30, 512, &Grow::None), Err(PlanError::NotADisk { .. })));
 }
 
 /// Every place that is cleared, in order.
@@ -279,7 +284,7 @@ fn old_signatures_are_cleared_where_no_payload_comes() {
     const MIB: u64 = 1 << 20;
     // The first partition (1 MiB to 5 MiB) and the logical ones (6 to 10, 11 to 15) are all head and tail; of the
     // rest of the disk that is the beginning and the end.
-    let plan = mbr_image().plan_for_disk(64 * MIB, 512).unwrap();
+    let plan = mbr_image().plan_for_disk(64 * MIB, 512, &Grow::None).unwrap();
     let mut expected = vec![
         (0, MIB),
         (MIB + 4096, 4 * MIB - 4096),
@@ -295,12 +300,12 @@ fn old_signatures_are_cleared_where_no_payload_comes() {
     let found = |plan: &Plan| cleared(plan).iter().map(|p| (p.start, p.end - p.start)).collect::<Vec<_>>();
     assert_eq!(found(&plan), expected, "{plan}");
     // A copy of btrfs's superblock, on a larger disk.
-    let plan = mbr_image().plan_for_disk(200 * MIB, 512).unwrap();
+    let plan = mbr_image().plan_for_disk(200 * MIB, 512, &Grow::None).unwrap();
     expected.truncate(8);
     // Of a btrfs on the disk, and of one in what is the gap behind the last partition.
     expected.extend([(64 * MIB, 4096), (79 * MIB, 4096), (198 * MIB, MIB), (199 * MIB, MIB)]);
     assert_eq!(found(&plan), expected, "{plan}");
     // What is copied whole overwrites everything itself, but not behind its end.
-    let plan = raw_image().plan_for_disk(66 * MIB, 512).unwrap();
+    let plan = raw_image().plan_for_disk(66 * MIB, 512, &Grow::None).unwrap();
     assert_eq!(found(&plan), [(0, MIB), (64 * MIB, MIB), (65 * MIB, MIB)], "{plan}");
 }

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use ezio_image::conf::SeedPolicy;
 use ezio_image::conf::units::parse_size;
+use ezio_image::conf::{Grow, SeedPolicy};
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 
@@ -60,6 +60,8 @@ pub(crate) struct PlanOptions {
     pub(crate) image: Option<String>,
     pub(crate) disks: Vec<PathBuf>,
     pub(crate) group: Option<String>,
+    /// Instead of what ezio.conf says.
+    pub(crate) grow: Option<Grow>,
 }
 
 /// `deploy`
@@ -69,6 +71,8 @@ pub(crate) struct DeployOptions {
     pub(crate) disks: Vec<PathBuf>,
     pub(crate) group: Option<String>,
     pub(crate) report: Option<String>,
+    /// Instead of what ezio.conf says.
+    pub(crate) grow: Option<Grow>,
     /// Folder that stands for `/` where the machine is looked at (`sys`, `proc`, `dev`).
     pub(crate) root: PathBuf,
 }
@@ -128,6 +132,7 @@ Options:
   --image DIR|URL    an image directory, or a .torrent, instead of the one that ezio.conf names
   --disk DEVICE      consider this disk only; repeatable
   --group NAME       as ezio.group= on the kernel command line
+  --grow WHAT        as grow = in ezio.conf, instead of that
 At least one of --conf and --image is needed.
 ";
 
@@ -142,6 +147,8 @@ Options:
   --disk DEVICE      the disk to write (needed; repeatable with all = true); the rules of ezio.conf hold too
   --group NAME       as ezio.group= on the kernel command line
   --report URL       as ezio.report=
+  --grow WHAT        what fills a larger disk, instead of what ezio.conf says: last, the name of a partition in
+                     the image, or none
   --root DIR         look at sys, proc and dev below DIR instead of /
 ";
 
@@ -223,6 +230,7 @@ fn parse_plan(parser: &mut Parser) -> Parsed {
             Long("image") => options.image = Some(parser.value()?.string()?),
             Long("disk") => options.disks.push(parser.value()?.into()),
             Long("group") => options.group = Some(parser.value()?.string()?),
+            Long("grow") => options.grow = Some(parser.value()?.parse()?),
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -235,13 +243,14 @@ fn parse_plan(parser: &mut Parser) -> Parsed {
 
 fn parse_deploy(parser: &mut Parser) -> Parsed {
     let (mut conf, mut disks, mut group, mut report) = (None, Vec::new(), None, None);
-    let mut root = PathBuf::from("/");
+    let (mut root, mut grow) = (PathBuf::from("/"), None);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("conf") => conf = Some(parser.value()?.string()?),
             Long("disk") => disks.push(parser.value()?.into()),
             Long("group") => group = Some(parser.value()?.string()?),
             Long("report") => report = Some(parser.value()?.string()?),
+            Long("grow") => grow = Some(parser.value()?.parse()?),
             Long("root") => root = parser.value()?.into(),
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
@@ -251,7 +260,7 @@ fn parse_deploy(parser: &mut Parser) -> Parsed {
     if disks.is_empty() {
         return Err("--disk is needed: no disk is ever chosen on a running system".into());
     }
-    Ok(Some(Command::Deploy(DeployOptions { conf, disks, group, report, root })))
+    Ok(Some(Command::Deploy(DeployOptions { conf, disks, group, report, grow, root })))
 }
 
 fn progress_mode(text: &str) -> Result<ProgressMode, String> {
@@ -313,6 +322,7 @@ mod tests {
             ("write a b --limit-up 0", "never end"),
             ("write a b --progress xml", "xml"),
             ("write a b c", "c"),
+            ("deploy --conf x --disk y --grow /dev/sda2", "name of a partition in the image"),
             ("write a b --what", "--what"),
         ] {
             let error = call(line).unwrap_err();

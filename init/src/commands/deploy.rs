@@ -46,7 +46,10 @@ async fn deploy_steps(
     let fetcher = Fetcher::new().during("start")?;
     let steps = Steps::new(paths);
     let (group, report) = (options.group.as_deref(), options.report.as_deref());
-    let briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;
+    let mut briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;
+    if let Some(grow) = &options.grow {
+        briefing.orders.grow = grow.clone();
+    }
     if let Some(url) = briefing.report.clone() {
         let line = ReportLine::new(url, machine::identity(paths, None), paths);
         *reporter = Reporter::start(line, steps.clone()).during("reports")?;

@@ -38,6 +38,9 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
     if orders.disk.path.is_empty() {
         orders.disk.path.clone_from(&options.disks);
     }
+    if let Some(grow) = &options.grow {
+        orders.grow = grow.clone();
+    }
     let assignment = Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?;
     print(&assignment.to_string())
 }

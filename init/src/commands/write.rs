@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use ezio_disk::BlockTarget;
+use ezio_image::conf::Grow;
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::Plan;
 use ezio_swarm::Config;
@@ -102,7 +103,7 @@ fn plan(options: &WriteOptions, metainfo: &Arc<Metainfo>) -> anyhow::Result<Plan
     let (path, name) = (options.target.clone(), options.target.display().to_string());
     let needed = metainfo.extents().with_context(|| options.source.clone())?.target_end();
     let size = size_of_target(options, needed)?;
-    let plan = Plan::for_torrent(Arc::clone(metainfo), size).with_context(|| name.clone())?;
+    let plan = Plan::for_torrent(Arc::clone(metainfo), size, &Grow::None).with_context(|| name.clone())?;
     Ok(PlannedTarget { path, name, size, plan, shared: options.force })
 }
 

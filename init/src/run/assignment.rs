@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ezio_disk::{Disk, choose, locate};
-use ezio_image::conf::{Orders, Target};
+use ezio_image::conf::{Grow, Orders, Target};
 use ezio_image::plan::Plan;
 
+use super::grow::GrowthOnDevice;
 use super::image::Image;
 
 /// What goes where.
@@ -39,13 +40,18 @@ impl Assignment {
         let targets = match &orders.target {
             Target::WholeDisk { all } => {
                 let chosen = choose(disks, &orders.disk, image.needed_for_disk()?, *all)?;
-                chosen.iter().map(|disk| for_disk(image, disk)).collect::<anyhow::Result<_>>()?
+                chosen
+                    .iter()
+                    .map(|disk| for_disk(image, disk, &orders.grow))
+                    .collect::<anyhow::Result<_>>()?
             }
             Target::Partition(selector) => {
                 let wanted = orders.partition.as_deref();
                 let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?)?;
                 let name = target.to_string();
-                let plan = image.plan_for_partition(wanted, target.size).with_context(|| name.clone())?;
+                let plan = image
+                    .plan_for_partition(wanted, target.size, &orders.grow)
+                    .with_context(|| name.clone())?;
                 vec![PlannedTarget { path: target.path, name, size: target.size, plan, shared: false }]
             }
         };
@@ -69,21 +75,35 @@ impl Assignment {
     }
 }
 
-fn for_disk(image: &Image, disk: &Disk) -> anyhow::Result<PlannedTarget> {
+fn for_disk(image: &Image, disk: &Disk, grow: &Grow) -> anyhow::Result<PlannedTarget> {
     let name = disk.to_string();
-    let plan = image.plan_for_disk(disk.size, disk.sector_size).with_context(|| name.clone())?;
+    let plan = image.plan_for_disk(disk.size, disk.sector_size, grow).with_context(|| name.clone())?;
     Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan, shared: false })
 }
 
 impl PlannedTarget {
     /// Partition nodes that the kernel should show afterwards, below sysfs: `block/sda/sda1`.
     pub(crate) fn expected_nodes(&self) -> Vec<PathBuf> {
-        let disk = self.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        // "nvme0n1" + "p1", "sda" + "1": a number is parted from a number.
-        let separator = if disk.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
         let partitions = self.plan.layout().map(|layout| layout.partitions()).unwrap_or_default();
-        let node = |number: u32| Path::new("block").join(&disk).join(format!("{disk}{separator}{number}"));
-        partitions.iter().map(|p| node(p.number)).collect()
+        let disk = Path::new("block").join(self.path.file_name().unwrap_or_default());
+        partitions.iter().map(|p| disk.join(self.partition_name(p.number))).collect()
+    }
+
+    /// The file system that is to be made longer, and the node that its partition has by then.
+    pub(crate) fn growth(&self) -> Option<GrowthOnDevice> {
+        let growth = self.plan.growth()?.clone();
+        let device = match growth.number {
+            Some(number) => self.path.with_file_name(self.partition_name(number)),
+            None => self.path.clone(),
+        };
+        Some(GrowthOnDevice { device, growth })
+    }
+
+    /// Kernel's name of a partition of this disk: "nvme0n1" + "p1", "sda" + "1": a number is parted from a number.
+    fn partition_name(&self, number: u32) -> String {
+        let disk = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let separator = if disk.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+        format!("{disk}{separator}{number}")
     }
 }
 

@@ -15,6 +15,7 @@ use ezio_swarm::storage::{DeviceStorage, Mirror, Storage};
 use ezio_swarm::{Config, Content, Swarm};
 
 use super::assignment::{Assignment, PlannedTarget};
+use super::grow::GrowthOnDevice;
 use super::held_head::HeldHead;
 use super::transfer::{self, Moment};
 
@@ -137,6 +138,11 @@ impl Deployed {
     /// Partition nodes that the kernel should show now, below sysfs.
     pub(crate) fn expected_nodes(&self) -> Vec<PathBuf> {
         self.targets.iter().flat_map(|taken| taken.planned.expected_nodes()).collect()
+    }
+
+    /// File systems that are to be made longer when this is given up.
+    pub(crate) fn growths(&self) -> Vec<GrowthOnDevice> {
+        self.targets.iter().filter_map(|taken| taken.planned.growth()).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use ezio_contract::Arch;
 use ezio_image::checksums::Checksums;
+use ezio_image::conf::Grow;
 use ezio_image::layout::Layout;
 use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest,
@@ -73,18 +74,23 @@ impl Image {
     }
 
     /// What to do to a disk of this size.
-    pub(crate) fn plan_for_disk(&self, size: u64, sector_size: u32) -> Result<Plan, PlanError> {
+    pub(crate) fn plan_for_disk(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
         match self {
-            Self::Directory(parts) => parts.plan_for_disk(size, sector_size),
-            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size),
+            Self::Directory(parts) => parts.plan_for_disk(size, sector_size, grow),
+            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size, grow),
         }
     }
 
     /// What to do to a partition of this size.
-    pub(crate) fn plan_for_partition(&self, wanted: Option<&str>, size: u64) -> Result<Plan, PlanError> {
+    pub(crate) fn plan_for_partition(
+        &self,
+        wanted: Option<&str>,
+        size: u64,
+        grow: &Grow,
+    ) -> Result<Plan, PlanError> {
         match self {
-            Self::Directory(parts) => parts.plan_for_partition(wanted, size),
-            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size),
+            Self::Directory(parts) => parts.plan_for_partition(wanted, size, grow),
+            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size, grow),
         }
     }
 

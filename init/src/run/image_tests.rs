@@ -14,7 +14,7 @@ async fn fetch(folder: &Path) -> anyhow::Result<Image> {
 async fn refusal(image: &TestImage) -> String {
     match fetch(image.path()).await {
         Err(error) => format!("{error:#}"),
-        Ok(image) => image.plan_for_disk(DISK, 512).unwrap_err().to_string(),
+        Ok(image) => image.plan_for_disk(DISK, 512, &Grow::None).unwrap_err().to_string(),
     }
 }
 
@@ -23,7 +23,10 @@ async fn a_good_image_is_taken() {
     let image = TestImage::new();
     let fetched = fetch(image.path()).await.unwrap();
     assert_eq!(fetched.name(), "test");
-    assert_eq!(fetched.plan_for_disk(DISK, 512).unwrap().payload_bytes(), image.bytes.len() as u64);
+    assert_eq!(
+        fetched.plan_for_disk(DISK, 512, &Grow::None).unwrap().payload_bytes(),
+        image.bytes.len() as u64
+    );
     assert!(fetched.needed_for_disk().unwrap() > 13 * MIB);
     assert_eq!(fetched.needed_for_partition(None).unwrap(), 8 * MIB);
 }

@@ -3,9 +3,11 @@
 pub(crate) mod assignment;
 pub(crate) mod briefing;
 pub(crate) mod deployment;
+pub(crate) mod grow;
 mod held_head;
 mod hooks;
 pub(crate) mod image;
+mod mounted;
 pub(crate) mod reporter;
 pub(crate) mod transfer;
 
@@ -24,6 +26,7 @@ use uuid::Uuid;
 use self::assignment::Assignment;
 use self::briefing::Briefing;
 use self::deployment::{Cleared, Deployed};
+use self::grow::GrowthOnDevice;
 use self::hooks::HookEnvironment;
 use self::image::Image;
 use self::reporter::{Delivery, Reporter};
@@ -104,7 +107,9 @@ impl Run<'_> {
         self.wait_for_nodes(&deployed).await.during("re-read of the table")?;
         self.screen.step("deployed: this machine would boot now");
         self.reporter.send(Event::Deployed(deployed.progress));
+        let growths = deployed.growths();
         self.seed(deployed, briefing).await;
+        self.grow(growths).await.during("grow file system")?;
         // After seeding: what a hook changes on the disk must not go out to others.
         hooks::run(&briefing.orders.hooks.after, &environment, self.screen).await.during("hook after")?;
         self.report_end(Event::Done { end: briefing.orders.end.to_string() }).await;
@@ -211,6 +216,14 @@ impl Run<'_> {
             transfer::seed(&swarm, policy, self.reporter.released(), |moment| self.tell(moment)).await;
         }
         swarm.shutdown().await;
+    }
+
+    async fn grow(&self, growths: Vec<GrowthOnDevice>) -> anyhow::Result<()> {
+        for growth in growths {
+            self.screen.step(&format!("growing {}", growth.growth));
+            self.screen.step(&blocking(move || growth.carry_out()).await?);
+        }
+        Ok(())
     }
 
     /// The last report: the run is not over before the server knows, or its time is up.

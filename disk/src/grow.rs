@@ -1,0 +1,23 @@
+//! File systems that the kernel makes longer while they are mounted.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use ezio_image::filesystem::Resize;
+
+use crate::ioctl;
+
+/// Makes the file system that is mounted at `folder` as long as `resize` says. Returns when the kernel has done it; what
+/// it has written is on the medium once the file system is unmounted.
+///
+/// # Errors
+/// What the kernel says. The file system is as it was before, and whole.
+pub fn grow_mounted(folder: &Path, resize: Resize) -> io::Result<()> {
+    let root = File::open(folder)?;
+    Ok(match resize {
+        Resize::Ext { blocks } => ioctl::resize_ext(&root, blocks),
+        Resize::Xfs { blocks, inode_percentage } => ioctl::resize_xfs(&root, blocks, inode_percentage),
+        Resize::Btrfs => ioctl::resize_btrfs(&root),
+    }?)
+}

@@ -1,0 +1,64 @@
+//! How a file system is made as long as its partition.
+
+use std::io;
+
+use super::{Volume, btrfs, ext, xfs};
+use crate::layout::ReadAt;
+
+/// What the kernel is asked for while it has the file system mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resize {
+    /// ext2, ext3, ext4: to so many blocks in all.
+    Ext {
+        /// Blocks.
+        blocks: u64,
+    },
+    /// XFS: to so many blocks in all.
+    Xfs {
+        /// Blocks.
+        blocks: u64,
+        /// Percentage of them that inodes may take, as it is now.
+        inode_percentage: u32,
+    },
+    /// btrfs with one device: to the end of that.
+    Btrfs,
+}
+
+impl Resize {
+    /// Name by which it is mounted.
+    #[must_use]
+    pub fn mounted_as(self) -> &'static str {
+        match self {
+            // The driver of ext4 is the one that Debian's kernel has for all three.
+            Self::Ext { .. } => "ext4",
+            Self::Xfs { .. } => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+}
+
+/// Why this file system, as blkid names it, is never grown.
+#[must_use]
+pub fn refuses_to_grow(filesystem: &str) -> Option<String> {
+    match filesystem {
+        "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" => None,
+        "vfat" | "exfat" => Some(
+            "FAT and exFAT are as long as they were made: no dependable tool makes them longer".to_owned(),
+        ),
+        "" => Some("what is on it is not known".to_owned()),
+        other => Some(format!("{other} is not made longer here; ext2/3/4, XFS and btrfs are")),
+    }
+}
+
+/// What makes the file system that begins at `offset` as long as its partition of `size` bytes; `None` where it is none
+/// that can be grown.
+///
+/// # Errors
+/// What the device says.
+pub fn resize(device: &impl ReadAt, offset: u64, size: u64) -> io::Result<Option<Resize>> {
+    let volume = Volume { device, offset };
+    Ok(match ext::resize(&volume, size)? {
+        None => xfs::resize(&volume, size)?.or(btrfs::resize(&volume)?),
+        found => found,
+    })
+}

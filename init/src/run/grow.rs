@@ -1,0 +1,71 @@
+//! Makes file systems as long as their partitions. Comes when nobody is served from the targets any more: what changes
+//! here would be another image's.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use ezio_disk::{BlockTarget, grow_mounted};
+use ezio_image::conf::units::human_size;
+use ezio_image::filesystem::{self, Resize};
+use ezio_image::plan::Growth;
+
+use super::mounted::Mounted;
+
+/// A file system to be grown, and where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct GrowthOnDevice {
+    /// Node of its partition.
+    pub(crate) device: PathBuf,
+    pub(crate) growth: Growth,
+}
+
+impl GrowthOnDevice {
+    /// Grows it, and says how long it is then. The deployed system is whole before and after, and whenever this fails.
+    pub(crate) fn carry_out(&self) -> anyhow::Result<String> {
+        let Self { device, growth } = self;
+        let grown = grow(device).with_context(|| {
+            format!(
+                "{}, on {}: the system is deployed and whole, with this file system at its old size",
+                growth,
+                device.display()
+            )
+        })?;
+        Ok(format!("{} of {} has {} now", growth.filesystem, growth.name, human_size(grown)))
+    }
+}
+
+/// Makes the file system on a device as long as that, and gives its length.
+pub(crate) fn grow(device: &Path) -> anyhow::Result<u64> {
+    let target = BlockTarget::open_exclusive(device)?;
+    let Some(resize) = filesystem::resize(&target, 0, target.size())? else {
+        bail!("{} holds no file system that can be grown", device.display());
+    };
+    // The kernel wants it for itself.
+    drop(target);
+    let mounted = Mounted::mount(device, resize.mounted_as())?;
+    grow_mounted(mounted.folder(), resize).map_err(|error| {
+        let why = explain(resize, &error);
+        anyhow::Error::from(error).context(why)
+    })?;
+    mounted.unmount()?;
+    let target = BlockTarget::open_exclusive(device)?;
+    // What was read through the device before it was mounted may be cached still.
+    target.drop_cache()?;
+    let now = filesystem::inspect(&target, 0)?.with_context(|| format!("{} is empty", device.display()))?;
+    Ok(now.size)
+}
+
+/// What the kernel may have against it; it gives a number alone.
+fn explain(resize: Resize, error: &io::Error) -> &'static str {
+    match (resize, error.kind()) {
+        (Resize::Ext { .. }, ErrorKind::PermissionDenied) => {
+            "the kernel lets nobody make ext2/3/4 longer who lacks the capability CAP_SYS_RESOURCE, as in a container"
+        }
+        (Resize::Ext { .. }, _) => {
+            "the kernel does not make this ext2/3/4 longer (it must have the feature resize_inode or meta_bg)"
+        }
+        (Resize::Xfs { .. }, _) => "the kernel does not make this XFS longer",
+        (Resize::Btrfs, _) => "the kernel does not make this btrfs longer (it must lie on this device alone)",
+    }
+}

@@ -1,0 +1,145 @@
+//! One image for disks of other sizes: a disk of 4 GiB goes to one of 10 GiB, and its file system fills it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ezio_tests::loop_deploy::{deploy, output, partition, text};
+use ezio_tests::loop_device::Loop;
+use ezio_tests::loopback::Server;
+use ezio_tests::{mounts, programs};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SOURCE: u64 = 4 * GIB;
+const TARGET: u64 = 10 * GIB;
+/// Partitions of the golden disk in MiB: start and length. Swap lies behind what grows.
+const ROOT: (u64, u64) = (1, 3500);
+const SWAP: (u64, u64) = (3501, 256);
+
+/// A disk of 4 GiB with a root file system made by `mkfs`, with a file of noise on it, and swap.
+fn golden_disk(folder: &Path, label: &str, mkfs: &[&str]) -> PathBuf {
+    let disk = folder.join("golden.img");
+    fs::File::create(&disk).unwrap().set_len(SOURCE).unwrap();
+    let table = format!(
+        "label: {label}\nstart={}MiB, size={}MiB, type=L\nstart={}MiB, size={}MiB, type=S\n",
+        ROOT.0, ROOT.1, SWAP.0, SWAP.1
+    );
+    partition(text(&disk), &table, &folder.join("table"));
+    let root = Loop::new(&disk, ROOT.0 * MIB, ROOT.1 * MIB).unwrap();
+    output(mkfs[0], &[&mkfs[1..], &[root.0.as_str()]].concat());
+    let noise: Vec<u8> =
+        (0..5 * MIB).map(|i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+    fs::write(folder.join("noise"), &noise).unwrap();
+    mounted(folder, &root.0, |mount| fs::write(mount.join("noise"), &noise).unwrap());
+    let swap = Loop::new(&disk, SWAP.0 * MIB, SWAP.1 * MIB).unwrap();
+    output("/usr/sbin/mkswap", &["--label", "SWAP", &swap.0]);
+    disk
+}
+
+fn mounted(folder: &Path, device: &str, work: impl FnOnce(&Path)) {
+    let mount = folder.join("mount");
+    fs::create_dir_all(&mount).unwrap();
+    output("/usr/bin/mount", &[device, text(&mount)]);
+    work(&mount);
+    output("/usr/bin/umount", &[text(&mount)]);
+}
+
+fn serve(folder: &Path, golden: &Path, conf: &str) -> Server {
+    let image = folder.join("golden");
+    output(text(&programs::find("image-builder").unwrap()), &["capture", text(golden), "-o", text(&image)]);
+    let file = folder.join("ezio.conf");
+    fs::write(&file, conf).unwrap();
+    Server::start(&image, &["--conf", text(&file)]).unwrap()
+}
+
+/// Bytes of the file system that is mounted there.
+fn size_of(mount: &Path) -> u64 {
+    let said = output("/usr/bin/df", &["--output=size", "--block-size=1", text(mount)]);
+    said.lines().last().unwrap().trim().parse().unwrap()
+}
+
+/// A disk of 10 GiB to which a disk of 4 GiB with this root file system was deployed.
+struct Grown {
+    folder: tempfile::TempDir,
+    target: Loop,
+    good: bool,
+    said: String,
+}
+
+fn onto_a_larger_disk(label: &str, mkfs: &[&str]) -> Grown {
+    programs::need_root().unwrap();
+    mounts::keep_private().unwrap();
+    programs::need(&["sfdisk", "sgdisk", "partclone.ext4", "losetup", "partx", "blkid"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let golden = golden_disk(folder.path(), label, mkfs);
+    let server = serve(folder.path(), &golden, "image = \"golden\"\ngrow = \"last\"\n");
+    let target = Loop::blank(&folder.path().join("target.img"), TARGET).unwrap();
+
+    let (good, said) = deploy(&server, &[&target.0]);
+    Grown { folder, target, good, said }
+}
+
+/// The table is sound, the file is there, swap was made; gives the size of the file system.
+fn assert_whole(grown: &Grown, label: &str, fsck: &[&str]) -> u64 {
+    let Grown { folder, target, .. } = grown;
+    let verified = output("/usr/sbin/sfdisk", &["--verify", &target.0]);
+    assert!(verified.contains("No errors detected"), "{verified}");
+    if label == "gpt" {
+        output("/usr/sbin/sgdisk", &["--verify", &target.0]);
+    }
+    let root = format!("{}p1", target.0);
+    output(fsck[0], &[&fsck[1..], &[root.as_str()]].concat());
+    let mut size = 0;
+    mounted(folder.path(), &root, |mount| {
+        let noise = fs::read(folder.path().join("noise")).unwrap();
+        assert!(fs::read(mount.join("noise")).unwrap() == noise, "a file has changed");
+        size = size_of(mount);
+        // What room there is can be used.
+        fs::write(mount.join("more"), noise).unwrap();
+    });
+    let swap = output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "LABEL", &format!("{}p2", target.0)]);
+    assert_eq!(swap.trim(), "SWAP");
+    size
+}
+
+fn fills_a_larger_disk(label: &str, mkfs: &[&str], fsck: &[&str]) {
+    let grown = onto_a_larger_disk(label, mkfs);
+    assert!(grown.good && grown.said.contains("growing the "), "{}", grown.said);
+    let size = assert_whole(&grown, label, fsck);
+    assert!(size > TARGET - (SWAP.1 + 256) * MIB, "{size}");
+}
+
+/// May this process make ext4 longer? Containers often may not.
+fn has_sys_resource() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    u64::from_str_radix(effective, 16).unwrap() & 1 << 24 != 0
+}
+
+/// Where the kernel refuses, that is a failure, and the deployed system is whole at its old size.
+#[test]
+fn ext4_fills_a_larger_disk_or_is_whole_as_it_was() {
+    for label in ["gpt", "dos"] {
+        let fsck = ["/usr/sbin/e2fsck", "-f", "-n"];
+        let grown = onto_a_larger_disk(label, &["/usr/sbin/mkfs.ext4", "-q"]);
+        let size = assert_whole(&grown, label, &fsck);
+        if has_sys_resource() {
+            assert!(grown.good && size > TARGET - (SWAP.1 + 256) * MIB, "{size}: {}", grown.said);
+        } else {
+            let words = ["the system is deployed and whole", "CAP_SYS_RESOURCE"];
+            assert!(!grown.good && words.iter().all(|word| grown.said.contains(word)), "{}", grown.said);
+            assert!(size < SOURCE, "{size}");
+        }
+    }
+}
+
+#[test]
+fn xfs_fills_a_larger_disk() {
+    fills_a_larger_disk("gpt", &["/usr/sbin/mkfs.xfs", "-q"], &["/usr/sbin/xfs_repair", "-n"]);
+}
+
+#[test]
+fn btrfs_fills_a_larger_disk() {
+    fills_a_larger_disk("gpt", &["/usr/sbin/mkfs.btrfs", "-q"], &["/usr/bin/btrfs", "check", "--readonly"]);
+}
