@@ -1,7 +1,6 @@
 //! An image as the server offers it: fetched whole but for the payload; what is damaged or missing on
 //! the way is refused here, what does not fit together by the plan.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -10,10 +9,11 @@ use ezio_image::checksums::Checksums;
 use ezio_image::conf::Grow;
 use ezio_image::layout::Layout;
 use ezio_image::manifest::{
-    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest,
+    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest, PartitionInfo,
 };
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{ImageParts, Plan, PlanError};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::fetch::location::Location;
 use crate::fetch::signature::PublicKey;
@@ -21,6 +21,10 @@ use crate::fetch::torrent;
 use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::screen::Screen;
 use crate::screen::nag::Nag;
+
+/// Each takes a round trip, and longer where a server is busy with a whole room; many at a time would only wait for each
+/// other.
+const TORRENTS_AT_A_TIME: usize = 4;
 
 /// An image, fetched.
 #[derive(Debug)]
@@ -119,13 +123,12 @@ impl Image {
         };
         let boot_code = source.optional(BOOT_CODE_FILE).await?;
         let hidden = source.optional(HIDDEN_FILE).await?;
-        let mut metainfos = BTreeMap::new();
-        for info in manifest.partitions.iter().filter(|p| p.has_torrent()) {
-            // Not by its checksum: the server puts its announce address in. Its hash is in the manifest.
-            let file = info.torrent_file();
-            let metainfo = torrent::parse(&source.bytes(&file).await?, &folder.file(&file))?;
-            metainfos.insert(info.name.clone(), metainfo);
-        }
+        let torrents = manifest.partitions.iter().filter(|p| p.has_torrent());
+        let metainfos = stream::iter(torrents)
+            .map(async |info| anyhow::Ok((info.name.clone(), source.torrent(info).await?)))
+            .buffer_unordered(TORRENTS_AT_A_TIME)
+            .try_collect()
+            .await?;
         Ok(Self::Directory(Box::new(ImageParts { manifest, layout, metainfos, boot_code, hidden })))
     }
 }
@@ -165,6 +168,12 @@ impl Source<'_> {
             );
         }
         Ok(bytes)
+    }
+
+    /// Not by its checksum: the server puts its announce address in. Its hash is in the manifest.
+    async fn torrent(&self, info: &PartitionInfo) -> anyhow::Result<Arc<Metainfo>> {
+        let file = info.torrent_file();
+        torrent::parse(&self.bytes(&file).await?, &self.folder.file(&file))
     }
 
     async fn optional(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {

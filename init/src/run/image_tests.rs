@@ -1,6 +1,12 @@
 //! Images that are not what they should be.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 
 use super::*;
 use crate::test_image::{DISK, MIB, TestImage, torrent};
@@ -91,4 +97,69 @@ async fn a_torrent_alone_is_an_image_if_it_is_raw() {
     assert!(text.contains("single partition"), "{text}");
     let raw = Image::Torrent(Arc::new(torrent("disk", &image.bytes, None)));
     assert_eq!(raw.needed_for_disk().unwrap(), image.bytes.len() as u64);
+}
+
+/// Serves a folder; a torrent only once as many are asked for as may be at a time. Gives its address, and how many ever
+/// were.
+async fn serve(folder: std::path::PathBuf) -> (Location, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, seen) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&most));
+    let together = Arc::new(Barrier::new(TORRENTS_AT_A_TIME));
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (folder, now, seen) = (folder.clone(), Arc::clone(&now), Arc::clone(&seen));
+            let together = Arc::clone(&together);
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let name = request.split_whitespace().nth(1).unwrap().trim_start_matches('/');
+                if name.ends_with(".torrent") {
+                    seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    together.wait().await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                }
+                let bytes = std::fs::read(folder.join(name)).unwrap();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    bytes.len()
+                );
+                stream.write_all(&[head.as_bytes(), &bytes].concat()).await.unwrap();
+            });
+        }
+    });
+    (location, most)
+}
+
+#[tokio::test]
+async fn torrents_are_fetched_a_few_at_a_time() {
+    const PARTITIONS: usize = 2 * TORRENTS_AT_A_TIME;
+    let image = TestImage::new();
+    let mut manifest = image.manifest().split("[[partition]]").next().unwrap().to_owned();
+    for number in 1..=PARTITIONS {
+        let torrent = torrent(&format!("sda{number}"), &image.bytes, Some(&image.runs));
+        image.write(&format!("sda{number}.torrent"), &torrent.to_torrent(&[]));
+        manifest.push_str(&format!(
+            "[[partition]]\nname = \"sda{number}\"\nnumber = {number}\noffset = {}\nsize = {}\n\
+             content = {{ kind = \"blocks\", info_hash = \"{}\", used = {} }}\n",
+            number as u64 * MIB,
+            MIB,
+            torrent.info_hash().as_string(),
+            image.bytes.len()
+        ));
+    }
+    image.write("manifest.toml", manifest.as_bytes());
+    image.sum();
+    let (location, most) = serve(image.path().to_owned()).await;
+    let fetcher = Fetcher::new().unwrap();
+    let (screen, bound) = (Screen::dark(), Duration::from_secs(60));
+    let fetched = tokio::time::timeout(bound, Image::fetch(&location, &fetcher, None, &screen)).await;
+    let Image::Directory(parts) = fetched.expect("one waits for another").unwrap() else {
+        unreachable!("an image directory was served");
+    };
+    assert_eq!(parts.metainfos.len(), PARTITIONS);
+    assert_eq!(most.load(Ordering::SeqCst), TORRENTS_AT_A_TIME);
 }
