@@ -32,7 +32,25 @@ pub enum ExtentError {
     },
 }
 
-/// The runs of one content, in content order: byte 0 of the content is the first byte of the first run.
+/// What comes next in a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A run of used bytes.
+    Used(Extent),
+    /// So many zeros that are nowhere on the target: they bring what follows to the beginning of a piece (BEP 47).
+    Padding(u64),
+}
+
+/// A part of a content that lies in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// Byte offset on the target; none for padding.
+    pub offset: Option<u64>,
+    /// Length in bytes, never 0.
+    pub length: u64,
+}
+
+/// The runs of one content, in content order, with the padding between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtentMap {
     extents: Vec<Extent>,
@@ -42,20 +60,33 @@ pub struct ExtentMap {
 }
 
 impl ExtentMap {
-    /// Checks the runs and computes where each begins in the content.
+    /// Checks the runs of a content without padding and computes where each begins in it.
     ///
     /// # Errors
     /// A run is empty or too long, or two runs overlap on the target.
     pub fn new(extents: Vec<Extent>) -> Result<Self, ExtentError> {
-        let mut starts = Vec::with_capacity(extents.len());
-        let mut total_length = 0u64;
-        for (index, &Extent { offset, length }) in extents.iter().enumerate() {
-            let bad = ExtentError::BadLength { index, offset, length };
-            if length == 0 || offset.checked_add(length).is_none() {
+        Self::of_parts(extents.into_iter().map(Part::Used))
+    }
+
+    /// Checks what a content consists of, in its order, and computes where each run begins in it.
+    ///
+    /// # Errors
+    /// As [`ExtentMap::new`].
+    pub fn of_parts(parts: impl IntoIterator<Item = Part>) -> Result<Self, ExtentError> {
+        let (mut extents, mut starts, mut total_length) = (Vec::new(), Vec::new(), 0u64);
+        for part in parts {
+            let (Part::Used(Extent { length, .. }) | Part::Padding(length)) = part;
+            let offset = if let Part::Used(extent) = part { extent.offset } else { 0 };
+            let bad = ExtentError::BadLength { index: extents.len(), offset, length };
+            let end = total_length.checked_add(length);
+            let (false, Some(_), Some(end)) = (length == 0, offset.checked_add(length), end) else {
                 return Err(bad);
+            };
+            if let Part::Used(extent) = part {
+                starts.push(total_length);
+                extents.push(extent);
             }
-            starts.push(total_length);
-            total_length = total_length.checked_add(length).ok_or(bad)?;
+            total_length = end;
         }
         let mut by_offset = extents.clone();
         by_offset.sort_unstable_by_key(|e| e.offset);
@@ -93,18 +124,23 @@ impl ExtentMap {
         self.extents.iter().map(|e| e.offset + e.length).max().unwrap_or(0)
     }
 
-    /// The parts of the target that hold content bytes `start .. start + length`, in content order.
-    /// Each item is `(index of the run, offset on the target, length in bytes)`; what lies behind
-    /// the end of the content is not there.
-    pub fn slices(&self, start: u64, length: u64) -> impl Iterator<Item = (usize, u64, u64)> + '_ {
+    /// Where the content bytes `start .. start + length` lie, in content order; what is behind the end of the content is not
+    /// there.
+    pub fn slices(&self, start: u64, length: u64) -> impl Iterator<Item = Slice> + '_ {
         let end = start.saturating_add(length).min(self.total_length);
-        let first = self.starts.partition_point(|&s| s <= start).saturating_sub(1);
-        (first..self.extents.len()).map_while(move |i| {
-            let run_start = self.starts[i];
-            let run = self.extents[i];
-            let from = start.max(run_start);
-            let to = end.min(run_start + run.length);
-            (from < to).then(|| (i, run.offset + (from - run_start), to - from))
+        let mut at = start;
+        std::iter::from_fn(move || {
+            let after = self.starts.partition_point(|&s| s <= at);
+            let before = after.checked_sub(1).map(|i| (self.starts[i], self.extents[i]));
+            let (offset, until) = match before {
+                Some((begins, run)) if at - begins < run.length => {
+                    (Some(run.offset + (at - begins)), begins + run.length)
+                }
+                _ => (None, self.starts.get(after).copied().unwrap_or(end)),
+            };
+            let length = until.min(end).checked_sub(at).filter(|&length| length > 0)?;
+            at += length;
+            Some(Slice { offset, length })
         })
     }
 }
@@ -129,20 +165,26 @@ mod tests {
     proptest! {
         #[test]
         fn slices_cover_the_content_byte_for_byte(
-            lengths in prop::collection::vec((1u64..50, 0u64..20), 1..20),
+            lengths in prop::collection::vec((1u64..50, 0u64..20, prop::option::of(1u64..50)), 1..20),
             start in 0u64..600, length in 0u64..600,
         ) {
             let mut offset = 0;
-            let mut bytes = Vec::new();
-            let extents: Vec<_> = lengths.iter().map(|&(length, gap)| {
-                let e = Extent { offset: offset + gap, length };
-                bytes.extend(e.offset..e.offset + length);
-                offset = e.offset + length;
-                e
-            }).collect();
-            let map = ExtentMap::new(extents).unwrap();
-            let got: Vec<u64> = map.slices(start, length).flat_map(|(_, o, l)| o..o + l).collect();
-            let want: Vec<u64> = bytes.iter().copied().skip(start as usize).take(length as usize).collect();
+            let (mut parts, mut bytes) = (Vec::new(), Vec::new());
+            for (length, gap, padding) in lengths {
+                let run = Extent { offset: offset + gap, length };
+                offset = run.offset + length;
+                bytes.extend((run.offset..offset).map(Some));
+                bytes.extend((0..padding.unwrap_or(0)).map(|_| None));
+                parts.push(Part::Used(run));
+                parts.extend(padding.map(Part::Padding));
+            }
+            let map = ExtentMap::of_parts(parts).unwrap();
+            prop_assert_eq!(map.total_length(), bytes.len() as u64);
+            let got: Vec<Option<u64>> = map
+                .slices(start, length)
+                .flat_map(|s| (0..s.length).map(move |i| s.offset.map(|offset| offset + i)))
+                .collect();
+            let want: Vec<_> = bytes.iter().copied().skip(start as usize).take(length as usize).collect();
             prop_assert_eq!(got, want);
         }
     }

@@ -2,15 +2,19 @@
 //! their byte offset on the partition in hex (the format of partclone's and Clonezilla's BitTorrent
 //! mode); a single file is a raw image from offset 0.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
+use librqbit_bencode::{
+    BencodeValue, WithRawBytes, bencode_serialize_to_writer, from_bytes, from_bytes_with_rest,
+};
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
-use librqbit_core::torrent_metainfo::{TorrentMetaV1, TorrentMetaV1File, TorrentMetaV1Info};
+use librqbit_core::torrent_metainfo::{TorrentMetaV1File, TorrentMetaV1Info};
+use serde::Deserialize;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
-use crate::extents::{Extent, ExtentError, ExtentMap};
+use crate::extents::{Extent, ExtentError, ExtentMap, Part};
 
 pub use librqbit_core::hash_id::Id20 as InfoHash;
 
@@ -52,8 +56,34 @@ pub enum MetainfoError {
 pub struct File {
     /// Path components below the torrent's name; empty for a single-file torrent.
     pub path: Vec<String>,
-    /// Length in bytes.
+    /// Length in bytes, never 0.
     pub length: u64,
+    /// Zeros that nobody keeps (attribute `p` of BEP 47).
+    pub padding: bool,
+}
+
+/// What of a `.torrent` file is of use. The rest may be as odd as it is in the field: dates before 1970, bytes behind the end.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "B: Deserialize<'de> + From<&'de [u8]>"))]
+struct TorrentFile<B: std::hash::Hash + Eq> {
+    info: WithRawBytes<TorrentMetaV1Info<B>, B>,
+    #[serde(default = "nothing")]
+    announce: Option<BencodeValue<B>>,
+    #[serde(rename = "announce-list", default = "nothing")]
+    announce_list: Option<BencodeValue<B>>,
+}
+
+fn nothing<T>() -> Option<T> {
+    None
+}
+
+/// The strings of a value, however deep they are in lists.
+fn strings(value: &BencodeValue<ByteBuf<'_>>) -> Vec<String> {
+    match value {
+        BencodeValue::Bytes(bytes) => vec![String::from_utf8_lossy(bytes.as_ref()).into_owned()],
+        BencodeValue::List(list) => list.iter().flat_map(strings).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// A checked torrent. Cheap to share behind an `Arc`.
@@ -67,6 +97,7 @@ pub struct Metainfo {
     total_length: u64,
     private: bool,
     trackers: Vec<String>,
+    peers: Vec<SocketAddr>,
     info_bytes: Arc<[u8]>,
 }
 
@@ -76,28 +107,35 @@ impl Metainfo {
     /// # Errors
     /// It is not bencoding, or says something impossible.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetainfoError> {
-        let meta: TorrentMetaV1<ByteBuf<'_>> =
-            from_bytes(bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
-        let trackers =
-            meta.iter_announce().map(|t| String::from_utf8_lossy(t.as_ref()).into_owned()).collect();
-        Self::from_info(&meta.info.data, meta.info.raw_bytes.as_ref(), trackers)
+        let (file, _): (TorrentFile<ByteBuf<'_>>, _) =
+            from_bytes_with_rest(bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
+        let mut trackers = file.announce_list.map_or_else(Vec::new, |list| strings(&list));
+        if trackers.is_empty() {
+            trackers = file.announce.map_or_else(Vec::new, |url| strings(&url));
+        }
+        Self::from_info(&file.info.data, file.info.raw_bytes.as_ref(), trackers, Vec::new())
     }
 
     /// Reads a bare info dictionary, as a magnet link's metadata exchange (BEP 9) delivers it.
-    /// The caller has checked its SHA-1 against the link.
+    /// The caller has checked its SHA-1 against the link, which also names trackers and peers.
     ///
     /// # Errors
     /// As [`Metainfo::parse`].
-    pub fn parse_info(info_bytes: &[u8], trackers: Vec<String>) -> Result<Self, MetainfoError> {
+    pub fn parse_info(
+        info_bytes: &[u8],
+        trackers: Vec<String>,
+        peers: Vec<SocketAddr>,
+    ) -> Result<Self, MetainfoError> {
         let info: TorrentMetaV1Info<ByteBuf<'_>> =
             from_bytes(info_bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
-        Self::from_info(&info, info_bytes, trackers)
+        Self::from_info(&info, info_bytes, trackers, peers)
     }
 
     fn from_info(
         info: &TorrentMetaV1Info<ByteBuf<'_>>,
         info_bytes: &[u8],
         trackers: Vec<String>,
+        peers: Vec<SocketAddr>,
     ) -> Result<Self, MetainfoError> {
         let piece_length = info.piece_length;
         if !piece_length.is_power_of_two() || !(MIN_PIECE_LENGTH..=MAX_PIECE_LENGTH).contains(&piece_length) {
@@ -107,9 +145,14 @@ impl Metainfo {
         let files: Vec<File> = match (&info.files, info.length) {
             (Some(files), _) => files
                 .iter()
-                .map(|f| File { path: f.path.iter().map(text).collect(), length: f.length })
+                .filter(|f| f.length > 0)
+                .map(|f| File {
+                    path: f.path.iter().map(text).collect(),
+                    length: f.length,
+                    padding: f.attr.as_ref().is_some_and(|attr| attr.as_ref().contains(&b'p')),
+                })
                 .collect(),
-            (None, Some(length)) => vec![File { path: Vec::new(), length }],
+            (None, Some(length)) => vec![File { path: Vec::new(), length, padding: false }],
             (None, None) => return Err(MetainfoError::Empty),
         };
         let total_length = files.iter().try_fold(0u64, |sum, f| sum.checked_add(f.length)).unwrap_or(0);
@@ -130,6 +173,7 @@ impl Metainfo {
             total_length,
             private: info.private,
             trackers,
+            peers,
             info_bytes: info_bytes.into(),
         })
     }
@@ -169,7 +213,7 @@ impl Metainfo {
         };
         let mut bytes = Vec::new();
         bencode_serialize_to_writer(&info, &mut bytes).map_err(|e| MetainfoError::Bencode(e.to_string()))?;
-        Self::parse_info(&bytes, Vec::new())
+        Self::parse_info(&bytes, Vec::new(), Vec::new())
     }
 
     /// The `.torrent` file, with these trackers (the info dictionary is passed on byte for byte).
@@ -227,7 +271,7 @@ impl Metainfo {
         self.piece_hashes.as_chunks().0.get(index as usize)
     }
 
-    /// Files in content order; one with an empty path for a single-file torrent.
+    /// Files in content order, those of no bytes left out; one with an empty path for a single-file torrent.
     #[must_use]
     pub fn files(&self) -> &[File] {
         &self.files
@@ -257,6 +301,12 @@ impl Metainfo {
         &self.trackers
     }
 
+    /// Peers that a magnet link names (`x.pe`).
+    #[must_use]
+    pub fn peers(&self) -> &[SocketAddr] {
+        &self.peers
+    }
+
     /// The info dictionary as it stands in the torrent.
     #[must_use]
     pub fn info_bytes(&self) -> &Arc<[u8]> {
@@ -271,8 +321,12 @@ impl Metainfo {
         if self.is_raw() {
             return Ok(ExtentMap::contiguous(self.total_length)?);
         }
-        let extents: Result<Vec<_>, _> = self.files.iter().map(run_of_file).collect();
-        Ok(ExtentMap::new(extents?)?)
+        let part = |file: &File| match file.padding {
+            true => Ok(Part::Padding(file.length)),
+            false => run_of_file(file).map(Part::Used),
+        };
+        let parts: Result<Vec<_>, MetainfoError> = self.files.iter().map(part).collect();
+        Ok(ExtentMap::of_parts(parts?)?)
     }
 }
 
@@ -292,4 +346,51 @@ fn run_of_file(file: &File) -> Result<Extent, MetainfoError> {
     let offset = if digits.is_empty() { Ok(0) } else { u64::from_str_radix(digits, 16) };
     let offset = offset.map_err(|_| MetainfoError::FileName(file.path.join("/")))?;
     Ok(Extent { offset, length: file.length })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A torrent of the files that `files` bencodes, all zeros, with `outer` before its info and `behind` at its end.
+    fn torrent(files: &str, length: usize, outer: &str, behind: &str) -> Result<Metainfo, MetainfoError> {
+        let hashes: Vec<u8> =
+            vec![0; length].chunks(16384).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+        let (files, pieces) = (format!("d{outer}4:infod5:filesl{files}e4:name4:sda1"), hashes.len());
+        let mut bytes = format!("{files}12:piece lengthi16384e6:pieces{pieces}:").into_bytes();
+        bytes.extend(hashes);
+        bytes.extend(b"ee");
+        bytes.extend(behind.bytes());
+        Metainfo::parse(&bytes)
+    }
+
+    const RUN: &str = "d6:lengthi100e4:pathl4:2000ee";
+
+    #[test]
+    fn padding_lies_nowhere_and_files_of_no_bytes_are_none() {
+        let padding = "d4:attr1:p6:lengthi16284e4:pathl4:.pad5:16284ee";
+        let files = format!("{RUN}{padding}d6:lengthi0e4:pathl6:READMEeed6:lengthi7e4:pathl1:0ee");
+        let metainfo = torrent(&files, 16391, "", "").unwrap();
+        let runs = metainfo.extents().unwrap();
+        assert_eq!(runs.total_length(), 16391);
+        assert_eq!(runs.extents(), [Extent { offset: 0x2000, length: 100 }, Extent { offset: 0, length: 7 }]);
+        let slices: Vec<_> = runs.slices(0, 16391).map(|s| (s.offset, s.length)).collect();
+        assert_eq!(slices, [(Some(0x2000), 100), (None, 16284), (Some(0), 7)]);
+    }
+
+    #[test]
+    fn what_other_clients_accept_is_accepted() {
+        let (one, two) = ("8:announce8:http://a", "13:announce-listl8:http://bl8:http://cee");
+        for (outer, behind, trackers) in [
+            (one, "\n", &["http://a"][..]),
+            ("8:announcel8:http://ae", "\r\n", &["http://a"]),
+            (&format!("{one}{two}"), "", &["http://b", "http://c"]),
+            ("13:creation datei-1e", "\0\0", &[]),
+            ("13:creation date4:1970", "", &[]),
+            ("7:comment0:13:announce-listle", "", &[]),
+        ] {
+            let metainfo = torrent(RUN, 100, outer, behind).unwrap_or_else(|e| panic!("{outer}: {e}"));
+            assert_eq!(metainfo.trackers(), trackers, "{outer}");
+        }
+    }
 }

@@ -111,7 +111,9 @@ pub async fn fetch(magnet: &Magnet, peers: &[SocketAddr], limit: Duration) -> Re
     loop {
         let round = timeout_at(deadline, round(magnet, peers, &mut last)).await;
         match round {
-            Ok(Some(bytes)) => return Ok(Metainfo::parse_info(&bytes, magnet.trackers.clone())?),
+            Ok(Some(bytes)) => {
+                return Ok(Metainfo::parse_info(&bytes, magnet.trackers.clone(), magnet.peers.clone())?);
+            }
             Ok(None) if Instant::now() + ROUND < deadline => sleep(ROUND).await,
             _ => return Err(MagnetError::Timeout(last)),
         }

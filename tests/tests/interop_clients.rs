@@ -225,17 +225,34 @@ fn libtorrent_seeds_our_torrent_to_us() {
     image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
 }
 
-#[test]
-fn a_torrent_made_by_transmission_is_written() {
+/// A torrent of the image that Transmission makes: it is not private.
+fn made_by_transmission(image: &Image) -> PathBuf {
     programs::need(&["transmission-create"]).unwrap();
-    let image = Image::new();
     let torrent = image.folder.path().join("theirs.torrent");
     let mut create = Command::new("transmission-create");
     create.arg("--outfile").arg(&torrent).arg(image.directory().join("disk"));
     run(create.stdout(Stdio::null())).unwrap();
+    torrent
+}
+
+#[test]
+fn a_torrent_made_by_transmission_is_written() {
+    let image = Image::new();
+    let torrent = made_by_transmission(&image);
     let port = free_port().unwrap();
     let _seeder = aria2_seeder(&torrent, &image.directory(), port);
     image.write(&torrent, &["--peer", &format!("127.0.0.1:{port}")]);
+}
+
+/// libtorrent gives no metadata of private torrents.
+#[test]
+fn a_magnet_link_that_names_a_peer_and_no_tracker_is_enough() {
+    let image = Image::new();
+    let torrent = made_by_transmission(&image);
+    let port = free_port().unwrap();
+    let _seeder = libtorrent_seeder(&torrent, &image.directory(), port);
+    let hash = Metainfo::parse(&fs::read(torrent).unwrap()).unwrap().info_hash().as_string();
+    image.write(Path::new(&format!("magnet:?xt=urn:btih:{hash}&x.pe=127.0.0.1:{port}")), &[]);
 }
 
 /// The blocks of an ext4 as partclone lays them out for BitTorrent (`-T`), and what it says of them.
@@ -288,17 +305,27 @@ fn the_run_files_of_partclone_become_the_file_system_again() {
     let hashes = hashes.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     assert!(hashes.eq(runs.values("sha1")), "{}", runs.info);
 
-    let port = free_port().unwrap();
-    let _seeder = libtorrent_seeder(&torrent, folder.path(), port);
-    sized("written");
-    run(write(&torrent, &path("written"))
-        .args(["--peer", &format!("127.0.0.1:{port}")])
-        .stdout(Stdio::null()))
-    .unwrap();
-    run(Command::new("e2fsck").args(["-f", "-n"]).arg(path("written")).stdout(Stdio::null())).unwrap();
-    let dump = format!("dump /noise {}", path("copy").display());
-    run(Command::new("debugfs").args(["-R", &dump]).arg(path("written")).stderr(Stdio::null())).unwrap();
-    assert!(fs::read(path("copy")).unwrap() == noise, "the file differs");
+    // libtorrent's own torrents have padding between the files (BEP 47).
+    let padded = path("padded.torrent");
+    programs::need_python("libtorrent", "python3-libtorrent").unwrap();
+    let mut create = Command::new(programs::PYTHON);
+    run(create.arg(programs::own_file("scripts/libtorrent_create.py")).arg(&runs.folder).arg(&padded))
+        .unwrap();
+    let padding = |bytes: Vec<u8>| Metainfo::parse(&bytes).unwrap().files().iter().any(|file| file.padding);
+    assert!(padding(fs::read(&padded).unwrap()));
+
+    for torrent in [torrent, padded] {
+        let port = free_port().unwrap();
+        let _seeder = libtorrent_seeder(&torrent, folder.path(), port);
+        sized("written");
+        let peer = format!("127.0.0.1:{port}");
+        run(write(&torrent, &path("written")).args(["--peer", &peer]).stdout(Stdio::null())).unwrap();
+        run(Command::new("e2fsck").args(["-f", "-n"]).arg(path("written")).stdout(Stdio::null())).unwrap();
+        let dump = format!("dump /noise {}", path("copy").display());
+        run(Command::new("debugfs").args(["-R", &dump]).arg(path("written")).stderr(Stdio::null())).unwrap();
+        assert!(fs::read(path("copy")).unwrap() == noise, "the file differs");
+        fs::remove_file(path("written")).unwrap();
+    }
 }
 
 /// opentracker, that serves this image's torrent alone.

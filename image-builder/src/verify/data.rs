@@ -32,12 +32,15 @@ pub(super) fn check(
     let mut hasher = PieceHasher::new(metainfo.piece_length());
     let mut buffer = vec![0; BLOCK];
     for (path, length) in data_files(image, name, metainfo) {
-        let mut file = Content::open(path, length, problems);
+        let mut file = path.map(|path| Content::open(path, length, problems));
         let mut left = length;
         while left > 0 {
             stop.check()?;
             let now = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            file.fill(&mut buffer[..now], length - left, problems);
+            match &mut file {
+                Some(file) => file.fill(&mut buffer[..now], length - left, problems),
+                None => buffer[..now].fill(0),
+            }
             hasher.update(&buffer[..now], |hash| checker.piece_is(hash, problems));
             left -= now as u64;
             progress.add(now as u64);
@@ -51,13 +54,14 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Files of the data in content order, with their lengths.
-fn data_files(image: &ImageDir, name: &str, metainfo: &Metainfo) -> Vec<(PathBuf, u64)> {
+/// Files of the data in content order, with their lengths; padding is in none.
+fn data_files(image: &ImageDir, name: &str, metainfo: &Metainfo) -> Vec<(Option<PathBuf>, u64)> {
     let base = image.path.join(name);
     // Only the last component names a run; `extents` has refused what is no offset in hex.
     let path = |file: &ezio_image::metainfo::File| match file.path.last() {
-        Some(run) if run.bytes().all(|b| b.is_ascii_hexdigit()) => base.join(run),
-        _ => base.clone(),
+        _ if file.padding => None,
+        Some(run) if run.bytes().all(|b| b.is_ascii_hexdigit()) => Some(base.join(run)),
+        _ => Some(base.clone()),
     };
     metainfo.files().iter().map(|file| (path(file), file.length)).collect()
 }

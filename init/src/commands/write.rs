@@ -72,7 +72,10 @@ async fn fetch(options: &WriteOptions, output: &ProgressOutput) -> anyhow::Resul
 
 fn config(options: &WriteOptions, metainfo: &Metainfo) -> anyhow::Result<Config> {
     ensure!(
-        !(metainfo.trackers().is_empty() && options.peers.is_empty() && options.listen.is_none()),
+        !(metainfo.trackers().is_empty()
+            && metainfo.peers().is_empty()
+            && options.peers.is_empty()
+            && options.listen.is_none()),
         "the torrent names no tracker: name a peer with --peer, or an address for peers to come to with --listen"
     );
     let defaults = Config::default();

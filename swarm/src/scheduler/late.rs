@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::Scheduler;
 use super::event::{Blocks, ConnId, Output, Reason, Role};
 use super::geometry::PieceId;
-use super::peer::Pending;
+use super::peer::{Conn, Pending};
 use super::pieces::Block;
 
 /// A connection that owes us blocks and sends none of them for so long is closed.
 const DEAD: Duration = Duration::from_secs(30);
 /// Who was late and owes nothing any more is asked again after so long.
 const FORGIVEN: Duration = Duration::from_secs(5);
+/// A peer that does not answer a request, but later ones, or that sends nothing any more, is asked once more after so long.
+const SKIPPED: Duration = Duration::from_secs(2);
 /// Late blocks asked again in one tick, at most.
 const AT_ONCE: usize = 64;
 
@@ -27,6 +29,9 @@ impl Scheduler {
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let now = self.now;
+            // A parent is asked before it has a piece, and owes it only then.
+            let owes = |conn: &Conn| conn.pending.iter().any(|p| !self.awaits(id, p.piece));
+            let owes = self.conns.get(id).is_some_and(owes);
             let Some(conn) = self.conns.get_mut(id) else { continue };
             if conn.pending.is_empty() {
                 // What it owed was asked of others. It gets another chance.
@@ -35,8 +40,6 @@ impl Scheduler {
             if conn.pending.is_empty() || conn.closing {
                 continue;
             }
-            // A parent is asked before it has a piece, and owes it only then.
-            let owes = conn.pending.iter().any(|p| conn.has.get(p.piece.0));
             let silence = if owes { now.saturating_sub(conn.progress) } else { Duration::ZERO };
             if silence > DEAD {
                 conn.closing = true;
@@ -56,8 +59,31 @@ impl Scheduler {
             if left == 0 || self.pulled() > 2 * self.ahead() {
                 break;
             }
-            left -= usize::from(self.ask_second(id, pending, ending, out));
+            left -= usize::from(
+                self.ask_second(id, pending, ending, out) || self.ask_once_more(id, pending, out),
+            );
         }
+    }
+
+    /// Asks a client of another kind again for what it has skipped, when nobody else has it. Whether it was asked.
+    fn ask_once_more(&mut self, id: ConnId, skipped: Pending, out: &mut Vec<Output>) -> bool {
+        let Some(conn) = self.conns.get(id).filter(|c| !c.ours() && !c.choked && !c.closing) else {
+            return false;
+        };
+        let silent = self.now.saturating_sub(conn.progress) > SKIPPED;
+        let block = Blocks::one(skipped.piece, skipped.block);
+        if self.now.saturating_sub(skipped.at) <= SKIPPED || !(silent || conn.answered > skipped.at) {
+            return false;
+        }
+        let progress = conn.progress;
+        self.take_pending(id, skipped.piece, skipped.block);
+        out.push(Output::Cancel(id, block));
+        self.send_request(id, block, out);
+        // Being asked is no progress: who stays silent is dead in the end.
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.progress = progress;
+        }
+        true
     }
 
     /// A piece that has to come from one peer alone starts over when that one sends no more.

@@ -46,6 +46,8 @@ pub(super) struct Conn {
     pub(super) down: Rate,
     /// When something of it last arrived that we had asked for, or when we began to wait.
     pub(super) progress: Duration,
+    /// When the latest of the requests that it answered was made.
+    pub(super) answered: Duration,
     /// It let requests go late: ask it little until it delivers.
     pub(super) late: bool,
     /// When it last suggested something.
@@ -92,6 +94,7 @@ impl Conn {
             pending_bytes: 0,
             down: Rate::default(),
             progress: now,
+            answered: Duration::ZERO,
             late: false,
             steered: now,
             offered: Duration::ZERO,

@@ -207,6 +207,7 @@ impl Scheduler {
         conn.down.add(bytes);
         conn.progress = self.now;
         conn.late = false;
+        conn.answered = conn.answered.max(asked.unwrap_or_default());
         self.down.add(bytes);
         self.last_arrival = self.now;
         if let Some(at) = asked {

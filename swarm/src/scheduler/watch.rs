@@ -22,13 +22,15 @@ pub(super) struct Watch {
     looked: Duration,
     /// Bytes that the server had sent.
     sent: u64,
+    /// Pieces that all members together had.
+    got: u32,
     /// How many pieces each member had at the first look at it, and how many looks there were.
     had: HashMap<ConnId, (u32, u32)>,
 }
 
 impl Watch {
     pub(super) fn new(now: Duration, sent: u64) -> Self {
-        Self { looked: now, sent, had: HashMap::new() }
+        Self { looked: now, sent, got: 0, had: HashMap::new() }
     }
 }
 
@@ -43,8 +45,12 @@ impl Scheduler {
         }
         trees.watch.looked = now;
         let sent = all_sent - std::mem::replace(&mut trees.watch.sent, all_sent);
+        let members: Vec<ConnId> = trees.forest.members().collect();
+        let got = members.iter().filter_map(|id| self.conns.get(*id)).map(|conn| conn.has.count()).sum();
+        // In a small torrent nobody gets so much that it shows who lags. Who waits for a silent parent asks nobody else.
+        let stands_still = std::mem::replace(&mut trees.watch.got, got) == got && sent == 0;
         let held_up = leaves && (sent as f64) < HELD_UP * link * passed.as_secs_f64();
-        held_up || self.somebody_lags(torrent, sent > 0)
+        held_up || stands_still || self.somebody_lags(torrent, sent > 0)
     }
 
     /// Whether a member has fallen behind most, or most behind the best: since the first look by half of what those get from one

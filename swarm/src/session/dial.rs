@@ -220,8 +220,9 @@ enum Ended {
 
 pub(super) async fn run(engine: Arc<Engine>) {
     let mut tasks = JoinSet::new();
-    for torrent in 0..engine.contents.len() {
+    for (torrent, content) in engine.contents.iter().enumerate() {
         engine.addresses.add(torrent, &engine.config.peers, true);
+        engine.addresses.add(torrent, content.metainfo.peers(), true);
     }
     loop {
         let (due, wait) = engine.addresses.due(&engine);

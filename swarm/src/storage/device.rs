@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use ezio_image::extents::ExtentMap;
+use ezio_image::extents::{ExtentMap, Slice};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::uio::{preadv, pwritev};
 
@@ -99,16 +99,10 @@ impl<M: Medium> DeviceStorage<M> {
         StorageError::at(action, &self.device, device_offset, content_offset, source)
     }
 
-    /// The parts of the device behind `length` bytes of content: (device offset, length). An error if
-    /// the content ends before.
-    fn parts(&self, action: Action, start: u64, length: u64) -> Result<Vec<(u64, u64)>, StorageError> {
-        let parts: Vec<(u64, u64)> = self
-            .extents
-            .slices(start, length)
-            .map(|(_, offset, len)| (self.base.saturating_add(offset), len))
-            .collect();
-        let found: u64 = parts.iter().map(|p| p.1).sum();
-        if found == length {
+    /// Where `length` bytes of content lie. An error if the content ends before.
+    fn parts(&self, action: Action, start: u64, length: u64) -> Result<Vec<Slice>, StorageError> {
+        let parts: Vec<Slice> = self.extents.slices(start, length).collect();
+        if parts.iter().map(|p| p.length).sum::<u64>() == length {
             return Ok(parts);
         }
         let outside = io::Error::new(io::ErrorKind::InvalidInput, "beyond the end of the content");
@@ -174,7 +168,7 @@ impl<M: Medium> Storage for DeviceStorage<M> {
         let length = bufs.iter().map(|b| b.len() as u64).sum();
         let mut content = start;
         let mut rest = bufs.iter_mut().map(|b| &mut **b).collect::<std::collections::VecDeque<&mut [u8]>>();
-        for (at, length) in self.parts(Action::Read, start, length)? {
+        for Slice { offset, length } in self.parts(Action::Read, start, length)? {
             let mut part = Vec::new();
             let mut wanted = length;
             while wanted > 0 {
@@ -187,7 +181,10 @@ impl<M: Medium> Storage for DeviceStorage<M> {
                 }
                 wanted -= take as u64;
             }
-            self.read_part(at, content, &mut part)?;
+            match offset {
+                Some(offset) => self.read_part(self.base.saturating_add(offset), content, &mut part)?,
+                None => part.iter_mut().for_each(|buf| buf.fill(0)),
+            }
             content += length;
         }
         Ok(())
@@ -197,7 +194,7 @@ impl<M: Medium> Storage for DeviceStorage<M> {
         let length = bufs.iter().map(|b| b.len() as u64).sum();
         let mut content = start;
         let mut rest = bufs.iter().map(|b| &**b).collect::<std::collections::VecDeque<&[u8]>>();
-        for (at, length) in self.parts(Action::Write, start, length)? {
+        for Slice { offset, length } in self.parts(Action::Write, start, length)? {
             let mut part = Vec::new();
             let mut wanted = length;
             while wanted > 0 {
@@ -210,15 +207,19 @@ impl<M: Medium> Storage for DeviceStorage<M> {
                 }
                 wanted -= take as u64;
             }
-            self.write_part(at, content, &mut part)?;
+            if let Some(offset) = offset {
+                self.write_part(self.base.saturating_add(offset), content, &mut part)?;
+            }
             content += length;
         }
         Ok(())
     }
 
     fn begin_writeback(&self, content_offset: u64, length: u64) {
-        for (_, offset, length) in self.extents.slices(content_offset, length) {
-            self.medium.begin_writeback(self.base.saturating_add(offset), length);
+        for Slice { offset, length } in self.extents.slices(content_offset, length) {
+            if let Some(offset) = offset {
+                self.medium.begin_writeback(self.base.saturating_add(offset), length);
+            }
         }
     }
 

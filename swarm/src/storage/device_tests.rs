@@ -1,5 +1,5 @@
 use super::*;
-use ezio_image::extents::Extent;
+use ezio_image::extents::{Extent, Part};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -49,6 +49,22 @@ impl Medium for Faulty {
     fn sync(&self) -> io::Result<()> {
         self.sync_error.map_or(Ok(()), |e| Err(io::Error::from_raw_os_error(e)))
     }
+}
+
+#[test]
+fn padding_is_written_nowhere_and_reads_as_zeros() {
+    let medium = Arc::new(Faulty::new(64, 5));
+    let run = |offset, length| Part::Used(Extent { offset, length });
+    let parts = ExtentMap::of_parts([run(10, 6), Part::Padding(8), run(30, 6)]).unwrap();
+    let storage = DeviceStorage::new(Arc::clone(&medium), "/dev/test", 4, parts);
+    storage.write_at(0, b"abcdef--------ghijkl").unwrap();
+    let mut device = [0; 64];
+    device[14..20].copy_from_slice(b"abcdef");
+    device[34..40].copy_from_slice(b"ghijkl");
+    assert_eq!(*medium.bytes.lock().unwrap(), device);
+    let mut content = [1; 20];
+    storage.read_at(0, &mut content).unwrap();
+    assert_eq!(&content, b"abcdef\0\0\0\0\0\0\0\0ghijkl");
 }
 
 #[test]

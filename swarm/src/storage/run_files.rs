@@ -17,7 +17,8 @@ const MAX_OPEN: usize = 64;
 
 /// The files of one torrent in an image directory.
 pub struct RunFiles {
-    paths: Vec<PathBuf>,
+    /// None for padding, which is in no file.
+    paths: Vec<Option<PathBuf>>,
     /// Content offset at which each file begins, and the end of the content.
     starts: Vec<u64>,
     /// Index and descriptor of files in use, the latest last.
@@ -41,6 +42,12 @@ impl RunFiles {
         let mut starts = Vec::with_capacity(metainfo.files().len() + 1);
         let mut start = 0;
         for file in metainfo.files() {
+            starts.push(start);
+            start += file.length;
+            if file.padding {
+                paths.push(None);
+                continue;
+            }
             let path = match file.path.last() {
                 Some(name) => root.join(name),
                 None => root.clone(),
@@ -50,15 +57,13 @@ impl RunFiles {
                 let text = format!("it has {found} bytes where the torrent says {}", file.length);
                 return Err(refuse(&path, io::Error::new(io::ErrorKind::InvalidData, text)));
             }
-            paths.push(path);
-            starts.push(start);
-            start += file.length;
+            paths.push(Some(path));
         }
         starts.push(start);
         Ok(Self { paths, starts, open: Mutex::default() })
     }
 
-    fn file(&self, index: usize) -> Result<Arc<File>, StorageError> {
+    fn file(&self, index: usize, path: &Path) -> Result<Arc<File>, StorageError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(position) = open.iter().position(|(i, _)| *i == index)
             && let Some(entry) = open.remove(position)
@@ -67,7 +72,6 @@ impl RunFiles {
             open.push_back(entry);
             return Ok(file);
         }
-        let path = &self.paths[index];
         let file = File::open(path)
             .map_err(|e| StorageError::whole(Action::Open, &path.display().to_string(), e))?;
         let file = Arc::new(file);
@@ -86,7 +90,8 @@ impl RunFiles {
         content: u64,
         source: io::Error,
     ) -> StorageError {
-        StorageError::at(action, &self.paths[index].display().to_string(), offset, content, source)
+        let name = self.paths[index].as_ref().map_or("padding".into(), |path| path.display().to_string());
+        StorageError::at(action, &name, offset, content, source)
     }
 }
 
@@ -104,9 +109,13 @@ impl Storage for RunFiles {
             let take = usize::try_from(end - at).unwrap_or(usize::MAX).min(rest.len());
             let (head, tail) = rest.split_at_mut(take);
             let offset = at - self.starts[index];
-            self.file(index)?
-                .read_exact_at(head, offset)
-                .map_err(|e| self.error(Action::Read, index, offset, at, e))?;
+            match &self.paths[index] {
+                Some(path) => self
+                    .file(index, path)?
+                    .read_exact_at(head, offset)
+                    .map_err(|e| self.error(Action::Read, index, offset, at, e))?,
+                None => head.fill(0),
+            }
             at += take as u64;
             rest = tail;
             index += 1;

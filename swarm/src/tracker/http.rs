@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use librqbit_bencode::{BencodeValue, from_bytes};
+use librqbit_bencode::{BencodeValue, from_bytes_with_rest};
 use librqbit_buffers::ByteBuf;
 use serde::Deserialize;
 use url::Url;
@@ -94,7 +94,8 @@ fn nothing<T>() -> Option<T> {
 }
 
 fn parse(body: &[u8]) -> Result<Answer, TrackerError> {
-    let raw: Raw<ByteBuf<'_>> = from_bytes(body).map_err(|e| TrackerError::Answer(e.to_string()))?;
+    let (raw, _): (Raw<ByteBuf<'_>>, _) =
+        from_bytes_with_rest(body).map_err(|e| TrackerError::Answer(e.to_string()))?;
     if let Some(failure) = raw.failure {
         let text = String::from_utf8_lossy(failure.as_ref()).chars().take(200).collect();
         return Err(TrackerError::Refused(text));

@@ -130,6 +130,38 @@ fn peer(member: u64, role: Role) -> Peer {
     Peer { torrent: TorrentId(0), member, role, site: None, fast: true }
 }
 
+/// It need not be the only one that has the block, and may be.
+#[test]
+fn a_peer_that_skips_a_request_is_asked_once_more_after_two_seconds() {
+    let (id, piece) = (ConnId(0), PieceId(0));
+    let shape = TorrentShape { piece_length: 32768, total_length: 32768 };
+    let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
+    let mut out = Vec::new();
+    let foreign = Input::Connected(id, peer(1, Role::Foreign));
+    for input in [foreign, Input::HaveAll(id), Input::Unchoked(id)] {
+        scheduler.handle(Duration::ZERO, input, &mut out);
+    }
+    assert!(out.contains(&Output::Request(id, Blocks { piece, first: 0, count: 2 })), "{out:?}");
+    out.clear();
+    let mut asked = Vec::new();
+    for ms in (0..60_000).step_by(50) {
+        let input = if ms == 100 { Input::Arrived(id, Blocks::one(piece, 1)) } else { Input::Tick };
+        scheduler.handle(Duration::from_millis(ms), input, &mut out);
+        for output in out.drain(..) {
+            match output {
+                Output::Request(_, blocks) if blocks == Blocks::one(piece, 0) => asked.push(ms),
+                Output::Disconnect(..) => asked.push(ms),
+                _ => {}
+            }
+        }
+        if scheduler.outstanding() == 0 {
+            break;
+        }
+    }
+    assert!((2000..3000).contains(&asked[0]), "{asked:?}");
+    assert!(asked.last().is_some_and(|end| (30_000..31_000).contains(end)), "{asked:?}");
+}
+
 /// Two machines that dial each other have two connections for a moment, and close one.
 #[test]
 fn a_place_is_given_up_only_when_a_parent_stays_away() {
