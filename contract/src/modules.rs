@@ -1,15 +1,19 @@
 //! The index of kernel modules inside the initrd: which files a device's modalias asks for, in the
-//! order in which to load them. `image-builder netboot` works it out; init only matches and loads.
+//! order in which to load them, and which of them the initrd leaves out: those are fetched from the server
+//! when a device asks for them. `image-builder netboot` works it out; init only matches, fetches and loads.
 //!
 //! A text file, one entry a line, fields parted by one space. Paths are relative to the folder that
-//! holds the index:
+//! holds the index, and on the server to the folder of the network boot files:
 //!
 //! ```text
-//! ezio-modules 1 6.1.0-32-amd64
-//! module e1000e net/e1000e.ko pps_core ptp       name, file, what to load before it (all of it, in order)
+//! ezio-modules 2 6.12.57+deb13-amd64
+//! module e1000e modules/net/e1000e.ko pps_core ptp   name, file, what to load before it (all of it, in order)
+//! module ahci modules/ahci.ko.xz libahci libata
 //! post aqc111 usbnet                             name, what to load after it
+//! firmware qla2xxx firmware/ql2500_fw.bin        name, files that must be there before it is loaded
 //! alias pci:v00008086d000010D3sv*sd*bc*sc*i* e1000e
 //! always efi_pstore                              loaded whatever devices there are
+//! fetch modules/ahci.ko.xz 20916 1f0c…           not in the initrd: file, size in bytes, SHA-256 in hex
 //! ```
 //!
 //! A pattern matches as `modprobe` matches it: `fnmatch` without flags, `-` and `_` being the same.
@@ -22,7 +26,7 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-const FORMAT: &str = "ezio-modules 1";
+const FORMAT: &str = "ezio-modules 2";
 
 /// Why an index is refused.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -52,6 +56,17 @@ pub struct Module {
     pub before: Vec<String>,
     /// Names of the modules to load after it (a soft dependency), in order.
     pub after: Vec<String>,
+    /// Firmware that it may ask the kernel for, as files relative to the folder of the index.
+    pub firmware: Vec<String>,
+}
+
+/// A file that is fetched when it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 in hex.
+    pub sha256: String,
 }
 
 /// The index.
@@ -65,6 +80,8 @@ pub struct ModuleIndex {
     pub aliases: Vec<(String, String)>,
     /// Names of modules that are loaded whatever devices there are, in order.
     pub always: Vec<String>,
+    /// Files that are not in the initrd.
+    pub remote: BTreeMap<String, Remote>,
 }
 
 impl ModuleIndex {
@@ -96,7 +113,14 @@ impl ModuleIndex {
                     // A few aliases have blanks ("of:N*T*Cibm,...", "platform:Fixed MDIO bus").
                     index.aliases.push((middle.join(" "), (*name).to_owned()));
                 }
+                ["firmware", name, files @ ..] => {
+                    index.modules.get_mut(*name).ok_or_else(bad)?.firmware = names(files);
+                }
                 ["always", name] => index.always.push((*name).to_owned()),
+                ["fetch", file, size, sha256] => {
+                    let size = size.parse().map_err(|_| bad())?;
+                    index.remote.insert((*file).to_owned(), Remote { size, sha256: (*sha256).to_owned() });
+                }
                 _ => return Err(bad()),
             }
         }
@@ -128,55 +152,66 @@ impl ModuleIndex {
         for (name, module) in self.modules.iter().filter(|(_, m)| !m.after.is_empty()) {
             let _ = writeln!(out, "post {name} {}", module.after.join(" "));
         }
+        for (name, module) in self.modules.iter().filter(|(_, m)| !m.firmware.is_empty()) {
+            let _ = writeln!(out, "firmware {name} {}", module.firmware.join(" "));
+        }
         for (pattern, name) in &self.aliases {
             let _ = writeln!(out, "alias {pattern} {name}");
         }
         for name in &self.always {
             let _ = writeln!(out, "always {name}");
         }
+        for (file, Remote { size, sha256 }) in &self.remote {
+            let _ = writeln!(out, "fetch {file} {size} {sha256}");
+        }
         out
     }
 
-    /// Files to load for a device's modalias (or for what the kernel asks `modprobe` for: an alias
+    /// Modules to load for a device's modalias (or for what the kernel asks `modprobe` for: an alias
     /// or a module's name), each once, in order; none where nothing matches.
     #[must_use]
-    pub fn files_for(&self, modalias: &str) -> Vec<&str> {
-        let mut files = Vec::new();
+    pub fn modules_for(&self, modalias: &str) -> Vec<&Module> {
+        let mut modules = Vec::new();
         let wanted = modalias.replace('-', "_");
         if self.modules.contains_key(&wanted) {
-            self.append(&wanted, &mut files);
+            self.append(&wanted, &mut modules);
         }
         for (pattern, name) in &self.aliases {
             if matches(pattern, modalias) {
-                self.append(name, &mut files);
+                self.append(name, &mut modules);
             }
         }
-        files
+        modules
     }
 
-    /// Files to load whatever devices there are, each once, in order.
+    /// Modules to load whatever devices there are, each once, in order.
     #[must_use]
-    pub fn files_always(&self) -> Vec<&str> {
-        let mut files = Vec::new();
+    pub fn modules_always(&self) -> Vec<&Module> {
+        let mut modules = Vec::new();
         for name in &self.always {
-            self.append(name, &mut files);
+            self.append(name, &mut modules);
         }
-        files
+        modules
     }
 
-    fn append<'a>(&'a self, name: &str, files: &mut Vec<&'a str>) {
+    /// Files of a module, its own and its firmware's, that are not in the initrd.
+    pub fn remote_files<'a>(&'a self, module: &'a Module) -> impl Iterator<Item = (&'a str, &'a Remote)> {
+        let files = module.firmware.iter().chain([&module.file]);
+        files.filter_map(|file| Some((file.as_str(), self.remote.get(file)?)))
+    }
+
+    fn append<'a>(&'a self, name: &str, modules: &mut Vec<&'a Module>) {
         let Some(module) = self.modules.get(name) else { return };
-        let file = |name: &String| self.modules.get(name).map(|m| m.file.as_str());
-        let before = module.before.iter().filter_map(file);
-        for file in before.chain([module.file.as_str()]) {
-            if !files.contains(&file) {
-                files.push(file);
+        let known = |modules: &[&Module], module: &Module| modules.iter().any(|m| m.file == module.file);
+        for module in module.before.iter().filter_map(|name| self.modules.get(name)).chain([module]) {
+            if !known(modules, module) {
+                modules.push(module);
             }
         }
-        // What comes after has needs of its own. A cycle of `after` ends because files are taken once.
+        // What comes after has needs of its own. A cycle of `after` ends because modules are taken once.
         for name in &module.after {
-            if file(name).is_some_and(|file| !files.contains(&file)) {
-                self.append(name, files);
+            if self.modules.get(name).is_some_and(|after| !known(modules, after)) {
+                self.append(name, modules);
             }
         }
     }
@@ -262,7 +297,7 @@ mod tests {
 
     fn sample() -> ModuleIndex {
         ModuleIndex::parse(
-            "ezio-modules 1 6.1.0-test\n\
+            "ezio-modules 2 6.1.0-test\n\
              module crc32c_generic c.ko\n\
              module e1000e n/e1000e.ko pps_core ptp\n\
              module hub h.ko usbcore\n\
@@ -270,22 +305,38 @@ mod tests {
              module ptp ptp.ko pps_core\n\
              module usbcore u.ko\n\
              post e1000e hub\n\
+             firmware hub firmware/hub.fw firmware/packed.fw\n\
              alias pci:v00008086d000010D3sv*sd*bc*sc*i* e1000e\n\
              alias platform:Fixed MDIO bus ptp\n\
-             always crc32c_generic\n",
+             always crc32c_generic\n\
+             fetch firmware/hub.fw 4 77\n\
+             fetch h.ko 3 aa\n",
         )
         .unwrap()
+    }
+
+    fn files<'a>(modules: &[&'a Module]) -> Vec<&'a str> {
+        modules.iter().map(|module| module.file.as_str()).collect()
     }
 
     #[test]
     fn loads_needs_first_and_each_file_once() {
         let index = sample();
         let nic = "pci:v00008086d000010D3sv00008086sd0000A01Fbc02sc00i00";
-        assert_eq!(index.files_for(nic), ["p.ko", "ptp.ko", "n/e1000e.ko", "u.ko", "h.ko"]);
-        assert_eq!(index.files_for("platform:Fixed MDIO bus"), ["p.ko", "ptp.ko"]);
-        assert_eq!(index.files_for("pps-core"), ["p.ko"]);
-        assert!(index.files_for("pci:v00001234d00001111").is_empty());
-        assert_eq!(index.files_always(), ["c.ko"]);
+        assert_eq!(files(&index.modules_for(nic)), ["p.ko", "ptp.ko", "n/e1000e.ko", "u.ko", "h.ko"]);
+        assert_eq!(files(&index.modules_for("platform:Fixed MDIO bus")), ["p.ko", "ptp.ko"]);
+        assert_eq!(files(&index.modules_for("pps-core")), ["p.ko"]);
+        assert!(index.modules_for("pci:v00001234d00001111").is_empty());
+        assert_eq!(files(&index.modules_always()), ["c.ko"]);
+    }
+
+    #[test]
+    fn what_the_initrd_lacks_is_said_with_size_and_hash() {
+        let index = sample();
+        let remote: Vec<_> = index.remote_files(&index.modules["hub"]).collect();
+        let file = |size, sha256: &str| Remote { size, sha256: sha256.into() };
+        assert_eq!(remote, [("firmware/hub.fw", &file(4, "77")), ("h.ko", &file(3, "aa"))]);
+        assert_eq!(index.remote_files(&index.modules["e1000e"]).count(), 0);
     }
 
     #[test]
@@ -297,10 +348,10 @@ mod tests {
     #[test]
     fn refuses_what_is_no_index() {
         assert_eq!(ModuleIndex::parse(""), Err(ModuleIndexError::Format));
-        assert_eq!(ModuleIndex::parse("ezio-modules 2 6.1\n"), Err(ModuleIndexError::Format));
-        let bad = ModuleIndex::parse("ezio-modules 1 6.1\nmodule x\n").unwrap_err();
+        assert_eq!(ModuleIndex::parse("ezio-modules 1 6.1\n"), Err(ModuleIndexError::Format));
+        let bad = ModuleIndex::parse("ezio-modules 2 6.1\nmodule x\n").unwrap_err();
         assert_eq!(bad, ModuleIndexError::Line { line: 2, text: "module x".into() });
-        let lost = ModuleIndex::parse("ezio-modules 1 6.1\nmodule x x.ko y\n").unwrap_err();
+        let lost = ModuleIndex::parse("ezio-modules 2 6.1\nmodule x x.ko y\n").unwrap_err();
         assert_eq!(lost, ModuleIndexError::NoSuchModule("y".into()));
     }
 
@@ -344,7 +395,7 @@ mod tests {
         }
 
         #[test]
-        fn parsing_never_panics(text in "(ezio-modules 1 6\n)?([a-z *]{0,20}\n){0,6}") {
+        fn parsing_never_panics(text in "(ezio-modules 2 6\n)?([a-z *]{0,20}\n){0,6}") {
             let _ = ModuleIndex::parse(&text);
         }
     }

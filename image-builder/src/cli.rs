@@ -175,9 +175,10 @@ pub(crate) struct VerifyArgs {
 /// Pack kernel, initrd and network boot programs
 ///
 /// Packs what machines boot from the network: DIST/vmlinuz (Debian's kernel as it is, so that its
-/// signature holds under Secure Boot), DIST/initrd.img (init, drivers for wired network cards and
-/// storage), the signed shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists
-/// them with their sizes and SHA-256 sums. `make netboot` takes all of them from Debian 13, whatever
+/// signature holds under Secure Boot), DIST/initrd.img (init and the drivers of wired network cards),
+/// DIST/modules (drivers of disks, file systems and keyboards, which machines fetch when they have such
+/// a device), the signed shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists
+/// them with their sizes and SHA-256 sums. What is fetched is checked against hashes in the initrd. `make netboot` takes all of them from Debian 13, whatever
 /// Debian it runs on.
 ///
 /// The drivers of real PCs, laptops, servers and virtual machines are chosen from the kernel's modules,
@@ -191,7 +192,7 @@ pub(crate) struct VerifyArgs {
 /// this system's packages grub-pc-bin and grub-common.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Changing the choice of modules:
+Changing the choice of modules (those added by name go into the initrd):
   --modules +ixgbevf,-qla2xxx        one more, one less (what a chosen module needs stays)
   --modules drivers/infiniband/hw/   all modules below a folder of the kernel's
   --modules -all,+virtio_net,+virtio_blk,+virtio_pci   only these and what they need
@@ -225,7 +226,12 @@ pub(crate) struct NetbootArgs {
     /// Static ezio-init [default: the one installed with this program]
     #[arg(long, value_name = "FILE")]
     pub(crate) init: Option<PathBuf>,
-    /// Add the firmware that the chosen modules name, out of a folder as /lib/firmware
+    /// Pack all modules and firmware into the initrd: for sticks, and for servers of your own that do not
+    /// serve DIST as it lies below /boot/ARCH/ beside ezio.conf
+    #[arg(long)]
+    pub(crate) all_in_one: bool,
+    /// Add the firmware that the chosen modules name, out of a folder as /lib/firmware: what network
+    /// cards may need goes into the initrd, the rest into DIST/firmware
     #[arg(long, value_name = "DIR")]
     pub(crate) firmware: Option<PathBuf>,
     /// Add and remove modules (see below); may be given several times

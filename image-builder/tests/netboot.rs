@@ -1,4 +1,4 @@
-//! `netboot` on a small kernel of our own making; `cpio` and `zstd` read what it packs.
+//! `netboot` on a small kernel of our own making; `cpio` and `xz` read what it packs.
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use ezio_contract::modules::ModuleIndex;
 use object::write::Object;
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
 
@@ -105,7 +106,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Runs `cpio` on the unpacked initrd.
 fn cpio(dist: &Path, args: &[&str], folder: &Path) -> String {
-    let archive = Command::new("zstd").args(["-dc"]).arg(dist.join("initrd.img")).output().unwrap();
+    let archive = Command::new("xz").args(["-dc"]).arg(dist.join("initrd.img")).output().unwrap();
     assert!(archive.status.success(), "{}", text(&archive.stderr));
     let mut child = Command::new("cpio")
         .args(args)
@@ -143,12 +144,12 @@ fn cpio_reads_the_initrd_and_finds_all_in_order() {
         "lib/ezio/modules/drivers/net/ethernet/acme/libacme.ko",
         "lib/ezio/modules/drivers/net/mii.ko",
         "lib/ezio/modules/crypto/crc32c_generic.ko",
-        "lib/ezio/modules/drivers/scsi/big-hba.ko",
-        "lib/firmware/acme/one.fw",
+        "lib/ezio/firmware/acme/one.fw",
+        "lib/firmware",
     ] {
         assert!(names.contains(&wanted), "{wanted} is not in {names:?}");
     }
-    for unwanted in ["orphan", "card.ko", "other.fw", "two.fw"] {
+    for unwanted in ["orphan", "card.ko", "big-hba.ko", "other.fw", "two.fw"] {
         assert!(!listing.contains(unwanted), "{unwanted}");
     }
     let long = cpio(&dist, &["-tv", "--quiet", "--numeric-uid-gid"], tree.folder.path());
@@ -164,19 +165,98 @@ fn cpio_reads_the_initrd_and_finds_all_in_order() {
 fn modules_are_packed_with_their_signatures_and_loaded_in_order() {
     let tree = Tree::new();
     let dist = tree.packed("dist", &[]);
-    let root = tree.path("root");
-    fs::create_dir(&root).unwrap();
-    cpio(&dist, &["-i", "-d", "--quiet", "--nonmatching", "dev/console"], &root);
-    let index = fs::read_to_string(root.join("lib/ezio/modules.idx")).unwrap();
-    let index = ezio_contract::modules::ModuleIndex::parse(&index).unwrap();
+    let (root, index) = unpack(&tree, &dist);
     assert_eq!(index.kernel, VERSION);
-    let files = index.files_for("pci:v0000ACMEd0001");
-    let names: Vec<&str> = files.iter().map(|f| f.rsplit('/').next().unwrap()).collect();
+    let modules = index.modules_for("pci:v0000ACMEd0001");
+    let names: Vec<&str> = modules.iter().map(|m| m.file.rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["crc32c_generic.ko", "libacme.ko", "mii.ko", "acme.ko"]);
-    for file in files {
-        let packed = fs::read(root.join("lib/ezio").join(file)).unwrap();
-        assert!(packed.ends_with(b"~Module signature appended~\n"), "{file}");
+    for module in modules {
+        let packed = fs::read(root.join("lib/ezio").join(&module.file)).unwrap();
+        assert!(packed.ends_with(b"~Module signature appended~\n"), "{}", module.file);
     }
+}
+
+/// What is in the initrd, and its index.
+fn unpack(tree: &Tree, dist: &Path) -> (PathBuf, ModuleIndex) {
+    let root = tree.path("root");
+    // Of an earlier call.
+    let _ = fs::remove_dir_all(&root);
+    fs::create_dir(&root).unwrap();
+    cpio(dist, &["-i", "-d", "--quiet", "--nonmatching", "dev/console"], &root);
+    let index = fs::read_to_string(root.join("lib/ezio/modules.idx")).unwrap();
+    (root, ModuleIndex::parse(&index).unwrap())
+}
+
+#[test]
+fn what_needs_the_network_first_is_fetched_on_demand_as_the_index_says() {
+    let tree = Tree::new();
+    tree.modules(&[(
+        "drivers/scsi/big-hba.ko",
+        "name=big_hba\0depends=mii,libhba\0alias=pci:v0000B1Gd*\0firmware=hba/a b.fw\0firmware=hba/c.fw\0",
+    )]);
+    tree.modules(&[("drivers/scsi/libhba.ko", "name=libhba\0depends=\0")]);
+    tree.write("firmware/hba/c.fw", b"firmware");
+    tree.write("dist/modules/of_another_kernel.ko", b"");
+    let firmware = tree.path("firmware");
+    let firmware = ["--firmware", firmware.to_str().unwrap()];
+    let dist = tree.packed("dist", &firmware);
+    let (root, index) = unpack(&tree, &dist);
+    let served = |name: &str| fs::read(dist.join(name)).unwrap();
+    let modules = index.modules_for("pci:v0000B1Gd0001");
+    let remote: Vec<_> = modules.iter().flat_map(|module| index.remote_files(module)).collect();
+    let files: Vec<&str> = remote.iter().map(|(file, _)| *file).collect();
+    assert_eq!(
+        files,
+        ["modules/libhba.ko", "firmware/hba/c.fw", "modules/big-hba.ko"],
+        "mii is in the initrd"
+    );
+    let toml: toml::Value = toml::from_str(&fs::read_to_string(dist.join("netboot.toml")).unwrap()).unwrap();
+    for (file, remote) in remote {
+        assert!(!root.join("lib/ezio").join(file).exists(), "{file}");
+        assert_eq!(served(file).len() as u64, remote.size);
+        let sum = Command::new("sha256sum").arg(dist.join(file)).output().unwrap();
+        assert_eq!(text(&sum.stdout)[..64], remote.sha256, "{file}");
+        let described = toml["file"].as_array().unwrap().iter().find(|f| f["name"].as_str() == Some(file));
+        assert_eq!(described.unwrap()["sha256"].as_str(), Some(&*remote.sha256));
+    }
+    assert!(served("modules/big-hba.ko").ends_with(b"~Module signature appended~\n"));
+    assert!(!dist.join("modules/of_another_kernel.ko").exists());
+
+    let dist = tree.packed("dist", &[&firmware[..], &["--all-in-one"]].concat());
+    let (root, index) = unpack(&tree, &dist);
+    assert!(index.remote.is_empty() && !dist.join("modules").exists() && !dist.join("firmware").exists());
+    for file in ["modules/drivers/scsi/big-hba.ko", "firmware/hba/c.fw", "firmware/acme/one.fw"] {
+        assert!(root.join("lib/ezio").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn a_kernel_that_undoes_a_compression_itself_is_served_modules_under_it() {
+    let tree = Tree::new();
+    let modules = tree.path(&format!("lib/modules/{VERSION}/kernel"));
+    compress(&modules.join("drivers/scsi/big-hba.ko"), "xz", &[]);
+    let packaged = fs::read(modules.join("drivers/scsi/big-hba.ko.xz")).unwrap();
+    let dist = tree.packed("dist", &[]);
+    assert!(fs::read(dist.join("modules/big-hba.ko")).unwrap().ends_with(b"~Module signature appended~\n"));
+    tree.write(
+        &format!("boot/config-{VERSION}"),
+        b"CONFIG_MODULE_COMPRESS_XZ=y\nCONFIG_MODULE_DECOMPRESS=y\n",
+    );
+    let dist = tree.packed("dist", &[]);
+    assert!(fs::read(dist.join("modules/big-hba.ko.xz")).unwrap() == packaged);
+    assert!(!dist.join("modules/big-hba.ko").exists());
+}
+
+#[test]
+fn cards_that_may_lack_firmware_are_named() {
+    let tree = Tree::new();
+    let output = tree.netboot(&tree.path("dist"), &[]);
+    let said = text(&output.stdout);
+    assert!(said.contains("acme") && said.contains("acme/one.fw and 1 more"), "{said}");
+    let firmware = tree.path("firmware");
+    let output = tree.netboot(&tree.path("dist"), &["--firmware", firmware.to_str().unwrap()]);
+    let said = text(&output.stdout);
+    assert!(said.contains("acme/two.fw\n") && !said.contains("one.fw"), "{said}");
 }
 
 /// Replaces a module by what a program makes of it.
@@ -251,7 +331,7 @@ fn a_kernel_for_arm64_brings_the_programs_of_arm64() {
     let dist = tree.packed("dist", &[]);
     let mut names: Vec<_> = fs::read_dir(&dist).unwrap().map(|file| file.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["grubaa64.efi", "initrd.img", "netboot.toml", "shimaa64.efi", "vmlinuz"]);
+    assert_eq!(names, ["grubaa64.efi", "initrd.img", "modules", "netboot.toml", "shimaa64.efi", "vmlinuz"]);
     let toml = fs::read_to_string(dist.join("netboot.toml")).unwrap();
     assert!(toml.contains("arch = \"arm64\"\n"), "{toml}");
 }
@@ -263,7 +343,11 @@ fn the_same_inputs_give_the_same_bytes() {
     for file in ["vmlinuz", "initrd.img", "netboot.toml", "shimx64.efi", "grubx64.efi", "undionly.kpxe"] {
         assert!(fs::read(one.join(file)).unwrap() == fs::read(two.join(file)).unwrap(), "{file}");
     }
-    assert_eq!(fs::read_dir(&one).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(&one).unwrap().count(), 7, "and the modules on demand");
+    assert!(
+        fs::read(one.join("modules/big-hba.ko")).unwrap()
+            == fs::read(two.join("modules/big-hba.ko")).unwrap()
+    );
     let toml = fs::read_to_string(one.join("netboot.toml")).unwrap();
     let toml: toml::Value = toml::from_str(&toml).unwrap();
     assert_eq!(toml["kernel"].as_str(), Some(VERSION));

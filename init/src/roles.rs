@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::commands::arguments::{self, Command, UsageError};
 use crate::commands::signals::{StopSignals, Stopped};
 use crate::commands::{deploy, plan, print, write};
-use crate::devices::modules;
+use crate::devices::modprobe;
 use crate::handover::last_words::die_of_panics;
 use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, WORKER};
 use crate::pid1::console_shell;
@@ -34,8 +34,7 @@ pub(crate) fn take_up(arguments: &[OsString]) -> ExitCode {
         pid1::main()
     }
     if called_as == "modprobe" {
-        let found = modules::modprobe(rest().map(|a| a.to_string_lossy().into_owned()));
-        return if found { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return load_for_the_kernel(rest());
     }
     match rest().next().and_then(|a| a.to_str()) {
         Some(WORKER) => work(),
@@ -56,6 +55,16 @@ fn work() -> ExitCode {
             let end = runtime.block_on(worker::work());
             std::process::exit(end.exit_status())
         }
+        Err(error) => fail(&error),
+    }
+}
+
+fn load_for_the_kernel<'a>(arguments: impl Iterator<Item = &'a OsString>) -> ExitCode {
+    logging::start();
+    match modprobe::modprobe(arguments.map(|a| a.to_string_lossy().into_owned())) {
+        Ok(true) => ExitCode::SUCCESS,
+        // The kernel asks for much that there is no module for, and goes on without it.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(&error),
     }
 }

@@ -35,6 +35,12 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
         let files: Vec<String> =
             netboot.list().map(|(name, size)| format!("{name} {}", human_size(size as u64))).collect();
         line(format!("  netboot    {}: {}", netboot.arch, files.join(", ")));
+        if let (count @ 1.., size) = netboot.on_demand() {
+            line(format!(
+                "             {count} modules and firmware files on demand, {}",
+                human_size(size as u64)
+            ));
+        }
     }
     match shared.conf.current() {
         Some(conf) => line(format!("  ezio.conf  {}", conf.origin)),

@@ -7,15 +7,16 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use ezio_contract::initrd::MODULE_INDEX;
-use ezio_contract::modules::ModuleIndex;
+use ezio_contract::modules::{Module, ModuleIndex};
 use ezio_contract::netboot::INITRD;
+use ezio_image::checksums::sha256_hex;
 use ezio_tests::programs;
 use ezio_tests::vm::material;
 
 fn index() -> ModuleIndex {
-    programs::need(&["modprobe", "zstd", "cpio"]).unwrap();
+    programs::need(&["modprobe", "xz", "cpio"]).unwrap();
     let initrd = material::netboot().unwrap().join(INITRD);
-    let script = "zstd -dc \"$1\" | cpio --extract --to-stdout --quiet \"$2\"";
+    let script = "xz -dc \"$1\" | cpio --extract --to-stdout --quiet \"$2\"";
     let name = MODULE_INDEX.trim_start_matches('/');
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script, "bash"])
@@ -38,10 +39,14 @@ fn modprobe(index: &ModuleIndex, question: &str, name: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Names of the modules that a list of files of ours means.
-fn names(files: &[&str]) -> Vec<String> {
-    let name = |file: &&str| file.rsplit('/').next().unwrap().split(".ko").next().unwrap().replace('-', "_");
-    files.iter().map(name).collect()
+/// Names of the modules that files mean.
+fn names<'a>(files: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let name = |file: &str| file.rsplit('/').next().unwrap().split(".ko").next().unwrap().replace('-', "_");
+    files.into_iter().map(name).collect()
+}
+
+fn files<'a>(modules: &[&'a Module]) -> Vec<&'a str> {
+    modules.iter().map(|module| module.file.as_str()).collect()
 }
 
 #[test]
@@ -52,7 +57,7 @@ fn every_module_brings_what_modprobe_would_load_before_it() {
         let shown = modprobe(&index, "--show-depends", name);
         let files: Vec<&str> =
             shown.lines().filter_map(|line| line.strip_prefix("insmod ")).map(str::trim).collect();
-        let wanted: BTreeSet<String> = names(&files).into_iter().collect();
+        let wanted: BTreeSet<String> = names(files).into_iter().collect();
         let companions: BTreeSet<&String> = module.after.iter().collect();
         let ours: BTreeSet<String> =
             module.before.iter().chain([name]).filter(|n| !companions.contains(n)).cloned().collect();
@@ -170,7 +175,7 @@ fn devices_of_real_and_virtual_machines_find_the_drivers_that_modprobe_names() {
         ("a zoned disk", "scsi:t-0x14"),
         ("EFI variables", "fs-efivarfs"),
     ] {
-        let ours = names(&index.files_for(modalias));
+        let ours = names(files(&index.modules_for(modalias)));
         let resolved = modprobe(&index, "--resolve-alias", modalias);
         let drivers: Vec<&str> = resolved.split_whitespace().collect();
         assert!(!drivers.is_empty(), "kmod knows no driver for {device}");
@@ -208,4 +213,36 @@ fn every_driver_that_wants_firmware_is_on_the_page() {
         }
     }
     assert!(wanting > 20, "only {wanting} drivers name firmware files");
+}
+
+/// Before there is a network nothing can be fetched.
+#[test]
+fn the_initrd_holds_all_that_network_cards_need_and_the_server_the_rest() {
+    let index = index();
+    let dist = material::netboot().unwrap();
+    let (here, there): (Vec<_>, Vec<_>) =
+        index.modules.iter().partition(|(_, module)| !index.remote.contains_key(&module.file));
+    for (name, module) in here {
+        let fetched: Vec<_> = module
+            .before
+            .iter()
+            .filter(|need| index.remote.contains_key(&index.modules[*need].file))
+            .collect();
+        assert!(fetched.is_empty(), "{name} is in the initrd, but not {fetched:?}");
+    }
+    let names: BTreeSet<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
+    for disk in ["ahci", "nvme", "megaraid_sas", "usb_storage", "virtio_blk", "usbhid", "vfat", "efivarfs"] {
+        assert!(names.contains(disk), "{disk} is in the initrd");
+    }
+    for card in ["e1000e", "r8169", "igc", "tg3", "virtio_net", "vmxnet3", "hv_netvsc", "r8152", "xhci_pci"] {
+        assert!(!names.contains(card), "{card} is not in the initrd");
+    }
+    for (file, remote) in &index.remote {
+        let content = std::fs::read(dist.join(file)).unwrap();
+        assert_eq!(
+            (content.len() as u64, sha256_hex(&content)),
+            (remote.size, remote.sha256.clone()),
+            "{file}"
+        );
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_image::checksums::sha256_hex;
+use ezio_contract::{Arch, netboot};
 use ezio_tests::classroom::{Plan, run, table};
 use ezio_tests::programs;
 use ezio_tests::vm::firmware::Firmware;
@@ -51,20 +51,10 @@ fn leases_only(example: &str, next: Ipv4Addr) -> String {
 }
 
 /// The network boot files with the GRUB of Debian 12.
-fn with_old_grub(netboot: &Path, folder: &Path) -> Result<PathBuf> {
-    const GRUB: &str = "grubx64.efi";
-    let own = folder.join("netboot");
-    fs::create_dir(&own).with_context(|| format!("creating {}", own.display()))?;
-    for entry in fs::read_dir(netboot).with_context(|| format!("listing {}", netboot.display()))? {
-        let file = entry?.path();
-        if let (true, Some(name)) = (file.is_file(), file.file_name()) {
-            fs::copy(&file, own.join(name)).with_context(|| format!("copying {}", file.display()))?;
-        }
-    }
-    let (new, old) = (fs::read(own.join(GRUB))?, fs::read(material::old_grub()?)?);
-    let description = fs::read_to_string(own.join("netboot.toml"))?;
-    fs::write(own.join("netboot.toml"), description.replace(&sha256_hex(&new), &sha256_hex(&old)))?;
-    fs::write(own.join(GRUB), old)?;
+fn with_old_grub(folder: &Path) -> Result<PathBuf> {
+    let (own, old) = (folder.join("netboot"), material::old_grub()?);
+    let grub = netboot::grub(Arch::Amd64);
+    material::netboot_with(&own, |name, usual| Some(if name == grub { old.clone() } else { usual }))?;
     Ok(own)
 }
 
@@ -89,8 +79,7 @@ fn beside_any_router_machines_of_any_firmware_find_the_server() -> Result<()> {
 /// GRUB 2.06 takes its boot server from the lease, and has no HTTP.
 #[test]
 fn an_older_grub_needs_the_router_to_name_the_server_and_fetches_all_by_tftp() -> Result<()> {
-    let given =
-        |folder: &Path| Ok((leases_only(&example()?, SERVER), with_old_grub(&material::netboot()?, folder)?));
+    let given = |folder: &Path| Ok((leases_only(&example()?, SERVER), with_old_grub(folder)?));
     let log = deploy_beside(&[Firmware::SecureBoot], given, Dhcp::Proxy)?;
     ensure!(log.contains("has \"boot/amd64/vmlinuz\""), "the kernel did not come by TFTP:\n{log}");
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ezio_contract::{parameters, ports, urls};
+use ezio_contract::{netboot, parameters, ports, urls};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Event, Happening};
 use ezio_tests::vm::devices::Bus;
@@ -51,9 +51,20 @@ fn ensure_untouched(hardware: &Hardware) -> Result<()> {
 /// Starts `hardware` alone in a room, waits for its refusal, and checks that it says all of `reasons`, to the server
 /// and on its own screen, and that it wrote nothing.
 fn ensure_refused(hardware: Hardware, folder: &Path, conf: &str, reasons: &[&str]) -> Result<()> {
+    ensure_refused_by(hardware, folder, &material::netboot()?, conf, reasons)
+}
+
+/// The same with a server whose network boot files are those of `netboot`.
+fn ensure_refused_by(
+    hardware: Hardware,
+    folder: &Path,
+    netboot: &Path,
+    conf: &str,
+    reasons: &[&str],
+) -> Result<()> {
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server = Server::of_golden(folder, conf)?;
+    let mut server = Server::of_golden_with(netboot, folder, conf)?;
     let (sender, events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder, sender)?;
     let uuid = machine.hardware.uuid.clone();
@@ -111,6 +122,21 @@ fn a_disk_that_is_too_small_is_told_by_how_much() -> Result<()> {
     let hardware = machine(23, folder.path(), size - missing, &ezio_conf())?;
     let conf = "image = \"golden\"\non-error = \"hold\"\n";
     ensure_refused(hardware, folder.path(), conf, &["/dev/sda", "too small", "300"])
+}
+
+/// Drivers of disks are fetched. The machines above have found theirs; this one's server has none.
+#[test]
+fn a_controller_whose_driver_cannot_be_fetched_is_named() -> Result<()> {
+    programs::need_root()?;
+    let folder = tempfile::tempdir()?;
+    let bare = folder.path().join("bare");
+    let kept = [netboot::KERNEL, netboot::INITRD];
+    material::netboot_with(&bare, |name, usual| kept.contains(&name).then_some(usual))?;
+    let hardware = machine(27, folder.path(), 1 << 30, &ezio_conf())?;
+    let conf = "image = \"golden\"\non-error = \"hold\"\n";
+    let reasons =
+        ["no driver for pci:v00008086d00002922", "/boot/amd64/modules/ahci.ko", "no such file on the server"];
+    ensure_refused_by(hardware, folder.path(), &bare, conf, &reasons)
 }
 
 #[test]

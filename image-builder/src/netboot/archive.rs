@@ -1,4 +1,4 @@
-//! The initrd as an archive: cpio ("newc") under zstd, the same bytes for the same content: entries
+//! The initrd as an archive: cpio ("newc") under xz, the same bytes for the same content: entries
 //! sorted, owned by root, without times, compressed by one thread.
 
 use std::collections::BTreeMap;
@@ -6,9 +6,15 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 use cpio::newc::{Builder, ModeFileType};
+use liblzma::stream::{Check, Filters, LzmaOptions, PRESET_EXTREME, Stream};
+use liblzma::write::XzEncoder;
 
-/// zstd's best level whose window (8 MiB) the kernel takes without asking for much memory.
-const ZSTD_LEVEL: i32 = 19;
+/// xz's best level. Filters for machine code do harm: in modules, addresses are left to their relocations.
+const XZ_PRESET: u32 = 9 | PRESET_EXTREME;
+/// Longest match that LZMA looks for, in bytes: its limit.
+const XZ_NICE_LENGTH: u32 = 273;
+/// Bounds of the dictionary in bytes. It holds the whole archive, as long as the kernel finds the memory to unpack it.
+const XZ_DICTIONARY: std::ops::RangeInclusive<u64> = 1 << 20..=64 << 20;
 
 /// What a path of the archive is.
 #[derive(Debug)]
@@ -17,6 +23,18 @@ enum Node {
     File { content: Vec<u8>, mode: u32 },
     Symlink(String),
     CharDevice { major: u32, minor: u32 },
+}
+
+impl Node {
+    /// Bytes that it adds to the archive, in round numbers.
+    fn length(&self) -> usize {
+        /// Header and name of an entry.
+        const HEAD: usize = 256;
+        match self {
+            Self::File { content, .. } => content.len() + HEAD,
+            _ => HEAD,
+        }
+    }
 }
 
 /// Content of an initrd, by path without a leading `/`. Parents come before what is in them because
@@ -59,10 +77,20 @@ impl Archive {
 
     /// The archive, compressed.
     pub(crate) fn to_initrd(&self) -> Result<Vec<u8>> {
-        let mut encoder =
-            zstd::Encoder::new(Vec::new(), ZSTD_LEVEL).context("cannot start compressing the initrd")?;
+        let mut encoder = XzEncoder::new_stream(Vec::new(), self.compressor()?);
         self.write_cpio(&mut encoder).context("cannot compress the initrd")?;
         encoder.finish().context("cannot finish compressing the initrd")
+    }
+
+    fn compressor(&self) -> Result<Stream> {
+        let length: usize = self.nodes.values().map(Node::length).sum();
+        let dictionary = (length as u64).clamp(*XZ_DICTIONARY.start(), *XZ_DICTIONARY.end());
+        let mut options = LzmaOptions::new_preset(XZ_PRESET).context("cannot set up xz")?;
+        options.dict_size(dictionary as u32).nice_len(XZ_NICE_LENGTH);
+        let mut filters = Filters::new();
+        filters.lzma2(&options);
+        // The kernel's decompressor knows no other check.
+        Stream::new_stream_encoder(&filters, Check::Crc32).context("cannot set up xz")
     }
 
     fn write_cpio(&self, out: &mut impl Write) -> std::io::Result<()> {

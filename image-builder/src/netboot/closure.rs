@@ -25,11 +25,28 @@ pub(crate) fn index(tree: &ModuleTree, selection: &Selection) -> Result<ModuleIn
         let wanted_after: Vec<String> = module.info.post.iter().cloned().chain(companions(&name)).collect();
         let after = closure.soft(&wanted_after);
         pending.extend(before.iter().chain(&after).cloned());
-        index.modules.insert(name, Module { file: format!("modules/{}", module.path), before, after });
+        index.modules.insert(
+            name,
+            Module { file: format!("modules/{}", module.path), before, after, firmware: Vec::new() },
+        );
     }
     index.aliases = aliases(tree, &index.modules);
     index.always = selection.always.iter().cloned().collect();
     Ok(index)
+}
+
+/// These modules and all that is loaded with them.
+pub(crate) fn with_needs(index: &ModuleIndex, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut pending: Vec<&String> = names.iter().collect();
+    while let Some(name) = pending.pop() {
+        if let Some(module) = index.modules.get(name)
+            && all.insert(name.clone())
+        {
+            pending.extend(module.before.iter().chain(&module.after));
+        }
+    }
+    all
 }
 
 /// Aliases of all modules that are in, preferred drivers first.

@@ -1,6 +1,6 @@
 //! Firmware files for the chosen modules, out of a folder as `/lib/firmware`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -12,29 +12,57 @@ use super::tree::ModuleTree;
 /// What was found of what the modules name.
 #[derive(Debug, Default)]
 pub(crate) struct Firmware {
-    /// Paths relative to the firmware folder (with the suffix of a compression), and where the files are.
-    pub(crate) files: Vec<(String, PathBuf)>,
-    /// Names that no file was found for.
-    pub(crate) missing: Vec<String>,
+    /// By path relative to the firmware folder, as the kernel finds it: where the file is.
+    pub(crate) files: BTreeMap<String, PathBuf>,
+    /// By name of the module: the files it may ask for.
+    pub(crate) of_module: BTreeMap<String, BTreeSet<String>>,
+    /// By name of the module: what it names and no file was found for.
+    pub(crate) missing: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Finds the firmware that the modules `names` may ask for below `dir`. A file may be compressed
-/// (`.xz`, `.zst`), which the kernel undoes.
-pub(crate) fn find(tree: &ModuleTree, names: &[&String], dir: &Path) -> Result<Firmware> {
-    ensure!(dir.is_dir(), "firmware folder {} is not a folder", dir.display());
-    let modules = names.iter().filter_map(|name| tree.modules.get(*name));
-    let wanted: BTreeSet<&String> = modules.flat_map(|m| &m.info.firmware).collect();
-    let mut files = BTreeSet::new();
-    let mut missing = Vec::new();
-    for name in wanted {
-        let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
-        let found = if plain { candidates(dir, name)? } else { Vec::new() };
-        if found.is_empty() {
-            missing.push(name.clone());
-        }
-        files.extend(found);
+/// Finds the firmware that the modules `names` may ask for below `dir`; without a folder all of it is missing. A file
+/// may be compressed (`.xz`, `.zst`), which the kernel undoes.
+pub(crate) fn find<'a>(
+    tree: &ModuleTree,
+    names: impl Iterator<Item = &'a String>,
+    dir: Option<&Path>,
+) -> Result<Firmware> {
+    if let Some(dir) = dir {
+        ensure!(dir.is_dir(), "firmware folder {} is not a folder", dir.display());
     }
-    Ok(Firmware { files: files.into_iter().collect(), missing })
+    let mut firmware = Firmware::default();
+    for module in names.filter_map(|name| tree.modules.get(name)) {
+        for wanted in &module.info.firmware {
+            // The index parts its fields by blanks.
+            let plain = !wanted.contains(' ')
+                && Path::new(wanted).components().all(|c| matches!(c, Component::Normal(_)));
+            let found = match dir {
+                Some(dir) if plain => candidates(dir, wanted)?,
+                _ => Vec::new(),
+            };
+            let name = module.info.name.clone();
+            if found.is_empty() {
+                firmware.missing.entry(name).or_default().insert(wanted.clone());
+                continue;
+            }
+            for (path, file) in found {
+                // Kernels before 5.19 take firmware under xz, but not under zstd.
+                let path = path.strip_suffix(".zst").unwrap_or(&path).to_owned();
+                firmware.of_module.entry(name.clone()).or_default().insert(path.clone());
+                firmware.files.insert(path, file);
+            }
+        }
+    }
+    Ok(firmware)
+}
+
+/// Content of a firmware file.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
+    let content = fs::read(file).with_context(|| format!("cannot read firmware {}", file.display()))?;
+    if file.extension().is_none_or(|suffix| suffix != "zst") {
+        return Ok(content);
+    }
+    zstd::decode_all(&*content).with_context(|| format!("cannot decompress firmware {}", file.display()))
 }
 
 /// Files for one name, which may be a pattern.

@@ -8,6 +8,7 @@ use ezio_contract::Arch;
 use object::read::elf::ElfFile64;
 use object::{Architecture, Object, ObjectSection};
 
+use super::kernel_config::Compression;
 use super::kernel_image;
 use crate::cli::NetbootArgs;
 
@@ -23,6 +24,8 @@ pub(crate) struct Inputs {
     pub(crate) init: Vec<u8>,
     /// Content of the shell, if one is wanted.
     pub(crate) shell: Option<Vec<u8>>,
+    /// Compression of modules that the kernel undoes by itself.
+    pub(crate) kernel_undoes: Compression,
     kernel_path: PathBuf,
     version: String,
 }
@@ -50,7 +53,8 @@ impl Inputs {
         let read = |path: &Path| read_program(path, arch);
         let init = read(&init_path).context("init")?;
         let shell = args.shell.as_deref().map(read).transpose().context("shell")?;
-        Ok(Self { arch, kernel, modules_dir, init, shell, kernel_path, version })
+        let kernel_undoes = Compression::undone_by(&kernel_path, &version);
+        Ok(Self { arch, kernel, modules_dir, init, shell, kernel_undoes, kernel_path, version })
     }
 
     /// Refuses modules of another kernel: none of them would load.

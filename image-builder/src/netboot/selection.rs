@@ -1,5 +1,6 @@
-//! Which modules go into the initrd: wired network cards and storage of real PCs, laptops, servers
-//! and virtual machines, keyboards, and what `--modules` adds or removes.
+//! Which modules machines may load: in the initrd what brings up the network, that is wired cards of real PCs,
+//! laptops, servers and virtual machines, on their buses; on demand disks, file systems and keyboards; and what
+//! `--modules` adds or removes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,18 +10,29 @@ use anyhow::{Context, Result, bail};
 use super::modinfo::canonical_name;
 use super::tree::{KernelModule, ModuleTree};
 
-/// Folders and files below `kernel/` that are taken.
-const WANTED: &[&str] = &[
+/// Folders and files below `kernel/` without which there may be no network.
+const NETWORK: &[&str] = &[
     // Wired network cards, their transceivers, and USB adapters.
     "drivers/net/ethernet/",
     "drivers/net/phy/",
     "drivers/net/mdio/",
     "drivers/net/usb/",
-    // Network cards of virtual machines.
+    // Network cards of virtual machines, and the buses they are on. Hyper-V passes PCI devices through its own bridge.
     "drivers/net/virtio_net.ko",
     "drivers/net/vmxnet3/",
     "drivers/net/hyperv/",
     "drivers/net/xen-netfront.ko",
+    "drivers/virtio/",
+    "drivers/hv/hv_vmbus.ko",
+    "drivers/pci/controller/pci-hyperv",
+    // USB controllers, for USB adapters.
+    "drivers/usb/host/",
+    // A virtual machine without another source waits for random numbers.
+    "drivers/char/hw_random/virtio-rng.ko",
+];
+
+/// Folders and files below `kernel/` that are fetched by machines whose devices ask for them.
+const ON_DEMAND: &[&str] = &[
     // Disks: SATA and PATA, NVMe, SCSI and RAID controllers, eMMC and SD, UFS.
     "drivers/ata/",
     "drivers/nvme/host/nvme.ko",
@@ -30,17 +42,13 @@ const WANTED: &[&str] = &[
     "drivers/misc/cardreader/",
     "drivers/ufs/",
     "drivers/block/mtip32xx/",
-    // Intel's VMD hides NVMe disks behind it; Hyper-V passes PCI devices through its own bridge.
+    // Intel's VMD hides NVMe disks behind it.
     "drivers/pci/controller/",
-    // Disks of virtual machines, and the buses they are on.
+    // Disks of virtual machines.
     "drivers/block/virtio_blk.ko",
     "drivers/block/xen-blkfront.ko",
-    "drivers/virtio/",
-    "drivers/hv/hv_vmbus.ko",
     "drivers/hv/hv_utils.ko",
-    "drivers/char/hw_random/virtio-rng.ko",
-    // USB disks, and the controllers for all that is on USB.
-    "drivers/usb/host/",
+    // USB disks.
     "drivers/usb/storage/",
     // A keyboard, for the rescue shell.
     "drivers/hid/usbhid/usbhid.ko",
@@ -113,6 +121,8 @@ const UNWANTED: &[&str] = &[
 pub(crate) struct Selection {
     /// Names of the modules.
     pub(crate) names: BTreeSet<String>,
+    /// Those of them that the initrd must hold, because there may be no network without them.
+    pub(crate) early: BTreeSet<String>,
     /// Those of them that no device names: they are loaded whatever devices there are.
     pub(crate) always: BTreeSet<String>,
     /// Names never to be taken, even when another module wants them softly.
@@ -125,6 +135,9 @@ pub(crate) fn select(tree: &ModuleTree, changes: &[String]) -> Result<Selection>
     let mut selection = Selection::default();
     for module in tree.modules.values().filter(|m| wanted_by_default(m)) {
         selection.names.insert(module.info.name.clone());
+        if below(NETWORK, module) {
+            selection.early.insert(module.info.name.clone());
+        }
     }
     for change in expand(changes)? {
         apply(tree, &mut selection, &change)?;
@@ -133,10 +146,14 @@ pub(crate) fn select(tree: &ModuleTree, changes: &[String]) -> Result<Selection>
 }
 
 fn wanted_by_default(module: &KernelModule) -> bool {
-    let under = |list: &[&str]| list.iter().any(|prefix| module.path.starts_with(prefix));
+    let wanted = below(NETWORK, module) || below(ON_DEMAND, module);
     // What no device names and no other module needs could never be loaded.
-    let loadable = !module.info.aliases.is_empty() && under(WANTED) && !under(UNWANTED);
+    let loadable = !module.info.aliases.is_empty() && wanted && !below(UNWANTED, module);
     loadable || ASKED_BY_NAME.contains(&module.info.name.as_str())
+}
+
+fn below(places: &[&str], module: &KernelModule) -> bool {
+    places.iter().any(|place| module.path.starts_with(place))
 }
 
 /// Modules to load after `name` although it does not say so.
@@ -147,6 +164,7 @@ pub(crate) fn companions(name: &str) -> impl Iterator<Item = String> {
 fn apply(tree: &ModuleTree, selection: &mut Selection, change: &str) -> Result<()> {
     if change == "-all" {
         selection.names.clear();
+        selection.early.clear();
         return Ok(());
     }
     let (add, what) = match change.strip_prefix('-') {
@@ -160,9 +178,11 @@ fn apply(tree: &ModuleTree, selection: &mut Selection, change: &str) -> Result<(
                 selection.always.insert(name.clone());
             }
             selection.removed.remove(&name);
+            selection.early.insert(name.clone());
             selection.names.insert(name);
         } else {
             selection.names.remove(&name);
+            selection.early.remove(&name);
             selection.always.remove(&name);
             selection.removed.insert(name);
         }

@@ -45,8 +45,8 @@ pub(crate) enum FetchError {
     NotFound(Location),
     #[error("{location}: the server answers {status}")]
     Status { location: Location, status: reqwest::StatusCode },
-    #[error("{0}: more than {MAX_LENGTH} bytes")]
-    TooLarge(Location),
+    #[error("{0}: more than {1} bytes")]
+    TooLarge(Location, u64),
     #[error("{0}: the answer stopped short: silence for {1:?}")]
     Silence(Location, Duration),
     #[error("fetching {location}: {reason}")]
@@ -63,7 +63,7 @@ impl FetchError {
     /// Would the same request end the same way?
     fn is_final(&self) -> bool {
         match self {
-            Self::NotFound(_) | Self::TooLarge(_) | Self::Local { .. } => true,
+            Self::NotFound(_) | Self::TooLarge(..) | Self::Local { .. } => true,
             Self::Status { status, .. } => status.is_client_error(),
             Self::Tftp(TftpError::Refused { .. } | TftpError::TooLarge { .. }) => true,
             Self::Tftp(_) | Self::Silence(..) | Self::Http { .. } | Self::Name { .. } => false,
@@ -86,14 +86,19 @@ impl Fetcher {
 
     /// One attempt.
     pub(crate) async fn get(&self, location: &Location) -> Result<Vec<u8>, FetchError> {
+        self.get_at_most(location, MAX_LENGTH).await
+    }
+
+    /// One attempt to get a file of no more than `limit` bytes.
+    pub(crate) async fn get_at_most(&self, location: &Location, limit: u64) -> Result<Vec<u8>, FetchError> {
         match location {
-            Location::Http(url) => self.get_http(location, url).await,
-            Location::Tftp(url) => get_tftp(url).await,
+            Location::Http(url) => self.get_http(location, url, limit).await,
+            Location::Tftp(url) => get_tftp(url, limit).await,
             Location::Local(path) => {
                 let failed = |source| FetchError::Local { location: location.clone(), source };
                 let length = tokio::fs::metadata(path).await.map_err(failed)?.len();
-                if length > MAX_LENGTH {
-                    return Err(FetchError::TooLarge(location.clone()));
+                if length > limit {
+                    return Err(FetchError::TooLarge(location.clone(), limit));
                 }
                 tokio::fs::read(path).await.map_err(failed)
             }
@@ -124,7 +129,7 @@ impl Fetcher {
         }
     }
 
-    async fn get_http(&self, location: &Location, url: &Url) -> Result<Vec<u8>, FetchError> {
+    async fn get_http(&self, location: &Location, url: &Url, limit: u64) -> Result<Vec<u8>, FetchError> {
         let failed = |error: reqwest::Error| FetchError::Http {
             location: location.clone(),
             reason: innermost(&error),
@@ -143,8 +148,8 @@ impl Fetcher {
         while let Some(chunk) =
             timeout(READ_TIMEOUT, response.chunk()).await.map_err(silence)?.map_err(failed)?
         {
-            if (body.len() + chunk.len()) as u64 > MAX_LENGTH {
-                return Err(FetchError::TooLarge(location.clone()));
+            if (body.len() + chunk.len()) as u64 > limit {
+                return Err(FetchError::TooLarge(location.clone(), limit));
             }
             body.extend_from_slice(&chunk);
         }
@@ -157,10 +162,10 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), innermost)
 }
 
-async fn get_tftp(url: &Url) -> Result<Vec<u8>, FetchError> {
+async fn get_tftp(url: &Url, limit: u64) -> Result<Vec<u8>, FetchError> {
     let host = url.host_str().unwrap_or_default();
     let server = resolve(host, url.port().unwrap_or(TFTP_PORT)).await?;
-    let limits = Limits { max_len: MAX_LENGTH, ..Limits::default() };
+    let limits = Limits { max_len: limit, ..Limits::default() };
     Ok(ezio_netproto::tftp::client::get(server, url.path(), &limits).await?)
 }
 

@@ -1,10 +1,11 @@
 //! What this machine is told: finds ezio.conf, reads it, and picks out this machine's orders.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use ezio_contract::{MachineId, ports, urls};
+use ezio_contract::{Arch, MachineId, ports, urls};
 use ezio_image::conf::{Conf, ImageRef, Orders};
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -42,20 +43,13 @@ impl ConfPlaces {
     /// `told` comes from the kernel command line, `server` from DHCP. An embedded conf is taken where none is told.
     pub(crate) fn find(
         told: Option<&str>,
-        server: Option<std::net::Ipv4Addr>,
+        server: Option<Ipv4Addr>,
         embedded: &Path,
     ) -> anyhow::Result<Self> {
         if let Some(url) = told {
             return Ok(Self { candidates: vec![url.parse().context("ezio.conf=")?], images: None });
         }
-        let of_server = |server| -> anyhow::Result<Vec<Location>> {
-            let urls = [
-                format!("http://{server}:{}/{}", ports::HTTP, urls::CONF),
-                format!("tftp://{server}/{}", urls::CONF),
-            ];
-            urls.iter().map(|url| Ok(url.parse()?)).collect()
-        };
-        let served = server.map(of_server).transpose()?;
+        let served = server.map(conf_on).transpose()?;
         if embedded.exists() {
             let images = served.and_then(|served| served.into_iter().next());
             return Ok(Self { candidates: vec![Location::Local(embedded.to_owned())], images });
@@ -79,6 +73,30 @@ pub(crate) fn conf_of_server(server: &str) -> String {
         (false, true) => format!("http://{host}/{}", urls::CONF),
         (false, false) => format!("http://{host}:{}/{}", ports::HTTP, urls::CONF),
     }
+}
+
+/// Where a boot server has ezio.conf.
+fn conf_on(server: Ipv4Addr) -> anyhow::Result<Vec<Location>> {
+    let urls = [
+        format!("http://{server}:{}/{}", ports::HTTP, urls::CONF),
+        format!("tftp://{server}/{}", urls::CONF),
+    ];
+    urls.iter().map(|url| Ok(url.parse()?)).collect()
+}
+
+/// Where modules lie that the initrd left out, each place to be tried in turn: on the server of ezio.conf, then on the
+/// boot server that DHCP named.
+pub(crate) fn boot_folders(conf: &Location, boot_server: Option<Ipv4Addr>) -> anyhow::Result<Vec<Location>> {
+    let arch = Arch::of_this_program().context("no server has modules for this architecture")?;
+    let of_boot_server = boot_server.map(conf_on).transpose()?.unwrap_or_default();
+    let mut folders = Vec::new();
+    for server in [conf].into_iter().chain(&of_boot_server) {
+        let folder = server.on_same_server(&urls::boot_file(arch, ""));
+        if !matches!(folder, Location::Local(_)) && !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    Ok(folders)
 }
 
 /// Fetches ezio.conf from the first place that has it, asking again while none answers.

@@ -26,6 +26,25 @@ fn told_then_embedded_then_the_boot_server() {
     assert_eq!(embedded.images.unwrap().to_string(), served[0]);
 }
 
+#[test]
+fn modules_are_looked_for_where_the_conf_is_then_on_the_boot_server() {
+    let arch = Arch::of_this_program().unwrap();
+    let of = |conf: &str, server| -> Vec<String> {
+        let folders = boot_folders(&conf.parse().unwrap(), server).unwrap();
+        folders.iter().map(ToString::to_string).collect()
+    };
+    let other = format!("http://10.9.9.9/boot/{arch}/");
+    let boot_server = [format!("http://10.0.0.1:8080/boot/{arch}/"), format!("tftp://10.0.0.1/boot/{arch}/")];
+    assert_eq!(
+        of("http://10.9.9.9/a/ezio.conf", SERVER),
+        [[other.clone()].as_slice(), &boot_server].concat()
+    );
+    assert_eq!(of("http://10.9.9.9/a/ezio.conf", None), [other]);
+    assert_eq!(of("http://10.0.0.1:8080/ezio.conf", SERVER), boot_server, "each once");
+    assert_eq!(of("/etc/ezio/ezio.conf", SERVER), boot_server);
+    assert!(of("/etc/ezio/ezio.conf", None).is_empty());
+}
+
 #[tokio::test]
 async fn an_unreachable_server_is_given_up_in_time_and_each_attempt_is_said() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

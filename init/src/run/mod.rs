@@ -130,6 +130,10 @@ impl Run<'_> {
         }
     }
 
+    fn ensure_no_disk_is_hidden(&self) -> anyhow::Result<()> {
+        self.devices.as_ref().map_or(Ok(()), Devices::ensure_no_disk_is_hidden)
+    }
+
     fn disks(&self) -> anyhow::Result<Vec<Disk>> {
         let mut disks = list_disks(self.paths, &self.only_disks)?;
         if let Some(guid) = self.boot_medium {
@@ -139,12 +143,14 @@ impl Run<'_> {
     }
 
     async fn choose_disk(&self, image: &Image, orders: &Orders) -> Result<Assignment, Failure> {
+        self.ensure_no_disk_is_hidden().during("choose disk")?;
         let disks = || self.disks().during("find disks");
         if let Ok(assignment) = Assignment::make(image, orders, &disks()?) {
             return Ok(assignment);
         }
         // A refusal names all disks.
         self.wait_for_disks(true).await;
+        self.ensure_no_disk_is_hidden().during("choose disk")?;
         Assignment::make(image, orders, &disks()?)
             .map_err(|error| pci::explain(error, &self.paths.sys, Missing::Disk))
             .during("choose disk")

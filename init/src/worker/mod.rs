@@ -11,8 +11,9 @@ use ezio_contract::report::Event;
 use ezio_contract::{MachineId, initrd};
 use ezio_image::conf::EndAction;
 
-use crate::devices::Devices;
+use crate::devices::depot::Depot;
 use crate::devices::modules::ModuleLoader;
+use crate::devices::{Devices, Requests, modprobe};
 use crate::fetch::signature::PublicKey;
 use crate::fetch::{Fetcher, Patience};
 use crate::handover::end::End;
@@ -21,7 +22,7 @@ use crate::machine::cmdline::Cmdline;
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::net::{self, Network};
-use crate::run::briefing::{Briefing, ConfPlaces, conf_of_server, fetch_conf};
+use crate::run::briefing::{Briefing, ConfPlaces, boot_folders, conf_of_server, fetch_conf};
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
@@ -30,6 +31,9 @@ use crate::screen::Screen;
 const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
 /// Until then the server, which gave the conf a moment ago, must say whether this machine is done.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
+
+/// The server has just given ezio.conf. It may be starting again, or its files may be just being replaced.
+const MODULE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Was this started by an ezio-init that is PID 1?
 pub(crate) fn is_child_of_pid1() -> anyhow::Result<()> {
@@ -85,7 +89,7 @@ impl Machine {
         cmdline.warnings.iter().for_each(|warning| screen.step(warning));
         self.fail_by(cmdline.end.unwrap_or_default());
         net::tune(&self.paths.proc);
-        let devices = self.start_devices(screen).during("devices")?;
+        let (devices, requests) = self.start_devices(screen).during("devices")?;
         let fetcher = Fetcher::new().during("start")?;
         let key = PublicKey::of_initrd(Path::new(initrd::KEY)).during("key of the initrd")?;
         let network = net::bring_up(cmdline, &self.paths.sys, &self.steps, screen).await.during("network")?;
@@ -115,6 +119,9 @@ impl Machine {
         if self.reporter.says_done(ANSWER_BOUND).await.during("ask the server")? {
             return Ok(already_done::wait_for_a_person(cmdline.stick, devices, &self.paths, screen).await);
         }
+        let folders = boot_folders(&briefing.origin, server).during("devices")?;
+        modprobe::tell(&folders).during("devices")?;
+        let depot = Depot::new(folders, fetcher.clone(), MODULE_PATIENCE);
         let mut run = Run {
             paths: &self.paths,
             steps: self.steps.clone(),
@@ -126,7 +133,10 @@ impl Machine {
             boot_medium: cmdline.stick,
             only_disks: Vec::new(),
         };
-        run.run(&briefing).await
+        tokio::select! {
+            outcome = run.run(&briefing) => outcome,
+            never = requests.serve(&depot, screen) => match never {},
+        }
     }
 
     fn fail_by(&mut self, on_error: EndAction) {
@@ -135,7 +145,7 @@ impl Machine {
     }
 
     /// Without modules (a kernel of one's own, with all drivers built in) devices still come and go.
-    fn start_devices(&self, screen: &Screen) -> anyhow::Result<Devices> {
+    fn start_devices(&self, screen: &Screen) -> anyhow::Result<(Devices, Requests)> {
         let loader = ModuleLoader::open().unwrap_or_else(|error| {
             screen.step(&format!("devices: {error:#}: only drivers inside the kernel are used"));
             ModuleLoader::empty()

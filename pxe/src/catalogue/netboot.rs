@@ -43,16 +43,26 @@ impl Netboot {
         self.files.get(name)
     }
 
-    /// Names and sizes in bytes.
+    /// Names and sizes in bytes, without what machines fetch on demand, which is in folders.
     pub(crate) fn list(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.len()))
+        let files = self.files.iter().filter(|(name, _)| !name.contains('/'));
+        files.map(|(name, bytes)| (name.as_str(), bytes.len()))
+    }
+
+    /// Number and size in bytes of the files that machines fetch on demand.
+    pub(crate) fn on_demand(&self) -> (usize, usize) {
+        let files = self.files.iter().filter(|(name, _)| name.contains('/'));
+        files.fold((0, 0), |(count, size), (_, bytes)| (count + 1, size + bytes.len()))
     }
 }
 
 /// A file that the description names, by its name, checked.
 fn read_file(dir: &Path, file: File) -> Result<(String, Bytes)> {
     let File { name, sha256, .. } = file;
-    ensure!(is_safe_name(&name), "{DESCRIPTION} names {name:?}, which is no file of this directory");
+    ensure!(
+        name.split('/').all(is_safe_name),
+        "{DESCRIPTION} names {name:?}, which is no file of this directory"
+    );
     let bytes = std::fs::read(dir.join(&name)).with_context(|| format!("reading {name}"))?;
     ensure!(
         sha256_hex(&bytes) == sha256,

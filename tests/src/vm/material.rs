@@ -1,8 +1,10 @@
 //! What a room needs before its first machine is switched on, and who may use a room.
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_contract::netboot;
-use std::fs::File;
+use ezio_contract::netboot::{self, Description};
+use ezio_image::checksums::sha256_hex;
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// Folder of the workspace.
@@ -15,6 +17,24 @@ pub fn workspace() -> PathBuf {
 /// `dist/`, as `make netboot` made it.
 pub fn netboot() -> Result<PathBuf> {
     made("dist", netboot::KERNEL, "make netboot")
+}
+
+/// `folder`, made a folder for network boot of the files of `make netboot`. `change` is given the name and the place of
+/// each, and says where the one is that is to stand there, if any.
+pub fn netboot_with(folder: &Path, change: impl Fn(&str, PathBuf) -> Option<PathBuf>) -> Result<()> {
+    let all = netboot()?;
+    let text = fs::read_to_string(all.join(netboot::DESCRIPTION)).context("reading the description")?;
+    let mut description = Description::parse(&text)?;
+    for netboot::File { name, .. } in std::mem::take(&mut description.files) {
+        let Some(source) = change(&name, all.join(&name)) else { continue };
+        let content = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
+        let place = folder.join(&name);
+        fs::create_dir_all(place.parent().unwrap_or(folder)).context("making a folder")?;
+        symlink(&source, &place).with_context(|| format!("making {}", place.display()))?;
+        let (size, sha256) = (content.len() as u64, sha256_hex(&content));
+        description.files.push(netboot::File { name, size, sha256 });
+    }
+    fs::write(folder.join(netboot::DESCRIPTION), description.to_toml()).context("writing the description")
 }
 
 /// Debian's kernel and boot programs, unpacked, as `make netboot` got them.

@@ -87,10 +87,15 @@ pub struct Server {
 impl Server {
     /// Starts a server of the golden disk's image that gives out addresses too; its files go below `folder`.
     pub fn of_golden(folder: &Path, conf: &str) -> Result<Self> {
+        Self::of_golden_with(&material::netboot()?, folder, conf)
+    }
+
+    /// The same with network boot files of a folder of its own.
+    pub fn of_golden_with(netboot: &Path, folder: &Path, conf: &str) -> Result<Self> {
         Self::start(&Settings {
             program: programs::find("ezio-pxe")?,
             images: vec![material::golden_image()?],
-            netboot: material::netboot()?,
+            netboot: netboot.to_owned(),
             folder: folder.join("server"),
             conf: conf.to_owned(),
             append: String::new(),
