@@ -7,4 +7,4 @@ mod stream;
 mod sums;
 
 pub use directory::Directory;
-pub use import::{Orders, Plan, Watch, Which, choices, import};
+pub use import::{Orders, Plan, Watch, Which, import, jobs};

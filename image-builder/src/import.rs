@@ -1,10 +1,10 @@
 //! `image-builder import`: what Clonezilla saved becomes an image directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_clonezilla::{Directory, Orders, Plan, Which, choices, import};
+use ezio_clonezilla::{Directory, Orders, Plan, Which, import, jobs};
 use ezio_image::conf::units::human_size;
 use ezio_image::names::{is_safe_name, safe_name};
 use ezio_imagedir::check_target;
@@ -16,27 +16,15 @@ use crate::stop::Stop;
 /// Runs the command.
 pub(crate) fn run(args: &ImportArgs, stop: &Stop) -> Result<()> {
     let directory = Directory::open(&args.directory)?;
-    let chosen = match (&args.disk, &args.partition) {
-        (Some(disk), _) => vec![Which::Disk(disk.clone())],
-        (None, Some(partition)) => vec![Which::Partition(partition.clone())],
-        (None, None) => choices(&directory)?,
+    let output = || args.output.clone();
+    let jobs = match (&args.disk, &args.partition) {
+        (Some(disk), _) => vec![(Which::Disk(disk.clone()), output())],
+        (None, Some(partition)) => vec![(Which::Partition(partition.clone()), output())],
+        (None, None) => jobs(&directory, &args.output)?,
     };
-    if let [which] = chosen.as_slice() {
-        return import_one(args, &directory, which, &args.output, stop);
-    }
-    // One image a disk: OUT-sda, OUT-sdb.
-    ensure!(
-        args.name.is_none(),
-        "{} has several disks: --name is for one (--disk)",
-        args.directory.display()
-    );
-    for which in &chosen {
-        let (Which::Disk(name) | Which::Partition(name)) = which;
-        let mut output = args.output.as_os_str().to_owned();
-        output.push(format!("-{name}"));
-        import_one(args, &directory, which, &PathBuf::from(output), stop)?;
-    }
-    Ok(())
+    let one = jobs.len() == 1 || args.name.is_none();
+    ensure!(one, "{} has several disks: --name is for one (--disk)", args.directory.display());
+    jobs.iter().try_for_each(|(which, output)| import_one(args, &directory, which, output, stop))
 }
 
 fn import_one(

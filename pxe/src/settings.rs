@@ -33,7 +33,8 @@ pub(crate) enum DhcpMode {
 #[derive(Debug, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct ServeArgs {
-    /// Image directories; each is served under its base name
+    /// Image directories; each is served under its base name. One that Clonezilla saved is imported into the directory of
+    /// --state first, once
     #[arg(value_name = "IMAGE_DIR")]
     images: Vec<PathBuf>,
     /// Read settings from this TOML file; what the command line says wins

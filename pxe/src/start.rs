@@ -27,7 +27,7 @@ use crate::store::Store;
 use crate::summary::{self, Places};
 use crate::tftp::Counters;
 use crate::tracker::Tracker;
-use crate::{dhcp, http, seeder, tftp};
+use crate::{dhcp, http, imported, seeder, tftp};
 
 /// Longest time for stopping; what has not ended by then is cut.
 const STOP: Duration = Duration::from_secs(10);
@@ -45,13 +45,17 @@ struct Bound {
 
 /// `ezio-pxe serve`, to its end.
 pub(crate) async fn serve(settings: Settings) -> Result<()> {
+    let addresses = Addresses::choose(settings.interface.as_deref(), settings.listen)?;
+    // The database is ours before anything is imported beside it.
+    let store = settings.state.as_deref().map(Store::open).transpose()?;
     let catalogue = {
         let (images, netboot) = (settings.images.clone(), settings.netboot.clone());
-        let open = tokio::task::spawn_blocking(move || Catalogue::open(&images, &netboot));
+        let state = settings.state.clone();
+        let open = tokio::task::spawn_blocking(move || {
+            Catalogue::open(&imported::resolve(&images, state.as_deref())?, &netboot)
+        });
         open.await.context("opening what is served")??
     };
-    let addresses = Addresses::choose(settings.interface.as_deref(), settings.listen)?;
-    let store = settings.state.as_deref().map(Store::open).transpose()?;
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
     let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger)?;
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;

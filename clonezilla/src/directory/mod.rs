@@ -5,6 +5,7 @@ mod facts;
 mod saved;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,6 +71,21 @@ impl Directory {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Names, sizes and times of its files: another text, another image.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn state(&self) -> Result<String> {
+        let mut state = format!("{}\n", self.path.display());
+        for name in &self.names {
+            let path = self.path.join(name);
+            let metadata = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            state +=
+                &format!("{} {}.{:09} {name}\n", metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        }
+        Ok(state)
     }
 
     pub(crate) fn sums(&self) -> &Arc<Sums> {

@@ -15,7 +15,7 @@ use ezio_image::manifest::{
 };
 use ezio_imagedir::{Architecture, Evidence, ImageWriter, Part, Stored};
 
-pub use plan::{Plan, Which, choices};
+pub use plan::{Plan, Which, jobs};
 use plan::{PlannedContent, PlannedPart};
 
 /// How an image is to be made.

@@ -1,6 +1,7 @@
 //! What an import will do: worked out before anything is written.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
@@ -80,11 +81,26 @@ impl PlannedContent {
     }
 }
 
-/// What there is to import: whole disks; else the one partition that was saved, or the disk that they are of.
+/// What there is to import, and the image directory of each: `output`, or one with the disk's name behind it where there
+/// are several.
 ///
 /// # Errors
-/// What cannot be read, or is of several disks without being a disk.
-pub fn choices(directory: &Directory) -> Result<Vec<Which>> {
+/// As [`Directory::open`], or there is no partition table.
+pub fn jobs(directory: &Directory, output: &Path) -> Result<Vec<(Which, PathBuf)>> {
+    let found = choices(directory)?;
+    let several = found.len() > 1;
+    let job = |which: Which| {
+        let mut place = output.as_os_str().to_owned();
+        if let (true, Which::Disk(name)) = (several, &which) {
+            place.push(format!("-{name}"));
+        }
+        (which, place.into())
+    };
+    Ok(found.into_iter().map(job).collect())
+}
+
+/// Whole disks; else the one partition that was saved, or the disks that they are of.
+fn choices(directory: &Directory) -> Result<Vec<Which>> {
     let disks = directory.disks()?;
     if !disks.is_empty() {
         return Ok(disks.into_iter().map(Which::Disk).collect());
