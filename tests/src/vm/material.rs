@@ -62,6 +62,11 @@ pub fn old_grub() -> Result<PathBuf> {
     Ok(made("build/material", "grub-2.06.efi", "make material")?.join("grub-2.06.efi"))
 }
 
+/// Clonezilla's packages, unpacked, as `make material` got them.
+pub fn clonezilla() -> Result<PathBuf> {
+    made("build/material/clonezilla", "packages", "make material")
+}
+
 /// `dist/arm64`, as `make netboot ARCH=arm64` made it.
 pub fn netboot_arm64() -> Result<PathBuf> {
     made("dist/arm64", "vmlinuz", "make netboot ARCH=arm64")
