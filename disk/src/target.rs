@@ -178,11 +178,19 @@ impl BlockTarget {
     /// # Errors
     /// As [`BlockTarget::write_all_at`].
     pub fn write_zeros_at(&self, offset: u64, length: u64) -> Result<(), IoError> {
-        let zeros = vec![0; length.min(1 << 20) as usize];
+        self.fill_at(offset, 0, length)
+    }
+
+    /// Writes one byte over and over.
+    ///
+    /// # Errors
+    /// As [`BlockTarget::write_all_at`].
+    pub fn fill_at(&self, offset: u64, byte: u8, length: u64) -> Result<(), IoError> {
+        let bytes = vec![byte; length.min(1 << 20) as usize];
         let mut done = 0;
         while done < length {
-            let step = (length - done).min(zeros.len() as u64);
-            self.write_all_at(offset + done, &zeros[..step as usize])?;
+            let step = (length - done).min(bytes.len() as u64);
+            self.write_all_at(offset + done, &bytes[..step as usize])?;
             done += step;
         }
         Ok(())

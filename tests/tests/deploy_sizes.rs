@@ -143,3 +143,64 @@ fn xfs_fills_a_larger_disk() {
 fn btrfs_fills_a_larger_disk() {
     fills_a_larger_disk("gpt", &["/usr/sbin/mkfs.btrfs", "-q"], &["/usr/bin/btrfs", "check", "--readonly"]);
 }
+
+/// Partitions of a disk as Windows' Setup makes it, in MiB: start, length, type in a GPT.
+const WINDOWS: [(u64, u64, &str); 4] = [
+    (1, 100, "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
+    (101, 16, "E3C9E316-0B5C-4DB8-817D-F92DF00215AE"),
+    (117, 3300, "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"),
+    (3417, 600, "DE94BBA4-06D1-4D40-A16A-BFD50179D6AC"),
+];
+
+/// A system partition with a file, as many bytes as its number says times a million, and a recovery partition behind it.
+fn windows_disk(folder: &Path) -> PathBuf {
+    let disk = folder.join("windows.img");
+    fs::File::create(&disk).unwrap().set_len(SOURCE).unwrap();
+    let lines = WINDOWS.map(|(start, size, kind)| format!("start={start}MiB, size={size}MiB, type={kind}\n"));
+    partition(text(&disk), &format!("label: gpt\n{}", lines.concat()), &folder.join("table"));
+    let part = |index: usize| Loop::new(&disk, WINDOWS[index].0 * MIB, WINDOWS[index].1 * MIB).unwrap();
+    output("/usr/sbin/mkfs.vfat", &["-F", "32", &part(0).0]);
+    for (index, label) in [(2, "Windows"), (3, "Recovery")] {
+        let part = part(index);
+        output("/usr/sbin/mkntfs", &["-F", "-Q", "-q", "-L", label, &part.0]);
+        let file = folder.join(label);
+        fs::write(&file, label.repeat(100_000)).unwrap();
+        output("/usr/sbin/ntfscp", &["-q", &part.0, text(&file), "file"]);
+    }
+    disk
+}
+
+#[test]
+fn windows_fills_a_larger_disk_and_its_recovery_moves() {
+    programs::need_root().unwrap();
+    mounts::keep_private().unwrap();
+    programs::need(&["sfdisk", "sgdisk", "partclone.ext4", "losetup", "partx", "mkntfs", "mkfs.vfat"])
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let golden = windows_disk(folder.path());
+    let server = serve(folder.path(), &golden, "image = \"golden\"\ngrow = \"last\"\n");
+    let target = Loop::blank(&folder.path().join("target.img"), TARGET).unwrap();
+    let (good, said) = deploy(&server, &[&target.0]);
+    assert!(good && said.contains("reagentc"), "{said}");
+
+    let verified = output("/usr/sbin/sfdisk", &["--verify", &target.0]);
+    assert!(verified.contains("No errors detected"), "{verified}");
+    output("/usr/sbin/sgdisk", &["--verify", &target.0]);
+    for (number, label) in [(3, "Windows"), (4, "Recovery")] {
+        let part = format!("{}p{number}", target.0);
+        // Windows itself is marked to be checked, as ntfsresize would.
+        output("/usr/sbin/ntfsresize", &["--info", "--force", &part]);
+        output("/usr/bin/ntfsfix", &["-n", &part]);
+        let file = output("/usr/bin/ntfscat", &["-f", &part, "file"]);
+        assert!(file == label.repeat(100_000), "the file of {label} has changed");
+        assert_eq!(output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "LABEL", &part]).trim(), label);
+    }
+    let bytes: u64 =
+        output("/usr/sbin/blockdev", &["--getsize64", &format!("{}p3", target.0)]).trim().parse().unwrap();
+    assert!(bytes > TARGET - 800 * MIB, "{bytes}");
+    let info = output("/usr/sbin/ntfsresize", &["--info", "--force", &format!("{}p3", target.0)]);
+    let size = info.lines().find_map(|line| line.strip_prefix("Current volume size:")).unwrap();
+    let size: u64 = size.trim().split(' ').next().unwrap().parse().unwrap();
+    assert!(size + (64 << 10) > bytes, "{info}");
+    output("/usr/sbin/fsck.fat", &["-n", &format!("{}p1", target.0)]);
+}

@@ -2,8 +2,18 @@
 
 use std::io;
 
+use super::ntfs_grow::{self, Patch};
 use super::{Volume, btrfs, ext, xfs};
 use crate::layout::ReadAt;
+
+/// How a file system is made longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Growing {
+    /// By the kernel.
+    Mounted(Resize),
+    /// By writing to the device: NTFS.
+    Written(Vec<Patch>),
+}
 
 /// What the kernel is asked for while it has the file system mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +51,12 @@ impl Resize {
 #[must_use]
 pub fn refuses_to_grow(filesystem: &str) -> Option<String> {
     match filesystem {
-        "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" => None,
+        "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" | "ntfs" => None,
         "vfat" | "exfat" => Some(
             "FAT and exFAT are as long as they were made: no dependable tool makes them longer".to_owned(),
         ),
         "" => Some("what is on it is not known".to_owned()),
-        other => Some(format!("{other} is not made longer here; ext2/3/4, XFS and btrfs are")),
+        other => Some(format!("{other} is not made longer here; ext2/3/4, XFS, btrfs and NTFS are")),
     }
 }
 
@@ -54,11 +64,15 @@ pub fn refuses_to_grow(filesystem: &str) -> Option<String> {
 /// that can be grown.
 ///
 /// # Errors
-/// What the device says.
-pub fn resize(device: &impl ReadAt, offset: u64, size: u64) -> io::Result<Option<Resize>> {
+/// What the device says, or what is wrong with an NTFS.
+pub fn growing(device: &impl ReadAt, offset: u64, size: u64) -> io::Result<Option<Growing>> {
     let volume = Volume { device, offset };
-    Ok(match ext::resize(&volume, size)? {
+    if let Some(patches) = ntfs_grow::patches(&volume, size)? {
+        return Ok(Some(Growing::Written(patches)));
+    }
+    let resize = match ext::resize(&volume, size)? {
         None => xfs::resize(&volume, size)?.or(btrfs::resize(&volume)?),
         found => found,
-    })
+    };
+    Ok(resize.map(Growing::Mounted))
 }

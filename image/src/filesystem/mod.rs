@@ -16,13 +16,16 @@ mod hfsplus;
 mod jfs;
 mod minix;
 mod ntfs;
+mod ntfs_grow;
+mod ntfs_record;
 mod swap;
 mod xfs;
 
 #[cfg(test)]
 mod tests;
 
-pub use grow::{Resize, refuses_to_grow, resize};
+pub use grow::{Growing, Resize, growing, refuses_to_grow};
+pub use ntfs_grow::{Patch, PatchContent};
 
 /// A file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

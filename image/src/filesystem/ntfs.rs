@@ -16,11 +16,10 @@ const DIRTY: u8 = 1;
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
     let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };
-    let sector = boot.le(11, 2);
     // Behind the sectors that it counts lies the copy of the boot sector.
-    let size = boot.le(0x28, 8).saturating_add(1).saturating_mul(sector);
-    let record = match place_of_volume_record(&boot) {
-        Some((offset, length)) => Fields(volume.read(offset, length)?),
+    let size = boot.le(0x28, 8).saturating_add(1).saturating_mul(boot.le(11, 2));
+    let record = match Geometry::of(&boot) {
+        Some(geometry) => Fields(volume.read(geometry.place_of(VOLUME_RECORD), geometry.record)?),
         None => Fields(Vec::new()),
     };
     let dirty =
@@ -34,22 +33,56 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     }))
 }
 
-/// Byte offset and length of the `$Volume` record; `None` where the boot sector makes no sense. Boot sector: bytes a sector
-/// at 0x0b, sectors a cluster at 0x0d, first cluster of the table at 0x30, clusters a record at 0x40; both counts may be
-/// powers of two instead, as negative numbers.
-fn place_of_volume_record(boot: &Fields) -> Option<(u64, usize)> {
-    let negated = |byte: u64| 256 - u32::try_from(byte).unwrap_or(256);
-    let cluster = match boot.le(0x0d, 1) {
-        count @ 0..=0x80 => boot.le(11, 2) * count,
-        power => boot.le(11, 2) << negated(power).min(31),
-    };
-    let length = match boot.le(0x40, 1) {
-        clusters @ 1..=0x7f => cluster.checked_mul(clusters)?,
-        power => 1u64.checked_shl(negated(power))?,
-    };
-    let length = usize::try_from(length).ok().filter(|length| (256..=64 << 10).contains(length))?;
-    let offset = boot.le(0x30, 8).checked_mul(cluster)?.checked_add(VOLUME_RECORD * length as u64)?;
-    Some((offset, length))
+/// What the boot sector says of the volume, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Geometry {
+    pub(super) sector: u64,
+    pub(super) cluster: u64,
+    /// Length of a record in the master file table.
+    pub(super) record: usize,
+    /// Where the copy of the table's first records begins.
+    pub(super) mirror: u64,
+    table: u64,
+    sectors: u64,
+}
+
+impl Geometry {
+    /// `None` where the boot sector makes no sense: bytes a sector at 0x0b, sectors a cluster at 0x0d, sectors at 0x28, first
+    /// clusters of the table and of its mirror at 0x30 and 0x38, clusters a record at 0x40; counts of clusters and records
+    /// may be powers of two instead, as negative numbers.
+    pub(super) fn of(boot: &Fields) -> Option<Self> {
+        let negated = |byte: u64| 256 - u32::try_from(byte).unwrap_or(256);
+        let sector = Some(boot.le(11, 2)).filter(|sector| (256..=4096).contains(sector))?;
+        let cluster = match boot.le(0x0d, 1) {
+            count @ 0..=0x80 => sector * count,
+            power => sector << negated(power).min(31),
+        };
+        let record = match boot.le(0x40, 1) {
+            clusters @ 1..=0x7f => cluster.checked_mul(clusters)?,
+            power => 1u64.checked_shl(negated(power))?,
+        };
+        let record = usize::try_from(record).ok().filter(|length| (256..=64 << 10).contains(length))?;
+        let place = |at| boot.le(at, 8).checked_mul(cluster).filter(|at| *at < i64::MAX as u64);
+        let sectors = Some(boot.le(0x28, 8)).filter(|count| *count <= i64::MAX as u64 / sector)?;
+        (cluster > 0).then_some(Self {
+            sector,
+            cluster,
+            record,
+            mirror: place(0x38)?,
+            table: place(0x30)?,
+            sectors,
+        })
+    }
+
+    /// Whole clusters of the volume.
+    pub(super) fn clusters(&self) -> u64 {
+        self.sectors * self.sector / self.cluster
+    }
+
+    /// Byte at which a record of the table begins. Good for the first sixteen, which are never apart.
+    pub(super) fn place_of(&self, record: u64) -> u64 {
+        self.table + record * self.record as u64
+    }
 }
 
 /// Where the value of an attribute lies in a record, and its length.

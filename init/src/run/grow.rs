@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use ezio_disk::{BlockTarget, grow_mounted};
 use ezio_image::conf::units::human_size;
-use ezio_image::filesystem::{self, Resize};
+use ezio_image::filesystem::{self, Growing, Patch, PatchContent, Resize};
 use ezio_image::plan::Growth;
 
 use super::mounted::Mounted;
@@ -38,22 +38,37 @@ impl GrowthOnDevice {
 /// Makes the file system on a device as long as that, and gives its length.
 pub(crate) fn grow(device: &Path) -> anyhow::Result<u64> {
     let target = BlockTarget::open_exclusive(device)?;
-    let Some(resize) = filesystem::resize(&target, 0, target.size())? else {
-        bail!("{} holds no file system that can be grown", device.display());
-    };
-    // The kernel wants it for itself.
-    drop(target);
-    let mounted = Mounted::mount(device, resize.mounted_as())?;
-    grow_mounted(mounted.folder(), resize).map_err(|error| {
-        let why = explain(resize, &error);
-        anyhow::Error::from(error).context(why)
-    })?;
-    mounted.unmount()?;
+    let growing =
+        filesystem::growing(&target, 0, target.size()).with_context(|| device.display().to_string())?;
+    match growing {
+        None => bail!("{} holds no file system that can be grown", device.display()),
+        Some(Growing::Written(patches)) => write(target, &patches)?,
+        Some(Growing::Mounted(resize)) => {
+            // The kernel wants it for itself.
+            drop(target);
+            let mounted = Mounted::mount(device, resize.mounted_as())?;
+            grow_mounted(mounted.folder(), resize).map_err(|error| {
+                let why = explain(resize, &error);
+                anyhow::Error::from(error).context(why)
+            })?;
+            mounted.unmount()?;
+        }
+    }
     let target = BlockTarget::open_exclusive(device)?;
     // What was read through the device before it was mounted may be cached still.
     target.drop_cache()?;
     let now = filesystem::inspect(&target, 0)?.with_context(|| format!("{} is empty", device.display()))?;
     Ok(now.size)
+}
+
+fn write(target: BlockTarget, patches: &[Patch]) -> anyhow::Result<()> {
+    for Patch { offset, content } in patches {
+        match content {
+            PatchContent::Bytes(bytes) => target.write_all_at(*offset, bytes)?,
+            PatchContent::Fill { byte, length } => target.fill_at(*offset, *byte, *length)?,
+        }
+    }
+    Ok(target.sync()?)
 }
 
 /// What the kernel may have against it; it gives a number alone.
