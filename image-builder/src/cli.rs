@@ -28,6 +28,7 @@ pub(crate) enum Command {
     // Their help is that of their arguments, below.
     Capture(CaptureArgs),
     Import(ImportArgs),
+    Shrink(ShrinkArgs),
     Show(ShowArgs),
     Verify(VerifyArgs),
     Netboot(Box<NetbootArgs>),
@@ -140,6 +141,42 @@ pub(crate) struct ImportArgs {
     /// Say what would be imported, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Make an image that fits a smaller disk
+///
+/// Makes a smaller image of an image: the file system of one partition (ext2/3/4, NTFS or btrfs, the latter
+/// as root; XFS cannot be made smaller by anything) is unpacked into a sparse file beside OUT, made shorter
+/// by its own tools (resize2fs, ntfsresize, btrfs), checked, and captured again. What lies behind its partition
+/// moves up, and the table with it. Neither IMAGE nor the disk that it came from is touched.
+///
+/// Deployed with grow = "last" in ezio.conf, the image then fills disks of any size that it fits on.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  image-builder shrink /srv/images/lab -o /srv/images/lab-small
+  image-builder shrink /srv/images/windows -o /srv/images/windows-60 --partition sda3 --to 60GiB")]
+pub(crate) struct ShrinkArgs {
+    /// Image directory
+    pub(crate) image: PathBuf,
+    /// Image directory to write; it must not exist (but see --force)
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Partition of the image that becomes smaller [default: the largest that can]
+    #[arg(long, value_name = "P")]
+    pub(crate) partition: Option<String>,
+    /// How large its file system is to be (60GiB, 64G, ...) [default: as small as it goes]
+    #[arg(long, value_name = "SIZE", value_parser = ezio_image::conf::units::parse_size, conflicts_with = "minimum")]
+    pub(crate) to: Option<u64>,
+    /// As small as it goes; that is the default
+    #[arg(long)]
+    pub(crate) minimum: bool,
+    /// Replace OUT when the new image is complete
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) no_progress: bool,
 }
 
 /// Show what an image directory holds

@@ -11,6 +11,7 @@ mod import;
 mod netboot;
 mod progress;
 mod show;
+mod shrink;
 mod stop;
 mod verify;
 
@@ -45,6 +46,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Capture(args) => capture::run(args, &Stop::on_signals()?)?,
         Command::Import(args) => import::run(args, &Stop::on_signals()?)?,
+        Command::Shrink(args) => shrink::run(args, &Stop::on_signals()?)?,
         Command::Show(args) => show::run(args)?,
         Command::Verify(args) => {
             if !verify::run(args, &Stop::on_signals()?)? {

@@ -1,10 +1,11 @@
-//! One image for disks of other sizes: a disk of 4 GiB goes to one of 10 GiB, and its file system fills it.
+//! One image for disks of other sizes: a disk of 4 GiB goes to one of 10 GiB, and its file system fills it; one of 10 GiB is
+//! made smaller on the server, and goes to one of 4 GiB.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ezio_tests::loop_deploy::{deploy, output, partition, text};
+use ezio_tests::loop_deploy::{deploy, output, partition, run, text};
 use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::Server;
 use ezio_tests::{mounts, programs};
@@ -170,8 +171,33 @@ fn windows_disk(folder: &Path) -> PathBuf {
     disk
 }
 
+/// The four partitions are there, the files too, and Windows' file system is as long as its partition, which has at least
+/// so many bytes.
+fn assert_windows(target: &str, least: u64) {
+    let verified = output("/usr/sbin/sfdisk", &["--verify", target]);
+    assert!(verified.contains("No errors detected"), "{verified}");
+    output("/usr/sbin/sgdisk", &["--verify", target]);
+    for (number, label) in [(3, "Windows"), (4, "Recovery")] {
+        let part = format!("{target}p{number}");
+        // Windows itself is marked to be checked, as ntfsresize would.
+        output("/usr/sbin/ntfsresize", &["--info", "--force", &part]);
+        output("/usr/bin/ntfsfix", &["-n", &part]);
+        let file = output("/usr/bin/ntfscat", &["-f", &part, "file"]);
+        assert!(file == label.repeat(100_000), "the file of {label} has changed");
+        assert_eq!(output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "LABEL", &part]).trim(), label);
+    }
+    let third = format!("{target}p3");
+    let bytes: u64 = output("/usr/sbin/blockdev", &["--getsize64", &third]).trim().parse().unwrap();
+    assert!(bytes > least, "{bytes}");
+    let info = output("/usr/sbin/ntfsresize", &["--info", "--force", &third]);
+    let size = info.lines().find_map(|line| line.strip_prefix("Current volume size:")).unwrap();
+    let size: u64 = size.trim().split(' ').next().unwrap().parse().unwrap();
+    assert!(size + (64 << 10) > bytes, "{info}");
+    output("/usr/sbin/fsck.fat", &["-n", &format!("{target}p1")]);
+}
+
 #[test]
-fn windows_fills_a_larger_disk_and_its_recovery_moves() {
+fn windows_fills_a_larger_and_a_smaller_disk_and_its_recovery_moves() {
     programs::need_root().unwrap();
     mounts::keep_private().unwrap();
     programs::need(&["sfdisk", "sgdisk", "partclone.ext4", "losetup", "partx", "mkntfs", "mkfs.vfat"])
@@ -182,25 +208,118 @@ fn windows_fills_a_larger_disk_and_its_recovery_moves() {
     let target = Loop::blank(&folder.path().join("target.img"), TARGET).unwrap();
     let (good, said) = deploy(&server, &[&target.0]);
     assert!(good && said.contains("reagentc"), "{said}");
+    assert_windows(&target.0, TARGET - 800 * MIB);
+    drop(server);
 
-    let verified = output("/usr/sbin/sfdisk", &["--verify", &target.0]);
-    assert!(verified.contains("No errors detected"), "{verified}");
-    output("/usr/sbin/sgdisk", &["--verify", &target.0]);
-    for (number, label) in [(3, "Windows"), (4, "Recovery")] {
-        let part = format!("{}p{number}", target.0);
-        // Windows itself is marked to be checked, as ntfsresize would.
-        output("/usr/sbin/ntfsresize", &["--info", "--force", &part]);
-        output("/usr/bin/ntfsfix", &["-n", &part]);
-        let file = output("/usr/bin/ntfscat", &["-f", &part, "file"]);
-        assert!(file == label.repeat(100_000), "the file of {label} has changed");
-        assert_eq!(output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "LABEL", &part]).trim(), label);
+    let small = folder.path().join("small/golden");
+    fs::create_dir(folder.path().join("small")).unwrap();
+    let builder = programs::find("image-builder").unwrap();
+    let image = folder.path().join("golden");
+    output(
+        text(&builder),
+        &["shrink", text(&image), "-o", text(&small), "--partition", "sda3", "--to", "1GiB"],
+    );
+    let server = Server::start(&small, &["--conf", text(&folder.path().join("ezio.conf"))]).unwrap();
+    let target = Loop::blank(&folder.path().join("small.img"), 2 * GIB).unwrap();
+    let (good, said) = deploy(&server, &[&target.0]);
+    assert!(good, "{said}");
+    assert_windows(&target.0, 2 * GIB - 800 * MIB);
+}
+
+#[test]
+fn what_cannot_be_smaller_is_refused_with_a_word() {
+    programs::need(&["mkfs.xfs", "partclone.ext4"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, image) = (folder.path().join("part.img"), folder.path().join("xfs"));
+    fs::File::create(&file).unwrap().set_len(400 * MIB).unwrap();
+    output("/usr/sbin/mkfs.xfs", &["-q", text(&file)]);
+    let builder = programs::find("image-builder").unwrap();
+    output(text(&builder), &["capture", text(&file), "-o", text(&image), "--name", "root"]);
+    for (more, word) in [
+        (&["--partition", "root"][..], "XFS, which cannot be made smaller"),
+        (&[], "no partition of the image root (root) can be made smaller"),
+        (&["--partition", "sda7"], "no partition \"sda7\": it has root"),
+    ] {
+        let out = folder.path().join("out");
+        let refused = run(text(&builder), &[&["shrink", text(&image), "-o", text(&out)], more].concat());
+        let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && errors.contains(word), "{errors}");
+        assert!(!out.exists());
     }
-    let bytes: u64 =
-        output("/usr/sbin/blockdev", &["--getsize64", &format!("{}p3", target.0)]).trim().parse().unwrap();
-    assert!(bytes > TARGET - 800 * MIB, "{bytes}");
-    let info = output("/usr/sbin/ntfsresize", &["--info", "--force", &format!("{}p3", target.0)]);
-    let size = info.lines().find_map(|line| line.strip_prefix("Current volume size:")).unwrap();
-    let size: u64 = size.trim().split(' ').next().unwrap().parse().unwrap();
-    assert!(size + (64 << 10) > bytes, "{info}");
-    output("/usr/sbin/fsck.fat", &["-n", &format!("{}p1", target.0)]);
+}
+
+/// Made smaller on the server, it goes to a disk of 4 GiB; without that the machine says what helps.
+fn fits_a_smaller_disk(mkfs: &[&str], fsck: &[&str], more: &[&str]) {
+    programs::need_root().unwrap();
+    mounts::keep_private().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let golden = folder.path().join("large.img");
+    fs::File::create(&golden).unwrap().set_len(TARGET).unwrap();
+    let table = "label: gpt\nstart=1MiB, size=9500MiB, type=L\nsize=256MiB, type=S\n";
+    partition(text(&golden), table, &folder.path().join("table"));
+    let root = Loop::new(&golden, MIB, 9500 * MIB).unwrap();
+    output(mkfs[0], &[&mkfs[1..], &[root.0.as_str()]].concat());
+    let noise: Vec<u8> =
+        (0..5 * MIB).map(|i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+    let file = folder.path().join("noise");
+    fs::write(&file, &noise).unwrap();
+    match mkfs[0].ends_with("mkntfs") {
+        true => drop(output("/usr/sbin/ntfscp", &["-q", &root.0, text(&file), "noise"])),
+        false => mounted(folder.path(), &root.0, |mount| fs::write(mount.join("noise"), &noise).unwrap()),
+    }
+    let swap = Loop::new(&golden, 9501 * MIB, 256 * MIB).unwrap();
+    output("/usr/sbin/mkswap", &["--label", "SWAP", &swap.0]);
+    drop((root, swap));
+    let conf = "image = \"golden\"\ngrow = \"sda1\"\n";
+    let large = serve(folder.path(), &golden, conf);
+    let device = Loop::blank(&folder.path().join("target.img"), SOURCE).unwrap();
+    let (good, said) = deploy(&large, &[&device.0]);
+    assert!(!good && said.contains("too small by") && said.contains("image-builder shrink"), "{said}");
+    drop(large);
+
+    let builder = programs::find("image-builder").unwrap();
+    let (image, small) = (folder.path().join("golden"), folder.path().join("small/golden"));
+    fs::create_dir(folder.path().join("small")).unwrap();
+    output(text(&builder), &[&["shrink", text(&image), "-o", text(&small), "--no-progress"], more].concat());
+    output(text(&builder), &["verify", text(&small)]);
+    let left: Vec<_> = fs::read_dir(folder.path().join("small")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    let server = Server::start(&small, &["--conf", text(&folder.path().join("ezio.conf"))]).unwrap();
+    let (good, said) = deploy(&server, &[&device.0]);
+    let refused = !has_sys_resource() && mkfs[0].ends_with("ext4");
+    assert!(good || (refused && said.contains("CAP_SYS_RESOURCE")), "{said}");
+    let verified = output("/usr/sbin/sfdisk", &["--verify", &device.0]);
+    assert!(verified.contains("No errors detected"), "{verified}");
+    let root = format!("{}p1", device.0);
+    output(fsck[0], &[&fsck[1..], &[root.as_str()]].concat());
+    match mkfs[0].ends_with("mkntfs") {
+        true => {
+            let read = std::process::Command::new("ntfscat").args(["-f", &root, "noise"]).output().unwrap();
+            assert!(read.stdout == noise, "a file has changed");
+        }
+        false => mounted(folder.path(), &root, |mount| {
+            assert!(fs::read(mount.join("noise")).unwrap() == noise, "a file has changed");
+            assert!(refused || size_of(mount) > SOURCE - 512 * MIB, "{}", size_of(mount));
+        }),
+    }
+    let swap = output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "LABEL", &format!("{}p2", device.0)]);
+    assert_eq!(swap.trim(), "SWAP");
+}
+
+#[test]
+fn a_smaller_ext4_fits_a_smaller_disk() {
+    fits_a_smaller_disk(&["/usr/sbin/mkfs.ext4", "-q"], &["/usr/sbin/e2fsck", "-f", "-n"], &["--minimum"]);
+}
+
+#[test]
+fn a_smaller_btrfs_fits_a_smaller_disk() {
+    let check = ["/usr/bin/btrfs", "check", "--readonly"];
+    fits_a_smaller_disk(&["/usr/sbin/mkfs.btrfs", "-q"], &check, &["--to", "3GiB"]);
+}
+
+#[test]
+fn a_smaller_ntfs_fits_a_smaller_disk() {
+    let check = ["/usr/sbin/ntfsresize", "--info", "--force"];
+    fits_a_smaller_disk(&["/usr/sbin/mkntfs", "-F", "-Q", "-q"], &check, &["--partition", "sda1"]);
 }

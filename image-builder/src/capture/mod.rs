@@ -13,6 +13,7 @@ mod source;
 mod used_blocks;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -28,6 +29,7 @@ use ezio_imagedir::{Architecture, Evidence, ImageWriter, check_target};
 use crate::cli::CaptureArgs;
 use crate::progress::Progress;
 use crate::stop::Stop;
+use partition::{Planner, Stretch};
 use plan::{Plan, PlannedContent, PlannedPart};
 use source::Source;
 
@@ -58,6 +60,23 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
         seconds,
         human_size((read as f64 / seconds) as u64)
     ))
+}
+
+/// Captures the file system that `file` consists of, as the partition `info`, into an image that is being written. It
+/// may be marked for a check.
+pub(crate) fn capture_file(
+    file: &Path,
+    info: &PartitionInfo,
+    image: &mut ImageWriter,
+    progress: &mut Progress,
+    stop: &Stop,
+) -> Result<PartitionInfo> {
+    let source = Source::open(file, false)?;
+    let mut planner = Planner { source: &source, raw: false, force: true, stop, notes: Vec::new() };
+    let (name, number, size) = (info.name.clone(), info.number, source.size);
+    let part = planner.plan(Stretch { name, number, offset: 0, size })?;
+    let content = copy::copy(&source, &part, None, image, progress, stop)?;
+    Ok(describe(&part, content))
 }
 
 fn image_name(args: &CaptureArgs) -> Result<String> {

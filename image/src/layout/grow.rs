@@ -1,4 +1,4 @@
-//! A table for a larger disk: one partition takes the room, what lies behind it moves to the end.
+//! A table for another disk: one partition takes the room or gives it up, what lies behind it moves.
 
 use super::{Layout, LayoutError, Partition, Table, gpt};
 
@@ -36,6 +36,28 @@ impl Layout {
             } else if container.is_some_and(|c| c.number == p.number) {
                 let least = if something_is_behind { p.end() + by } else { grown.end() + by };
                 p.size = least.max(p.end()) - p.start;
+            }
+        }
+        Self::new(self.table, &self.device, self.sector_size, partitions)
+    }
+
+    /// The same table with partition `number` made smaller, to `length` bytes or a little more. What lies behind it moves up
+    /// by as much.
+    ///
+    /// # Errors
+    /// There is no such partition.
+    pub fn shrunk(&self, number: u32, length: u64) -> Result<Self, LayoutError> {
+        let missing = || LayoutError::Partition { number, what: "is not in the table".to_owned() };
+        let shrunk = self.partition(number).ok_or_else(missing)?;
+        let aligned = ALIGNMENT / u64::from(self.sector_size);
+        let by = shrunk.size.saturating_sub(length.div_ceil(u64::from(self.sector_size))) / aligned * aligned;
+        let container = self.partitions.iter().find(|p| p.is_extended() && shrunk.is_logical());
+        let mut partitions = self.partitions.clone();
+        for p in &mut partitions {
+            if p.start > shrunk.start {
+                p.start -= by;
+            } else if p.number == number || container.is_some_and(|c| c.number == p.number) {
+                p.size -= by;
             }
         }
         Self::new(self.table, &self.device, self.sector_size, partitions)

@@ -273,6 +273,11 @@ fn odd_chains_are_read_as_the_kernel_and_sfdisk_read_them() {
     assert!(read.get() > 100 && refused.get() > 10, "{} read, {} refused", read.get(), refused.get());
 }
 
+/// Does a partition lie in this one?
+fn holds(inner: &Partition, outer: &Partition) -> bool {
+    inner.is_logical() && outer.is_extended()
+}
+
 #[test]
 fn grown_tables_are_sound_and_only_what_lies_behind_moves() {
     let dir = tempfile::tempdir().unwrap();
@@ -298,7 +303,7 @@ fn grown_tables_are_sound_and_only_what_lies_behind_moves() {
             let gain = grown.partition(number).unwrap().size - old.size;
             for (was, is) in before.partitions().iter().zip(grown.partitions()) {
                 let behind = was.start > old.start;
-                let holds_it = old.is_logical() && was.is_extended();
+                let holds_it = holds(old, was);
                 assert_eq!(
                     is.start - was.start,
                     if behind { gain } else { 0 },
@@ -310,6 +315,13 @@ fn grown_tables_are_sound_and_only_what_lies_behind_moves() {
                     "{name} {number} {}",
                     was.number
                 );
+            }
+            // And back again: what had no room to grow, has none to lose.
+            let back = grown.shrunk(number, old.size * 512).unwrap();
+            let by = (1 << 20) / 512;
+            for (was, is) in before.partitions().iter().zip(back.partitions()) {
+                assert_eq!((is.start, is.number), (was.start, was.number), "{name} {number}");
+                assert!(is.size - was.size < by || holds(old, was), "{name} {number} {}", was.number);
             }
             // All of it but the backup of the GPT and what alignment costs; an MBR says up to 2 TiB.
             let end = grown.partitions().iter().map(|p| grown.byte_range(p).end).max().unwrap();

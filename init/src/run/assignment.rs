@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use ezio_disk::{Disk, choose, locate};
 use ezio_image::conf::{Grow, Orders, Target};
 use ezio_image::plan::Plan;
@@ -39,7 +39,8 @@ impl Assignment {
     pub(crate) fn make(image: &Image, orders: &Orders, disks: &[Disk]) -> anyhow::Result<Self> {
         let targets = match &orders.target {
             Target::WholeDisk { all } => {
-                let chosen = choose(disks, &orders.disk, image.needed_for_disk()?, *all)?;
+                let chosen = choose(disks, &orders.disk, image.needed_for_disk()?, *all);
+                let chosen = chosen.map_err(|error| with_help(error, image))?;
                 chosen
                     .iter()
                     .map(|disk| for_disk(image, disk, &orders.grow))
@@ -47,7 +48,8 @@ impl Assignment {
             }
             Target::Partition(selector) => {
                 let wanted = orders.partition.as_deref();
-                let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?)?;
+                let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?);
+                let target = target.map_err(|error| with_help(error, image))?;
                 let name = target.to_string();
                 let plan = image
                     .plan_for_partition(wanted, target.size, &orders.grow)
@@ -72,6 +74,21 @@ impl Assignment {
     pub(crate) fn paths(&self) -> String {
         let paths: Vec<String> = self.targets.iter().map(|t| t.path.display().to_string()).collect();
         paths.join(" ")
+    }
+}
+
+/// A refusal, and where something is too small, what makes the image smaller.
+fn with_help(error: impl Into<anyhow::Error>, image: &Image) -> anyhow::Error {
+    let error = error.into();
+    let text = error.to_string();
+    match image {
+        Image::Directory(parts) if text.contains("too small by") => {
+            let name = &parts.manifest.name;
+            anyhow!(
+                "{text}\n  on the server, \"image-builder shrink {name} -o OUT\" makes an image that needs less room"
+            )
+        }
+        _ => error,
     }
 }
 

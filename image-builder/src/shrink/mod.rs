@@ -1,0 +1,183 @@
+//! `image-builder shrink`: an image that needs a smaller disk. The file system of one partition is unpacked into a sparse
+//! file, made shorter and checked there, and captured again; what lies behind its partition moves up.
+
+mod filesystem;
+mod unpacked;
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use ezio_image::checksums::Checksums;
+use ezio_image::conf::units::human_size;
+use ezio_image::layout::{Layout, ReadAt};
+use ezio_image::manifest::{
+    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo,
+};
+use ezio_imagedir::{Content, ImageWriter, Part, Stored, check_target};
+
+use crate::capture::capture_file;
+use crate::cli::ShrinkArgs;
+use crate::image_dir::ImageDir;
+use crate::progress::Progress;
+use crate::stop::Stop;
+use filesystem::Shrinker;
+use unpacked::Unpacked;
+
+/// Partitions keep their alignment when they move by multiples of this. Bytes.
+const ALIGNMENT: u64 = 1 << 20;
+
+/// Runs the command.
+pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
+    check_target(&args.output, args.force)?;
+    let image = ImageDir::open(&args.image)?;
+    let chosen = choose(&image.manifest, args.partition.as_deref())?;
+    let shrinker = Shrinker::of(chosen)?;
+    let unpacked = Unpacked::make(&image, chosen, args, stop)?;
+    let length = shrinker.shrink(unpacked.path(), args.to, stop)?;
+    shrinker.check(unpacked.path(), stop)?;
+    let length = length.next_multiple_of(ALIGNMENT);
+    let (has, needs) = (human_size(chosen.size), human_size(length));
+    ensure!(length < chosen.size, "{} has {has} and needs {needs}: there is nothing to gain", chosen.name);
+
+    let mut manifest = image.manifest.clone();
+    let layout = match small_file(&image, LAYOUT_FILE)? {
+        None => None,
+        Some(dump) => {
+            let layout = Layout::parse_sfdisk(&String::from_utf8_lossy(&dump)).context(LAYOUT_FILE)?;
+            Some(layout.shrunk(chosen.number, length)?)
+        }
+    };
+    arrange(&mut manifest, layout.as_ref(), chosen, length);
+    let size = manifest.partitions.iter().find(|p| p.name == chosen.name).map_or(length, |p| p.size);
+    unpacked.cut(size)?;
+    let needed = manifest.partitions.iter().filter_map(used).sum();
+    let mut output = ImageWriter::create(&args.output, args.force, needed)?;
+    if let Some(layout) = &layout {
+        output.write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
+    }
+    for file in [BOOT_CODE_FILE, HIDDEN_FILE] {
+        if let Some(bytes) = small_file(&image, file)? {
+            output.write(file, &bytes)?;
+        }
+    }
+    let mut progress = Progress::new(needed, args.no_progress);
+    for info in &mut manifest.partitions {
+        if info.name == chosen.name {
+            let captured = capture_file(unpacked.path(), info, &mut output, &mut progress, stop)?;
+            (info.filesystem_size, info.content) = (captured.filesystem_size, captured.content);
+        } else if info.has_torrent() {
+            copy(&image, info, &mut output, &mut progress, stop)?;
+        }
+    }
+    progress.finish();
+    manifest.notes.push(format!("{}: made smaller, from {has} to {}", chosen.name, human_size(size)));
+    manifest.notes.extend(shrinker.note(chosen));
+    output.finish(&manifest)?;
+    let least = manifest.disk.as_ref().map_or(size, |disk| disk.minimum_size);
+    crate::print(&format!(
+        "{}: {} has {} instead of {has}; the image needs {} ({least} bytes)\n",
+        args.output.display(),
+        chosen.name,
+        human_size(size),
+        human_size(least)
+    ))
+}
+
+/// The partition that is to become smaller: the one that is named, or else the largest that can.
+fn choose<'a>(manifest: &'a Manifest, wanted: Option<&str>) -> Result<&'a PartitionInfo> {
+    let list = || manifest.partitions.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
+    match wanted {
+        Some(name) => match manifest.partitions.iter().find(|p| p.name == name) {
+            Some(info) => Ok(info),
+            None => bail!("the image {} has no partition {name:?}: it has {}", manifest.name, list()),
+        },
+        None => {
+            let can = manifest.partitions.iter().filter(|p| Shrinker::of(p).is_ok());
+            can.max_by_key(|p| p.size).with_context(|| {
+                format!("no partition of the image {} ({}) can be made smaller", manifest.name, list())
+            })
+        }
+    }
+}
+
+/// Puts the partitions where the smaller table has them.
+fn arrange(manifest: &mut Manifest, layout: Option<&Layout>, chosen: &PartitionInfo, length: u64) {
+    let Some(layout) = layout else {
+        for info in manifest.partitions.iter_mut().filter(|p| p.name == chosen.name) {
+            info.size = length;
+        }
+        return;
+    };
+    for info in &mut manifest.partitions {
+        if let Some(p) = layout.partition(info.number) {
+            let range = layout.byte_range(p);
+            (info.offset, info.size) = (range.start, range.end - range.start);
+        }
+    }
+    if let Some(disk) = &mut manifest.disk {
+        disk.minimum_size = layout.minimum_size();
+    }
+}
+
+fn used(info: &PartitionInfo) -> Option<u64> {
+    use ezio_image::manifest::Content;
+    match &info.content {
+        Content::Blocks { used, .. } => Some(*used),
+        Content::Raw { .. } => Some(info.size),
+        Content::Swap | Content::Empty => None,
+    }
+}
+
+/// A file that is not a partition's data, if the image has it.
+fn small_file(image: &ImageDir, name: &str) -> Result<Option<Vec<u8>>> {
+    let read = |name: &str| {
+        let path = image.path.join(name);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let sums = Checksums::parse(&String::from_utf8_lossy(&read(CHECKSUM_FILE)?)).context(CHECKSUM_FILE)?;
+    if sums.get(name).is_none() {
+        return Ok(None);
+    }
+    let bytes = read(name)?;
+    let path = image.path.join(name);
+    ensure!(sums.matches(name, &bytes) == Some(true), "{} is damaged", path.display());
+    Ok(Some(bytes))
+}
+
+/// Copies the content of a partition as it is.
+fn copy(
+    image: &ImageDir,
+    info: &PartitionInfo,
+    output: &mut ImageWriter,
+    progress: &mut Progress,
+    stop: &Stop,
+) -> Result<()> {
+    let metainfo = image.metainfo(info)?;
+    let map = metainfo.extents().with_context(|| info.torrent_file())?;
+    let name = &info.name;
+    let runs = (!metainfo.is_raw()).then_some(&map);
+    let part = match runs {
+        Some(map) => Part::Runs { name, map },
+        None => Part::Whole { name, size: info.size },
+    };
+    progress.part(name);
+    let mut content = StoredContent(Stored::new(&image.path, name, runs));
+    let copied = output.content(&part, Some(metainfo.piece_length()), &mut content, &mut |length| {
+        progress.add(length);
+        stop.check()
+    })?;
+    // The same hash says that all of it is what was captured.
+    ensure!(copied == info.content, "the data of {name} is damaged; image-builder verify says where");
+    Ok(())
+}
+
+/// What lies in an image, read as the partition would be.
+struct StoredContent<'a>(Stored<'a>);
+
+impl Content for StoredContent<'_> {
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.0
+            .read_exact_at(offset, buffer)
+            .with_context(|| format!("cannot read the image at byte {offset}"))
+    }
+}
