@@ -5,6 +5,8 @@ mod import;
 mod partclone;
 mod stream;
 mod sums;
+mod torrent;
 
 pub use directory::Directory;
 pub use import::{Orders, Plan, Watch, Which, import, jobs};
+pub use torrent::{Torrent, import_torrent};

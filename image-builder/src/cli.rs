@@ -94,26 +94,38 @@ pub(crate) struct CaptureArgs {
     pub(crate) dry_run: bool,
 }
 
-/// Make an image directory of an image that Clonezilla saved
+/// Make an image directory of what Clonezilla, partclone or a BitTorrent program holds
 ///
-/// DIR is an image directory of Clonezilla (a folder of /home/partimag), of any version that saves by
+/// SOURCE is an image directory of Clonezilla (a folder of /home/partimag), of any version that saves by
 /// partclone: compressed by any program but lrzip, split or not, of whole disks or of partitions. Nothing
 /// is unpacked beside it: each file is read once, checked against partclone's checksums and against
 /// MD5SUMS and its like, and written as the image of ezio that a capture of the disk would give. What is
 /// damaged or missing is told by file and offset, and nothing is left. What such an image does not keep is
-/// said, and stands in the image's notes.
+/// said, and stands in the image's notes. Several disks become an image each: OUT-sda, OUT-sdb.
 ///
-/// Several disks become an image each: OUT-sda, OUT-sdb.
+/// Or SOURCE is partclone's BitTorrent form (partclone.FS -T: a folder with torrent.info), or a torrent of
+/// EZIO, Clonezilla or ezio with its data beside it. Every piece is checked against its hash. It becomes
+/// the image of a partition; a single file with a partition table in it, that of a disk.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   image-builder import /home/partimag/lab-2024-05-01 -o /srv/images/lab
   image-builder import /home/partimag/servers --disk sdb -o /srv/images/data
-  image-builder import /home/partimag/lab-2024-05-01 --partition sda3 -o /srv/images/windows-c")]
+  image-builder import /home/partimag/lab-2024-05-01 --partition sda3 -o /srv/images/windows-c
+  image-builder import sda1.torrent --data /srv/torrents/sda1 --link -o /srv/images/root
+  image-builder import hashes/torrent.info --data /dev/sda1 -o /srv/images/root")]
 pub(crate) struct ImportArgs {
-    /// Image directory of Clonezilla
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
+    /// Image directory of Clonezilla, folder with torrent.info, or torrent
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+    /// Of a torrent: folder of run files, file, or device with its data [default: beside it]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["disk", "partition"])]
+    pub(crate) data: Option<PathBuf>,
+    /// Of a torrent: share its files by hard links instead of a second copy
+    ///
+    /// Whoever changes them later changes the image, too.
+    #[arg(long, conflicts_with_all = ["disk", "partition"])]
+    pub(crate) link: bool,
     /// Image directory to write; it must not exist (but see --force)
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,

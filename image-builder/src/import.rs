@@ -1,13 +1,15 @@
-//! `image-builder import`: what Clonezilla saved becomes an image directory.
+//! `image-builder import`: what Clonezilla, partclone or a BitTorrent program holds becomes an image
+//! directory.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_clonezilla::{Directory, Orders, Plan, Which, import, jobs};
+use ezio_clonezilla::{Directory, Orders, Plan, Torrent, Watch, Which, import, import_torrent, jobs};
 use ezio_image::conf::units::human_size;
+use ezio_image::manifest::Manifest;
 use ezio_image::names::{is_safe_name, safe_name};
-use ezio_imagedir::check_target;
+use ezio_imagedir::{Architecture, check_target};
 
 use crate::cli::ImportArgs;
 use crate::progress::Progress;
@@ -15,7 +17,11 @@ use crate::stop::Stop;
 
 /// Runs the command.
 pub(crate) fn run(args: &ImportArgs, stop: &Stop) -> Result<()> {
-    let directory = Directory::open(&args.directory)?;
+    if Torrent::is_one(&args.source) {
+        return import_from_torrent(args, stop);
+    }
+    ensure!(!args.link && args.data.is_none(), "--data and --link are for torrents");
+    let directory = Directory::open(&args.source)?;
     let output = || args.output.clone();
     let jobs = match (&args.disk, &args.partition) {
         (Some(disk), _) => vec![(Which::Disk(disk.clone()), output())],
@@ -23,53 +29,82 @@ pub(crate) fn run(args: &ImportArgs, stop: &Stop) -> Result<()> {
         (None, None) => jobs(&directory, &args.output)?,
     };
     let one = jobs.len() == 1 || args.name.is_none();
-    ensure!(one, "{} has several disks: --name is for one (--disk)", args.directory.display());
-    jobs.iter().try_for_each(|(which, output)| import_one(args, &directory, which, output, stop))
+    ensure!(one, "{} has several disks: --name is for one (--disk)", args.source.display());
+    for (which, output) in &jobs {
+        let run = Run::begin(args, output)?;
+        let plan = Plan::make(&directory, which)?;
+        if args.dry_run {
+            let notes: String = plan.notes.iter().map(|note| format!("note: {note}\n")).collect();
+            crate::print(&format!("{notes}{plan}"))?;
+            continue;
+        }
+        run.carry_out(args, plan.total_length(), stop, |orders, watch| import(&plan, orders, watch))?;
+    }
+    Ok(())
 }
 
-fn import_one(
-    args: &ImportArgs,
-    directory: &Directory,
-    which: &Which,
-    output: &Path,
-    stop: &Stop,
-) -> Result<()> {
-    let name = image_name(args, output)?;
-    check_target(output, args.force)?;
-    let plan = Plan::make(directory, which)?;
+fn import_from_torrent(args: &ImportArgs, stop: &Stop) -> Result<()> {
+    let run = Run::begin(args, &args.output)?;
+    let mut torrent = Torrent::open(&args.source, args.data.as_deref())?;
+    let total = torrent.total_length();
     if args.dry_run {
-        let notes: String = plan.notes.iter().map(|note| format!("note: {note}\n")).collect();
-        return crate::print(&format!("{notes}{plan}"));
+        return crate::print(&format!("{} to read\n", human_size(total)));
     }
-    let started = Instant::now();
-    let mut progress = Progress::new(plan.total_length(), args.no_progress);
-    let orders = Orders {
-        name: &name,
-        output,
-        replace: args.force,
-        piece_length: args.piece_length,
-        arch: args.arch,
-        builder: crate::BUILDER,
-    };
-    let imported = import(&plan, &orders, &mut |part, length| {
-        progress.part(part);
-        progress.add(length);
-        stop.check()
-    });
-    let how_far = || format!("after {} of {}", human_size(progress.done()), human_size(progress.total()));
-    let (manifest, architecture) = imported.with_context(how_far)?;
-    progress.finish();
-    for note in &manifest.notes {
-        progress.note(&format!("note: {note}"));
+    run.carry_out(args, total, stop, |orders, watch| import_torrent(&mut torrent, args.link, orders, watch))
+}
+
+/// One image that is being made.
+struct Run<'a> {
+    name: String,
+    output: &'a Path,
+}
+
+impl<'a> Run<'a> {
+    /// Refuses what stands in the way, before anything is read.
+    fn begin(args: &ImportArgs, output: &'a Path) -> Result<Self> {
+        let name = image_name(args, output)?;
+        check_target(output, args.force)?;
+        Ok(Self { name, output })
     }
-    let seconds = started.elapsed().as_secs_f64().max(0.001);
-    crate::print(&format!(
-        "{}: {} partitions, {} of data, in {seconds:.1} s ({}/s)\n{architecture}\n",
-        output.display(),
-        manifest.partitions.len(),
-        human_size(plan.total_length()),
-        human_size((plan.total_length() as f64 / seconds) as u64)
-    ))
+
+    /// Makes it, shows how far it is, and says what it has become.
+    fn carry_out(
+        &self,
+        args: &ImportArgs,
+        total: u64,
+        stop: &Stop,
+        import: impl FnOnce(&Orders<'_>, &mut Watch<'_>) -> Result<(Manifest, Architecture)>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let mut progress = Progress::new(total, args.no_progress);
+        let orders = Orders {
+            name: &self.name,
+            output: self.output,
+            replace: args.force,
+            piece_length: args.piece_length,
+            arch: args.arch,
+            builder: crate::BUILDER,
+        };
+        let imported = import(&orders, &mut |part, length| {
+            progress.part(part);
+            progress.add(length);
+            stop.check()
+        });
+        let how_far = || format!("after {} of {}", human_size(progress.done()), human_size(total));
+        let (manifest, architecture) = imported.with_context(how_far)?;
+        progress.finish();
+        for note in &manifest.notes {
+            progress.note(&format!("note: {note}"));
+        }
+        let seconds = started.elapsed().as_secs_f64().max(0.001);
+        crate::print(&format!(
+            "{}: {} partitions, {} of data, in {seconds:.1} s ({}/s)\n{architecture}\n",
+            self.output.display(),
+            manifest.partitions.len(),
+            human_size(total),
+            human_size((total as f64 / seconds) as u64)
+        ))
+    }
 }
 
 fn image_name(args: &ImportArgs, output: &Path) -> Result<String> {

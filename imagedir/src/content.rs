@@ -1,6 +1,7 @@
 //! The content of one partition, read once: what is in use goes into the image, and its pieces are hashed on the way.
 //! One thread reads, one hashes, one writes, with a few blocks between them.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -29,6 +30,11 @@ pub trait Content: Send {
     /// # Errors
     /// What cannot be read, and where.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// A file that holds just the run of this index, if the image is to share it: it is linked, not written.
+    fn existing(&self, _run: usize) -> Option<&Path> {
+        None
+    }
 }
 
 /// Told of the bytes that are done, as they are; its error ends the copying.
@@ -97,6 +103,7 @@ pub(crate) fn copy(
             (&whole, None, Files::raw(folder.join(name)))
         }
     };
+    files.link(content, map.extents().len())?;
     let (to_writer, from_reader) = sync_channel::<Result<Block>>(DEPTH);
     let (to_hasher, for_hasher) = sync_channel::<Arc<Vec<u8>>>(DEPTH);
     let hashes = thread::scope(|scope| -> Result<Vec<u8>> {
@@ -152,17 +159,19 @@ struct Files {
     /// Names of the run files; none for a raw image.
     runs: Option<Vec<String>>,
     open: Option<(usize, File)>,
+    /// Runs that need no writing.
+    linked: HashSet<usize>,
 }
 
 impl Files {
     fn runs(folder: PathBuf, map: &ExtentMap) -> Result<Self> {
         fs::create_dir(&folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
         let names = map.extents().iter().map(|e| run_file_name(e.offset)).collect();
-        Ok(Self { path: folder, runs: Some(names), open: None })
+        Ok(Self { path: folder, runs: Some(names), open: None, linked: HashSet::new() })
     }
 
     fn raw(path: PathBuf) -> Self {
-        Self { path, runs: None, open: None }
+        Self { path, runs: None, open: None, linked: HashSet::new() }
     }
 
     fn file_path(&self, run: usize) -> PathBuf {
@@ -172,7 +181,21 @@ impl Files {
         }
     }
 
+    /// Links the runs that are files already.
+    fn link(&mut self, content: &dyn Content, runs: usize) -> Result<()> {
+        for (run, existing) in (0..runs).filter_map(|run| content.existing(run).map(|path| (run, path))) {
+            let path = self.file_path(run);
+            fs::hard_link(existing, &path)
+                .with_context(|| format!("cannot link {} to {}", path.display(), existing.display()))?;
+            self.linked.insert(run);
+        }
+        Ok(())
+    }
+
     fn write(&mut self, block: &Block) -> Result<()> {
+        if self.linked.contains(&block.run) {
+            return Ok(());
+        }
         let path = self.file_path(block.run);
         let raw = self.runs.is_none();
         let file = match &mut self.open {

@@ -11,9 +11,11 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use ezio_contract::Arch;
 use ezio_image::manifest::{
-    self, BOOT_CODE_FILE, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo, Source,
+    self, BOOT_CODE_FILE, DiskInfo, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo, Source,
 };
 use ezio_imagedir::{Architecture, Evidence, ImageWriter, Part, Stored};
+
+pub(crate) use written::look;
 
 pub use plan::{Plan, Which, jobs};
 use plan::{PlannedContent, PlannedPart};
@@ -75,25 +77,38 @@ pub fn import(
         partitions.push(info);
     }
     let architecture = evidence.judge();
-    let manifest = Manifest {
+    let source = Source {
+        kind: plan.kind,
+        path: plan.directory.path().display().to_string(),
+        model: plan.model.clone(),
+        serial: None,
+    };
+    let manifest = manifest(orders, source, plan.disk.clone(), architecture.arch, notes, partitions);
+    watch("", 0)?;
+    image.finish(&manifest)?;
+    Ok((manifest, architecture))
+}
+
+/// The manifest of an image that is imported now.
+pub(crate) fn manifest(
+    orders: &Orders<'_>,
+    source: Source,
+    disk: Option<DiskInfo>,
+    arch: Option<Arch>,
+    notes: Vec<String>,
+    partitions: Vec<PartitionInfo>,
+) -> Manifest {
+    Manifest {
         format: FORMAT_VERSION,
         name: orders.name.to_owned(),
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         builder: orders.builder.to_owned(),
         notes,
-        arch: architecture.arch,
-        source: Source {
-            kind: plan.kind,
-            path: plan.directory.path().display().to_string(),
-            model: plan.model.clone(),
-            serial: None,
-        },
-        disk: plan.disk.clone(),
+        arch,
+        source,
+        disk,
         partitions,
-    };
-    watch("", 0)?;
-    image.finish(&manifest)?;
-    Ok((manifest, architecture))
+    }
 }
 
 fn write_content(

@@ -8,8 +8,8 @@ use ezio_image::filesystem;
 use ezio_image::manifest::PartitionInfo;
 use ezio_imagedir::{Evidence, Stored};
 
-/// Looks at one partition. What people should know becomes a note: the image is kept as Clonezilla saved it.
-pub(super) fn look(
+/// Looks at one partition. What people should know becomes a note: the image is kept as it was saved.
+pub(crate) fn look(
     stored: &Stored<'_>,
     info: &mut PartitionInfo,
     map: Option<&ExtentMap>,
@@ -21,14 +21,14 @@ pub(super) fn look(
     info.label = info.label.take().or(own.label);
     let (name, mut note) = (&info.name, |text: String| notes.push(text));
     if let Some(complaint) = own.unclean {
-        note(format!("{name}: Clonezilla saved it although it {complaint}"));
+        note(format!("{name}: it was saved although it {complaint}"));
     }
     if let Some(map) = map {
         let in_use = filesystem::bytes_in_use(stored, 0)?;
         let missing = in_use.unwrap_or(0).saturating_sub(map.total_length());
         if let Some(why) = own.unmappable {
             note(format!(
-                "{name}: files may be missing, for {why}, and Clonezilla saved what partclone took for used"
+                "{name}: files may be missing, for {why}, and what partclone took for used was saved"
             ));
         } else if missing > 0 {
             note(format!(
