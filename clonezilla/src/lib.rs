@@ -1,6 +1,7 @@
-//! Reads what Clonezilla and partclone save, and makes image directories of it.
+//! Reads what Clonezilla and partclone save, and makes image directories of it; and the other way round.
 
 mod directory;
+mod export;
 mod import;
 mod partclone;
 mod stream;
@@ -8,5 +9,6 @@ mod sums;
 mod torrent;
 
 pub use directory::Directory;
+pub use export::{DiskImage, export};
 pub use import::{Orders, Plan, Watch, Which, import, jobs};
 pub use torrent::{Torrent, import_torrent};

@@ -114,6 +114,19 @@ fn what_partclone_writes_for_bittorrent_becomes_an_image() {
 }
 
 #[test]
+fn a_torrent_of_another_program_has_its_padding_left_out() {
+    let bench = Bench::new();
+    let saved = bench.saved("-T");
+    fs::remove_file(saved.join("torrent.info")).unwrap();
+    let torrent = bench.path("sda1.torrent");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/scripts/libtorrent_create.py");
+    good("/usr/bin/python3", &[script, saved.to_str().unwrap(), torrent.to_str().unwrap()]);
+    let (imported, said) = bench.import(&torrent, &["--link"]);
+    assert!(imported, "{said}");
+    bench.is_that_of_the_disk("sda1");
+}
+
+#[test]
 fn the_device_itself_can_be_the_data() {
     let bench = Bench::new();
     let saved = bench.saved("-t");

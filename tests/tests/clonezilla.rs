@@ -15,7 +15,7 @@ use ezio_tests::{mounts, programs};
 
 const MIB: u64 = 1 << 20;
 /// Longest time for a deployment of some MiB, and for `ocs-sr`, which needs ten seconds of a free machine.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// A folder, and a disk in it that Clonezilla saves.
 struct Bench {

@@ -3,6 +3,8 @@
 
 mod content;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod written;
 
 use std::path::Path;

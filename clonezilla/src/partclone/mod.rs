@@ -5,6 +5,7 @@ mod bitmap;
 mod checksum;
 mod header;
 mod reader;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::io::{self, Read};
 use thiserror::Error;
 
 pub(crate) use reader::Reader;
+pub(crate) use writer::write;
 
 /// What partclone's stream cannot be.
 #[derive(Debug, Error)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use ezio_image::extents::ExtentMap;
+use ezio_image::extents::{Extent, ExtentMap};
 use proptest::prelude::*;
 
 use super::checksum::{Checksum, Mode, seeded_crc32};
@@ -242,4 +242,27 @@ fn run(program: &str, arguments: &[&str]) {
     command.args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let out = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(out.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+proptest! {
+    #[test]
+    fn what_we_write_we_read(cuts in prop::collection::vec((1u64..40, 1u64..40), 1..20), unit in 0u32..4) {
+        let unit = 512u64 << unit;
+        let mut end = 0;
+        let runs = cuts.iter().map(|(gap, length)| {
+            let run = Extent { offset: end + gap * unit, length: length * unit };
+            end = run.offset + run.length;
+            run
+        });
+        let map = ExtentMap::new(runs.collect()).unwrap();
+        let mut stream = Vec::new();
+        super::write(&mut stream, "EXTFS", end + 512, &map, |offset, bytes| {
+            bytes.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = (at / 7) as u8);
+            Ok(())
+        }).unwrap();
+        let (runs, content) = read(&stream, 9999).unwrap();
+        prop_assert_eq!(&runs, &map);
+        let bytes = map.extents().iter().flat_map(|run| run.offset..run.offset + run.length);
+        prop_assert!(bytes.zip(content).all(|(at, byte)| byte == (at / 7) as u8));
+    }
 }

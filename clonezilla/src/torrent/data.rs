@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_image::extents::Extent;
+use ezio_image::extents::{Extent, Slice};
 use ezio_image::layout::ReadAt;
 use ezio_imagedir::{Content, PieceHasher};
 
@@ -131,6 +131,8 @@ pub(super) struct Checked<'a> {
     data: &'a mut Data,
     hashes: &'a Hashes,
     hasher: PieceHasher,
+    /// Bytes of the content, its padding included, that were hashed.
+    hashed: u64,
     /// Pieces that were checked.
     checked: usize,
     link: bool,
@@ -138,22 +140,40 @@ pub(super) struct Checked<'a> {
 
 impl<'a> Checked<'a> {
     pub(super) fn new(data: &'a mut Data, hashes: &'a Hashes, link: bool) -> Self {
-        Self { data, hashes, hasher: PieceHasher::new(hashes.piece_length), checked: 0, link }
+        Self { data, hashes, hasher: PieceHasher::new(hashes.piece_length), hashed: 0, checked: 0, link }
     }
 
     /// The last piece, which may be short.
     pub(super) fn finish(mut self) -> Result<()> {
+        self.hash_padding()?;
         let mut last = None;
         let hasher = std::mem::replace(&mut self.hasher, PieceHasher::new(self.hashes.piece_length));
         hasher.finish(|hash| last = Some(hash));
         self.check(last.as_slice())
     }
 
+    /// Zeros that stand between two runs, for the hashes alone.
+    fn hash_padding(&mut self) -> Result<()> {
+        let next = |from| self.hashes.content.slices(from, u64::MAX).next();
+        while let Some(Slice { offset: None, length }) = next(self.hashed) {
+            // Padding ends with its piece.
+            self.hash(&vec![0; length.min(u64::from(self.hashes.piece_length)) as usize])?;
+        }
+        Ok(())
+    }
+
+    fn hash(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut complete = Vec::new();
+        self.hasher.update(bytes, |hash| complete.push(hash));
+        self.hashed += bytes.len() as u64;
+        self.check(&complete)
+    }
+
     fn check(&mut self, hashes: &[[u8; 20]]) -> Result<()> {
         for hash in hashes {
             if self.hashes.pieces.get(self.checked) != Some(hash) {
                 let start = self.checked as u64 * u64::from(self.hashes.piece_length);
-                let place = self.hashes.map.slices(start, 1).next().map(|(_, offset, _)| offset);
+                let place = self.hashes.content.slices(start, u64::MAX).find_map(|slice| slice.offset);
                 bail!(
                     "{} is damaged: piece {}, which begins at byte {} of the partition, does not fit its hash",
                     self.data.path().display(),
@@ -170,9 +190,8 @@ impl<'a> Checked<'a> {
 impl Content for Checked<'_> {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.data.read(offset, buffer)?;
-        let mut complete = Vec::new();
-        self.hasher.update(buffer, |hash| complete.push(hash));
-        self.check(&complete)
+        self.hash_padding()?;
+        self.hash(buffer)
     }
 
     fn existing(&self, run: usize) -> Option<&Path> {

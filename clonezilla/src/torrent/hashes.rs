@@ -11,6 +11,8 @@ const PARTCLONE_PIECE: u32 = 16 << 20;
 pub(super) struct Hashes {
     /// The runs, by their offsets.
     pub(super) map: ExtentMap,
+    /// The same with the padding between them, as the pieces count.
+    pub(super) content: ExtentMap,
     /// Is it one file from byte 0 on, every byte?
     pub(super) whole: bool,
     /// Bytes of the file system, where they are told; else 0.
@@ -25,8 +27,10 @@ impl Hashes {
     /// Of a torrent.
     pub(super) fn of_metainfo(metainfo: &Metainfo) -> Result<Self> {
         let pieces = (0..metainfo.piece_count()).filter_map(|index| metainfo.piece_hash(index).copied());
+        let content = metainfo.extents()?;
         Self::checked(Self {
-            map: metainfo.extents()?,
+            map: ExtentMap::new(content.extents().to_vec())?,
+            content,
             whole: metainfo.is_raw(),
             size: 0,
             piece_length: metainfo.piece_length(),
@@ -46,7 +50,7 @@ impl Hashes {
             match key {
                 "block_size" => block_size = value.parse().with_context(refuse)?,
                 "blocks_total" => blocks = value.parse().with_context(refuse)?,
-                "offset" => offset = Some(hex().with_context(refuse)?),
+                "offset" if offset.is_none() => offset = Some(hex().with_context(refuse)?),
                 "length" => {
                     let offset = offset.take().with_context(refuse)?;
                     runs.push(Extent { offset, length: hex().with_context(refuse)? });
@@ -56,8 +60,10 @@ impl Hashes {
             }
         }
         let size = block_size.checked_mul(blocks).context("its blocks are more than a disk can have")?;
+        let map = ExtentMap::new(runs)?;
         Self::checked(Self {
-            map: ExtentMap::new(runs)?,
+            content: map.clone(),
+            map,
             whole: false,
             size,
             piece_length: PARTCLONE_PIECE,
@@ -66,7 +72,7 @@ impl Hashes {
     }
 
     fn checked(self) -> Result<Self> {
-        let needed = self.map.total_length().div_ceil(u64::from(self.piece_length));
+        let needed = self.content.total_length().div_ceil(u64::from(self.piece_length));
         ensure!(needed > 0, "nothing is in it");
         ensure!(
             self.pieces.len() as u64 == needed,

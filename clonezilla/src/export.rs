@@ -1,0 +1,126 @@
+//! An image of a disk as Clonezilla would have saved it, for its `ocs-sr` to restore.
+
+mod descriptions;
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use ezio_image::extents::ExtentMap;
+use ezio_image::layout::{Layout, ReadAt, Table};
+use ezio_image::manifest::{Content, Manifest, PartitionInfo};
+use ezio_imagedir::Stored;
+
+use crate::import::Watch;
+use crate::partclone;
+
+/// Level of zstd, its own default.
+const LEVEL: i32 = 3;
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 1 << 20;
+/// Bytes of a raw partition that are copied at once.
+const CHUNK: u64 = 1 << 20;
+
+/// What is exported.
+pub struct DiskImage<'a> {
+    /// The image directory.
+    pub folder: &'a Path,
+    /// Its manifest.
+    pub manifest: &'a Manifest,
+    /// Its partition table.
+    pub layout: &'a Layout,
+    /// Its boot code.
+    pub boot_code: Option<&'a [u8]>,
+    /// Its hidden sectors.
+    pub hidden: Option<&'a [u8]>,
+    /// The runs of a partition; none: every byte is kept.
+    pub runs: &'a dyn Fn(&str) -> Option<&'a ExtentMap>,
+}
+
+/// Writes a directory for Clonezilla, which must not exist yet. When something goes wrong nothing is left.
+///
+/// # Errors
+/// What cannot be read or written.
+pub fn export(image: &DiskImage<'_>, output: &Path, watch: &mut Watch<'_>) -> Result<()> {
+    ensure!(!output.exists(), "{} exists already", output.display());
+    let size = image.manifest.disk.as_ref().context("it is the image of a partition")?.size;
+    let name = output.file_name().context("the directory needs a name")?.to_string_lossy().into_owned();
+    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let partial = tempfile::Builder::new()
+        .prefix(&format!("{name}.partial-"))
+        .tempdir_in(parent)
+        .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
+    let folder = Folder { path: partial.path().to_owned() };
+    for (file, bytes) in descriptions::all(image, size)? {
+        folder.write(&file, &bytes)?;
+    }
+    for part in image.manifest.partitions.iter().filter(|part| part.has_torrent()) {
+        write_partition(image, part, &folder, watch)?;
+    }
+    fs::rename(&folder.path, output).with_context(|| format!("cannot put {} in place", output.display()))?;
+    let _ = partial.keep();
+    Ok(())
+}
+
+struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn write_partition(
+    image: &DiskImage<'_>,
+    part: &PartitionInfo,
+    folder: &Folder,
+    watch: &mut Watch<'_>,
+) -> Result<()> {
+    let name = &part.name;
+    let runs = (image.runs)(name);
+    let stored = Stored::new(image.folder, name, runs);
+    let mut read = |offset: u64, buffer: &mut [u8]| -> Result<()> {
+        let bytes = buffer.len();
+        let read = stored.read_exact_at(offset, buffer);
+        read.with_context(|| format!("cannot read {bytes} bytes at byte {offset} of {name}"))?;
+        watch(name, bytes as u64)
+    };
+    let form = match (&part.content, &part.filesystem) {
+        (Content::Blocks { .. }, Some(filesystem)) => format!("{filesystem}-ptcl-img"),
+        (Content::Blocks { .. }, None) => "raw-ptcl-img".to_owned(),
+        _ => "dd-ptcl-img".to_owned(),
+    };
+    let path = folder.path.join(format!("{name}.{form}.zst.aa"));
+    let writing = || format!("cannot write {}", path.display());
+    let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).with_context(writing)?);
+    let mut out = zstd::Encoder::new(file, LEVEL).with_context(writing)?;
+    match runs {
+        Some(map) => {
+            let filesystem = part.filesystem.as_deref().unwrap_or_default();
+            partclone::write(&mut out, descriptions::partclone_name(filesystem), part.size, map, read)
+                .with_context(writing)?;
+        }
+        None => {
+            let mut position = 0;
+            while position < part.size {
+                let mut bytes = vec![0; CHUNK.min(part.size - position) as usize];
+                read(position, &mut bytes)?;
+                out.write_all(&bytes).with_context(writing)?;
+                position += bytes.len() as u64;
+            }
+        }
+    }
+    let finish = || -> io::Result<()> {
+        out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    };
+    finish().with_context(writing)
+}
+
+/// Is it a GPT?
+fn is_gpt(layout: &Layout) -> bool {
+    matches!(layout.table(), Table::Gpt { .. })
+}
