@@ -94,7 +94,7 @@ pub(crate) struct CaptureArgs {
     pub(crate) dry_run: bool,
 }
 
-/// Make an image directory of what Clonezilla, partclone or a BitTorrent program holds
+/// Make an image directory of what Clonezilla saved, or of a torrent
 ///
 /// SOURCE is an image directory of Clonezilla (a folder of /home/partimag), of any version that saves by
 /// partclone: compressed by any program but lrzip, split or not, of whole disks or of partitions. Nothing
