@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::usage::Usage;
 
 /// Sysfs counts in these, whatever the disk's sector size.
-const SYSFS_SECTOR: u64 = 512;
+pub(crate) const SYSFS_SECTOR: u64 = 512;
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

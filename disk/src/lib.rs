@@ -27,7 +27,7 @@ pub use choose::{ChooseError, Rejected, allows_usb, choose};
 pub use coming::{Coming, coming};
 pub use discover::{DiscoverError, Disk, PartitionNode, discover};
 pub use grow::grow_mounted;
-pub use locate::{LocateError, PartitionTarget, locate};
+pub use locate::{LocateError, PartitionTarget, locate, start_of};
 pub use reread::PartitionSpan;
 pub use target::{BlockTarget, TargetError};
 pub use usage::Usage;

@@ -10,7 +10,7 @@ use ezio_image::layout::{Entry, Layout, Table};
 use thiserror::Error;
 
 use crate::choose::{objections, too_small_by};
-use crate::discover::Disk;
+use crate::discover::{Disk, SYSFS_SECTOR};
 
 /// A partition that may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct PartitionTarget {
     pub path: PathBuf,
     /// Size in bytes.
     pub size: u64,
+    /// Byte of the disk at which it begins; none of a volume that lies on no disk alone.
+    pub start: Option<u64>,
     /// Bytes a logical sector.
     pub sector_size: u32,
     /// The disk that it is on, as people know it.
@@ -69,6 +71,7 @@ struct Candidate<'a> {
     disk: &'a Disk,
     path: &'a Path,
     size: u64,
+    start: Option<u64>,
     links: &'a [PathBuf],
     labels: Vec<String>,
     part_uuid: Option<String>,
@@ -131,9 +134,19 @@ pub fn locate(
     Ok(PartitionTarget {
         path: one.path.to_path_buf(),
         size: one.size,
+        start: one.start,
         sector_size: one.disk.sector_size,
         disk: one.disk.to_string(),
     })
+}
+
+/// Byte of its disk at which a partition's device begins, as sysfs has it; none of what is no partition.
+#[must_use]
+pub fn start_of(sys: &Path, device: &Path) -> Option<u64> {
+    let node = device.canonicalize().ok()?;
+    let start =
+        std::fs::read_to_string(sys.join("class/block").join(node.file_name()?).join("start")).ok()?;
+    start.trim().parse::<u64>().ok()?.checked_mul(SYSFS_SECTOR)
 }
 
 /// What speaks against the disk itself. That other partitions of it are in use does not, nor that
@@ -173,6 +186,7 @@ fn candidates_of(disk: &Disk) -> Vec<Candidate<'_>> {
             disk,
             path: &disk.path,
             size: disk.size,
+            start: None,
             links: &disk.links,
             labels: file.as_ref().and_then(|f| label(f, 0)).into_iter().collect(),
             part_uuid: None,
@@ -195,6 +209,7 @@ fn candidates_of(disk: &Disk) -> Vec<Candidate<'_>> {
             disk,
             path: &p.path,
             size: p.size,
+            start: Some(p.start),
             links: &p.links,
             labels,
             part_uuid,

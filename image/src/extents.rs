@@ -124,6 +124,17 @@ impl ExtentMap {
         self.extents.iter().map(|e| e.offset + e.length).max().unwrap_or(0)
     }
 
+    /// What of the content lies at the bytes `offset .. offset + length` of the target. Each item is `(offset in the
+    /// content, offset on the target, length in bytes)`.
+    pub fn content_at(&self, offset: u64, length: u64) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        let end = offset.saturating_add(length);
+        self.extents.iter().zip(&self.starts).filter_map(move |(run, begin)| {
+            let from = offset.max(run.offset);
+            let to = end.min(run.offset + run.length);
+            (from < to).then(|| (begin + (from - run.offset), from, to - from))
+        })
+    }
+
     /// Where the content bytes `start .. start + length` lie, in content order; what is behind the end of the content is not
     /// there.
     pub fn slices(&self, start: u64, length: u64) -> impl Iterator<Item = Slice> + '_ {
@@ -185,7 +196,11 @@ mod tests {
                 .flat_map(|s| (0..s.length).map(move |i| s.offset.map(|offset| offset + i)))
                 .collect();
             let want: Vec<_> = bytes.iter().copied().skip(start as usize).take(length as usize).collect();
-            prop_assert_eq!(got, want);
+            prop_assert_eq!(&got, &want);
+            // And back: each of these bytes is where it came from.
+            for (at, offset) in (start..).zip(got).filter_map(|(at, offset)| Some((at, offset?))) {
+                prop_assert_eq!(map.content_at(offset, 1).collect::<Vec<_>>(), [(at, offset, 1)]);
+            }
         }
     }
 }

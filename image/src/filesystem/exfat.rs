@@ -41,6 +41,10 @@ impl Boot {
     }
 }
 
+pub(super) fn boot_sector(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
+    Ok(Boot::read(volume)?.map(|boot| boot.0))
+}
+
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
     let Some(boot) = Boot::read(volume)? else { return Ok(None) };
     let label = boot.entry(volume, LABEL)?;

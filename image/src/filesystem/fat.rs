@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::beginning::BootSectors;
 use super::fat_clusters::{Clusters, ENTRY};
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
@@ -138,6 +139,15 @@ pub(super) fn list(volume: &Volume<'_, impl ReadAt>, path: &[&str]) -> io::Resul
         folder = boot.clusters.chain(first.unwrap_or_default(), volume)?;
     }
     Ok(Some(short_names(&folder).map(|(name, _)| name).collect()))
+}
+
+/// FAT32 names the sector of a copy.
+pub(super) fn boot_sectors(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<BootSectors>> {
+    let Some(boot) = Boot::read(volume)? else { return Ok(None) };
+    let (sector, reserved) = (boot.fields.le(11, 2), boot.fields.le(14, 2));
+    let copy =
+        Some(boot.fields.le(50, 2)).filter(|at| boot.kind == Kind::Fat32 && (1..reserved).contains(at));
+    Ok(Some(BootSectors { sector, copy: copy.map(|at| at * sector) }))
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::layout::ReadAt;
 
+mod beginning;
 mod btrfs;
 mod exfat;
 mod ext;
@@ -24,6 +25,7 @@ mod xfs;
 #[cfg(test)]
 mod tests;
 
+pub use beginning::{Moved, moved};
 pub use grow::{Growing, Resize, growing, refuses_to_grow};
 pub use ntfs_grow::{Patch, PatchContent};
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::beginning::BootSectors;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
@@ -13,6 +14,13 @@ const VOLUME_INFORMATION: u64 = 0x70;
 const END: u64 = 0xffff_ffff;
 /// Of the flags in `VOLUME_INFORMATION`, 10 bytes into it.
 const DIRTY: u8 = 1;
+
+/// The copy lies behind the sectors that the boot sector counts.
+pub(super) fn boot_sectors(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<BootSectors>> {
+    let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };
+    let sector = boot.le(11, 2);
+    Ok(Some(BootSectors { sector, copy: boot.le(0x28, 8).checked_mul(sector) }))
+}
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
     let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };

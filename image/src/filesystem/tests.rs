@@ -232,3 +232,48 @@ proptest::proptest! {
         let _ = bytes_in_use(&disk, 0);
     }
 }
+
+/// Both boot sectors say so, by the field that the specification names.
+fn hidden_sectors(file: &File, copy: u64) -> [u32; 2] {
+    [0, copy].map(|at| {
+        let mut word = [0; 4];
+        FileExt::read_exact_at(file, &mut word, at + 0x1c).unwrap();
+        u32::from_le_bytes(word)
+    })
+}
+
+fn relocate(file: &File, size: u64, start: u64) -> Moved {
+    let found = moved(file, &(0..size), start).unwrap().unwrap();
+    found.changes.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at).unwrap());
+    assert_eq!(moved(file, &(0..size), start).unwrap(), None, "says so now");
+    found
+}
+
+#[test]
+fn boot_sectors_say_where_their_volume_lies() {
+    let made = |program, package, size, arguments| made_by(program, package, size, arguments).into_file();
+    let ntfs = made("mkntfs", "ntfs-3g", 16 * MIB, &["-q", "-Q", "-F", "-p", "2048"]);
+    let copy = 16 * MIB - 512;
+    assert_eq!(hidden_sectors(&ntfs, copy), [2048; 2]);
+    let found = relocate(&ntfs, 16 * MIB, 5 * MIB);
+    assert_eq!((found.was, found.is, hidden_sectors(&ntfs, copy)), (2048, 10240, [10240; 2]));
+    // A torrent may hold less than the volume: then there is no copy.
+    assert_eq!(moved(&ntfs, &(0..8 * MIB), 6 * MIB).unwrap().unwrap().changes.len(), 1);
+    // What begins behind 2 TiB cannot say so.
+    assert_eq!(moved(&ntfs, &(0..16 * MIB), 3 << 40).unwrap(), None);
+
+    let fat32 = made("mkfs.vfat", "dosfstools", 64 * MIB, &["-F", "32", "-h", "63"]);
+    relocate(&fat32, 64 * MIB, MIB);
+    assert_eq!(hidden_sectors(&fat32, 6 * 512), [2048; 2]);
+    let fat16 = made("mkfs.vfat", "dosfstools", 32 * MIB, &["-F", "16"]);
+    relocate(&fat16, 32 * MIB, 8 * MIB);
+    assert_eq!(hidden_sectors(&fat16, 0), [16384; 2]);
+
+    let exfat = made_by("mkfs.exfat", "exfatprogs", 16 * MIB, &[]);
+    let found = relocate(exfat.as_file(), 16 * MIB, 7 * MIB);
+    assert_eq!(found.is, 14336);
+    // It recomputes the checksum of the boot region.
+    run("fsck.exfat", "exfatprogs", &["-n", exfat.path().to_str().unwrap()]);
+    let ext = made("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"]);
+    assert_eq!(moved(&ext, &(0..8 * MIB), MIB).unwrap(), None);
+}

@@ -51,6 +51,12 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
+            Self::Relocate { start, .. } => {
+                write!(
+                    f,
+                    "adapt    boot sectors of FAT, exFAT or NTFS: the volume begins at byte {start} of its disk"
+                )
+            }
             Self::Sync => write!(f, "sync"),
             Self::Reread => write!(f, "re-read the partition table"),
         }

@@ -1,6 +1,6 @@
 //! What becomes of a larger disk.
 
-use super::tests::{blocks, golden, gpt_image, info, mbr_image, raw_image, torrent};
+use super::tests::{blocks, golden, gpt_image, info, mbr_image, raw_image, room, torrent};
 use super::*;
 use crate::conf::Grow;
 use crate::manifest::{Content, PartitionInfo};
@@ -28,7 +28,10 @@ fn the_plan_says_what_grows_and_what_moves() {
     golden("grow-mbr.txt", &image.plan_for_disk(128 << 20, 512, &Grow::Last).unwrap());
     let mut image = gpt_image();
     set(&mut image, "sda2", "btrfs");
-    golden("grow-partition.txt", &image.plan_for_partition(Some("sda2"), 1 << 30, &Grow::Last).unwrap());
+    golden(
+        "grow-partition.txt",
+        &image.plan_for_partition(Some("sda2"), room(1 << 30), &Grow::Last).unwrap(),
+    );
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn what_cannot_grow_is_refused_with_a_word() {
     assert!(refusal(&mbr_image(), &named("sda2")).contains("extended partition"));
     assert!(refusal(&raw_image(), &Grow::Last).contains("raw copy"));
     let image = gpt_image();
-    let text = image.plan_for_partition(Some("sda2"), 1 << 30, &named("sda1")).unwrap_err().to_string();
+    let text = image.plan_for_partition(Some("sda2"), room(1 << 30), &named("sda1")).unwrap_err().to_string();
     assert!(text.contains("sda2 is what goes there"), "{text}");
 
     // GRUB's core behind what grows.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::grow::{self, Arrangement};
 use super::stale::Stale;
-use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Step, clear, fits};
+use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Room, Step, clear, fits};
 use crate::conf::Grow;
 use crate::layout::{Layout, LayoutError, Partition, Table};
 use crate::manifest::{Content, PartitionInfo, SourceKind};
@@ -52,7 +52,7 @@ impl ImageParts {
         }
     }
 
-    /// The plan for a partition of `size` bytes that exists already: its table stays as it is.
+    /// The plan for a partition that exists already: its table stays as it is.
     ///
     /// # Errors
     /// The image contradicts itself, it is not clear which of its partitions is meant, or it does
@@ -60,9 +60,10 @@ impl ImageParts {
     pub fn plan_for_partition(
         &self,
         wanted: Option<&str>,
-        size: u64,
+        room: Room,
         grow: &Grow,
     ) -> Result<Plan, PlanError> {
+        let Room { size, start } = room;
         self.manifest.check()?;
         let info = self.partition(wanted)?;
         let mut payload = self.payload(info, 0)?;
@@ -78,7 +79,7 @@ impl ImageParts {
             _ => grow::growth(info, None, size)?,
         };
         let title = format!("image {}, {}, to a partition of {size} bytes", self.manifest.name, info.name);
-        let plan = Plan::of_one_payload(title, payload);
+        let plan = Plan::of_one_payload(title, payload, start.filter(|_| says_its_start(info)));
         Ok(Plan { notes: self.manifest.notes.clone(), growth, ..plan })
     }
 
@@ -183,6 +184,11 @@ impl ImageParts {
         steps.extend(payloads.into_iter().map(Step::Payload));
         for info in partitions.iter().filter(|p| p.content == Content::Swap) {
             steps.push(swap_step(info)?);
+        }
+        let moved =
+            partitions.iter().zip(&self.manifest.partitions).filter(|(now, then)| now.offset != then.offset);
+        for info in moved.map(|(now, _)| now).filter(|info| says_its_start(info)) {
+            steps.push(Step::Relocate { volume: info.offset..info.offset + info.size, start: info.offset });
         }
         steps.extend(self.hidden_step(&layout)?);
         let boot_code = self.boot_code.as_deref().unwrap_or_default();
@@ -294,6 +300,11 @@ fn clear_disk(size: u64) -> Vec<Step> {
         steps.push(clear(size - tail..size, "old backup of a GPT"));
     }
     steps
+}
+
+/// May its boot sector say where it lies?
+fn says_its_start(info: &PartitionInfo) -> bool {
+    matches!(info.filesystem.as_deref(), Some("vfat" | "exfat" | "ntfs"))
 }
 
 fn swap_step(info: &PartitionInfo) -> Result<Step, PlanError> {

@@ -146,6 +146,13 @@ pub enum Step {
         /// What it is, for people.
         what: String,
     },
+    /// Make the boot sectors of FAT, exFAT or NTFS say where their volume lies now; on other file systems, nothing.
+    Relocate {
+        /// The volume, on the target.
+        volume: Range<u64>,
+        /// Byte of the disk at which it begins.
+        start: u64,
+    },
     /// Wait until everything so far is on the medium.
     Sync,
     /// Write the table and the boot code, in the order of [`TableImage::writes`].
@@ -157,6 +164,15 @@ pub enum Step {
     },
     /// Make the kernel know the new partitions.
     Reread,
+}
+
+/// A partition, a volume or a file that is there already.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Its bytes.
+    pub size: u64,
+    /// Byte of its disk at which it begins; none where it lies on none, or is the disk itself.
+    pub start: Option<u64>,
 }
 
 /// The content of one torrent and its place.
@@ -198,12 +214,12 @@ fn fits(what: &str, needed: u64, size: u64) -> Result<(), PlanError> {
 }
 
 impl Plan {
-    /// The plan for one torrent, as it stands, onto a target of `size` bytes: a disk, a partition or
-    /// a file.
+    /// The plan for one torrent, as it stands, onto a disk, a partition or a file.
     ///
     /// # Errors
     /// The torrent's runs do not fit together, or lead behind the target's end; or something is to grow.
-    pub fn for_torrent(metainfo: Arc<Metainfo>, size: u64, grow: &Grow) -> Result<Self, PlanError> {
+    pub fn for_torrent(metainfo: Arc<Metainfo>, room: Room, grow: &Grow) -> Result<Self, PlanError> {
+        let Room { size, start } = room;
         let name = metainfo.name().to_owned();
         if *grow != Grow::None {
             let why = format!("the torrent {name} does not tell what is in it; an image directory does");
@@ -214,15 +230,20 @@ impl Plan {
         fits(&format!("the torrent {name}"), extents.target_end(), size)?;
         let title = format!("torrent {name} to a target of {size} bytes");
         let payload = Payload { name, metainfo, extents: Arc::new(extents), base: 0, room: size };
-        Ok(Self::of_one_payload(title, payload))
+        Ok(Self::of_one_payload(title, payload, start))
     }
 
-    /// The old file system is made unusable first, so that half of a new one does not pass for it.
-    fn of_one_payload(title: String, payload: Payload) -> Self {
+    /// The old file system is made unusable first, so that half of a new one does not pass for it. `start` is where the
+    /// volume begins on its disk, if it may have to say so.
+    fn of_one_payload(title: String, payload: Payload, start: Option<u64>) -> Self {
+        let volume = 0..payload.room;
         let mut steps = vec![clear(0..payload.room.min(CLEARED), "old superblock")];
         let old = Stale::new(std::slice::from_ref(&payload), &steps).clear(0..payload.room, "on the target");
         steps.extend(old);
         steps.extend([Step::Payload(payload), Step::Sync]);
+        if let Some(start) = start {
+            steps.extend([Step::Relocate { volume, start }, Step::Sync]);
+        }
         Self { title, steps, layout: None, growth: None, notes: Vec::new() }
     }
 

@@ -30,6 +30,10 @@ pub(super) fn info(name: &str, number: u32, start: u64, sectors: u64, content: C
     }
 }
 
+pub(super) fn room(size: u64) -> Room {
+    Room { size, start: None }
+}
+
 pub(super) fn blocks(torrent: &Metainfo) -> Content {
     Content::Blocks { info_hash: torrent.info_hash().as_string(), used: torrent.total_length() }
 }
@@ -131,8 +135,14 @@ fn plans_are_what_they_were() {
     golden("gpt.txt", &gpt_image().plan_for_disk(128 << 20, 512, &Grow::None).unwrap());
     golden("mbr.txt", &mbr_image().plan_for_disk(64 << 20, 512, &Grow::None).unwrap());
     golden("raw.txt", &raw_image().plan_for_disk(100 << 20, 512, &Grow::None).unwrap());
-    golden("partition.txt", &gpt_image().plan_for_partition(Some("sda2"), 30 << 20, &Grow::None).unwrap());
-    golden("torrent.txt", &Plan::for_torrent(torrent("sda1", None, 5000), 1 << 20, &Grow::None).unwrap());
+    golden(
+        "partition.txt",
+        &gpt_image().plan_for_partition(Some("sda2"), room(30 << 20), &Grow::None).unwrap(),
+    );
+    golden(
+        "torrent.txt",
+        &Plan::for_torrent(torrent("sda1", None, 5000), room(1 << 20), &Grow::None).unwrap(),
+    );
 }
 
 /// Ranges of the target that a step writes.
@@ -144,7 +154,7 @@ pub(super) fn ranges(step: &Step) -> Vec<std::ops::Range<u64>> {
         Step::Table { image, .. } => {
             image.writes().iter().map(|(at, bytes)| (*at, bytes.len() as u64)).collect()
         }
-        Step::Sync | Step::Reread => Vec::new(),
+        Step::Relocate { .. } | Step::Sync | Step::Reread => Vec::new(),
     };
     places.into_iter().map(|(offset, length)| offset..offset + length).collect()
 }
@@ -237,12 +247,13 @@ fn targets_that_are_too_small_are_refused_by_how_much() {
         refusal(&raw_image(), (64 << 20) - 1),
         "the target is too small by 1 bytes: it has 67108863, the image golden needs 67108864"
     );
-    let small = gpt_image().plan_for_partition(Some("sda2"), 1 << 20, &Grow::None).unwrap_err().to_string();
+    let small =
+        gpt_image().plan_for_partition(Some("sda2"), room(1 << 20), &Grow::None).unwrap_err().to_string();
     assert_eq!(
         small,
         "the target is too small by 19922944 bytes: it has 1048576, sda2 of golden needs 20971520"
     );
-    assert!(Plan::for_torrent(torrent("sda1", None, 5000), 4999, &Grow::None).is_err());
+    assert!(Plan::for_torrent(torrent("sda1", None, 5000), room(4999), &Grow::None).is_err());
     let sectors = gpt_image().plan_for_disk(64 << 20, 4096, &Grow::None).unwrap_err().to_string();
     assert_eq!(sectors, "the disk has logical sectors of 4096 bytes, the image was taken from one with 512");
     assert!(raw_image().plan_for_disk(64 << 20, 4096, &Grow::None).is_err());
@@ -251,15 +262,15 @@ fn targets_that_are_too_small_are_refused_by_how_much() {
 #[test]
 fn it_must_be_clear_which_partition_is_meant() {
     let image = gpt_image();
-    let text = image.plan_for_partition(None, 1 << 30, &Grow::None).unwrap_err().to_string();
+    let text = image.plan_for_partition(None, room(1 << 30), &Grow::None).unwrap_err().to_string();
     assert_eq!(text, "the image golden has sda1, sda2: say which one is meant with partition = \"…\"");
-    let text = image.plan_for_partition(Some("sda3"), 1 << 30, &Grow::None).unwrap_err().to_string();
+    let text = image.plan_for_partition(Some("sda3"), room(1 << 30), &Grow::None).unwrap_err().to_string();
     assert!(text.contains("no content for a partition \"sda3\": it has sda1, sda2"), "{text}");
     assert_eq!(image.needed_for_partition(Some("sda2")).unwrap(), 20 << 20, "all of its file system");
     let mut shorter = gpt_image();
     shorter.manifest.partitions[1].filesystem_size = Some(7 << 20);
     assert_eq!(shorter.needed_for_partition(Some("sda2")).unwrap(), 7 << 20);
-    assert!(shorter.plan_for_partition(Some("sda2"), 7 << 20, &Grow::None).is_ok());
+    assert!(shorter.plan_for_partition(Some("sda2"), room(7 << 20), &Grow::None).is_ok());
     assert_eq!(image.needed_for_disk(), Some(40 << 20));
 
     let mut single = gpt_image();
@@ -268,7 +279,7 @@ fn it_must_be_clear_which_partition_is_meant() {
     single.manifest.partitions = vec![part];
     single.manifest.source.kind = SourceKind::Partition;
     single.manifest.disk = None;
-    assert!(single.plan_for_partition(None, 1 << 30, &Grow::None).is_ok());
+    assert!(single.plan_for_partition(None, room(1 << 30), &Grow::None).is_ok());
     assert!(matches!(single.plan_for_disk(1 << 30, 512, &Grow::None), Err(PlanError::NotADisk { .. })));
 }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
-use ezio_disk::BlockTarget;
+use ezio_disk::{BlockTarget, start_of};
 use ezio_image::conf::Grow;
 use ezio_image::metainfo::Metainfo;
-use ezio_image::plan::Plan;
+use ezio_image::plan::{Plan, Room};
 use ezio_swarm::Config;
 use tokio::sync::watch;
 
@@ -49,6 +49,7 @@ pub(crate) async fn write(
         }
     };
     let deployed = blocking(move || filling.filled(progress).finish()).await?;
+    deployed.said.iter().for_each(|line| output.note(line));
     let Some(swarm) = deployed.swarm else { return Ok(Ok(())) };
     output.complete(&deployed.progress, swarm.write_stats());
     if !options.seed.is_none() {
@@ -106,7 +107,9 @@ fn plan(options: &WriteOptions, metainfo: &Arc<Metainfo>) -> anyhow::Result<Plan
     let (path, name) = (options.target.clone(), options.target.display().to_string());
     let needed = metainfo.extents().with_context(|| options.source.clone())?.target_end();
     let size = size_of_target(options, needed)?;
-    let plan = Plan::for_torrent(Arc::clone(metainfo), size, &Grow::None).with_context(|| name.clone())?;
+    let start = start_of(&SystemPaths::below(Path::new("/")).sys, &path);
+    let plan = Plan::for_torrent(Arc::clone(metainfo), Room { size, start }, &Grow::None)
+        .with_context(|| name.clone())?;
     Ok(PlannedTarget { path, name, size, plan, shared: options.force })
 }
 

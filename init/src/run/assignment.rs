@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use ezio_disk::{Disk, choose, locate};
 use ezio_image::conf::{Grow, Orders, Target};
-use ezio_image::plan::Plan;
+use ezio_image::plan::{Plan, Room};
 
 use super::grow::GrowthOnDevice;
 use super::image::Image;
@@ -51,9 +51,9 @@ impl Assignment {
                 let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?);
                 let target = target.map_err(|error| with_help(error, image))?;
                 let name = target.to_string();
-                let plan = image
-                    .plan_for_partition(wanted, target.size, &orders.grow)
-                    .with_context(|| name.clone())?;
+                let room = Room { size: target.size, start: target.start };
+                let plan =
+                    image.plan_for_partition(wanted, room, &orders.grow).with_context(|| name.clone())?;
                 vec![PlannedTarget { path: target.path, name, size: target.size, plan, shared: false }]
             }
         };

@@ -10,10 +10,12 @@ use anyhow::{Context, ensure};
 use ezio_contract::report::Progress;
 use ezio_disk::{BlockTarget, PartitionSpan};
 use ezio_image::layout::TableImage;
-use ezio_image::plan::{Payload, Plan, Step};
+use ezio_image::metainfo::Metainfo;
+use ezio_image::plan::{Payload, Step};
 use ezio_swarm::storage::{DeviceStorage, Mirror, Storage};
 use ezio_swarm::{Config, Content, Swarm};
 
+use super::amended::Amended;
 use super::assignment::{Assignment, PlannedTarget};
 use super::grow::GrowthOnDevice;
 use super::held_head::HeldHead;
@@ -29,6 +31,10 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 struct Taken {
     planned: PlannedTarget,
     device: BlockTarget,
+    /// Of the payload, what waits until all else is written.
+    held: Vec<Arc<HeldHead>>,
+    /// And what is changed then.
+    amended: Vec<Arc<Amended>>,
 }
 
 /// Targets that are ours alone, and hold nothing that could boot or be taken for a whole system.
@@ -38,14 +44,12 @@ pub(crate) struct Cleared(Vec<Taken>);
 pub(crate) struct Filling {
     targets: Vec<Taken>,
     swarm: Option<Swarm>,
-    held: Vec<Arc<HeldHead>>,
 }
 
 /// Targets with all payload verified and synced, but nothing that would make them boot.
 pub(crate) struct Filled {
     targets: Vec<Taken>,
     swarm: Option<Swarm>,
-    held: Vec<Arc<HeldHead>>,
     pub(crate) progress: Progress,
 }
 
@@ -54,6 +58,8 @@ pub(crate) struct Deployed {
     /// None where there was no payload.
     pub(crate) swarm: Option<Swarm>,
     pub(crate) progress: Progress,
+    /// What was changed for this target, for people.
+    pub(crate) said: Vec<String>,
     targets: Vec<Taken>,
 }
 
@@ -62,11 +68,11 @@ impl Cleared {
     pub(crate) fn clear(assignment: Assignment) -> anyhow::Result<Self> {
         // All are ours before any is touched.
         let taken: Vec<Taken> = assignment.targets.into_iter().map(take).collect::<Result<_, _>>()?;
-        for Taken { planned, device } in &taken {
-            for step in planned.plan.before_payload() {
-                carry_out(step, device, &planned.plan)?;
+        for target in &taken {
+            for step in target.planned.plan.before_payload() {
+                target.carry_out(step)?;
             }
-            device.sync()?;
+            target.device.sync()?;
         }
         Ok(Self(taken))
     }
@@ -80,13 +86,13 @@ impl Cleared {
 
     /// Begins to fetch the payload; all partitions are one job.
     pub(crate) async fn start(self, config: Config) -> anyhow::Result<Filling> {
-        let Self(targets) = self;
-        let (contents, held) = contents(&targets);
+        let Self(mut targets) = self;
+        let contents = contents(&mut targets);
         let swarm = match contents.is_empty() {
             true => None,
             false => Some(Swarm::start(config, contents).await.context("starting the transfer")?),
         };
-        Ok(Filling { targets, swarm, held })
+        Ok(Filling { targets, swarm })
     }
 }
 
@@ -112,25 +118,26 @@ impl Filling {
 
     /// Once all is complete.
     pub(crate) fn filled(self, progress: Progress) -> Filled {
-        let Self { targets, swarm, held } = self;
-        Filled { targets, swarm, held, progress }
+        let Self { targets, swarm } = self;
+        Filled { targets, swarm, progress }
     }
 }
 
 impl Filled {
     /// Writes what makes the targets boot, and makes the kernel read it.
     pub(crate) fn finish(self) -> anyhow::Result<Deployed> {
-        let Self { targets, swarm, held, progress } = self;
-        for head in &held {
-            head.release()?;
-        }
-        for Taken { planned, device } in &targets {
-            for step in planned.plan.after_payload() {
-                carry_out(step, device, &planned.plan)?;
+        let Self { targets, swarm, progress } = self;
+        let mut said = Vec::new();
+        for target in &targets {
+            for head in &target.held {
+                head.release()?;
             }
-            device.sync()?;
+            for step in target.planned.plan.after_payload() {
+                said.extend(target.carry_out(step)?);
+            }
+            target.device.sync()?;
         }
-        Ok(Deployed { swarm, progress, targets })
+        Ok(Deployed { swarm, progress, said, targets })
     }
 }
 
@@ -158,31 +165,64 @@ fn take(planned: PlannedTarget) -> anyhow::Result<Taken> {
         device.size(),
         planned.size
     );
-    Ok(Taken { planned, device })
+    Ok(Taken { planned, device, held: Vec::new(), amended: Vec::new() })
 }
 
-fn carry_out(step: &Step, device: &BlockTarget, plan: &Plan) -> anyhow::Result<()> {
-    match step {
-        Step::Clear { places, what } => {
-            for place in places {
-                let length = place.end - place.start;
-                device.write_zeros_at(place.start, length).with_context(|| format!("clearing {what}"))?;
+impl Taken {
+    /// Does it; gives what there is to say about it.
+    fn carry_out(&self, step: &Step) -> anyhow::Result<Option<String>> {
+        let device = &self.device;
+        match step {
+            Step::Clear { places, what } => {
+                for place in places {
+                    let length = place.end - place.start;
+                    device.write_zeros_at(place.start, length).with_context(|| format!("clearing {what}"))?;
+                }
             }
+            Step::Write { offset, bytes, what } => {
+                device.write_all_at(*offset, bytes).with_context(|| format!("writing {what}"))?;
+            }
+            Step::Relocate { volume, start } => {
+                let mut amended = self.amended.iter().filter(|amended| amended.is_at(volume.start));
+                return amended.next().map_or(Ok(None), |amended| amended.relocate(volume, *start));
+            }
+            Step::Sync => device.sync()?,
+            Step::Table { image, what } => {
+                write_table(device, image).with_context(|| format!("writing {what}"))?
+            }
+            Step::Reread => {
+                let layout = self.planned.plan.layout();
+                device.reread_partitions(&layout.map(PartitionSpan::of).unwrap_or_default())?
+            }
+            // The payload is the swarm's: it is there before and after this.
+            Step::Payload(_) => {}
         }
-        Step::Write { offset, bytes, what } => {
-            device.write_all_at(*offset, bytes).with_context(|| format!("writing {what}"))?;
-        }
-        Step::Sync => device.sync()?,
-        Step::Table { image, what } => {
-            write_table(device, image).with_context(|| format!("writing {what}"))?
-        }
-        Step::Reread => {
-            device.reread_partitions(&plan.layout().map(PartitionSpan::of).unwrap_or_default())?
-        }
-        // The payload is the swarm's: it is there before and after this.
-        Step::Payload(_) => {}
+        Ok(None)
     }
-    Ok(())
+
+    /// Where the content of a payload goes.
+    fn storage(&mut self, payload: &Payload) -> Arc<dyn Storage> {
+        let name = self.device.path().display().to_string();
+        let extents = (*payload.extents).clone();
+        let mut storage: Arc<dyn Storage> =
+            Arc::new(DeviceStorage::new(self.device.file(), name, payload.base, extents));
+        // Where no table is written afterwards, the payload itself holds what makes it pass for whole.
+        let first = payload.extents.extents().first();
+        let head = first.filter(|run| self.planned.plan.layout().is_none() && run.offset == 0);
+        if let Some(length) = head.map(|run| run.length.min(HELD)) {
+            let head = Arc::new(HeldHead::new(storage, length as usize));
+            self.held.push(Arc::clone(&head));
+            storage = head;
+        }
+        let relocates =
+            |step: &Step| matches!(step, Step::Relocate { volume, .. } if volume.start == payload.base);
+        if self.planned.plan.steps().iter().any(relocates) {
+            let amended = Arc::new(Amended::new(storage, &self.device, payload));
+            self.amended.push(Arc::clone(&amended));
+            storage = amended;
+        }
+        storage
+    }
 }
 
 /// Writes a table; what the disk then gives back must be what it was given.
@@ -201,48 +241,30 @@ fn write_table(device: &BlockTarget, table: &TableImage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the swarm carries, and where it puts it; and the heads that it must not put there yet.
-fn contents(targets: &[Taken]) -> (Vec<Content>, Vec<Arc<HeldHead>>) {
-    let mut held = Vec::new();
+/// What the swarm carries, and where it puts it.
+fn contents(targets: &mut [Taken]) -> Vec<Content> {
     let mut storages: Vec<Vec<Arc<dyn Storage>>> = Vec::new();
-    let mut payloads: Vec<&Payload> = Vec::new();
-    for Taken { planned, device } in targets {
-        for (index, payload) in planned.plan.payloads().enumerate() {
-            let storage = storage(payload, device, planned.plan.layout().is_none(), &mut held);
+    let mut metainfos: Vec<Arc<Metainfo>> = Vec::new();
+    for target in targets {
+        let payloads: Vec<Payload> = target.planned.plan.payloads().cloned().collect();
+        for (index, payload) in payloads.iter().enumerate() {
+            let storage = target.storage(payload);
             match storages.get_mut(index) {
                 Some(alike) => alike.push(storage),
                 None => {
                     storages.push(vec![storage]);
-                    payloads.push(payload);
+                    metainfos.push(payload.metainfo.clone());
                 }
             }
         }
     }
-    let contents = payloads.into_iter().zip(storages).map(|(payload, mut alike)| {
+    let contents = metainfos.into_iter().zip(storages).map(|(metainfo, mut alike)| {
         let first = alike.remove(0);
         let storage = if alike.is_empty() { first } else { Arc::new(Mirror::new(first, alike)) };
-        let metainfo = payload.metainfo.clone();
         let trackers = metainfo.trackers().to_vec();
         Content { metainfo, storage, complete: false, trackers }
     });
-    (contents.collect(), held)
-}
-
-/// `hold`: no table is written afterwards, so the payload itself holds what makes it pass for whole.
-fn storage(
-    payload: &Payload,
-    device: &BlockTarget,
-    hold: bool,
-    held: &mut Vec<Arc<HeldHead>>,
-) -> Arc<dyn Storage> {
-    let name = device.path().display().to_string();
-    let storage = Arc::new(DeviceStorage::new(device.file(), name, payload.base, (*payload.extents).clone()));
-    let head =
-        payload.extents.extents().first().filter(|e| hold && e.offset == 0).map(|e| e.length.min(HELD));
-    let Some(length) = head else { return storage };
-    let head = Arc::new(HeldHead::new(storage, length as usize));
-    held.push(Arc::clone(&head));
-    head
+    contents.collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest, PartitionInfo,
 };
 use ezio_image::metainfo::Metainfo;
-use ezio_image::plan::{ImageParts, Plan, PlanError};
+use ezio_image::plan::{ImageParts, Plan, PlanError, Room};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::fetch::location::Location;
@@ -81,20 +81,20 @@ impl Image {
     pub(crate) fn plan_for_disk(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
         match self {
             Self::Directory(parts) => parts.plan_for_disk(size, sector_size, grow),
-            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size, grow),
+            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), Room { size, start: None }, grow),
         }
     }
 
-    /// What to do to a partition of this size.
+    /// What to do to a partition that is there.
     pub(crate) fn plan_for_partition(
         &self,
         wanted: Option<&str>,
-        size: u64,
+        room: Room,
         grow: &Grow,
     ) -> Result<Plan, PlanError> {
         match self {
-            Self::Directory(parts) => parts.plan_for_partition(wanted, size, grow),
-            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), size, grow),
+            Self::Directory(parts) => parts.plan_for_partition(wanted, room, grow),
+            Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), room, grow),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The run: from orders to a machine that would boot. Read top to bottom, this is what happens.
 
+mod amended;
 pub(crate) mod assignment;
 pub(crate) mod briefing;
 pub(crate) mod deployment;
@@ -104,6 +105,7 @@ impl Run<'_> {
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
         let deployed = self.deploy(assignment).await?;
+        deployed.said.iter().for_each(|line| self.screen.step(line));
         self.wait_for_nodes(&deployed).await.during("re-read of the table")?;
         self.screen.step("deployed: this machine would boot now");
         self.reporter.send(Event::Deployed(deployed.progress));

@@ -4,4 +4,5 @@
 
 mod bench;
 mod dirty;
+mod moved;
 mod signatures;
