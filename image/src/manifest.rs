@@ -3,9 +3,12 @@
 //! ```text
 //! NAME/manifest.toml      this file
 //! NAME/layout.sfdisk      partition table, as `sfdisk --dump` prints it      (disk images with a table)
-//! NAME/boot-code.bin      first 440 bytes of sector 0                        (where there is boot code)
-//! NAME/hidden.bin         sectors between sector 0 and the first partition   (MBR tables)
+//! NAME/boot-code.bin      first 440 bytes of sector 0, or all 512 of it      (where there is boot code, or a boot flag
+//!                         or partitions in the protective MBR of a GPT)
+//! NAME/hidden.bin         sectors between sector 0 and the first partition   (images of format 1, and imported ones)
 //! NAME/sda1.torrent       one per partition with content; `disk.torrent` for a raw disk
+//! NAME/unpartitioned.torrent
+//!                         what lies outside all partitions, as a partition's (where there is anything but zeros)
 //! NAME/sda1/0000…         one file per run of used blocks, named by its offset in 32 hex digits
 //! NAME/disk               the data of a raw image, one (sparse) file
 //! NAME/SHA256SUMS         of all of the above but the data, whose hashes are in the torrents
@@ -29,7 +32,9 @@ pub const HIDDEN_FILE: &str = "hidden.bin";
 /// File name of the checksums, in the format of `sha256sum`.
 pub const CHECKSUM_FILE: &str = "SHA256SUMS";
 /// Newest version of the format; older ones are read too.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// Name of what lies outside all partitions. It stands among them, with the number 0; its offsets are the disk's.
+pub const UNPARTITIONED: &str = "unpartitioned";
 
 /// The manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +59,8 @@ pub struct Manifest {
     /// The disk; none for an image of a single partition.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub disk: Option<DiskInfo>,
-    /// Partitions in order of their number; for a raw disk one, named `disk`.
+    /// Partitions in order of their number, then what lies outside of them ([`UNPARTITIONED`]); for a raw disk one, named
+    /// `disk`.
     #[serde(rename = "partition", default)]
     pub partitions: Vec<PartitionInfo>,
 }
@@ -119,7 +125,7 @@ pub enum DiskLabel {
 pub struct PartitionInfo {
     /// Name in the image ("sda1", or "disk"); also of its torrent and its data.
     pub name: String,
-    /// Number in the partition table, from 1; 0 for a raw disk or an image of a single partition.
+    /// Number in the partition table, from 1; 0 for a raw disk, an image of a single partition, or [`UNPARTITIONED`].
     pub number: u32,
     /// Offset on the source disk; 0 for a raw disk or an image of a single partition.
     pub offset: u64,
@@ -165,6 +171,12 @@ pub enum Content {
 }
 
 impl PartitionInfo {
+    /// Is it what lies outside all partitions?
+    #[must_use]
+    pub fn is_unpartitioned(&self) -> bool {
+        self.number == 0 && self.name == UNPARTITIONED
+    }
+
     /// Does a torrent carry its content?
     #[must_use]
     pub fn has_torrent(&self) -> bool {

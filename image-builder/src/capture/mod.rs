@@ -10,6 +10,7 @@ mod partition;
 mod plan;
 mod probe;
 mod source;
+mod unpartitioned;
 mod used_blocks;
 
 use std::io::Write as _;
@@ -20,8 +21,8 @@ use anyhow::{Context, Result, bail, ensure};
 use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::{
-    BOOT_CODE_FILE, Content, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo,
-    Source as ManifestSource, SourceKind,
+    BOOT_CODE_FILE, Content, FORMAT_VERSION, LAYOUT_FILE, Manifest, PartitionInfo, Source as ManifestSource,
+    SourceKind,
 };
 use ezio_image::names::{is_safe_name, safe_name};
 use ezio_imagedir::{Architecture, Evidence, ImageWriter, check_target};
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     crate::print(&format!(
         "{}: {} partitions, {} of data, in {:.1} s ({}/s)\n{architecture}\n",
         args.output.display(),
-        manifest.partitions.len(),
+        manifest.partitions.iter().filter(|p| !p.is_unpartitioned()).count(),
         human_size(read),
         seconds,
         human_size((read as f64 / seconds) as u64)
@@ -92,7 +93,7 @@ fn image_name(args: &CaptureArgs) -> Result<String> {
 /// The architecture that the image is for; `told` is the operator's word.
 fn architecture(source: &Source, plan: &Plan, told: Option<Arch>) -> Result<Architecture> {
     let partition = plan.kind == SourceKind::Partition;
-    let mut evidence = Evidence { told, boot_code: plan.boot_code.is_some(), partition, loaders: Vec::new() };
+    let mut evidence = Evidence { told, boot_code: plan.has_boot_code(), partition, loaders: Vec::new() };
     for part in plan.parts.iter().filter(|part| part.filesystem.as_deref() == Some("vfat")) {
         evidence
             .look_for_loaders(&source.file, part.offset)
@@ -122,10 +123,8 @@ fn write_image(
     if let Some(layout) = &plan.layout {
         image.write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
     }
-    for (file, content) in [(BOOT_CODE_FILE, &plan.boot_code), (HIDDEN_FILE, &plan.hidden)] {
-        if let Some(content) = content {
-            image.write(file, content)?;
-        }
+    if let Some(code) = &plan.boot_code {
+        image.write(BOOT_CODE_FILE, code)?;
     }
     let mut progress = Progress::new(plan.total_length(), args.no_progress);
     let mut partitions = Vec::new();

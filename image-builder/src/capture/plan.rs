@@ -6,18 +6,27 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
-use ezio_image::layout::{BOOT_CODE_LENGTH, Layout, LayoutError, Partition, Table};
-use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
+use ezio_image::layout::{BOOT_CODE_LENGTH, Entry, Layout, LayoutError, Partition, Table, boot_code};
+use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind, UNPARTITIONED};
 use ezio_image::names::safe_name;
 
 use super::partition::{Planner, Stretch};
-use super::probe;
 use super::source::{Kind, Source};
+use super::{probe, unpartitioned};
 use crate::cli::CaptureArgs;
 use crate::stop::Stop;
 
-/// More than this between the MBR and the first partition is no boot loader.
-const MOST_HIDDEN: u64 = 64 << 20;
+/// Bytes of sector 0 that can mean anything.
+const MBR_LENGTH: u64 = 512;
+
+/// Type of a partition that a dynamic disk covers itself with.
+const LDM: u8 = 0x42;
+/// Metadata and data of dynamic disks, and storage spaces.
+const DYNAMIC: [&str; 3] = [
+    "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3",
+    "af9b60a0-1431-4f62-bc68-3311714a69ad",
+    "e75caf8f-f680-4cee-afa3-b001e56efc2d",
+];
 
 /// Everything that will be captured.
 #[derive(Debug)]
@@ -26,8 +35,6 @@ pub(crate) struct Plan {
     pub(crate) disk: Option<DiskInfo>,
     pub(crate) layout: Option<Layout>,
     pub(crate) boot_code: Option<Vec<u8>>,
-    /// From sector 1 on, without the zeros at the end; only of disks with an MBR.
-    pub(crate) hidden: Option<Vec<u8>>,
     pub(crate) parts: Vec<PlannedPart>,
     /// What the user should know, a line each.
     pub(crate) notes: Vec<String>,
@@ -140,6 +147,7 @@ impl Plan {
     fn of_disk(source: &Source, layout: Layout, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
         ensure!(!layout.partitions().is_empty(), "{} has an empty partition table", source.path.display());
         refuse_cut_short(source, layout.minimum_size())?;
+        refuse_dynamic(source, &layout)?;
         let mut planner = Planner { source, raw: false, force: args.force, stop, notes: Vec::new() };
         let mut parts = Vec::new();
         for partition in layout.partitions() {
@@ -157,13 +165,21 @@ impl Plan {
         let mut plan = Self::new(SourceKind::Disk, Some(disk), parts);
         plan.notes = planner.notes;
         plan.boot_code = read_boot_code(source)?;
-        plan.hidden = read_hidden(source, &layout, &mut plan.notes)?;
+        let unpartitioned = unpartitioned::look(source, &layout, stop)?;
+        plan.parts.extend(unpartitioned.map.map(|map| outside_all(source.size, map)));
+        plan.notes.extend(unpartitioned.notes);
         plan.layout = Some(layout);
         Ok(plan)
     }
 
     fn new(kind: SourceKind, disk: Option<DiskInfo>, parts: Vec<PlannedPart>) -> Self {
-        Self { kind, disk, layout: None, boot_code: None, hidden: None, parts, notes: Vec::new() }
+        Self { kind, disk, layout: None, boot_code: None, parts, notes: Vec::new() }
+    }
+
+    /// Does sector 0 hold a program, rather than a flag or entries alone?
+    pub(crate) fn has_boot_code(&self) -> bool {
+        let code = self.boot_code.iter().flatten().take(BOOT_CODE_LENGTH);
+        code.into_iter().any(|byte| *byte != 0)
     }
 
     /// Bytes to read in all.
@@ -199,38 +215,38 @@ fn plan_partition(planner: &mut Planner<'_>, layout: &Layout, partition: &Partit
     planner.plan(stretch)
 }
 
+/// What lies outside all partitions.
+fn outside_all(size: u64, map: ExtentMap) -> PlannedPart {
+    let whole = Stretch { name: UNPARTITIONED.to_owned(), number: 0, offset: 0, size };
+    whole.part(PlannedContent::Blocks(map))
+}
+
+/// Volumes of Windows' dynamic disks and of storage spaces may lie on several disks, and what knows of them lies in a
+/// database at the end of this one.
+fn refuse_dynamic(source: &Source, layout: &Layout) -> Result<()> {
+    let dynamic = |partition: &&Partition| match &partition.entry {
+        Entry::Dos { type_id, .. } => *type_id == LDM,
+        Entry::Gpt { type_guid, .. } => DYNAMIC.contains(&type_guid.to_string().as_str()),
+    };
+    match layout.partitions().iter().find(dynamic) {
+        None => Ok(()),
+        Some(partition) => bail!(
+            "partition {} of {} belongs to a dynamic disk or a storage space of Windows, whose volumes cannot be \
+             captured one by one: --raw copies the disk whole",
+            partition.number,
+            source.path.display()
+        ),
+    }
+}
+
 /// Microsoft's reserved partition (MSR): room that Windows may use, without content.
 fn is_reserved(partition: &Partition) -> bool {
     const MSR: &str = "e3c9e316-0b5c-4db8-817d-f92df00215ae";
-    use ezio_image::layout::Entry;
     matches!(&partition.entry, Entry::Gpt { type_guid, .. } if type_guid.to_string() == MSR)
 }
 
 fn read_boot_code(source: &Source) -> Result<Option<Vec<u8>>> {
-    let code = read(source, 0, BOOT_CODE_LENGTH as u64)?;
-    Ok(code.iter().any(|&b| b != 0).then_some(code))
-}
-
-/// What lies between the MBR and the first partition: GRUB's core image, recovery tools.
-fn read_hidden(source: &Source, layout: &Layout, notes: &mut Vec<String>) -> Result<Option<Vec<u8>>> {
-    if !matches!(layout.table(), Table::Dos { .. }) {
-        return Ok(None);
-    }
-    let sector = u64::from(source.sector_size);
-    let end = layout.first_partition_offset().unwrap_or(sector);
-    let mut length = end.saturating_sub(sector);
-    if length > MOST_HIDDEN {
-        notes.push(format!(
-            "of {} between the MBR and the first partition only the first {} are kept",
-            human_size(length),
-            human_size(MOST_HIDDEN)
-        ));
-        length = MOST_HIDDEN;
-    }
-    let mut hidden = read(source, sector, length)?;
-    let used = hidden.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
-    hidden.truncate(used.next_multiple_of(source.sector_size as usize).min(hidden.len()));
-    Ok((!hidden.is_empty()).then_some(hidden))
+    Ok(boot_code(&read(source, 0, MBR_LENGTH)?).map(<[u8]>::to_vec))
 }
 
 fn read(source: &Source, offset: u64, length: u64) -> Result<Vec<u8>> {
@@ -270,10 +286,10 @@ impl fmt::Display for Plan {
             };
             writeln!(f, "disk of {}, sectors of {} bytes, {table}", human_size(disk.size), disk.sector_size)?;
         }
-        for (what, content) in [("boot code", &self.boot_code), ("hidden sectors", &self.hidden)] {
-            if let Some(content) = content {
-                writeln!(f, "{what}: {}", human_size(content.len() as u64))?;
-            }
+        if let Some(code) = &self.boot_code {
+            let more =
+                if code.len() > BOOT_CODE_LENGTH { ", with the flags or entries of its MBR" } else { "" };
+            writeln!(f, "boot code: {}{more}", human_size(code.len() as u64))?;
         }
         for part in &self.parts {
             let filesystem = part.filesystem.as_deref().unwrap_or("unknown");

@@ -48,7 +48,7 @@ fn check_against(layout: &Layout, disk: &DiskInfo, image: &ImageDir, problems: &
     if let Err(error) = layout.encode(disk.size, disk.sector_size) {
         problems.add(format!("{LAYOUT_FILE}: does not fit the disk of the manifest: {error}"));
     }
-    let partitions = &image.manifest.partitions;
+    let partitions: Vec<_> = image.manifest.partitions.iter().filter(|p| !p.is_unpartitioned()).collect();
     for entry in layout.partitions() {
         let range = layout.byte_range(entry);
         let number = entry.number;

@@ -7,6 +7,8 @@ use super::{Entry, Layout, LayoutError, Partition, ReadAt, Table};
 const DISK_ID: usize = 440;
 const ENTRIES: usize = 446;
 const ENTRY_LENGTH: usize = 16;
+/// Bytes of an MBR or EBR, however long its sector is.
+const RECORD_LENGTH: usize = 512;
 const MAGIC: [u8; 2] = [0x55, 0xaa];
 const PROTECTIVE: u8 = 0xee;
 /// Type that links from one EBR to the next.
@@ -107,6 +109,30 @@ pub(super) fn protective(sector_size: u32, last: u64) -> Vec<u8> {
     bytes[ENTRIES + 5..ENTRIES + 8].fill(0xff);
     bytes[510..512].copy_from_slice(&MAGIC);
     bytes
+}
+
+/// Is it a protective MBR with more in it than the one entry that every tool writes: a boot flag, or the partitions of a
+/// hybrid MBR?
+pub(super) fn is_more_than_protective(sector: &[u8]) -> bool {
+    let Some([first, rest @ ..]) = slots(sector).filter(|_| is_protective(sector)) else { return false };
+    let plain = first.type_id == PROTECTIVE && first.start == 1 && !first.bootable;
+    !plain || rest.iter().any(|slot| !slot.is_empty()) || sector[DISK_ID..ENTRIES].iter().any(|b| *b != 0)
+}
+
+/// Puts into `ours`, a plain protective MBR, what such a one has. Its protective entry ends where the disk does, if it is
+/// the only one; others end there at the latest.
+pub(super) fn put_protective(ours: &mut [u8], theirs: &[u8]) {
+    let Some(entries) = slots(theirs) else { return };
+    let whole = Slot::decode(entry(ours, 0));
+    let end = u64::from(whole.start) + u64::from(whole.size);
+    ours[DISK_ID..RECORD_LENGTH].copy_from_slice(&theirs[DISK_ID..RECORD_LENGTH]);
+    let alone = entries.iter().filter(|slot| !slot.is_empty()).count() == 1;
+    for (index, slot) in entries.into_iter().enumerate().filter(|(_, slot)| slot.type_id == PROTECTIVE) {
+        let room = u32::try_from(end.saturating_sub(slot.start.into())).unwrap_or(u32::MAX);
+        let size = if alone { room } else { slot.size.min(room) };
+        let at = ENTRIES + index * ENTRY_LENGTH + 12;
+        ours[at..at + 4].copy_from_slice(&size.to_le_bytes());
+    }
 }
 
 /// Reads the table, given sector 0.
@@ -228,7 +254,7 @@ pub(super) fn places_of_ebrs(container: &Partition, logical: &[&Partition]) -> R
     Ok(places)
 }
 
-/// Bytes of the EBRs, then of sector 0.
+/// Bytes of the EBRs (their entries alone), then of sector 0.
 pub(super) fn encode(layout: &Layout, disk_id: u32) -> Result<Vec<(u64, Vec<u8>)>, LayoutError> {
     let sector = u64::from(layout.sector_size);
     let record = |slots: &[(usize, Slot, u64)]| {
@@ -244,8 +270,12 @@ pub(super) fn encode(layout: &Layout, disk_id: u32) -> Result<Vec<(u64, Vec<u8>)
     let logical: Vec<_> = layout.partitions.iter().filter(|p| p.is_logical()).collect();
     if let Some(container) = layout.partitions.iter().find(|p| p.is_extended()) {
         let places = places_of_ebrs(container, &logical)?;
+        // The code at the head of an EBR is no part of the table.
+        let mut write = |place: u64, record: &[u8]| {
+            writes.push((place * sector + ENTRIES as u64, record[ENTRIES..RECORD_LENGTH].to_vec()));
+        };
         if logical.is_empty() {
-            writes.push((container.start * sector, record(&[])));
+            write(container.start, &record(&[]));
         }
         for (index, p) in logical.iter().enumerate() {
             let place = places[index];
@@ -259,7 +289,7 @@ pub(super) fn encode(layout: &Layout, disk_id: u32) -> Result<Vec<(u64, Vec<u8>)
                 };
                 slots.push((1, slot(&link, container.start)?, container.start));
             }
-            writes.push((place * sector, record(&slots)));
+            write(place, &record(&slots));
         }
     }
     let mut slots = Vec::new();

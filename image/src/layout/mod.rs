@@ -29,6 +29,17 @@ pub use read::ReadAt;
 /// Boot code at the head of sector 0, in bytes; the disk id and the MBR's entries follow.
 pub const BOOT_CODE_LENGTH: usize = 440;
 
+/// What an image keeps of sector 0 (512 bytes) beside the table: boot code, and all of a protective MBR that has a boot
+/// flag or is a hybrid one. `None` where there is neither.
+#[must_use]
+pub fn boot_code(sector_zero: &[u8]) -> Option<&[u8]> {
+    if mbr::is_more_than_protective(sector_zero) {
+        return Some(sector_zero);
+    }
+    let code = &sector_zero[..BOOT_CODE_LENGTH.min(sector_zero.len())];
+    code.iter().any(|byte| *byte != 0).then_some(code)
+}
+
 /// A checked partition table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -357,13 +368,16 @@ impl TableImage {
         &self.writes
     }
 
-    /// The same with boot code in sector 0. Of more than [`BOOT_CODE_LENGTH`] bytes the rest is left
-    /// out: disk id and entries are the table's.
+    /// The same with boot code in sector 0. Disk id and entries are the table's; but where [`boot_code`] kept those of a
+    /// protective MBR, and this is one, they are put into it.
     #[must_use]
     pub fn with_boot_code(mut self, code: &[u8]) -> Self {
         let length = code.len().min(BOOT_CODE_LENGTH);
         for (_, bytes) in self.writes.iter_mut().filter(|(offset, _)| *offset == 0) {
             bytes[..length].copy_from_slice(&code[..length]);
+            if mbr::is_protective(bytes) && mbr::is_more_than_protective(code) {
+                mbr::put_protective(bytes, code);
+            }
         }
         self
     }

@@ -330,3 +330,55 @@ fn grown_tables_are_sound_and_only_what_lies_behind_moves() {
         }
     }
 }
+
+/// Sector 0 of a disk.
+fn sector_zero(path: &Path) -> [u8; 512] {
+    let mut sector = [0; 512];
+    FileExt::read_exact_at(&File::open(path).unwrap(), &mut sector, 0).unwrap();
+    sector
+}
+
+#[test]
+fn boot_flags_and_hybrid_mbrs_of_gpt_disks_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let sgdisk = |path: &Path, arguments: &[&str]| run(tool("sgdisk", "gdisk").args(arguments).arg(path), "");
+    let (plain, _file) = sparse(&dir, "plain", SIZE);
+    sfdisk_writes(&plain, GPT);
+    assert_eq!(boot_code(&sector_zero(&plain)), None, "what every tool writes");
+    // The flag that some BIOSes need (parted: pmbr_boot), and what Apple's Boot Camp made.
+    for name in ["flag", "hybrid", "hybrid and more"] {
+        let (source, _file) = sparse(&dir, name, SIZE);
+        sfdisk_writes(&source, GPT);
+        match name {
+            "flag" => drop(run(tool("sfdisk", "fdisk").arg("--activate").arg(&source).arg("1"), "")),
+            "hybrid" => drop(sgdisk(&source, &["-h", "1:3"])),
+            _ => drop(sgdisk(&source, &["-h", "1:3:EE"])),
+        }
+        let sector = sector_zero(&source);
+        let kept = boot_code(&sector).unwrap_or_else(|| panic!("{name} is nothing special"));
+        let layout = read(&source);
+        for size in [SIZE, SIZE + (1 << 20), 3 << 40] {
+            let (target, file) = sparse(&dir, "target", size);
+            write(&file, &layout.encode(size, 512).unwrap().with_boot_code(kept));
+            assert_eq!(read(&target).partitions(), layout.partitions());
+            let said = sgdisk(&target, &["-v"]);
+            assert!(said.contains("No problems found"), "{name} {size}:\n{said}");
+            let entries = |path: &Path| {
+                let said = sgdisk(path, &["-O"]);
+                said.split_once("Number").unwrap().1.to_owned()
+            };
+            if size == SIZE {
+                assert_eq!(sector_zero(&target), sector_zero(&source), "{name}");
+            } else if name == "flag" {
+                let end = u32::from_le_bytes(sector_zero(&target)[458..462].try_into().unwrap());
+                assert_eq!(
+                    u64::from(end),
+                    (size / 512 - 1).min(u32::MAX.into()),
+                    "it protects all of the disk"
+                );
+            } else {
+                assert_eq!(entries(&target), entries(&source), "{name} {size}");
+            }
+        }
+    }
+}

@@ -167,8 +167,10 @@ fn what_makes_a_table_known_is_written_last() {
     assert_eq!(offsets, [last - 33 * 512, last - 512, 1024, 512, 0]);
     let chain = layout(DOS, vec![dos(2, 2048, 8000, 5), dos(5, 4096, 100, 0x83), dos(6, 6144, 100, 0x83)]);
     let image = chain.unwrap().encode(16 << 20, 512).unwrap();
-    let offsets: Vec<u64> = image.writes().iter().map(|(offset, _)| *offset / 512).collect();
-    assert_eq!(offsets, [2048, 4196, 0]);
+    let places: Vec<(u64, usize)> =
+        image.writes().iter().map(|(offset, bytes)| (*offset, bytes.len())).collect();
+    // Of an EBR the entries and the magic number: the code before them is the image's.
+    assert_eq!(places, [(2048 * 512 + 446, 66), (4196 * 512 + 446, 66), (0, 512)]);
 }
 
 #[test]

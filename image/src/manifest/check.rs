@@ -98,7 +98,7 @@ impl Manifest {
         };
         match (self.source.kind, &self.disk) {
             (SourceKind::Disk, Some(disk)) if disk.label != DiskLabel::None => {
-                match self.partitions.iter().find(|p| p.number == 0) {
+                match self.partitions.iter().find(|p| p.number == 0 && !p.is_unpartitioned()) {
                     Some(p) => Err(refuse(p, "has no number in the partition table")),
                     None => Ok(()),
                 }
@@ -135,7 +135,8 @@ impl Manifest {
             ));
         }
         // An extended partition has no content, and the logical ones lie inside it.
-        let mut filled: Vec<_> = self.partitions.iter().filter(|p| p.content != Content::Empty).collect();
+        let is_filled = |p: &&PartitionInfo| p.content != Content::Empty && !p.is_unpartitioned();
+        let mut filled: Vec<_> = self.partitions.iter().filter(is_filled).collect();
         filled.sort_by_key(|p| p.offset);
         match filled.windows(2).find(|pair| pair[0].offset + pair[0].size > pair[1].offset) {
             Some(pair) => {
@@ -227,7 +228,7 @@ kind = "swap"
     #[test]
     fn what_cannot_be_is_refused() {
         for (from, to, words) in [
-            ("format = 1", "format = 2", "format 2"),
+            ("format = 1", "format = 3", "format 3"),
             ("format = 1", "format = \"x\"", "line 2, column 10"),
             ("arm64", "sparc", "unknown variant `sparc`, expected `amd64` or `arm64`"),
             ("\"golden\"", "\"../golden\"", "directory on a server"),

@@ -8,8 +8,8 @@ use super::grow::{self, Arrangement};
 use super::stale::Stale;
 use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Room, Step, clear, fits};
 use crate::conf::Grow;
-use crate::layout::{Layout, LayoutError, Partition, Table};
-use crate::manifest::{Content, PartitionInfo, SourceKind};
+use crate::layout::{Layout, LayoutError, Partition, Table, TableImage};
+use crate::manifest::{Content, PartitionInfo, SourceKind, UNPARTITIONED};
 use crate::swap;
 
 impl ImageParts {
@@ -84,7 +84,8 @@ impl ImageParts {
     }
 
     fn partition(&self, wanted: Option<&str>) -> Result<&PartitionInfo, PlanError> {
-        let filled: Vec<_> = self.manifest.partitions.iter().filter(|p| p.has_torrent()).collect();
+        let filled = self.manifest.partitions.iter().filter(|p| p.has_torrent() && !p.is_unpartitioned());
+        let filled: Vec<_> = filled.collect();
         let has = || filled.iter().map(|p| p.name.clone()).collect();
         let image = self.manifest.name.clone();
         match (wanted, &filled[..]) {
@@ -178,8 +179,9 @@ impl ImageParts {
         let filled = partitions.iter().filter(|p| p.has_torrent());
         let payloads: Vec<_> =
             filled.map(|info| self.payload(info, info.offset)).collect::<Result<_, _>>()?;
+        refuse_moved_over(&payloads, &partitions, &self.manifest.partitions, grow)?;
         let mut steps = clear_disk(size);
-        steps.extend(clear_stale(&layout, &partitions, size, &payloads, &steps));
+        steps.extend(clear_stale(&layout, &table, &partitions, size, &payloads, &steps));
         // Payload first: it is what takes long, and all of it must be done before the table.
         steps.extend(payloads.into_iter().map(Step::Payload));
         for info in partitions.iter().filter(|p| p.content == Content::Swap) {
@@ -222,7 +224,7 @@ impl ImageParts {
                 disk.sector_size
             ));
         }
-        for info in &self.manifest.partitions {
+        for info in self.partitions() {
             let Some(p) = layout.partition(info.number) else {
                 return mismatch(format!("{}: the table has no partition {}", info.name, info.number));
             };
@@ -244,6 +246,37 @@ impl ImageParts {
             .find(|p| self.manifest.partitions.iter().all(|i| i.number != p.number))
         {
             Some(p) => mismatch(format!("partition {} of the table is not in the manifest", p.number)),
+            None => self.check_unpartitioned(layout),
+        }
+    }
+
+    /// The partitions of the table.
+    fn partitions(&self) -> impl Iterator<Item = &PartitionInfo> {
+        self.manifest.partitions.iter().filter(|info| !info.is_unpartitioned())
+    }
+
+    /// What is said to lie outside all partitions does, and leaves the table alone.
+    fn check_unpartitioned(&self, layout: &Layout) -> Result<(), PlanError> {
+        let Some(info) = self.manifest.partitions.iter().find(|info| info.is_unpartitioned()) else {
+            return Ok(());
+        };
+        // Not behind the last partition: smaller disks have nothing there.
+        let size = layout.minimum_size();
+        let table = layout.encode(size, layout.sector_size())?;
+        let table = table.writes().iter().map(|(at, bytes)| *at..*at + bytes.len() as u64);
+        let taken: Vec<_> = table.collect();
+        let gaps = layout.gaps(size);
+        let payload = self.payload(info, 0)?;
+        let misplaced = payload.extents.extents().iter().find(|run| {
+            let end = run.offset + run.length;
+            let in_gap = gaps.iter().any(|gap| gap.start <= run.offset && end <= gap.end);
+            !in_gap || taken.iter().any(|taken| taken.start < end && run.offset < taken.end)
+        });
+        match misplaced {
+            Some(run) => Err(PlanError::Mismatch(format!(
+                "{}: byte {} belongs to a partition or to the table, or lies behind all partitions",
+                info.name, run.offset
+            ))),
             None => Ok(()),
         }
     }
@@ -273,6 +306,7 @@ impl ImageParts {
 /// Clears old signatures in partitions, between them, and where a system on the whole disk would have its own.
 fn clear_stale(
     layout: &Layout,
+    table: &TableImage,
     partitions: &[PartitionInfo],
     size: u64,
     payloads: &[Payload],
@@ -282,12 +316,16 @@ fn clear_stale(
     // An extended partition is the logical ones and the gaps between them.
     let extended = |info: &PartitionInfo| layout.partition(info.number).is_some_and(Partition::is_extended);
     let mut steps = Vec::new();
-    for info in partitions.iter().filter(|info| !extended(info)) {
+    for info in partitions.iter().filter(|info| !extended(info) && !info.is_unpartitioned()) {
         steps.extend(stale.clear(info.offset..info.offset + info.size, &format!("in {}", info.name)));
     }
     for gap in layout.gaps(size) {
         steps.extend(stale.clear(gap, "between partitions"));
     }
+    // Of a boot record in an extended partition the table is not all.
+    let sector = u64::from(layout.sector_size());
+    let records = table.writes().iter().map(|(at, _)| at / sector * sector..(at / sector + 1) * sector);
+    steps.extend(stale.clear_places(records, "old boot records".to_owned()));
     steps.extend(stale.clear(0..size, "on the disk"));
     steps
 }
@@ -300,6 +338,28 @@ fn clear_disk(size: u64) -> Vec<Step> {
         steps.push(clear(size - tail..size, "old backup of a GPT"));
     }
     steps
+}
+
+/// A partition that moves must not come to lie where something is kept that lies outside all partitions.
+fn refuse_moved_over(
+    payloads: &[Payload],
+    now: &[PartitionInfo],
+    then: &[PartitionInfo],
+    grow: &Grow,
+) -> Result<(), PlanError> {
+    let outside = payloads.iter().filter(|payload| payload.name == UNPARTITIONED);
+    let runs: Vec<_> = outside.flat_map(|payload| payload.extents.extents()).collect();
+    let moved = now.iter().zip(then).filter(|(now, then)| now.offset != then.offset).map(|(now, _)| now);
+    for info in moved {
+        let end = info.offset + info.size;
+        if let Some(run) = runs.iter().find(|run| run.offset < end && info.offset < run.offset + run.length) {
+            let (name, at) = (&info.name, run.offset);
+            let why =
+                format!("{name} would move to where byte {at} lies, which is kept outside all partitions");
+            return Err(PlanError::Grow { name: grow.to_string(), why });
+        }
+    }
+    Ok(())
 }
 
 /// May its boot sector say where it lies?

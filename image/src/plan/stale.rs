@@ -35,9 +35,18 @@ impl<'a> Stale<'a> {
 
     /// What to clear of a disk, a partition, or a gap between partitions.
     pub(super) fn clear(&mut self, stretch: Range<u64>, what: &str) -> Option<Step> {
-        let places: Vec<_> = places(&stretch).into_iter().flat_map(|place| self.free_parts(&place)).collect();
+        self.clear_places(places(&stretch), format!("old signatures {what}"))
+    }
+
+    /// Clears these places.
+    pub(super) fn clear_places(
+        &mut self,
+        places: impl IntoIterator<Item = Range<u64>>,
+        what: String,
+    ) -> Option<Step> {
+        let places: Vec<_> = places.into_iter().flat_map(|place| self.free_parts(&place)).collect();
         self.cleared.extend(places.iter().cloned());
-        (!places.is_empty()).then(|| Step::Clear { places, what: format!("old signatures {what}") })
+        (!places.is_empty()).then_some(Step::Clear { places, what })
     }
 
     /// The parts of a place that nothing else writes.

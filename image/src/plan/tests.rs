@@ -2,7 +2,7 @@ use super::*;
 
 use crate::conf::Grow;
 use crate::extents::Extent;
-use crate::manifest::{Content, DiskInfo, DiskLabel, PartitionInfo, Source, SourceKind};
+use crate::manifest::{Content, DiskInfo, DiskLabel, PartitionInfo, Source, SourceKind, UNPARTITIONED};
 
 const SECTOR: u64 = 512;
 const PIECE: u32 = 16 << 10;
@@ -319,4 +319,44 @@ fn old_signatures_are_cleared_where_no_payload_comes() {
     // What is copied whole overwrites everything itself, but not behind its end.
     let plan = raw_image().plan_for_disk(66 * MIB, 512, &Grow::None).unwrap();
     assert_eq!(found(&plan), [(0, MIB), (64 * MIB, MIB), (65 * MIB, MIB)], "{plan}");
+}
+
+/// The MBR image with what lies outside all partitions: in the gap before the first one, and in the boot record at the
+/// beginning of the extended one.
+fn image_with_gaps(runs: &[(u64, u64)]) -> ImageParts {
+    let mut image = mbr_image();
+    image.hidden = None;
+    let outside = torrent(UNPARTITIONED, Some(runs), 0);
+    image.manifest.partitions.push(info(UNPARTITIONED, 0, 0, (64 << 20) / SECTOR, blocks(&outside)));
+    image.metainfos.insert(UNPARTITIONED.into(), outside);
+    image
+}
+
+#[test]
+fn what_lies_outside_all_partitions_is_a_payload_that_leaves_them_and_the_table_alone() {
+    const MIB: u64 = 1 << 20;
+    let none = &Grow::None;
+    let image = image_with_gaps(&[(512, 30_000), (5 * MIB, 446)]);
+    let plan = image.plan_for_disk(64 << 20, 512, none).unwrap();
+    assert!(plan.payloads().any(|p| p.name == UNPARTITIONED && p.base == 0), "{plan}");
+    for place in cleared(&plan).into_iter().filter(|place| place.start > 0) {
+        assert!(place.end <= 5 * MIB || place.start >= 5 * MIB + 446, "{place:?}\n{plan}");
+    }
+    let payload: Vec<_> = plan.payloads().flat_map(|p| ranges(&Step::Payload(p.clone()))).collect();
+    for late in plan.after_payload().iter().flat_map(ranges) {
+        assert!(payload.iter().all(|p| p.end <= late.start || late.end <= p.start), "{late:?}\n{plan}");
+    }
+    // It is no partition that one could want.
+    let text = image.plan_for_partition(None, room(1 << 30), none).unwrap_err().to_string();
+    assert_eq!(text, "the image golden has sda1, sda5: say which one is meant with partition = \"…\"");
+    for (run, words) in [
+        ((0, 512), "byte 0 belongs"),
+        ((MIB - 512, 1024), "byte 1048064 belongs to a partition or to the table"),
+        ((5 * MIB, 512), "byte 5242880 belongs"),
+        ((12 * MIB, 512), "byte 12582912 belongs"),
+        ((20 * MIB, 512), "or lies behind all partitions"),
+    ] {
+        let text = image_with_gaps(&[run]).plan_for_disk(64 << 20, 512, none).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    }
 }

@@ -76,7 +76,7 @@ END",
     assert_eq!(fs::read(image.join("boot-code.bin")).unwrap(), [0xeb; 440]);
     // What its loaders say counts more than that there is boot code, too.
     assert!(fs::read_to_string(image.join("manifest.toml")).unwrap().contains("\narch = \"arm64\"\n"));
-    assert!(!image.join("hidden.bin").exists());
+    assert!(!image.join("unpartitioned.torrent").exists(), "there is nothing between the partitions");
 
     // Each file system is whole, over what was there before.
     assert!(fs::read(image.join("sda1")).unwrap() == fs::read(&boot).unwrap());
@@ -152,9 +152,9 @@ END",
     let image = bench.path("image");
     captured(&disk, &image, &[]);
     assert_eq!(fs::read(image.join("boot-code.bin")).unwrap(), [0xfa; 440]);
-    let hidden = fs::read(image.join("hidden.bin")).unwrap();
-    assert_eq!(hidden.len(), 30_208, "whole sectors, without the zeros behind");
-    assert!(hidden[..30_000] == core);
+    let gap = bench.reassembled(&image, "unpartitioned", MIB);
+    assert!(fs::read(gap).unwrap()[512..30_512] == core);
+    assert!(!image.join("hidden.bin").exists());
     let restored = bench.path("restored.img");
     sparse(&restored, 260 * MIB);
     sh(
@@ -175,7 +175,16 @@ END",
         .iter()
         .map(|p| (p["name"].as_str().unwrap(), p["content"]["kind"].as_str().unwrap()))
         .collect();
-    assert_eq!(kinds, [("sda1", "blocks"), ("sda2", "empty"), ("sda5", "blocks"), ("sda6", "swap")]);
+    assert_eq!(
+        kinds,
+        [
+            ("sda1", "blocks"),
+            ("sda2", "empty"),
+            ("sda5", "blocks"),
+            ("sda6", "swap"),
+            ("unpartitioned", "blocks")
+        ]
+    );
 }
 
 #[test]

@@ -4,5 +4,6 @@
 
 mod bench;
 mod dirty;
+mod gaps;
 mod moved;
 mod signatures;

@@ -1,0 +1,112 @@
+//! What lies outside all partitions: kept, or said.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use ezio_tests::loop_device::Loop;
+
+use crate::bench::{Bench, MIB, sh, text};
+
+/// Bytes that are not zero, and differ from place to place.
+fn noise(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8 + 1).collect()
+}
+
+fn put(disk: &Path, at: u64, bytes: &[u8]) {
+    File::options().write(true).open(disk).unwrap().write_all_at(bytes, at).unwrap();
+}
+
+/// Are these stretches the same on both disks?
+fn assert_same(one: &Path, other: &str, stretches: &[(u64, u64)]) {
+    for (at, length) in stretches {
+        sh("cmp -i $3 -n $4 $1 $2", &[text(one), other, &at.to_string(), &length.to_string()]);
+    }
+}
+
+/// A target of another size, with something else on it.
+fn target(bench: &Bench) -> Loop {
+    let target = Loop::blank(&bench.path("target.img"), 300 * MIB).unwrap();
+    sh("head -c 300M /dev/zero | tr '\\0' '\\245' > $1", &[&target.0]);
+    target
+}
+
+#[test]
+fn boot_code_everywhere_on_an_mbr_disk_arrives() {
+    let bench = Bench::new();
+    // 64 MiB before the first partition, as some boards have it.
+    let disk = bench.sparse("disk.img", 200 * MIB);
+    sh(
+        "sfdisk -q $1 <<'END'
+label: dos
+label-id: 0x1234abcd
+start=64M, size=8M, type=83, bootable
+start=80M, size=100M, type=f
+start=81M, size=20M, type=83
+start=110M, size=20M, type=82
+END",
+        &[text(&disk)],
+    );
+    put(&disk, 0, &[0xfa; 440]);
+    put(&disk, 512, &noise(50_000));
+    put(&disk, 63 * MIB, &noise(4096));
+    // A boot loader of the extended partition, and something between the logical ones.
+    put(&disk, 80 * MIB, &noise(446));
+    put(&disk, 105 * MIB, &noise(100));
+    put(&disk, 190 * MIB, &noise(70_000));
+    let before = sh("sfdisk -d $1 | grep -v ^device", &[text(&disk)]);
+    let (image, said) = bench.capture(&disk, "image");
+    assert!(
+        said.contains("behind the last partition, from byte 199229440, lie 72.0 KiB of data: not kept"),
+        "{said}"
+    );
+    let kept = sh("du -sb --apparent-size $1/unpartitioned | cut -f1; ls $1", &[text(&image)]);
+    let (size, files) = kept.split_once('\n').unwrap();
+    assert!(size.parse::<u64>().unwrap() < 70_000 && !files.contains("hidden.bin"), "{kept}");
+
+    let target = target(&bench);
+    let said = bench.deploy(&image, &target.0, "");
+    assert!(said.contains("unpartitioned: ") && said.contains("behind the last partition"), "{said}");
+    // Farther inside a gap, what is zero on the source is not written.
+    let gaps = [(0, 4 * MIB), (63 * MIB, 4096), (80 * MIB, MIB), (104 * MIB, 2 * MIB)];
+    assert_same(&disk, &target.0, &gaps);
+    let after = sh("sfdisk --verify -q $1; sfdisk -d $1 | grep -v ^device", &[&target.0]);
+    assert_eq!(after.replace(target.0.as_str(), ""), before.replace(text(&disk), ""));
+}
+
+#[test]
+fn a_hybrid_mbr_and_code_between_the_partitions_of_a_gpt_arrive() {
+    let bench = Bench::new();
+    let disk = bench.sparse("disk.img", 200 * MIB);
+    sh(
+        "printf 'label: gpt\nstart=4M, size=8M\nstart=20M, size=100M\n' | sfdisk -q $1; sgdisk -h 1:2 $1 >/dev/null",
+        &[text(&disk)],
+    );
+    put(&disk, 0, &[0xfa; 440]);
+    put(&disk, 34 * 512, &noise(200_000));
+    put(&disk, 15 * MIB, &noise(5000));
+    let (image, _) = bench.capture(&disk, "image");
+    let target = target(&bench);
+    bench.deploy(&image, &target.0, "");
+    // All of sector 0; behind the header, whose backup lies elsewhere on this disk.
+    assert_same(&disk, &target.0, &[(0, 512), (1024, 4 * MIB - 1024), (15 * MIB, 5000)]);
+    let said = sh("sgdisk -v $1; sfdisk --verify -q $1", &[&target.0]);
+    assert!(said.contains("No problems found"), "{said}");
+}
+
+#[test]
+fn dynamic_disks_of_windows_are_refused_unless_raw() {
+    let bench = Bench::new();
+    let disk = bench.sparse("disk.img", 20 * MIB);
+    for table in [
+        "label: dos\nstart=1M, size=8M, type=42",
+        "label: gpt\nsize=1M, type=5808C8AA-7E8F-42E0-85D2-E1E90434CFB3",
+        "label: gpt\nsize=8M, type=E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D",
+    ] {
+        sh("printf \"$2\n\" | sfdisk -q $1", &[text(&disk), table]);
+        let said = bench.refused(&disk);
+        assert!(said.contains("dynamic disk or a storage space") && said.contains("--raw"), "{said}");
+    }
+    let builder = ezio_tests::programs::find("image-builder").unwrap();
+    sh("$1 capture --no-progress --raw $2 -o $3", &[text(&builder), text(&disk), text(&bench.path("raw"))]);
+}
