@@ -161,7 +161,7 @@ fn verify_finds_changed_and_missing_files() {
 
     fs::write(&manifest, before.replace("name = \"root\"", "name = \"../root\"")).unwrap();
     assert!(captured.damage().contains("cannot be a name"));
-    fs::write(&manifest, before.replace("format = 1", "format = 99")).unwrap();
+    fs::write(&manifest, before.replace("format = 2", "format = 99")).unwrap();
     assert!(captured.damage().contains("format 99"));
     fs::remove_file(&manifest).unwrap();
     assert!(captured.damage().contains("is no image directory"));

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::config::{Config, Content};
+use crate::config::{Config, Content, Role};
 use crate::room::Room;
 use crate::session::{Engine, Outcome, socket};
 use crate::storage::{StorageError, WriteStats};
@@ -65,7 +65,9 @@ impl Swarm {
     /// # Errors
     /// There is no content, one is given twice, the address cannot be listened on, or no thread can be started.
     pub async fn start(config: Config, contents: Vec<Content>) -> Result<Self, SwarmError> {
-        if contents.is_empty() || contents.len() > usize::from(u16::MAX) {
+        // A server of an image that is made anew (swap alone) has nothing to share, and is asked for nothing.
+        let nothing = contents.is_empty() && config.role != Role::Server;
+        if nothing || contents.len() > usize::from(u16::MAX) {
             return Err(SwarmError::NoContent);
         }
         let mut seen = HashSet::new();

@@ -36,6 +36,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("objdump", "binutils"),
     ("partclone.ext4", "partclone"),
     ("partx", "util-linux"),
+    ("qemu-img", "qemu-utils"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("setpriv", "util-linux"),
     ("sfdisk", "fdisk"),

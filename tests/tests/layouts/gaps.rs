@@ -54,7 +54,7 @@ END",
     put(&disk, 80 * MIB, &noise(446));
     put(&disk, 105 * MIB, &noise(100));
     put(&disk, 190 * MIB, &noise(70_000));
-    let before = sh("sfdisk -d $1 | grep -v ^device", &[text(&disk)]);
+    let table = |disk: &str| sh("sfdisk -d $1 | sed 's|.* : ||' | grep -v ^device", &[disk]);
     let (image, said) = bench.capture(&disk, "image");
     assert!(
         said.contains("behind the last partition, from byte 199229440, lie 72.0 KiB of data: not kept"),
@@ -68,10 +68,10 @@ END",
     let said = bench.deploy(&image, &target.0, "");
     assert!(said.contains("unpartitioned: ") && said.contains("behind the last partition"), "{said}");
     // Farther inside a gap, what is zero on the source is not written.
-    let gaps = [(0, 4 * MIB), (63 * MIB, 4096), (80 * MIB, MIB), (104 * MIB, 2 * MIB)];
+    let gaps = [(0, 4 * MIB), (63 * MIB, 4096), (80 * MIB, MIB), (105 * MIB, 4096)];
     assert_same(&disk, &target.0, &gaps);
-    let after = sh("sfdisk --verify -q $1; sfdisk -d $1 | grep -v ^device", &[&target.0]);
-    assert_eq!(after.replace(target.0.as_str(), ""), before.replace(text(&disk), ""));
+    sh("sfdisk --verify -q $1", &[&target.0]);
+    assert_eq!(table(&target.0), table(text(&disk)));
 }
 
 #[test]

@@ -6,4 +6,5 @@ mod bench;
 mod dirty;
 mod gaps;
 mod moved;
+mod random;
 mod signatures;

@@ -70,9 +70,16 @@ fn of_raids_and_volumes(size: u64) -> Vec<(&'static str, Planted)> {
     ]
 }
 
-/// Leaves on a stretch of a device what former uses would have left; asserts that each is seen by itself.
-pub(crate) fn plant(bench: &Bench, device: &str, start: u64, size: u64) {
+/// Leaves on a stretch of a device what RAIDs and volume managers would have left.
+pub(crate) fn plant_raids(device: &str, start: u64, size: u64) {
     let target = OpenOptions::new().write(true).open(device).unwrap();
+    for (_, (at, bytes)) in of_raids_and_volumes(size) {
+        target.write_all_at(&bytes, start + at).unwrap();
+    }
+}
+
+/// The same, and what file systems would have left; asserts that each is seen by itself.
+pub(crate) fn plant(bench: &Bench, device: &str, start: u64, size: u64) {
     let trial = bench.path("trial");
     let fresh = || bench.sparse("trial", size);
     let seen = |kind: &str| {
@@ -103,7 +110,7 @@ pub(crate) fn plant(bench: &Bench, device: &str, start: u64, size: u64) {
         if kind != "zfs_member" {
             seen(kind);
         }
-        target.write_all_at(&bytes, start + at).unwrap();
     }
+    plant_raids(device, start, size);
     std::fs::remove_file(Path::new(&trial)).unwrap();
 }
