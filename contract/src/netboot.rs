@@ -10,6 +10,9 @@ use crate::Arch;
 pub const KERNEL: &str = "vmlinuz";
 /// Initrd with init in it.
 pub const INITRD: &str = "initrd.img";
+/// A second initrd: drivers of network cards that are in servers. All machines but those that say that they are PCs
+/// load it behind the first.
+pub const SERVER_CARDS: &str = "server-cards.img";
 /// iPXE for a BIOS without it.
 pub const UNDIONLY: &str = "undionly.kpxe";
 /// The description of the folder.

@@ -225,10 +225,11 @@ pub(crate) struct VerifyArgs {
 ///
 /// Packs what machines boot from the network: DIST/vmlinuz (Debian's kernel as it is, so that its
 /// signature holds under Secure Boot), DIST/initrd.img (init and the drivers of wired network cards),
-/// DIST/modules (drivers of disks, file systems and keyboards, which machines fetch when they have such
-/// a device), the signed shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists
-/// them with their sizes and SHA-256 sums. What is fetched is checked against hashes in the initrd. `make netboot` takes all of them from Debian 13, whatever
-/// Debian it runs on.
+/// DIST/server-cards.img (a second initrd, with the drivers of cards that are in servers, for all but
+/// machines that say they are PCs), DIST/modules (drivers of disks, file systems and keyboards, which
+/// machines fetch when they have such a device, and check against hashes in the initrd), the signed
+/// shim and network GRUB for UEFI, iPXE for BIOS, and netboot.toml, which lists them with their sizes
+/// and SHA-256 sums. `make netboot` takes all of them from Debian 13, whatever Debian it runs on.
 ///
 /// The drivers of real PCs, laptops, servers and virtual machines are chosen from the kernel's modules,
 /// with all that they need; their load order is worked out here, from the modules themselves (no depmod

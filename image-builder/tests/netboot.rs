@@ -106,7 +106,11 @@ fn text(bytes: &[u8]) -> String {
 
 /// Runs `cpio` on the unpacked initrd.
 fn cpio(dist: &Path, args: &[&str], folder: &Path) -> String {
-    let archive = Command::new("xz").args(["-dc"]).arg(dist.join("initrd.img")).output().unwrap();
+    cpio_on(&dist.join("initrd.img"), args, folder)
+}
+
+fn cpio_on(archive: &Path, args: &[&str], folder: &Path) -> String {
+    let archive = Command::new("xz").args(["-dc"]).arg(archive).output().unwrap();
     assert!(archive.status.success(), "{}", text(&archive.stderr));
     let mut child = Command::new("cpio")
         .args(args)
@@ -227,6 +231,43 @@ fn what_needs_the_network_first_is_fetched_on_demand_as_the_index_says() {
     assert!(index.remote.is_empty() && !dist.join("modules").exists() && !dist.join("firmware").exists());
     for file in ["modules/drivers/scsi/big-hba.ko", "firmware/hba/c.fw", "firmware/acme/one.fw"] {
         assert!(root.join("lib/ezio").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn cards_of_servers_are_in_an_initrd_of_their_own_unless_they_are_asked_for() {
+    let tree = Tree::new();
+    let mellanox = "drivers/net/ethernet/mellanox/mlx5/core/mlx5_core.ko";
+    tree.modules(&[
+        (mellanox, "name=mlx5_core\0depends=mlxlib,mii\0alias=pci:v000015B3d*\0firmware=mlx/a.fw\0"),
+        ("drivers/net/mlxlib.ko", "name=mlxlib\0depends=\0"),
+    ]);
+    tree.write("firmware/mlx/a.fw", b"firmware");
+    let firmware = tree.path("firmware");
+    let firmware = ["--firmware", firmware.to_str().unwrap()];
+    let dist = tree.packed("dist", &firmware);
+    let (root, index) = unpack(&tree, &dist);
+    let modules = index.modules_for("pci:v000015B3d0001");
+    let files: Vec<&str> =
+        modules.iter().flat_map(|module| index.remote_files(module)).map(|(file, _)| file).collect();
+    assert_eq!(files, ["modules/mlxlib.ko", "firmware/mlx/a.fw", "modules/mlx5_core.ko"], "all but mii");
+    assert!(files.iter().all(|file| !root.join("lib/ezio").join(file).exists()));
+    // As the kernel does: one after the other, into one place.
+    let second = dist.join("server-cards.img");
+    cpio_on(&second, &["-i", "-d", "--quiet"], &root);
+    for file in files {
+        let here = fs::read(root.join("lib/ezio").join(file)).unwrap();
+        assert!(here == fs::read(dist.join(file)).unwrap(), "{file}");
+    }
+    let toml: toml::Value = toml::from_str(&fs::read_to_string(dist.join("netboot.toml")).unwrap()).unwrap();
+    let described = toml["file"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap());
+    assert_eq!(described.filter(|name| *name == "server-cards.img").count(), 1);
+
+    for more in [["--modules", "+mlx5_core"].as_slice(), &["--all-in-one"]] {
+        let dist = tree.packed("dist", more);
+        let (root, _) = unpack(&tree, &dist);
+        assert!(root.join("lib/ezio/modules").join(mellanox).is_file(), "{more:?}");
+        assert!(!second.exists(), "{more:?}");
     }
 }
 

@@ -90,7 +90,11 @@ impl Names {
     }
 
     fn site(&self, asker: &Asker) -> Site {
-        Site { base: asker.base.clone(), append: self.append.clone() }
+        let has_cards = |arch: &Arch| {
+            self.catalogue.netboot(*arch).is_some_and(|netboot| netboot.file(netboot::SERVER_CARDS).is_some())
+        };
+        let server_cards = Arch::ALL.into_iter().filter(has_cards).collect();
+        Site { base: asker.base.clone(), append: self.append.clone(), server_cards }
     }
 
     fn ipxe(&self, asker: &Asker) -> String {

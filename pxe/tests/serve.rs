@@ -152,7 +152,7 @@ async fn tftp_serves_the_same_tree_and_the_way_to_report() {
     assert!(grub.contains("source /grub/machine-$net_default_mac.cfg"));
     let machine = String::from_utf8(fetch(&format!("/grub/machine-{MAC}.cfg")).await.unwrap()).unwrap();
     assert!(
-        machine.contains("linux $from/boot/$arch/vmlinuz") && machine.contains("BOOTIF=01-52-54-00-12-34-56"),
+        machine.contains("linux $folder/vmlinuz") && machine.contains("BOOTIF=01-52-54-00-12-34-56"),
         "{machine}"
     );
     for name in [

@@ -4,31 +4,35 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use ezio_contract::initrd::MODULE_INDEX;
 use ezio_contract::modules::{Module, ModuleIndex};
-use ezio_contract::netboot::INITRD;
+use ezio_contract::netboot::{INITRD, SERVER_CARDS};
 use ezio_image::checksums::sha256_hex;
 use ezio_tests::programs;
 use ezio_tests::vm::material;
 
 fn index() -> ModuleIndex {
     programs::need(&["modprobe", "xz", "cpio"]).unwrap();
-    let initrd = material::netboot().unwrap().join(INITRD);
-    let script = "xz -dc \"$1\" | cpio --extract --to-stdout --quiet \"$2\"";
     let name = MODULE_INDEX.trim_start_matches('/');
+    let index = cpio(INITRD, &["--extract", "--to-stdout", "--quiet", name]);
+    ModuleIndex::parse(&index).unwrap()
+}
+
+/// What cpio says of an initrd.
+fn cpio(initrd: &str, arguments: &[&str]) -> String {
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script, "bash"])
-        .arg(initrd)
-        .arg(name)
+        .args(["-euo", "pipefail", "-c", "xz -dc \"$1\" | cpio \"${@:2}\"", "bash"])
+        .arg(material::netboot().unwrap().join(initrd))
+        .args(arguments)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    ModuleIndex::parse(&String::from_utf8(output.stdout).unwrap()).unwrap()
+    String::from_utf8(output.stdout).unwrap()
 }
 
-/// What modprobe prints about a name, without any configuration of this machine's.
 fn modprobe(index: &ModuleIndex, question: &str, name: &str) -> String {
     let output = Command::new("/sbin/modprobe")
         .args(["--set-version", &index.kernel, "--config", "/dev/null", "--dirname"])
@@ -215,27 +219,35 @@ fn every_driver_that_wants_firmware_is_on_the_page() {
     assert!(wanting > 20, "only {wanting} drivers name firmware files");
 }
 
-/// Before there is a network nothing can be fetched.
+/// Before there is a network nothing can be fetched: each card's driver, and all it needs, is in one of the two initrds.
 #[test]
-fn the_initrd_holds_all_that_network_cards_need_and_the_server_the_rest() {
+fn the_initrds_hold_all_that_network_cards_need_and_the_server_the_rest() {
     let index = index();
     let dist = material::netboot().unwrap();
-    let (here, there): (Vec<_>, Vec<_>) =
-        index.modules.iter().partition(|(_, module)| !index.remote.contains_key(&module.file));
-    for (name, module) in here {
-        let fetched: Vec<_> = module
-            .before
-            .iter()
-            .filter(|need| index.remote.contains_key(&index.modules[*need].file))
-            .collect();
-        assert!(fetched.is_empty(), "{name} is in the initrd, but not {fetched:?}");
+    let second = cpio(SERVER_CARDS, &["--list", "--quiet"]);
+    let second: BTreeSet<&str> = second.lines().filter_map(|path| path.strip_prefix("lib/ezio/")).collect();
+    let is_first = |name: &str| !index.remote.contains_key(&index.modules[name].file);
+    let is_second = |name: &str| second.contains(&*index.modules[name].file);
+    for (name, module) in &index.modules {
+        for need in module.before.iter().chain(&module.after) {
+            assert!(!is_first(name) || is_first(need), "{name} is in the initrd, but not {need}");
+            assert!(!is_second(name) || is_first(need) || is_second(need), "{need}, for {name}");
+        }
     }
-    let names: BTreeSet<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
+    let cards = modules_below(&material::chain().unwrap().join("lib/modules"), "/kernel/drivers/net/");
+    let cards: Vec<&String> = cards.iter().filter(|name| index.modules.contains_key(*name)).collect();
+    assert!(cards.len() > 150, "{}", cards.len());
+    for card in cards {
+        assert!(is_first(card) != is_second(card), "{card}");
+    }
     for disk in ["ahci", "nvme", "megaraid_sas", "usb_storage", "virtio_blk", "usbhid", "vfat", "efivarfs"] {
-        assert!(names.contains(disk), "{disk} is in the initrd");
+        assert!(!is_first(disk) && !is_second(disk), "{disk} is in an initrd");
     }
-    for card in ["e1000e", "r8169", "igc", "tg3", "virtio_net", "vmxnet3", "hv_netvsc", "r8152", "xhci_pci"] {
-        assert!(!names.contains(card), "{card} is not in the initrd");
+    for card in ["e1000e", "r8169", "igc", "tg3", "ixgbe", "virtio_net", "vmxnet3", "hv_netvsc", "r8152"] {
+        assert!(is_first(card), "{card}");
+    }
+    for card in ["mlx5_core", "mlx4_en", "ice", "i40e", "bnx2x", "bnxt_en", "qede", "ena"] {
+        assert!(is_second(card), "{card}");
     }
     for (file, remote) in &index.remote {
         let content = std::fs::read(dist.join(file)).unwrap();
@@ -245,4 +257,11 @@ fn the_initrd_holds_all_that_network_cards_need_and_the_server_the_rest() {
             "{file}"
         );
     }
+}
+
+/// Names of the modules below folders whose paths have `part`.
+fn modules_below(root: &Path, part: &str) -> BTreeSet<String> {
+    let output = Command::new("find").arg(root).args(["-name", "*.ko*"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    names(text.lines().filter(|path| path.contains(part))).into_iter().collect()
 }

@@ -1,9 +1,11 @@
 //! From power-on to the deployed system, with each kind of firmware; and that a machine that is done stays so.
 
 use std::collections::HashSet;
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ezio_contract::netboot;
 use ezio_tests::classroom::{Outcome, Plan, Seat, Step, run, table};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Happening};
@@ -14,6 +16,13 @@ use ezio_tests::vm::room::Room;
 use ezio_tests::vm::server::{Dhcp, Settings};
 
 const MARKER: &str = "EZIO-RUNNING ";
+/// Of each firmware one, with what SMBIOS says of its chassis: desktop, nothing, notebook, and a rack.
+const MACHINES: [(Firmware, Option<u8>); 4] = [
+    (Firmware::Bios, Some(3)),
+    (Firmware::Uefi, None),
+    (Firmware::SecureBoot, Some(10)),
+    (Firmware::HttpBoot, Some(23)),
+];
 /// From power-on to the last running system: minutes where several machines share a slow computer without KVM.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(900);
 /// From reset to the running system.
@@ -26,8 +35,11 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
     let folder = tempfile::tempdir().context("making a folder for the machines")?;
     let disk_size = material::smallest_disk(&image)? + (512 << 20);
     let hardware: Vec<Hardware> = (1..)
-        .zip([Firmware::Bios, Firmware::Uefi, Firmware::SecureBoot, Firmware::HttpBoot])
-        .map(|(number, firmware)| Hardware::usual(number, firmware, folder.path(), disk_size))
+        .zip(MACHINES)
+        .map(|(number, (firmware, chassis))| Hardware {
+            chassis,
+            ..Hardware::usual(number, firmware, folder.path(), disk_size)
+        })
         .collect();
     let plan = Plan {
         hardware,
@@ -55,6 +67,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
     for seat in &outcome.seats {
         check_running_system(seat)?;
     }
+    check_initrds(&outcome.seats)?;
     check_who_sent_what(&outcome.seats)?;
     check_steps(&outcome.seats)?;
     check_done_machines_boot_their_own_disks(&outcome)
@@ -76,6 +89,28 @@ fn check_running_system(seat: &Seat) -> Result<()> {
         ensure!(words.contains(word.as_str()), "{}: {word} is not in {marker:?}", hardware.name);
     }
     ensure!(!words.contains("swap=none"), "{}: swap was not recreated: {marker:?}", hardware.name);
+    Ok(())
+}
+
+/// The kernel tells how large the initrd was that it was given: machines that say they are PCs got the first alone, the
+/// others also that of the network cards in servers.
+fn check_initrds(seats: &[Seat]) -> Result<()> {
+    let dist = material::netboot()?;
+    let size = |name: &str| {
+        fs::metadata(dist.join(name)).map(|file| file.len()).with_context(|| format!("{name} in dist"))
+    };
+    let (first, second) = (size(netboot::INITRD)?, size(netboot::SERVER_CARDS)?);
+    for Seat { machine, .. } in seats {
+        let log = fs::read(&machine.log).with_context(|| format!("reading {}", machine.log.display()))?;
+        let log = String::from_utf8_lossy(&log);
+        let freed = log.split_once("Freeing initrd memory: ").and_then(|(_, rest)| rest.split_once('K'));
+        let (freed, _) = freed.with_context(|| format!("{}: no size of an initrd", machine.hardware.name))?;
+        let is_pc = matches!(machine.hardware.chassis, Some(3 | 10));
+        let expected = if is_pc { first } else { first + second };
+        let (freed, expected) = (freed.parse::<u64>()?, expected >> 10);
+        // Whole pages, of each of the two.
+        ensure!(freed.abs_diff(expected) <= 16, "{}: {freed} KiB, not {expected}", machine.hardware.name);
+    }
     Ok(())
 }
 

@@ -25,18 +25,6 @@ enum Node {
     CharDevice { major: u32, minor: u32 },
 }
 
-impl Node {
-    /// Bytes that it adds to the archive, in round numbers.
-    fn length(&self) -> usize {
-        /// Header and name of an entry.
-        const HEAD: usize = 256;
-        match self {
-            Self::File { content, .. } => content.len() + HEAD,
-            _ => HEAD,
-        }
-    }
-}
-
 /// Content of an initrd, by path without a leading `/`. Parents come before what is in them because
 /// the map sorts them so.
 #[derive(Debug, Default)]
@@ -77,20 +65,12 @@ impl Archive {
 
     /// The archive, compressed.
     pub(crate) fn to_initrd(&self) -> Result<Vec<u8>> {
-        let mut encoder = XzEncoder::new_stream(Vec::new(), self.compressor()?);
-        self.write_cpio(&mut encoder).context("cannot compress the initrd")?;
+        // Not straight into the encoder: the end of each file would be flushed, and what comes then is compressed on its own.
+        let mut cpio = Vec::new();
+        self.write_cpio(&mut cpio).context("cannot put the initrd together")?;
+        let mut encoder = XzEncoder::new_stream(Vec::new(), compressor(cpio.len())?);
+        encoder.write_all(&cpio).context("cannot compress the initrd")?;
         encoder.finish().context("cannot finish compressing the initrd")
-    }
-
-    fn compressor(&self) -> Result<Stream> {
-        let length: usize = self.nodes.values().map(Node::length).sum();
-        let dictionary = (length as u64).clamp(*XZ_DICTIONARY.start(), *XZ_DICTIONARY.end());
-        let mut options = LzmaOptions::new_preset(XZ_PRESET).context("cannot set up xz")?;
-        options.dict_size(dictionary as u32).nice_len(XZ_NICE_LENGTH);
-        let mut filters = Filters::new();
-        filters.lzma2(&options);
-        // The kernel's decompressor knows no other check.
-        Stream::new_stream_encoder(&filters, Check::Crc32).context("cannot set up xz")
     }
 
     fn write_cpio(&self, out: &mut impl Write) -> std::io::Result<()> {
@@ -118,5 +98,41 @@ impl Archive {
         }
         cpio::newc::trailer(out)?;
         Ok(())
+    }
+}
+
+/// For so many bytes.
+fn compressor(length: usize) -> Result<Stream> {
+    let dictionary = (length as u64).clamp(*XZ_DICTIONARY.start(), *XZ_DICTIONARY.end());
+    let mut options = LzmaOptions::new_preset(XZ_PRESET).context("cannot set up xz")?;
+    options.dict_size(dictionary as u32).nice_len(XZ_NICE_LENGTH);
+    let mut filters = Filters::new();
+    filters.lzma2(&options);
+    // The kernel's decompressor knows no other check.
+    Stream::new_stream_encoder(&filters, Check::Crc32).context("cannot set up xz")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_files_have_in_common_is_packed_once() {
+        // Xorshift: nothing repeats within it.
+        let mut word: u64 = 0x9e37_79b9_7f4a_7c15;
+        let noise = std::iter::repeat_with(|| {
+            word ^= word << 13;
+            word ^= word >> 7;
+            word ^= word << 17;
+            word as u8
+        });
+        let content: Vec<u8> = noise.take(64 << 10).collect();
+        let packed = |names: &[&str]| {
+            let mut archive = Archive::default();
+            names.iter().for_each(|name| archive.file(name, content.clone(), 0o644));
+            archive.to_initrd().unwrap().len()
+        };
+        let (one, three) = (packed(&["a"]), packed(&["a", "b/c", "d"]));
+        assert!(three < one + 1024, "{one}, then {three} bytes");
     }
 }

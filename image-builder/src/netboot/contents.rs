@@ -1,7 +1,8 @@
 //! What the initrd holds.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Display, Path};
 
 use anyhow::{Context, Result};
 use ezio_contract::initrd;
@@ -56,6 +57,22 @@ pub(crate) fn fill(
     Ok((archive, sizes))
 }
 
+/// A second initrd: files of these modules as they would be fetched, where they would be put.
+pub(crate) fn second(
+    index: &ModuleIndex,
+    names: &BTreeSet<String>,
+    files: &[(String, Vec<u8>)],
+) -> Result<Archive> {
+    let mut archive = Archive::default();
+    let modules = names.iter().filter_map(|name| index.modules.get(name));
+    for (file, _) in modules.flat_map(|module| index.remote_files(module)) {
+        let found = files.iter().find(|(name, _)| name == file);
+        let (_, content) = found.with_context(|| format!("{file} was not made"))?;
+        archive.file(&format!("{}/{file}", folder()), content.clone(), 0o644);
+    }
+    Ok(archive)
+}
+
 fn add_drivers(
     archive: &mut Archive,
     sizes: &mut Sizes,
@@ -63,9 +80,8 @@ fn add_drivers(
     index: &ModuleIndex,
     firmware: &Firmware,
 ) -> Result<()> {
-    let index_path = inside(initrd::MODULE_INDEX);
-    let folder = Path::new(index_path).parent().unwrap_or(Path::new("")).display();
-    archive.file(index_path, index.to_text().into_bytes(), 0o644);
+    let folder = folder();
+    archive.file(inside(initrd::MODULE_INDEX), index.to_text().into_bytes(), 0o644);
     for (name, module) in index.modules.iter().filter(|(_, m)| !index.remote.contains_key(&m.file)) {
         let source = tree.modules.get(name).with_context(|| format!("module {name} has no file"))?;
         sizes.modules += source.size;
@@ -84,6 +100,11 @@ fn add_drivers(
         }
     }
     Ok(())
+}
+
+/// The folder of the index, which the files it names are in.
+fn folder() -> Display<'static> {
+    Path::new(inside(initrd::MODULE_INDEX)).parent().unwrap_or(Path::new("")).display()
 }
 
 /// A path of the initrd as its archive has it.

@@ -25,7 +25,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use ezio_contract::Arch;
 use ezio_contract::modules::ModuleIndex;
-use ezio_contract::netboot::{INITRD, KERNEL};
+use ezio_contract::netboot::{INITRD, KERNEL, SERVER_CARDS};
 use ezio_image::conf::Conf;
 use ezio_image::conf::units::human_size;
 
@@ -54,9 +54,11 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
         "--stick: a stick is for PCs (amd64), and the kernel is for {}",
         inputs.arch
     );
+    let server_cards = &closure::with_needs(&index, &selection.server_cards) - &early;
+    let missing_firmware = report::firmware(&firmware, &(&early | &server_cards), &tree);
     if args.dry_run {
-        let text = report::module_list(&tree, &index, &selection.names, &early);
-        return crate::print(&(text + &report::firmware(&firmware, &early, &tree)));
+        let text = report::module_list(&tree, &index, &selection.names, &early, &server_cards);
+        return crate::print(&(text + &missing_firmware));
     }
     let on_demand = on_demand::take_out(&mut index, &tree, &early, &firmware, inputs.kernel_undoes)?;
     let (archive, sizes) = contents::fill(&inputs, args, &tree, &index, &firmware)?;
@@ -65,13 +67,16 @@ pub(crate) fn run(args: &NetbootArgs) -> Result<()> {
         return write_stick(file, &inputs.kernel, &packed, args);
     }
     let mut files = vec![(KERNEL.to_owned(), inputs.kernel.clone()), (INITRD.to_owned(), packed)];
+    if !server_cards.is_empty() {
+        let archive = contents::second(&index, &server_cards, &on_demand)?;
+        files.push((SERVER_CARDS.to_owned(), archive.to_initrd()?));
+    }
     files.extend(boot_programs::read(args, inputs.arch)?);
     files.extend(on_demand);
     let description = output::describe(inputs.arch, &tree.kernel, index.modules.keys(), &files);
     let folder = args.output.as_deref().context("neither --output nor --stick is given")?;
     output::write(folder, &files, &description)?;
-    let text = report::sizes(&description, &sizes, &index);
-    crate::print(&(text + &report::firmware(&firmware, &early, &tree)))
+    crate::print(&(report::sizes(&description, &sizes, &index) + &missing_firmware))
 }
 
 /// Packs all that a machine needs into the image of a stick.

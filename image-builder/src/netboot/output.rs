@@ -1,11 +1,12 @@
 //! The folder that is made: its files, and `netboot.toml`, which describes them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use ezio_contract::Arch;
-use ezio_contract::netboot::{DESCRIPTION, Description, File};
+use ezio_contract::netboot::{DESCRIPTION, Description, File, SERVER_CARDS};
 use ezio_image::checksums::sha256_hex;
 use tempfile::NamedTempFile;
 
@@ -42,7 +43,19 @@ pub(crate) fn write(folder: &Path, files: &[(String, Vec<u8>)], description: &De
     for part in [on_demand::MODULES, on_demand::FIRMWARE] {
         remove_others(folder, part, files)?;
     }
+    if !files.iter().any(|(name, _)| name == SERVER_CARDS) {
+        remove(&folder.join(SERVER_CARDS))?;
+    }
     Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file in one step: a server that reads the folder sees the old one or the new one.
@@ -80,7 +93,7 @@ fn remove_others(root: &Path, part: &str, files: &[(String, Vec<u8>)]) -> Result
         if path.is_dir() {
             remove_others(root, &name, files)?;
         } else if !files.iter().any(|(file, _)| *file == name) {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            remove(&path)?;
         }
     }
     // Only an empty folder goes.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ezio_contract::modules::ModuleIndex;
-use ezio_contract::netboot::{Description, INITRD, KERNEL};
+use ezio_contract::netboot::{Description, INITRD, KERNEL, SERVER_CARDS};
 use ezio_image::conf::units::human_size;
 
 use super::contents::Sizes;
@@ -64,14 +64,22 @@ fn fetched(description: &Description, index: &ModuleIndex) -> String {
     let first: u64 = first.map(|file| file.size).sum();
     let later = of_usual_pc(index);
     let verdict = if first + later <= AIM { "within" } else { "ABOVE" };
-    format!(
+    let mut out = format!(
         "each machine fetches {} (kernel + initrd); a usual PC (AHCI, NVMe, USB keyboard) {} more, together {}: {verdict} \
          the aim of {}\n",
         human_size(first),
         human_size(later),
         human_size(first + later),
         human_size(AIM)
-    )
+    );
+    if let Some(cards) = description.files.iter().find(|file| file.name == SERVER_CARDS) {
+        let _ = writeln!(
+            out,
+            "what does not say that it is a PC fetches {SERVER_CARDS} too: {}",
+            human_size(cards.size)
+        );
+    }
+    out
 }
 
 /// Bytes that a usual PC fetches on demand.
@@ -90,11 +98,15 @@ pub(crate) fn module_list(
     index: &ModuleIndex,
     chosen: &BTreeSet<String>,
     early: &BTreeSet<String>,
+    server_cards: &BTreeSet<String>,
 ) -> String {
     let mut out = format!("kernel {}\n", index.kernel);
-    for (title, in_initrd) in [("in the initrd", true), ("on demand", false)] {
-        let names = index.modules.keys().filter(|name| early.contains(*name) == in_initrd);
-        let folders = by_folder(tree, names);
+    let all: BTreeSet<String> = index.modules.keys().cloned().collect();
+    let on_demand = &(&all - early) - server_cards;
+    for (title, names) in
+        [("in the initrd", early), ("in that of servers", server_cards), ("on demand", &on_demand)]
+    {
+        let folders = by_folder(tree, names.iter());
         let total: u64 = folders.values().flatten().map(|(_, size)| size).sum();
         let _ = writeln!(out, "{title}, {} before compression:", human_size(total));
         for (folder, modules) in &folders {
@@ -108,7 +120,7 @@ pub(crate) fn module_list(
         "{} modules ({} of them because others need them), {} of them on demand, {} aliases",
         index.modules.len(),
         needed_only(index, chosen).len(),
-        index.modules.keys().filter(|name| !early.contains(*name)).count(),
+        on_demand.len(),
         index.aliases.len()
     );
     out
@@ -128,10 +140,10 @@ fn by_folder<'a>(
 }
 
 /// Network cards whose drivers name firmware that is not packed: many do without, others stay silent.
-pub(crate) fn firmware(firmware: &Firmware, early: &BTreeSet<String>, tree: &ModuleTree) -> String {
+pub(crate) fn firmware(firmware: &Firmware, cards: &BTreeSet<String>, tree: &ModuleTree) -> String {
     let of_card = |name: &String| tree.modules.get(name).is_some_and(|m| m.path.starts_with("drivers/net/"));
     let mut cards =
-        firmware.missing.iter().filter(|(name, _)| early.contains(*name) && of_card(name)).peekable();
+        firmware.missing.iter().filter(|(name, _)| cards.contains(*name) && of_card(name)).peekable();
     if cards.peek().is_none() {
         return String::new();
     }

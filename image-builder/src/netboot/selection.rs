@@ -31,6 +31,40 @@ const NETWORK: &[&str] = &[
     "drivers/char/hw_random/virtio-rng.ko",
 ];
 
+/// Those of them that are in servers, or stand beside another card of a virtual machine: adapters of 10 Gbit/s and more,
+/// and the first ones of 1 Gbit/s. A PC that has one all the same is given them when it starts for the second time.
+const SERVER_CARDS: &[&str] = &[
+    "drivers/net/ethernet/alteon/",
+    "drivers/net/ethernet/amazon/",
+    "drivers/net/ethernet/amd/xgbe/",
+    "drivers/net/ethernet/broadcom/bnx2",
+    "drivers/net/ethernet/broadcom/bnxt/",
+    "drivers/net/ethernet/brocade/",
+    "drivers/net/ethernet/cavium/",
+    "drivers/net/ethernet/chelsio/",
+    "drivers/net/ethernet/cisco/",
+    "drivers/net/ethernet/emulex/",
+    "drivers/net/ethernet/google/",
+    "drivers/net/ethernet/huawei/",
+    "drivers/net/ethernet/intel/i40e/",
+    "drivers/net/ethernet/intel/iavf/",
+    "drivers/net/ethernet/intel/ice/",
+    "drivers/net/ethernet/intel/idpf/",
+    "drivers/net/ethernet/intel/igbvf/",
+    "drivers/net/ethernet/intel/ixgbevf/",
+    "drivers/net/ethernet/mellanox/",
+    "drivers/net/ethernet/microsoft/",
+    "drivers/net/ethernet/myricom/",
+    "drivers/net/ethernet/neterion/",
+    "drivers/net/ethernet/netronome/",
+    "drivers/net/ethernet/packetengines/",
+    "drivers/net/ethernet/pensando/",
+    "drivers/net/ethernet/qlogic/",
+    "drivers/net/ethernet/sfc/",
+    "drivers/net/ethernet/sun/",
+    "drivers/net/ethernet/tehuti/",
+];
+
 /// Folders and files below `kernel/` that are fetched by machines whose devices ask for them.
 const ON_DEMAND: &[&str] = &[
     // Disks: SATA and PATA, NVMe, SCSI and RAID controllers, eMMC and SD, UFS.
@@ -113,6 +147,9 @@ const UNWANTED: &[&str] = &[
     "drivers/scsi/ch.ko",
     "drivers/ata/pata_pcmcia.ko",
     "drivers/mmc/core/mmc_test.ko",
+    // What takes memory from a virtual machine, or gives it more.
+    "drivers/virtio/virtio_balloon.ko",
+    "drivers/virtio/virtio_mem.ko",
     "drivers/virtio/virtio_vdpa.ko",
 ];
 
@@ -123,6 +160,8 @@ pub(crate) struct Selection {
     pub(crate) names: BTreeSet<String>,
     /// Those of them that the initrd must hold, because there may be no network without them.
     pub(crate) early: BTreeSet<String>,
+    /// Those of them that a second initrd holds, for servers.
+    pub(crate) server_cards: BTreeSet<String>,
     /// Those of them that no device names: they are loaded whatever devices there are.
     pub(crate) always: BTreeSet<String>,
     /// Names never to be taken, even when another module wants them softly.
@@ -135,7 +174,9 @@ pub(crate) fn select(tree: &ModuleTree, changes: &[String]) -> Result<Selection>
     let mut selection = Selection::default();
     for module in tree.modules.values().filter(|m| wanted_by_default(m)) {
         selection.names.insert(module.info.name.clone());
-        if below(NETWORK, module) {
+        if below(SERVER_CARDS, module) {
+            selection.server_cards.insert(module.info.name.clone());
+        } else if below(NETWORK, module) {
             selection.early.insert(module.info.name.clone());
         }
     }
@@ -165,6 +206,7 @@ fn apply(tree: &ModuleTree, selection: &mut Selection, change: &str) -> Result<(
     if change == "-all" {
         selection.names.clear();
         selection.early.clear();
+        selection.server_cards.clear();
         return Ok(());
     }
     let (add, what) = match change.strip_prefix('-') {
@@ -183,6 +225,7 @@ fn apply(tree: &ModuleTree, selection: &mut Selection, change: &str) -> Result<(
         } else {
             selection.names.remove(&name);
             selection.early.remove(&name);
+            selection.server_cards.remove(&name);
             selection.always.remove(&name);
             selection.removed.insert(name);
         }

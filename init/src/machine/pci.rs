@@ -19,6 +19,17 @@ impl Missing {
             Self::NetworkCard => "0x0200",
         }
     }
+
+    /// Where its driver may come from.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Disk => "image-builder netboot --modules adds one, --firmware what it may need",
+            Self::NetworkCard => {
+                "at the next start the server gives those of all cards; else image-builder netboot --modules adds one, \
+                 --firmware what it may need"
+            }
+        }
+    }
 }
 
 /// The error, and before it what on PCI may be its reason.
@@ -32,19 +43,17 @@ fn reasons(sys: &Path, missing: Missing) -> Vec<String> {
     let mut devices: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     devices.retain(|device| attribute(device, "class").starts_with(missing.class()));
     devices.sort();
-    devices.iter().filter_map(|device| reason(device)).collect()
+    devices.iter().filter_map(|device| reason(device, missing)).collect()
 }
 
-fn reason(device: &Path) -> Option<String> {
+fn reason(device: &Path, missing: Missing) -> Option<String> {
     let address = device.file_name().unwrap_or_default().to_string_lossy();
     let id = |name: &str| attribute(device, name).trim_start_matches("0x").to_owned();
     let name = format!("PCI device {address} ({}:{})", id("vendor"), id("device"));
     // Intel's RST: the kernel's driver for SATA tells how many NVMe disks the controller has taken over.
     match attribute(device, "remapped_nvme").parse().unwrap_or(0) {
         0 if device.join("driver").exists() => None,
-        0 => Some(format!(
-            "{name} has no driver here: image-builder netboot --modules adds one, --firmware what it may need"
-        )),
+        0 => Some(format!("{name} has no driver here: {}", missing.remedy())),
         hidden => Some(format!(
             "{name} hides NVMe disks in its RAID mode ({hidden} of them): set storage to AHCI in the firmware's setup"
         )),

@@ -93,6 +93,9 @@ pub(crate) struct Machine {
     /// Cards that it had when it was last heard of on its way into init, or in a run. `macs` are all that it ever had.
     #[serde(default)]
     pub(crate) present_macs: Vec<Mac>,
+    /// It was given init once, and was not heard of: perhaps its network card is one of those in servers.
+    #[serde(default)]
+    pub(crate) all_cards: bool,
     /// The run that its reports belong to.
     #[serde(default)]
     pub(crate) run: String,
@@ -122,6 +125,7 @@ impl Machine {
             last_heard: now,
             deployments: 0,
             present_macs: Vec::new(),
+            all_cards: false,
             run: String::new(),
             sequence: None,
             past_runs: Vec::new(),

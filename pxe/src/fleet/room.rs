@@ -18,6 +18,10 @@ const MAX_MACHINES: usize = 4096;
 /// Kernel and initrd take 60 s at 4 Mbit/s, where TFTP has many to serve, and an old computer some 30 s to start them.
 const BOOT_TIME_S: f64 = 120.0;
 
+/// Firmware and boot programs ask several times on one way into init, within seconds. Who asks again after so many has
+/// started anew.
+const ONE_BOOT_S: f64 = 60.0;
+
 /// Why a machine's word is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum Refusal {
@@ -86,12 +90,17 @@ impl Room {
         }
         machine.present_macs = id.macs().to_vec();
         // Firmware asks several times on its way; what counts is when it began.
-        if before != machine.life || machine.times.booting.is_none() {
+        let anew = machine.times.booting.is_none_or(|asked| now - asked > ONE_BOOT_S);
+        if before.state == State::Booting && machine.times.booting.is_some() && anew {
+            machine.all_cards = true;
+        }
+        if before != machine.life || anew {
             machine.begin_run("");
             machine.times.booting = Some(now);
             change.save.push(machine.clone());
         }
-        Ok((Boot::Deploy, change))
+        let boot = if machine.all_cards { Boot::DeployWithAllCards } else { Boot::Deploy };
+        Ok((boot, change))
     }
 
     /// A machine reports. The same report twice changes nothing, and an old one does not turn the clock back.

@@ -94,6 +94,26 @@ fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
 }
 
 #[test]
+fn a_machine_that_did_not_come_into_init_is_given_the_drivers_of_all_cards_from_then_on() {
+    let mut room = room();
+    let id = numbered(1);
+    let boots = |room: &mut Room, now| room.boots(&id, "10.0.0.9", now).unwrap().0;
+    assert_eq!(boots(&mut room, 100.0), Boot::Deploy);
+    assert_eq!(boots(&mut room, 101.0), Boot::Deploy, "its firmware asks several times");
+    assert_eq!(boots(&mut room, 300.0), Boot::DeployWithAllCards);
+    assert_eq!(room.machines()[0].times.booting, Some(300.0));
+    play(&mut room, &id, "r", 9, 310.0);
+    room.again("all");
+    assert_eq!(boots(&mut room, 400.0), Boot::DeployWithAllCards);
+
+    // One that was heard of found its network.
+    let id = numbered(2);
+    room.boots(&id, "10.0.0.9", 500.0).unwrap();
+    play(&mut room, &id, "r", 3, 510.0);
+    assert_eq!(room.boots(&id, "10.0.0.9", 700.0).unwrap().0, Boot::Deploy);
+}
+
+#[test]
 fn a_machine_that_is_done_and_starts_init_again_is_told_so() {
     let mut room = room();
     let id = numbered(1);

@@ -40,6 +40,8 @@ pub struct Hardware {
     pub uuid: String,
     /// SMBIOS serial number.
     pub serial: String,
+    /// SMBIOS's number for the kind of its chassis; none is QEMU's own, "other".
+    pub chassis: Option<u8>,
     /// MAC address.
     pub mac: String,
     /// Network card.
@@ -86,6 +88,7 @@ impl Hardware {
             memory_mib: 1024,
             uuid: format!("e210c1a5-0000-4000-8000-0000000000{number:02x}"),
             serial: format!("EZIO-{number:02}"),
+            chassis: None,
             mac: format!("52:54:00:e2:10:{number:02x}"),
             card,
             network_boot: true,
@@ -217,6 +220,11 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
     add("-smp", "1".into());
     add("-m", hardware.memory_mib.to_string());
     add("-smbios", smbios(hardware));
+    if let Some(kind) = hardware.chassis {
+        let file = folder.join("chassis");
+        std::fs::write(&file, chassis(kind)).with_context(|| format!("writing {}", file.display()))?;
+        add("-smbios", format!("file={}", file.display()));
+    }
     add("-uuid", hardware.uuid.clone());
     add("-display", "none".into());
     add("-serial", "stdio".into());
@@ -249,6 +257,16 @@ fn arguments(hardware: &Hardware, tap: &str, folder: &Path, qmp_socket: &Path) -
 fn smbios(hardware: &Hardware) -> String {
     let Hardware { uuid, serial, .. } = hardware;
     format!("type=1,manufacturer=ezio,product=Classroom PC,serial={serial},uuid={uuid}")
+}
+
+/// A chassis as SMBIOS describes it (structure 3 of version 2.3, without contained elements); QEMU makes none but "other".
+fn chassis(kind: u8) -> Vec<u8> {
+    const LENGTH: u8 = 0x15;
+    const HANDLE: [u8; 2] = 0x300_u16.to_le_bytes();
+    let mut structure = vec![3, LENGTH, HANDLE[0], HANDLE[1], 1, kind];
+    structure.resize(LENGTH.into(), 0);
+    structure.extend(b"ezio\0\0");
+    structure
 }
 
 /// First in the boot order: 0 is what QEMU itself takes for a kernel that it starts.
