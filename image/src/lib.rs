@@ -10,3 +10,4 @@ pub mod metainfo;
 pub mod names;
 pub mod plan;
 pub mod swap;
+pub mod uefi;

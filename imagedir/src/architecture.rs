@@ -38,10 +38,10 @@ impl Evidence {
     pub fn look_for_loaders(&mut self, device: &impl ReadAt, offset: u64) -> io::Result<()> {
         for folder in fat_folder(device, offset, &["EFI"])? {
             let programs = fat_folder(device, offset, &["EFI", &folder])?;
-            // `BOOTX64.EFI`, `SHIMAA64.EFI`: after the UEFI specification, 3.5.1.1.
+            // `BOOTX64.EFI`, `shimaa64.efi`: after the UEFI specification, 3.5.1.1.
             let has = |arch: &Arch| {
-                let end = format!("{}.EFI", arch.efi().to_ascii_uppercase());
-                programs.iter().any(|program| program.ends_with(&end))
+                let end = format!("{}.efi", arch.efi());
+                programs.iter().any(|program| program.to_ascii_lowercase().ends_with(&end))
             };
             self.loaders.extend(Arch::ALL.into_iter().filter(has));
         }

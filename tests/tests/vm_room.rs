@@ -46,7 +46,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
         server: Settings {
             program: programs::find("ezio-pxe")?,
             images: vec![image],
-            netboot,
+            netboot: vec![netboot],
             folder: folder.path().join("server"),
             conf: "image = \"golden\"\non-error = \"hold\"\n".to_owned(),
             append: String::new(),

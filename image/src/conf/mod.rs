@@ -3,7 +3,7 @@
 //! TOML. Keys at the top are the default for every machine; each `[[machine]]` changes some of them
 //! for the machines that it matches. The first `[[machine]]` that matches is taken, later ones are
 //! not looked at. A machine that none matches gets the default, if that has an image, and is refused
-//! otherwise. `[disk]`, `[seed]` and `[hooks]` are replaced as a whole, not key by key.
+//! otherwise. `[disk]`, `[seed]`, `[hooks]` and `[uefi]` are replaced as a whole, not key by key.
 //!
 //! ```toml
 //! image = "debian-12"            # name on this server, URL, magnet link, or path of a .torrent
@@ -24,6 +24,9 @@
 //! [hooks]
 //! before = []
 //! after = ["echo \"$EZIO_IMAGE is on $EZIO_DISKS\""]
+//!
+//! [uefi]
+//! entries = true                 # boot entries in the firmware of UEFI machines
 //!
 //! [[group]]
 //! name = "room-2"
@@ -53,7 +56,9 @@ mod tests;
 pub use error::{ConfError, NoOrders};
 pub use grow::Grow;
 pub use machine::{Group, MacPattern, Match};
-pub use orders::{Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target};
+pub use orders::{
+    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi,
+};
 pub use pattern::Pattern;
 pub use settings::{DiskSetting, Settings, TargetSetting, names_a_partition};
 

@@ -34,6 +34,8 @@ pub struct Orders {
     pub on_error: EndAction,
     /// Commands before and after.
     pub hooks: Hooks,
+    /// What is done to a UEFI machine's firmware.
+    pub uefi: Uefi,
     /// Where to send reports; none: derived from where the conf came from.
     pub report: Option<String>,
     /// What chose these orders, for people: "machine 2 in ezio.conf", "default".
@@ -342,6 +344,20 @@ impl fmt::Display for EndAction {
             Self::Shell => "shell",
             Self::Hold => "hold",
         })
+    }
+}
+
+/// What is done to a UEFI machine's firmware after a whole disk was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Uefi {
+    /// It gets boot entries for the loaders on the disk, and loses those for what was there before.
+    pub entries: bool,
+}
+
+impl Default for Uefi {
+    fn default() -> Self {
+        Self { entries: true }
     }
 }
 

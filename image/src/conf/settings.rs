@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::grow::Grow;
 use super::list::{one_or_many, seed, size};
 use super::orders::{
-    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target,
+    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi,
 };
 use super::pattern::Pattern;
 use super::units::print_size;
@@ -44,6 +44,9 @@ pub struct Settings {
     /// Commands; replaces all of those of the level above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
+    /// The firmware's boot entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uefi: Option<Uefi>,
 }
 
 fn print_seed<S: Serializer>(policy: &Option<SeedPolicy>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -245,6 +248,7 @@ impl Settings {
             seed: own.seed.or(above.seed),
             disk: own.disk.or(above.disk),
             hooks: own.hooks.or(above.hooks),
+            uefi: own.uefi.or(above.uefi),
         }
     }
 
@@ -298,6 +302,7 @@ impl Settings {
             end: self.end.unwrap_or(EndAction::Reboot),
             on_error: self.on_error.unwrap_or(EndAction::Hold),
             hooks: self.hooks.clone().unwrap_or_default(),
+            uefi: self.uefi.unwrap_or_default(),
             report,
             chosen_by,
         })
@@ -326,6 +331,7 @@ macro_rules! settings_level {
             seed: Option<SeedPolicy>,
             disk: Option<DiskSetting>,
             hooks: Option<Hooks>,
+            uefi: Option<Uefi>,
         }
 
         impl $name {
@@ -340,6 +346,7 @@ macro_rules! settings_level {
                     seed: self.seed,
                     disk: self.disk.clone(),
                     hooks: self.hooks.clone(),
+                    uefi: self.uefi,
                 }
             }
         }

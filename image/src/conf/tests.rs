@@ -257,7 +257,7 @@ fn the_example_of_a_classroom() {
     let orders = conf.orders_for(&machine("52:54:00:12:34:56"), None).unwrap();
     assert_eq!(orders.image, ImageRef::Name("golden".into()));
     assert_eq!(orders.disk.min_size, Some(100_000_000_000));
-    assert!(orders.seed.until_released);
+    assert!(orders.seed.until_released && orders.uefi.entries);
     let teacher = conf.orders_for(&machine("52:54:00:00:00:01"), None).unwrap();
     assert_eq!(teacher.end, EndAction::PowerOff);
     assert_eq!(teacher.image, orders.image);
@@ -343,14 +343,16 @@ fn some_settings() -> impl Strategy<Value = Settings> {
         prop::option::of(disk),
         prop::option::of(hooks),
         prop::option::of(prop::sample::select(vec![Grow::None, Grow::Last, Grow::Partition("sda2".into())])),
+        prop::option::of(any::<bool>().prop_map(|entries| Uefi { entries })),
     )
-        .prop_map(|(target, end, seed, disk, hooks, grow)| Settings {
+        .prop_map(|(target, end, seed, disk, hooks, grow, uefi)| Settings {
             target,
             grow,
             end,
             seed,
             disk,
             hooks,
+            uefi,
             on_error: end,
             image: None,
             partition: None,

@@ -5,6 +5,7 @@ use std::io;
 
 use super::beginning::BootSectors;
 use super::fat_clusters::{Clusters, ENTRY};
+use super::fat_names::names;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
@@ -118,27 +119,16 @@ fn label_entry(entries: &[u8]) -> Option<String> {
     Fields(name).text(0, 11)
 }
 
-/// What a folder has, by its short names (`BOOTX64.EFI`), and the first cluster of each.
-fn short_names(folder: &[u8]) -> impl Iterator<Item = (String, u64)> {
-    let used = folder.as_chunks::<ENTRY>().0.iter().take_while(|e| e[0] != 0);
-    // Neither deleted, nor a label or a part of a long name.
-    used.filter(|e| e[0] != 0xe5 && e[11] & 0x08 == 0).map(|entry| {
-        let fields = Fields(entry.to_vec());
-        let name = fields.text(0, 8).unwrap_or_default();
-        let name = fields.text(8, 3).map_or(name.clone(), |extension| format!("{name}.{extension}"));
-        (name, fields.le(20, 2) << 16 | fields.le(26, 2))
-    })
-}
-
-/// The short names in a folder, which is named by short names from the root on; none where there is no such folder.
+/// The names in a folder, which is named from the root on, whatever the case; none where there is no such folder.
 pub(super) fn list(volume: &Volume<'_, impl ReadAt>, path: &[&str]) -> io::Result<Option<Vec<String>>> {
     let Some(boot) = Boot::read(volume)? else { return Ok(None) };
     let mut folder = boot.root_folder(volume)?;
     for wanted in path {
-        let first = short_names(&folder).find(|(name, _)| name == wanted).map(|(_, cluster)| cluster);
-        folder = boot.clusters.chain(first.unwrap_or_default(), volume)?;
+        let found = names(&folder).into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let first = found.map(|(_, cluster)| cluster).unwrap_or_default();
+        folder = boot.clusters.chain(first, volume)?;
     }
-    Ok(Some(short_names(&folder).map(|(name, _)| name).collect()))
+    Ok(Some(names(&folder).into_iter().map(|(name, _)| name).collect()))
 }
 
 /// FAT32 names the sector of a copy.

@@ -12,6 +12,7 @@ mod ext;
 mod f2fs;
 mod fat;
 mod fat_clusters;
+mod fat_names;
 mod grow;
 mod hfsplus;
 mod jfs;
@@ -93,8 +94,8 @@ pub fn bytes_in_use(device: &impl ReadAt, offset: u64) -> io::Result<Option<u64>
     Ok(None)
 }
 
-/// The short names (`BOOTX64.EFI`, upper case) in a folder of FAT; `path` names it by short names, from the root on. None
-/// where there is no FAT, or no such folder.
+/// The names in a folder of FAT; `path` names it from the root on, in upper or lower case. None where there is no FAT, or no
+/// such folder.
 ///
 /// # Errors
 /// What the device says.

@@ -65,6 +65,7 @@ async fn deploy_steps(
         devices: None,
         key: None,
         boot_medium: None,
+        owns_firmware: false,
         only_disks,
     };
     run.run(&briefing).await

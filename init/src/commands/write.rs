@@ -96,7 +96,7 @@ async fn start(target: PlannedTarget, config: Config) -> anyhow::Result<Filling>
             BlockTarget::create_file(&target.path, target.size)?;
         }
         let image = target.name.clone();
-        Cleared::clear(Assignment { image, targets: vec![target] })
+        Cleared::clear(Assignment { image, targets: vec![target], boot_entries: false })
     });
     cleared.await?.start(config).await
 }

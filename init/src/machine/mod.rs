@@ -1,6 +1,7 @@
 //! Who this machine is, and how it was booted, as the firmware tells through sysfs.
 
 pub(crate) mod cmdline;
+pub(crate) mod efi_variables;
 pub(crate) mod ip_param;
 pub(crate) mod pci;
 pub(crate) mod steps;
@@ -58,7 +59,7 @@ const SECURE_BOOT_ENABLED: u8 = 3;
 
 /// "uefi", "uefi+secureboot" or "bios".
 pub(crate) fn firmware(paths: &SystemPaths) -> &'static str {
-    if !paths.sys.join("firmware/efi").exists() {
+    if !efi_variables::is_uefi(paths) {
         return "bios";
     }
     let zero_page = fs::read(paths.sys.join("kernel/boot_params/data")).unwrap_or_default();

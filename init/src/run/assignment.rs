@@ -11,6 +11,9 @@ use ezio_image::plan::{Plan, Room};
 use super::grow::GrowthOnDevice;
 use super::image::Image;
 
+const BOOT_ENTRIES: &str =
+    "boot entries for the loaders found there, in place of those for what was there before";
+
 /// What goes where.
 #[derive(Debug)]
 pub(crate) struct Assignment {
@@ -18,6 +21,8 @@ pub(crate) struct Assignment {
     pub(crate) image: String,
     /// At least one; all get the same payload.
     pub(crate) targets: Vec<PlannedTarget>,
+    /// Firmware that starts by UEFI gets boot entries for what is on them then.
+    pub(crate) boot_entries: bool,
 }
 
 /// One target, and what is done to it.
@@ -57,7 +62,8 @@ impl Assignment {
                 vec![PlannedTarget { path: target.path, name, size: target.size, plan, shared: false }]
             }
         };
-        Ok(Self { image: image.name().to_owned(), targets })
+        let boot_entries = orders.uefi.entries && matches!(orders.target, Target::WholeDisk { .. });
+        Ok(Self { image: image.name().to_owned(), targets, boot_entries })
     }
 
     /// Bytes to receive, and to write to each target.
@@ -129,6 +135,9 @@ impl fmt::Display for Assignment {
         for target in &self.targets {
             writeln!(f, "{}:", target.name)?;
             writeln!(f, "{}", target.plan.to_string().trim_end())?;
+        }
+        if self.boot_entries {
+            writeln!(f, "then, on a UEFI machine: {BOOT_ENTRIES}")?;
         }
         Ok(())
     }

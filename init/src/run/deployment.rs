@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use ezio_contract::report::Progress;
 use ezio_disk::{BlockTarget, PartitionSpan};
-use ezio_image::layout::TableImage;
+use ezio_image::layout::{Layout, TableImage};
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{Payload, Step};
+use ezio_image::uefi::PartitionId;
 use ezio_swarm::storage::{DeviceStorage, Mirror, Storage};
 use ezio_swarm::{Config, Content, Swarm};
 
@@ -35,6 +36,8 @@ struct Taken {
     held: Vec<Arc<HeldHead>>,
     /// And what is changed then.
     amended: Vec<Arc<Amended>>,
+    /// Partitions that it had when it was taken.
+    before: Vec<PartitionId>,
 }
 
 /// Targets that are ours alone, and hold nothing that could boot or be taken for a whole system.
@@ -151,6 +154,11 @@ impl Deployed {
     pub(crate) fn growths(&self) -> Vec<GrowthOnDevice> {
         self.targets.iter().filter_map(|taken| taken.planned.growth()).collect()
     }
+
+    /// The targets, each with the ids of the partitions that it had before.
+    pub(crate) fn disks(&self) -> Vec<(BlockTarget, Vec<PartitionId>)> {
+        self.targets.iter().map(|taken| (taken.device.clone(), taken.before.clone())).collect()
+    }
 }
 
 fn take(planned: PlannedTarget) -> anyhow::Result<Taken> {
@@ -165,7 +173,14 @@ fn take(planned: PlannedTarget) -> anyhow::Result<Taken> {
         device.size(),
         planned.size
     );
-    Ok(Taken { planned, device, held: Vec::new(), amended: Vec::new() })
+    let before = partitions(&device).map(|layout| PartitionId::all_of(&layout)).unwrap_or_default();
+    Ok(Taken { planned, device, before, held: Vec::new(), amended: Vec::new() })
+}
+
+/// The table of a target; none where it has none that can be read.
+pub(super) fn partitions(device: &BlockTarget) -> Option<Layout> {
+    let name = device.path().display().to_string();
+    Layout::read_from_disk(device, device.size(), device.sector_size(), &name).ok()
 }
 
 impl Taken {

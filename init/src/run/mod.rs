@@ -2,6 +2,7 @@
 
 mod amended;
 pub(crate) mod assignment;
+mod boot_entries;
 pub(crate) mod briefing;
 pub(crate) mod deployment;
 pub(crate) mod grow;
@@ -35,6 +36,7 @@ use self::transfer::Moment;
 use crate::devices::Devices;
 use crate::fetch::Fetcher;
 use crate::fetch::signature::PublicKey;
+use crate::machine::efi_variables::{self, EfiVariables};
 use crate::machine::pci::{self, Missing};
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
@@ -86,6 +88,8 @@ pub(crate) struct Run<'a> {
     pub(crate) key: Option<PublicKey>,
     /// GPT id of the stick that the machine was started from.
     pub(crate) boot_medium: Option<Uuid>,
+    /// Is this the machine that starts from the disks, so that its firmware may be told of them?
+    pub(crate) owns_firmware: bool,
     /// Only these disks exist for this run; empty: all.
     pub(crate) only_disks: Vec<PathBuf>,
 }
@@ -104,9 +108,13 @@ impl Run<'_> {
         self.announce(&assignment);
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
+        let boot_entries = assignment.boot_entries;
         let deployed = self.deploy(assignment).await?;
         deployed.said.iter().for_each(|line| self.screen.step(line));
         self.wait_for_nodes(&deployed).await.during("re-read of the table")?;
+        if boot_entries {
+            self.make_boot_entries(&deployed).await.during("boot entries")?;
+        }
         self.screen.step("deployed: this machine would boot now");
         self.reporter.send(Event::Deployed(deployed.progress));
         let growths = deployed.growths();
@@ -214,6 +222,21 @@ impl Run<'_> {
             let node = missing().unwrap_or_default();
             anyhow!("the kernel does not show {} within {} s", node.display(), NODES_BOUND.as_secs())
         })
+    }
+
+    async fn make_boot_entries(&self, deployed: &Deployed) -> anyhow::Result<()> {
+        let Some(arch) = Arch::of_this_program().filter(|_| efi_variables::is_uefi(self.paths)) else {
+            return Ok(());
+        };
+        if !self.owns_firmware {
+            self.screen.step("uefi: no boot entry is made: this machine's firmware is left as it is");
+            return Ok(());
+        }
+        let (disks, paths) = (deployed.disks(), self.paths.clone());
+        let open = move || EfiVariables::of_machine(&paths);
+        let lines = blocking(move || boot_entries::make(&disks, arch, open)).await?;
+        lines.iter().for_each(|line| self.screen.step(&format!("uefi: {line}")));
+        Ok(())
     }
 
     async fn seed(&self, deployed: Deployed, briefing: &Briefing) {

@@ -131,6 +131,7 @@ impl Machine {
             devices: Some(devices),
             key,
             boot_medium: cmdline.stick,
+            owns_firmware: true,
             only_disks: Vec::new(),
         };
         tokio::select! {
