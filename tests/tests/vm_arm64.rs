@@ -28,7 +28,7 @@ fn a_machine_of_arm64_boots_from_the_network_and_then_from_its_own_disk() -> Res
         server: Settings {
             program: programs::find("ezio-pxe")?,
             images: vec![image],
-            netboot: material::netboot_arm64()?,
+            netboot: vec![material::netboot_arm64()?],
             folder: folder.path().join("server"),
             conf: "image = \"golden-arm64\"\non-error = \"hold\"\n".to_owned(),
             append: "console=ttyAMA0".to_owned(),

@@ -1,4 +1,4 @@
-//! Our server beside dnsmasq as the network's DHCP server, by our example: machines of both firmwares get there all the same.
+//! Our server beside dnsmasq as the network's DHCP server, by our example: machines of any firmware get there all the same.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -60,7 +60,7 @@ fn with_old_grub(folder: &Path) -> Result<PathBuf> {
 
 #[test]
 fn dnsmasq_sends_machines_to_a_server_without_dhcp() -> Result<()> {
-    let room = [Firmware::Bios, Firmware::SecureBoot];
+    let room = [Firmware::Bios, Firmware::SecureBoot, Firmware::HttpBoot];
     deploy_beside(&room, |_| Ok((example()?, material::netboot()?)), Dhcp::Elsewhere).map(drop)
 }
 
@@ -106,7 +106,7 @@ fn deploy_beside(
         server: Settings {
             program: programs::find("ezio-pxe")?,
             images: vec![image],
-            netboot,
+            netboot: vec![netboot],
             folder: folder.path().join("server"),
             conf: "image = \"golden\"\non-error = \"hold\"\n".to_owned(),
             append: String::new(),

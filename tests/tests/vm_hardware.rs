@@ -91,7 +91,7 @@ fn deploy(trials: &[Trial]) -> Result<()> {
     let mut server = Server::start(&Settings {
         program: programs::find("ezio-pxe")?,
         images: images.to_vec(),
-        netboot: material::netboot()?,
+        netboot: vec![material::netboot()?],
         folder: folder.path().join("server"),
         conf: conf(&hardware),
         append: String::new(),

@@ -1,6 +1,7 @@
 //! Machines in a network behind a router, whose relay (ISC's) is all that joins their DHCP with the server.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,7 @@ use ezio_tests::vm::console::Happening;
 use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::{Hardware, Machine};
 use ezio_tests::vm::material;
-use ezio_tests::vm::room::{FAR_BRIDGE, FAR_ROUTER, Host, Room, SERVER};
+use ezio_tests::vm::room::{FAR_BRIDGE, FAR_NETWORK, FAR_ROUTER, Host, ROUTER, Room, SERVER};
 use ezio_tests::vm::server::{Dhcp, Server, Settings};
 
 /// From power-on to the last report, where machines share a slow computer without KVM.
@@ -27,20 +28,38 @@ const SILENCE: Duration = Duration::from_secs(3);
 const IMAGE_SIZE: u64 = 24 << 20;
 const DISK_SIZE: u64 = 32 << 20;
 
-/// A relay that adds option 82, and passes no reply on in which that did not come back as it was.
-fn relay(room: &Room) -> Result<Host> {
+/// A DHCP server that knows nothing of booting, at the switch of ours.
+const DHCP_SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 253);
+
+/// A relay that adds option 82, passes requests on to these servers, and no reply in which option 82 did not come back as
+/// it was.
+fn relay(room: &Room, servers: &[Ipv4Addr]) -> Result<Host> {
     programs::need(&["dhcrelay"])?;
-    let server = SERVER.to_string();
-    room.put_machines_behind_a_router(&[
-        "dhcrelay", "-4", "-d", "--no-pid", "-a", "-D", "-id", "eth1", "-iu", "eth0", &server,
-    ])
+    let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let options = ["dhcrelay", "-4", "-d", "--no-pid", "-a", "-D", "-id", "eth1", "-iu", "eth0"];
+    let words = options.into_iter().chain(servers.iter().map(String::as_str));
+    room.put_machines_behind_a_router(&words.collect::<Vec<_>>())
+}
+
+/// Starts dnsmasq on a host of its own: it leases addresses of the far network, by way of its router.
+fn dhcp_server_for_the_far_network(room: &Room, folder: &Path) -> Result<Host> {
+    programs::need(&["dnsmasq"])?;
+    let leases = folder.join("leases");
+    let script = format!(
+        "ip route add {FAR_NETWORK} via {ROUTER}\n\
+         exec dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file --port=0 \
+         --dhcp-leasefile={} --dhcp-range=10.78.0.100,10.78.0.199,255.255.255.0,1h \
+         --dhcp-option=option:router,{FAR_ROUTER}",
+        leases.display()
+    );
+    room.host(DHCP_SERVER, &["sh", "-ec", &script])
 }
 
 fn settings(folder: &Path, images: Vec<PathBuf>, dhcp: Dhcp) -> Result<Settings> {
     Ok(Settings {
         program: programs::find("ezio-pxe")?,
         images,
-        netboot: material::netboot()?,
+        netboot: vec![material::netboot()?],
         folder: folder.join("server"),
         conf: "image = \"noise\"\nend = \"poweroff\"\non-error = \"hold\"\n".to_owned(),
         append: String::new(),
@@ -64,13 +83,27 @@ fn make_image(folder: &Path) -> Result<(Vec<u8>, PathBuf)> {
 /// By iPXE, by PXE and by HTTP Boot, the latter two under Secure Boot.
 #[test]
 fn machines_behind_a_relay_are_deployed() -> Result<()> {
+    deploy(Dhcp::FullAcrossRouter, |room, _| Ok(vec![relay(room, &[SERVER])?]))
+}
+
+/// Neither server knows of the other: the relay asks both.
+#[test]
+fn machines_behind_a_relay_are_deployed_beside_a_dhcp_server() -> Result<()> {
+    deploy(Dhcp::Proxy, |room, folder| {
+        let relay = relay(room, &[DHCP_SERVER, SERVER])?;
+        Ok(vec![relay, dhcp_server_for_the_far_network(room, folder)?])
+    })
+}
+
+/// Machines from power-on to the last report, in a room with `others`.
+fn deploy(dhcp: Dhcp, others: impl Fn(&Room, &Path) -> Result<Vec<Host>>) -> Result<()> {
     programs::need_root()?;
     let folder = tempfile::tempdir().context("making a folder for the machines")?;
     let (noise, image) = make_image(folder.path())?;
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let _relay = relay(&room)?;
-    let mut server = Server::start(&settings(folder.path(), vec![image], Dhcp::FullAcrossRouter)?)?;
+    let _others = others(&room, folder.path())?;
+    let mut server = Server::start(&settings(folder.path(), vec![image], dhcp)?)?;
     let (sender, events) = mpsc::channel();
     let mut machines = Vec::new();
     for (index, firmware) in
@@ -109,7 +142,7 @@ fn each_kind_of_machine_gets_an_address_of_its_network_and_its_program() -> Resu
     programs::need_root()?;
     let folder = tempfile::tempdir().context("making a folder for the server")?;
     let room = Room::enter()?;
-    let _relay = relay(&room)?;
+    let _relay = relay(&room, &[SERVER])?;
     let _server =
         Server::start(&settings(folder.path(), vec![make_image(folder.path())?.1], Dhcp::FullAcrossRouter)?)?;
     let seat = Seat::at(FAR_BRIDGE)?;
@@ -136,7 +169,7 @@ fn a_proxy_answers_through_the_relay_too() -> Result<()> {
     programs::need_root()?;
     let folder = tempfile::tempdir().context("making a folder for the server")?;
     let room = Room::enter()?;
-    let _relay = relay(&room)?;
+    let _relay = relay(&room, &[SERVER])?;
     let _server = Server::start(&settings(folder.path(), vec![make_image(folder.path())?.1], Dhcp::Proxy)?)?;
     let seat = Seat::at(FAR_BRIDGE)?;
     for (number, (class, architecture, file)) in (1..).zip(kinds()) {

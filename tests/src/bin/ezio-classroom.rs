@@ -101,7 +101,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
     let golden = ["golden", "golden-arm64"].contains(&name);
     let server = Settings {
         program: absolute(&arguments.programs)?.join("ezio-pxe"),
-        netboot: absolute(&arguments.netboot)?,
+        netboot: vec![absolute(&arguments.netboot)?],
         folder: folder.join("server"),
         conf: format!(
             "image = \"{name}\"\nend = \"reboot\"\non-error = \"hold\"\n\n[seed]\nuntil-released = true\n"

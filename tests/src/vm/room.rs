@@ -23,7 +23,8 @@ pub const FAR_BRIDGE: &str = "ezio1";
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
 /// Its address in the network behind it.
 pub const FAR_ROUTER: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
-const FAR_NETWORK: &str = "10.78.0.0/24";
+/// That network.
+pub const FAR_NETWORK: &str = "10.78.0.0/24";
 
 /// What another host does before its program: it says that it is in its own network, waits for its cables, and passes on
 /// what comes by one and is for the other.

@@ -6,6 +6,7 @@ use super::room::{BRIDGE, SERVER};
 use crate::programs;
 use anyhow::{Context, Result, bail};
 use ezio_contract::{ports, urls};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -32,8 +33,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// Image directories.
     pub images: Vec<PathBuf>,
-    /// Folder of the network boot files.
-    pub netboot: PathBuf,
+    /// Folders of network boot files, one for each architecture.
+    pub netboot: Vec<PathBuf>,
     /// Folder for its configuration, database and log.
     pub folder: PathBuf,
     /// `ezio.conf`.
@@ -95,7 +96,7 @@ impl Server {
         Self::start(&Settings {
             program: programs::find("ezio-pxe")?,
             images: vec![material::golden_image()?],
-            netboot: netboot.to_owned(),
+            netboot: vec![netboot.to_owned()],
             folder: folder.join("server"),
             conf: conf.to_owned(),
             append: String::new(),
@@ -212,13 +213,13 @@ fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
     let log_file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
     let errors = log_file.try_clone().context("sharing the server's log")?;
     let append = format!("{FOR_CLIENTS} {}", settings.append);
+    let netboot = settings.netboot.iter().flat_map(|folder| [OsStr::new("--netboot"), folder.as_os_str()]);
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--"])
         .arg(&settings.program)
         .arg("serve")
         .args(&settings.images)
-        .arg("--netboot")
-        .arg(&settings.netboot)
+        .args(netboot)
         .args(["--interface", BRIDGE])
         .args(settings.dhcp.arguments())
         .arg("--conf")
