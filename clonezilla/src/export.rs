@@ -2,6 +2,7 @@
 
 mod descriptions;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ pub struct DiskImage<'a> {
     pub boot_code: Option<&'a [u8]>,
     /// Its hidden sectors.
     pub hidden: Option<&'a [u8]>,
-    /// The runs of a partition; none: every byte is kept.
-    pub runs: &'a dyn Fn(&str) -> Option<&'a ExtentMap>,
+    /// The runs of its partitions; of one that is not there every byte is kept.
+    pub runs: &'a BTreeMap<String, ExtentMap>,
 }
 
 /// Writes a directory for Clonezilla, which must not exist yet. When something goes wrong nothing is left.
@@ -81,7 +82,7 @@ fn write_partition(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let name = &part.name;
-    let runs = (image.runs)(name);
+    let runs = image.runs.get(name);
     let stored = Stored::new(image.folder, name, runs);
     let mut read = |offset: u64, buffer: &mut [u8]| -> Result<()> {
         let bytes = buffer.len();

@@ -28,6 +28,7 @@ pub(crate) enum Command {
     // Their help is that of their arguments, below.
     Capture(CaptureArgs),
     Import(ImportArgs),
+    Export(ExportArgs),
     Shrink(ShrinkArgs),
     Show(ShowArgs),
     Verify(VerifyArgs),
@@ -189,6 +190,47 @@ pub(crate) struct ShrinkArgs {
     /// Show no progress
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+/// Write an image as a disk file, for Clonezilla, or for BitTorrent clients
+///
+/// Writes what is in an image directory in the form of others: a whole disk as a sparse file, just as it
+/// would be after a deployment, for virtual machines; an image directory that Clonezilla restores; or
+/// torrents with their files, named by offsets, that any BitTorrent client seeds. When something goes
+/// wrong nothing is left. The image is checked first; its data is read as it is (see verify).
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  image-builder export /srv/images/lab --raw lab.img
+  image-builder export /srv/images/lab --clonezilla /home/partimag/lab
+  image-builder export /srv/images/lab --torrent-files /srv/torrents/lab --link")]
+pub(crate) struct ExportArgs {
+    /// Image directory
+    #[arg(value_name = "IMAGE")]
+    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) form: ExportForm,
+    /// With --torrent-files: hard links instead of a second copy
+    #[arg(long, requires = "torrent_files")]
+    pub(crate) link: bool,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// What becomes of an image. It must not exist yet.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ExportForm {
+    /// The disk (or partition) as a sparse file, as it would be after a deployment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) raw: Option<PathBuf>,
+    /// An image directory that Clonezilla restores (ocs-sr restoredisk), compressed by zstd
+    #[arg(long, value_name = "DIR")]
+    pub(crate) clonezilla: Option<PathBuf>,
+    /// A torrent a partition, and the files that it names, for any BitTorrent client to seed
+    #[arg(long, value_name = "DIR")]
+    pub(crate) torrent_files: Option<PathBuf>,
 }
 
 /// Show what an image directory holds

@@ -6,6 +6,7 @@
 mod capture;
 mod checksums;
 mod cli;
+mod export;
 mod image_dir;
 mod import;
 mod netboot;
@@ -47,6 +48,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Capture(args) => capture::run(args, &Stop::on_signals()?)?,
         Command::Import(args) => import::run(args, &Stop::on_signals()?)?,
         Command::Shrink(args) => shrink::run(args, &Stop::on_signals()?)?,
+        Command::Export(args) => export::run(args, &Stop::on_signals()?)?,
         Command::Show(args) => show::run(args)?,
         Command::Verify(args) => {
             if !verify::run(args, &Stop::on_signals()?)? {

@@ -28,7 +28,7 @@ impl<'a> Stored<'a> {
 impl ReadAt for Stored<'_> {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let Some(map) = self.map else {
-            return FileExt::read_exact_at(&File::open(&self.path)?, buffer, offset);
+            return read(&self.path, buffer, offset);
         };
         buffer.fill(0);
         let end = offset.saturating_add(buffer.len() as u64);
@@ -38,11 +38,16 @@ impl ReadAt for Stored<'_> {
             let from = run.offset.max(offset);
             // Both lie within the buffer.
             let place = (from - offset) as usize..(end.min(run.offset + run.length) - offset) as usize;
-            let file = File::open(self.path.join(run_file_name(run.offset)))?;
-            FileExt::read_exact_at(&file, &mut buffer[place], from - run.offset)?;
+            read(&self.path.join(run_file_name(run.offset)), &mut buffer[place], from - run.offset)?;
         }
         Ok(())
     }
+}
+
+/// Reads a part of a file; an error names it.
+fn read(path: &Path, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let read = File::open(path).and_then(|file| FileExt::read_exact_at(&file, buffer, offset));
+    read.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -110,6 +110,35 @@ impl Bench {
         (out.status.success(), [out.stdout, out.stderr].map(|b| String::from_utf8(b).unwrap()).concat())
     }
 
+    /// Has the image exported, and Clonezilla restore it to a blank disk of so many MiB.
+    fn exported_to_clonezilla(&self, image: &Path, size: u64) -> Target {
+        let file = self.path("restored.img");
+        let device = Loop::blank(&file, size * MIB).unwrap();
+        let name = device.0.trim_start_matches("/dev/");
+        let export =
+            format!("{} export {}", programs::find("image-builder").unwrap().display(), image.display());
+        self.sh(&format!("{export} --clonezilla images/exported --no-progress"));
+        self.sh("for f in images/exported/*-ptcl-img.*; do
+            case $f in *.dd-*) ;; *) zstd -dc $f | partclone.chkimg -q -s - -L chkimg.log ;; esac; done");
+        let disk = fs::read_to_string(self.path("images/exported/disk")).unwrap();
+        self.clonezilla(&["cnvt-ocs-dev", "-b", "-d", "/home/partimag", "exported", disk.trim(), name]);
+        let fixed =
+            ["ocs-sr", "-batch", "-nogui", "-j2", "-scr", "-p", "true", "restoredisk", "exported", name];
+        self.clonezilla(&fixed);
+        Target { file, device }
+    }
+
+    /// The image as a file is what was deployed, byte for byte.
+    fn exported_raw(&self, image: &Path, target: &Target) {
+        let export =
+            format!("{} export {}", programs::find("image-builder").unwrap().display(), image.display());
+        self.sh(&format!("{export} --raw raw.img --no-progress; cmp raw.img {}", target.file.display()));
+        assert_eq!(
+            self.sh("[ $(du --block-size=1 raw.img | cut -f1) -lt $(stat -c %s raw.img) ] && echo sparse"),
+            "sparse\n"
+        );
+    }
+
     /// Has a served image deployed to a blank disk of so many MiB.
     fn deploy(&self, server: &Server, size: u64) -> Target {
         let file = self.path("target.img");
@@ -163,7 +192,7 @@ size=81920, type=L, name=root, attrs=\"LegacyBIOSBootable\"
 size=8192, type=E3C9E316-0B5C-4DB8-817D-F92DF00215AE
 size=16384, type=S",
         "head -c 1M /dev/urandom >${1}p1
-mkfs.vfat -F 16 -n ESP ${1}p2 >/dev/null; mmd -i ${1}p2 ::EFI ::EFI/BOOT
+mkfs.vfat -F 16 -h 4096 -n ESP ${1}p2 >/dev/null; mmd -i ${1}p2 ::EFI ::EFI/BOOT
 head -c 9000 /dev/urandom >loader; for arch in X64 AA64; do mcopy -i ${1}p2 loader ::EFI/BOOT/BOOT$arch.EFI; done
 mkdir files; head -c 7M /dev/urandom >files/noise
 mkfs.ext4 -q -L root -d files ${1}p3; mkswap -q -L swapped ${1}p5 >/dev/null",
@@ -190,6 +219,15 @@ mkfs.ext4 -q -L root -d files ${1}p3; mkswap -q -L swapped ${1}p5 >/dev/null",
     assert_eq!(swap(&target.device.0), swap(&bench.disk.0));
     let manifest = fs::read_to_string(imported.join("manifest.toml")).unwrap();
     assert!(!manifest.contains("\narch = "), "it has loaders of both: {manifest}");
+
+    let restored = bench.exported_to_clonezilla(&imported, 96);
+    bench.same_table(&restored);
+    for (start, sectors) in [(2048, 2048), (4096, 20480), (24576, 81920)] {
+        let length = sectors * SECTOR;
+        assert!(restored.bytes(start, length) == target.bytes(start, length), "from sector {start} on");
+    }
+    bench.sh(&format!("sgdisk --verify {0}; e2fsck -fn {0}p3", restored.device.0));
+    assert_eq!(swap(&restored.device.0), swap(&bench.disk.0));
 
     // It is imported once; and anew when it has changed.
     drop(server);
@@ -253,7 +291,7 @@ start=131072, size=16384, type=82",
         "head -c 440 /dev/urandom >code; dd if=code of=$1 conv=notrunc status=none
 head -c 30000 /dev/urandom | dd of=$1 seek=1 oflag=seek_bytes seek=512 status=none
 head -c 400 /dev/urandom | dd of=$1 oflag=seek_bytes seek=$((43008 * 512)) status=none
-mkfs.ext4 -q -b 1024 ${1}p1; mkntfs -q -F -Q ${1}p5 2>/dev/null; mkfs.ext4 -q ${1}p6; mkswap -q ${1}p7 >/dev/null
+mkfs.ext4 -q -b 1024 ${1}p1; mkntfs -q -F -Q -p 45056 -H 255 -S 63 ${1}p5 2>/dev/null; mkfs.ext4 -q ${1}p6; mkswap -q ${1}p7 >/dev/null
 mkdir files; head -c 3M /dev/urandom >noise; mkfs.ext4 -q -F -d files ${1}p6",
     );
     let disk = bench.name("");
@@ -274,6 +312,7 @@ mkdir files; head -c 3M /dev/urandom >noise; mkfs.ext4 -q -F -d files ${1}p6",
         target.bytes(1, 2047 * SECTOR),
         fs::read(image.join("nvme7n1-hidden-data-after-mbr")).unwrap()
     );
+    bench.exported_raw(&output, &target);
     bench.sh(&format!(
         "rename() {{ for f in images/image/nvme7n1p*; do mv $f ${{f/nvme7n1p/{disk}p}}; done; }}; rename"
     ));

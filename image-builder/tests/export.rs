@@ -1,0 +1,68 @@
+//! `export` of the image of a file system: as a file, and as what BitTorrent clients seed.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on fails
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Output};
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+    Command::new(program).args(arguments).env("PATH", path).output().unwrap()
+}
+
+fn good(program: &str, arguments: &[&str]) {
+    let output = run(program, arguments);
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_image_of_a_partition_goes_out_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let builder = |arguments: &[&str]| run(env!("CARGO_BIN_EXE_image-builder"), arguments);
+    fs::create_dir(path("tree")).unwrap();
+    let noise: Vec<u8> =
+        (0..3u64 << 20).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+    fs::write(path("tree/noise"), &noise).unwrap();
+    fs::File::create(path("root.img")).unwrap().set_len(32 << 20).unwrap();
+    good("mkfs.ext4", &["-q", "-d", &path("tree"), &path("root.img")]);
+    let image = path("image");
+    assert!(builder(&["capture", &path("root.img"), "-o", &image, "--no-progress"]).status.success());
+    let export = |form: &str, to: &str, more: &[&str]| {
+        let output = builder(&[&["export", &image, form, &path(to), "--no-progress"], more].concat());
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+
+    // What is not in use was never written by mkfs: zeros on both.
+    assert_eq!(export("--raw", "raw.img", &[]), (true, String::new()));
+    good("e2fsck", &["-fn", &path("raw.img")]);
+    assert!(fs::read(path("raw.img")).unwrap() == fs::read(path("root.img")).unwrap());
+    let sparse = fs::metadata(path("raw.img")).unwrap();
+    assert!(sparse.blocks() * 512 < 16 << 20, "{} bytes on the disk", sparse.blocks() * 512);
+    let (done, said) = export("--raw", "raw.img", &[]);
+    assert!(!done && said.contains("exists already"), "{said}");
+
+    assert_eq!(export("--torrent-files", "files", &[]), (true, String::new()));
+    good("diff", &["-r", &path("files/root"), &path("image/root")]);
+    good("cmp", &[&path("files/root.torrent"), &path("image/root.torrent")]);
+    assert_eq!(export("--torrent-files", "linked", &["--link"]), (true, String::new()));
+    assert_eq!(fs::metadata(path("linked/root.torrent")).unwrap().nlink(), 2);
+
+    let (done, said) = export("--clonezilla", "clonezilla", &[]);
+    assert!(!done && said.contains("Clonezilla keeps partition tables, and image has none"), "{said}");
+
+    let run = fs::read_dir(path("image/root")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&run).unwrap();
+    for form in ["--raw", "--torrent-files"] {
+        let (done, said) = export(form, "refused", &[]);
+        assert!(!done && said.contains(run.to_str().unwrap()), "{said}");
+    }
+    fs::remove_file(path("image/root.torrent")).unwrap();
+    let (done, said) = export("--raw", "refused", &[]);
+    assert!(!done && said.contains("root.torrent"), "{said}");
+    assert!(fs::read_dir(folder.path()).unwrap().all(|f| {
+        ["tree", "root.img", "image", "raw.img", "files", "linked"]
+            .contains(&f.unwrap().file_name().to_str().unwrap())
+    }));
+}
