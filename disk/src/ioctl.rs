@@ -30,6 +30,7 @@ mod raw {
 
 const BLKPG_ADD_PARTITION: c_int = 1;
 const BLKPG_DEL_PARTITION: c_int = 2;
+const BLKPG_RESIZE_PARTITION: c_int = 3;
 
 /// `struct blkpg_ioctl_arg`.
 #[repr(C)]
@@ -103,6 +104,11 @@ pub(crate) fn discard(device: &File, offset: u64, length: u64) -> Result<(), Err
 /// Tells the kernel of a partition; bytes on the disk.
 pub(crate) fn add_partition(device: &File, number: u32, start: u64, length: u64) -> Result<(), Errno> {
     partition(device, BLKPG_ADD_PARTITION, number, start, length)
+}
+
+/// Makes a partition that the kernel knows longer or shorter; bytes on the disk. It may be in use.
+pub(crate) fn resize_partition(device: &File, number: u32, start: u64, length: u64) -> Result<(), Errno> {
+    partition(device, BLKPG_RESIZE_PARTITION, number, start, length)
 }
 
 /// Makes the kernel forget a partition.

@@ -230,6 +230,17 @@ impl BlockTarget {
         self.ask("make the kernel re-read the partition table of", |device| reread::reread(device, wanted))
     }
 
+    /// Makes the kernel know another length of a partition, which may be in use. Does nothing on a file.
+    ///
+    /// # Errors
+    /// The kernel knows no such partition, or refuses.
+    pub fn resize_partition(&self, span: PartitionSpan) -> Result<(), TargetError> {
+        let PartitionSpan { number, start, length } = span;
+        self.ask("make the kernel know the length of a partition of", |device| {
+            ioctl::resize_partition(device, number, start, length)
+        })
+    }
+
     fn ask(
         &self,
         what: &'static str,

@@ -63,6 +63,18 @@ impl Layout {
         Self::new(self.table, &self.device, self.sector_size, partitions)
     }
 
+    /// The same table with partition `number` as long as `length` bytes need, to the sector. Nothing else moves.
+    ///
+    /// # Errors
+    /// There is no such partition, or there is something else.
+    pub fn with_length(&self, number: u32, length: u64) -> Result<Self, LayoutError> {
+        let missing = || LayoutError::Partition { number, what: "is not in the table".to_owned() };
+        let mut partitions = self.partitions.clone();
+        let partition = partitions.iter_mut().find(|p| p.number == number).ok_or_else(missing)?;
+        partition.size = length.div_ceil(u64::from(self.sector_size));
+        Self::new(self.table, &self.device, self.sector_size, partitions)
+    }
+
     /// First sector of a disk of `size` bytes that no partition may take.
     fn limit(&self, size: u64) -> u64 {
         let sectors = size / u64::from(self.sector_size);

@@ -51,6 +51,12 @@ pub(crate) struct WriteOptions {
     pub(crate) limit_down: Option<u64>,
     pub(crate) dry_run: bool,
     pub(crate) force: bool,
+    /// Of the image directory.
+    pub(crate) partition: Option<String>,
+    /// Make the partition as long as the image meanwhile.
+    pub(crate) exact: bool,
+    /// Ask nothing.
+    pub(crate) yes: bool,
 }
 
 /// `plan`
@@ -81,7 +87,8 @@ pub(crate) const USAGE: &str = "\
 ezio-init: writes images to disks, many machines at once
 
 Usage:
-  ezio-init write SOURCE TARGET [options]    fetch a torrent's content onto a disk, a partition or a file
+  ezio-init write SOURCE TARGET [options]    write a torrent, a file or a partition of an image to a disk, a
+                                             partition or a file
   ezio-init plan [options]                   show what would be done to which disk; touch nothing
   ezio-init deploy --conf FILE|URL --disk DEVICE
                                              deploy as a netbooted machine does, to a disk named here
@@ -95,9 +102,10 @@ Anywhere else it never chooses a disk: name one.
 ";
 
 pub(crate) const WRITE_HELP: &str = "\
-ezio-init write SOURCE TARGET: fetch a torrent's content and write it straight to its target
+ezio-init write SOURCE TARGET: write the content of a torrent, a file or an image straight to its target
 
-  SOURCE   a .torrent file, its http:// or tftp:// URL, or a magnet link
+  SOURCE   a .torrent file, its http:// or tftp:// URL, or a magnet link; an image directory (of which one
+           partition is written); or any other file: the bytes of a partition or a disk (.img, .dd, .cdr)
   TARGET   a disk, a partition, or a file (made, or grown, to the size that is needed; sparse)
 
 A torrent with one file is a raw image, written from offset 0; one whose files are named by offsets in
@@ -117,6 +125,11 @@ Options:
   --listen ADDR:PORT               where to take connections (default: any address, a free port)
   --limit-up BYTES, --limit-down BYTES
                                    at most so many bytes a second (1000000, 1M, 1MiB, ...)
+  --partition NAME                 of an image directory with several: the one to write (sda1)
+  --exact                          the target is a partition: it is made just as long as the image while that
+                                   is written, and then what it was; the file system is then made as long as
+                                   its partition (ext2/3/4, XFS, btrfs, NTFS). Its neighbours stay untouched
+  --yes                            ask nothing
   --dry-run                        check source and target, say what would be done, write nothing
   --force                          write although the target is in use (never what is mounted)
 
@@ -198,6 +211,9 @@ fn parse_write(parser: &mut Parser) -> Parsed {
         limit_down: None,
         dry_run: false,
         force: false,
+        partition: None,
+        exact: false,
+        yes: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
@@ -210,6 +226,9 @@ fn parse_write(parser: &mut Parser) -> Parsed {
             Long("limit-down") => options.limit_down = Some(parser.value()?.parse_with(rate)?),
             Long("dry-run") => options.dry_run = true,
             Long("force") => options.force = true,
+            Long("partition") => options.partition = Some(parser.value()?.string()?),
+            Long("exact") => options.exact = true,
+            Long("yes") => options.yes = true,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -300,7 +319,12 @@ mod tests {
         assert_eq!((options.seed.ratio, options.seed.idle), (Some(1.5), Some(Duration::from_secs(900))));
         assert_eq!(options.peers.len(), 2);
         assert_eq!(options.limit_up, Some(1000));
-        assert!(options.dry_run && !options.force);
+        assert!(options.dry_run && !options.force && !options.exact && !options.yes);
+        let Command::Write(options) = call("write image /dev/sdx2 --partition sda1 --exact --yes").unwrap()
+        else {
+            panic!()
+        };
+        assert!(options.exact && options.yes && options.partition.as_deref() == Some("sda1"));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 pub(crate) mod arguments;
 mod conf;
 pub(crate) mod deploy;
+mod exact;
 mod in_use;
 pub(crate) mod plan;
 mod progress_output;
 pub(crate) mod signals;
+mod source;
 pub(crate) mod write;
 
 use std::io::Write as _;

@@ -1,27 +1,28 @@
-//! `ezio-init write SOURCE TARGET`: one torrent onto a disk, a partition or a file of a running Linux.
+//! `ezio-init write SOURCE TARGET`: a torrent, a file or a partition of an image directory onto a disk, a partition or
+//! a file of a running Linux.
 
+use std::io::{IsTerminal, Write as _};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use ezio_disk::{BlockTarget, start_of};
-use ezio_image::conf::Grow;
+use ezio_image::conf::units::human_size;
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{Plan, Room};
-use ezio_swarm::Config;
+use ezio_swarm::{Config, Swarm};
 use tokio::sync::watch;
 
 use super::arguments::WriteOptions;
+use super::exact::Exact;
 use super::in_use;
 use super::progress_output::ProgressOutput;
 use super::signals::{StopSignals, Stopped};
-use crate::fetch::torrent;
-use crate::fetch::{FetchError, Fetcher, Patience};
+use super::source::Source;
 use crate::machine::SystemPaths;
 use crate::run::assignment::{Assignment, PlannedTarget};
-use crate::run::deployment::{Cleared, Filling};
-use crate::run::{blocking, transfer};
+use crate::run::deployment::Cleared;
+use crate::run::{blocking, grow, transfer};
 
 /// Fetches, writes, verifies, syncs, and serves others for as long as was asked for. A signal stops
 /// it, with farewell to the others; before everything is on the target that is no success.
@@ -30,17 +31,51 @@ pub(crate) async fn write(
     signals: &mut StopSignals,
 ) -> anyhow::Result<Result<(), Stopped>> {
     let output = ProgressOutput::new(options.progress);
-    let metainfo = tokio::select! {
-        fetched = fetch(options, &output) => fetched?,
+    let source = tokio::select! {
+        opened = Source::open(options, &output) => opened?,
         stopped = signals.received() => return Ok(Err(stopped)),
     };
-    let target = plan(options, &metainfo)?;
-    let config = config(options, &metainfo)?;
+    let target = plan(options, &source)?;
+    let config = config(options, &source, &target.plan)?;
+    let exact = options.exact.then(|| Exact::find(&options.target, source.needed()?)).transpose()?;
     output.note(&format!("{}:\n{}", target.name, target.plan.to_string().trim_end()));
+    if let Some(exact) = &exact {
+        output.note(&exact.to_string());
+    }
     if options.dry_run {
         return Ok(Ok(()));
     }
-    let filling = start(target, config).await?;
+    if !options.yes && is_device(&options.target) && !confirmed(&options.target)? {
+        bail!("nothing was written");
+    }
+    let reading = source.serve(&target.plan).await?;
+    let peers = config.peers.iter().copied().chain(reading.as_ref().map(Swarm::listen_addr)).collect();
+    let cleared = clear(target).await?;
+    exact.as_ref().map_or(Ok(()), Exact::begin)?;
+    let outcome = fill(options, cleared, Config { peers, ..config }, signals, &output).await;
+    if let Some(reading) = reading {
+        reading.shutdown().await;
+    }
+    let Some(exact) = exact else { return outcome };
+    // Whatever came of it.
+    let ended = exact.end();
+    let outcome = outcome?;
+    ended?;
+    if outcome.is_ok() {
+        grow_to_partition(&options.target, &output).await?;
+    }
+    Ok(outcome)
+}
+
+/// From a cleared target to one with all on it, and nobody served from it any more.
+async fn fill(
+    options: &WriteOptions,
+    cleared: Cleared,
+    config: Config,
+    signals: &mut StopSignals,
+    output: &ProgressOutput,
+) -> anyhow::Result<Result<(), Stopped>> {
+    let filling = cleared.start(config).await?;
     let progress = tokio::select! {
         complete = filling.complete(None, |moment| output.moment(moment)) => complete?,
         stopped = signals.received() => {
@@ -65,18 +100,12 @@ pub(crate) async fn write(
     Ok(Ok(()))
 }
 
-async fn fetch(options: &WriteOptions, output: &ProgressOutput) -> anyhow::Result<Arc<Metainfo>> {
-    let fetcher = Fetcher::new()?;
-    let tell = |error: &FetchError, _| output.note(&format!("{error}: trying again"));
-    torrent::fetch(&options.source, &options.peers, &fetcher, Patience::DEFAULT, tell).await
-}
-
-fn config(options: &WriteOptions, metainfo: &Metainfo) -> anyhow::Result<Config> {
+fn config(options: &WriteOptions, source: &Source, plan: &Plan) -> anyhow::Result<Config> {
+    let names_somebody =
+        |metainfo: &Metainfo| !metainfo.trackers().is_empty() || !metainfo.peers().is_empty();
+    let has_somebody = plan.payloads().any(|payload| names_somebody(&payload.metainfo));
     ensure!(
-        !(metainfo.trackers().is_empty()
-            && metainfo.peers().is_empty()
-            && options.peers.is_empty()
-            && options.listen.is_none()),
+        !source.is_elsewhere() || has_somebody || !options.peers.is_empty() || options.listen.is_some(),
         "the torrent names no tracker: name a peer with --peer, or an address for peers to come to with --listen"
     );
     let defaults = Config::default();
@@ -89,27 +118,59 @@ fn config(options: &WriteOptions, metainfo: &Metainfo) -> anyhow::Result<Config>
     })
 }
 
-/// Takes the target, clears it and begins to fetch. A file is made, or grown.
-async fn start(target: PlannedTarget, config: Config) -> anyhow::Result<Filling> {
-    let cleared = blocking(move || {
+/// Takes the target and clears it. A file is made, or grown.
+async fn clear(target: PlannedTarget) -> anyhow::Result<Cleared> {
+    blocking(move || {
         if !is_device(&target.path) {
             BlockTarget::create_file(&target.path, target.size)?;
         }
         let image = target.name.clone();
         Cleared::clear(Assignment { image, targets: vec![target], boot_entries: false })
-    });
-    cleared.await?.start(config).await
+    })
+    .await
+}
+
+/// Asks a person who sits at a terminal. A script has nobody to ask: it has said what it wants.
+fn confirmed(target: &Path) -> anyhow::Result<bool> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Ok(true);
+    }
+    ask(target)?;
+    let mut answer = String::new();
+    input.read_line(&mut answer).context("reading the answer")?;
+    Ok(answer.trim() == "yes")
+}
+
+fn ask(target: &Path) -> anyhow::Result<()> {
+    let mut stderr = std::io::stderr();
+    write!(stderr, "All on {} is lost. Go on? Type \"yes\": ", target.display())?;
+    stderr.flush().context("asking")
+}
+
+/// The file system fills its partition again, if it can.
+async fn grow_to_partition(target: &Path, output: &ProgressOutput) -> anyhow::Result<()> {
+    let (device, name) = (target.to_owned(), target.display());
+    match blocking(move || grow::grow(&device)).await {
+        Ok(Some(size)) => output.note(&format!("{name}: the file system has {} now", human_size(size))),
+        Ok(None) => output.note(&format!("{name}: what is on it keeps its length")),
+        Err(error) => {
+            return Err(
+                error.context(format!("{name} is written and whole, and what is on it keeps its length"))
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What will be done to the target: something that can be written, is large enough, and not in use. Nothing is
 /// made or changed.
-fn plan(options: &WriteOptions, metainfo: &Arc<Metainfo>) -> anyhow::Result<PlannedTarget> {
+fn plan(options: &WriteOptions, source: &Source) -> anyhow::Result<PlannedTarget> {
     let (path, name) = (options.target.clone(), options.target.display().to_string());
-    let needed = metainfo.extents().with_context(|| options.source.clone())?.target_end();
+    let needed = source.needed().with_context(|| options.source.clone())?;
     let size = size_of_target(options, needed)?;
     let start = start_of(&SystemPaths::below(Path::new("/")).sys, &path);
-    let plan = Plan::for_torrent(Arc::clone(metainfo), Room { size, start }, &Grow::None)
-        .with_context(|| name.clone())?;
+    let plan = source.plan(Room { size, start }).with_context(|| name.clone())?;
     Ok(PlannedTarget { path, name, size, plan, shared: options.force })
 }
 

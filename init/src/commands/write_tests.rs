@@ -43,6 +43,9 @@ impl Room {
             limit_down: None,
             dry_run: false,
             force: false,
+            partition: None,
+            exact: false,
+            yes: false,
         }
     }
 }

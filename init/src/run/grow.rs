@@ -30,18 +30,19 @@ impl GrowthOnDevice {
                 growth,
                 device.display()
             )
-        })?;
-        Ok(format!("{} of {} has {} now", growth.filesystem, growth.name, human_size(grown)))
+        });
+        let Some(size) = grown? else { bail!("{} holds no file system that can be grown", device.display()) };
+        Ok(format!("{} of {} has {} now", growth.filesystem, growth.name, human_size(size)))
     }
 }
 
-/// Makes the file system on a device as long as that, and gives its length.
-pub(crate) fn grow(device: &Path) -> anyhow::Result<u64> {
+/// Makes the file system on a device as long as that, and gives its length; none where there is none that can be grown.
+pub(crate) fn grow(device: &Path) -> anyhow::Result<Option<u64>> {
     let target = BlockTarget::open_exclusive(device)?;
     let growing =
         filesystem::growing(&target, 0, target.size()).with_context(|| device.display().to_string())?;
     match growing {
-        None => bail!("{} holds no file system that can be grown", device.display()),
+        None => return Ok(None),
         Some(Growing::Written(patches)) => write(target, &patches)?,
         Some(Growing::Mounted(resize)) => {
             // The kernel wants it for itself.
@@ -58,7 +59,7 @@ pub(crate) fn grow(device: &Path) -> anyhow::Result<u64> {
     // What was read through the device before it was mounted may be cached still.
     target.drop_cache()?;
     let now = filesystem::inspect(&target, 0)?.with_context(|| format!("{} is empty", device.display()))?;
-    Ok(now.size)
+    Ok(Some(now.size))
 }
 
 fn write(target: BlockTarget, patches: &[Patch]) -> anyhow::Result<()> {
