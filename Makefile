@@ -39,7 +39,7 @@ CHAIN := build/debian/$(ARCH)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 
-.PHONY: help setup build chain netboot stick golden arm64 material classroom test soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden small arm64 material classroom test soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12 or 13, as root or through sudo:'
@@ -86,10 +86,14 @@ golden: build chain ## build/golden: a real Debian 12 on a disk, and its image
 	@$(SUDO) tests/golden/make-golden build/golden.img build/golden-packages $(CHAIN)
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden.img build/golden
 
-arm64: build # dist/arm64, and build/golden-arm64: the image of a small system
+small: build chain # build/small-amd64: the image of a small system
+	@tests/golden/make-small build/small-amd64.img build/debian/amd64 amd64
+	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/small-amd64.img build/small-amd64
+
+arm64: build # dist/arm64, and build/small-arm64: the same system for ARM64
 	@$(MAKE) netboot ARCH=arm64
-	@tests/golden/make-arm64 build/golden-arm64.img build/debian/arm64
-	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/golden-arm64.img build/golden-arm64
+	@tests/golden/make-small build/small-arm64.img build/debian/arm64 arm64
+	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/small-arm64.img build/small-arm64
 
 material: setup # build/material: what tests and the classroom need of other releases
 	@tests/scripts/make-material build/material
@@ -97,9 +101,9 @@ material: setup # build/material: what tests and the classroom need of other rel
 classroom: netboot material $(if $(filter arm64,$(FIRMWARE)),arm64,$(if $(IMAGE),,golden)) $(filter stick,$(FIRMWARE)) ## deploy a room of virtual machines, from power-on to their own login
 	$(SUDO) $(BIN)/ezio-classroom --clients '$(CLIENTS)' --firmware '$(FIRMWARE)' --programs $(BIN) \
 		--netboot dist$(if $(filter arm64,$(FIRMWARE)),/arm64) --folder build/classroom \
-		--image '$(if $(IMAGE),$(IMAGE),build/golden$(if $(filter arm64,$(FIRMWARE)),-arm64))' $(if $(MARKER),--marker '$(MARKER)')
+		--image '$(if $(IMAGE),$(IMAGE),build/$(if $(filter arm64,$(FIRMWARE)),small-arm64,golden))' $(if $(MARKER),--marker '$(MARKER)')
 
-test: netboot stick golden material arm64 ## all tests: units, loop devices, networks, virtual machines
+test: netboot stick golden material small arm64 ## all tests: units, loop devices, networks, virtual machines
 	$(CARGO) test --locked --workspace --exclude ezio-tests
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1

@@ -98,7 +98,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
             if arguments.firmware == STICK { with_stick(usual, &folder) } else { Ok(usual) }
         })
         .collect::<Result<_>>()?;
-    let golden = ["golden", "golden-arm64"].contains(&name);
+    let golden = ["golden", "small-arm64"].contains(&name);
     let server = Settings {
         program: absolute(&arguments.programs)?.join("ezio-pxe"),
         netboot: vec![absolute(&arguments.netboot)?],

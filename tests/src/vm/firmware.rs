@@ -92,7 +92,7 @@ impl Firmware {
         if self == Self::Arm64 { "qemu-system-aarch64" } else { "qemu-system-x86_64" }
     }
 
-    /// QEMU's arguments for it. The machine's own copy of the firmware's variables goes to `folder`.
+    /// QEMU's arguments for it. The machine's own copy of the firmware's variables is in `folder`.
     pub fn qemu_arguments(self, folder: &Path) -> Result<Vec<String>> {
         let (code, vars) = match self {
             Self::Bios => return Ok(PC.map(str::to_owned).to_vec()),
@@ -130,7 +130,11 @@ fn copy_vars(vars: &Path, folder: &Path) -> Result<PathBuf> {
         bail!("{} is missing: install the package ovmf, or qemu-efi-aarch64 (make setup)", vars.display());
     }
     let own = folder.join("efi-variables.fd");
-    std::fs::copy(vars, &own).with_context(|| format!("copying {} to {}", vars.display(), own.display()))?;
+    // A machine that was on before remembers.
+    if !own.exists() {
+        std::fs::copy(vars, &own)
+            .with_context(|| format!("copying {} to {}", vars.display(), own.display()))?;
+    }
     Ok(own)
 }
 

@@ -72,9 +72,14 @@ pub fn netboot_arm64() -> Result<PathBuf> {
     made("dist/arm64", "vmlinuz", "make netboot ARCH=arm64")
 }
 
-/// Image directory of a small ARM64 system, as `make arm64` made it.
-pub fn golden_image_arm64() -> Result<PathBuf> {
-    made("build/golden-arm64", "manifest.toml", "make arm64")
+/// Image directory of a small system, as `make small` made it: it has no loader but where a boot entry leads.
+pub fn small_image() -> Result<PathBuf> {
+    made("build/small-amd64", "manifest.toml", "make small")
+}
+
+/// The same for ARM64, as `make arm64` made it.
+pub fn small_image_arm64() -> Result<PathBuf> {
+    made("build/small-arm64", "manifest.toml", "make arm64")
 }
 
 fn made(folder: &str, file: &str, how: &str) -> Result<PathBuf> {
