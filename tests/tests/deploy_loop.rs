@@ -87,6 +87,7 @@ fn a_captured_disk_arrives_whole_on_another() {
 
     assert_eq!(table(&device.0), table(text(&golden)));
     output("/usr/sbin/sgdisk", &["--verify", &device.0]);
+    output("/usr/sbin/sfdisk", &["--verify", &device.0]);
     for number in 1..=3 {
         assert!(Path::new(&format!("{}p{number}", device.0)).exists(), "the kernel knows partition {number}");
     }

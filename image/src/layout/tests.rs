@@ -331,3 +331,39 @@ proptest! {
         let _ = Layout::parse_sfdisk(&text);
     }
 }
+
+#[test]
+fn dumps_of_debian_13_are_read_and_printed_alike() {
+    // As sfdisk of util-linux 2.41.5 printed them.
+    let dumps = [
+        r#"label: gpt
+label-id: 73187000-3B0C-4ED1-B8EE-BBB4230993AC
+device: g.img
+unit: sectors
+first-lba: 2048
+last-lba: 131038
+sector-size: 512
+
+g.img1 : start=        2048, size=       10240, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=3B70CEDD-00CD-4801-A867-54D55DEFE324, name="a \x22x\x22 \xc3\xa4,b", attrs="RequiredPartition NoBlockIOProtocol LegacyBIOSBootable GUID:48,60,63"
+g.img2 : start=       12288, size=       10240, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid=55ABC827-5EB6-4DF7-BF8E-09CFF9343C80
+g.img3 : start=       22528, size=       10240, type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F, uuid=203C3BA1-30EA-4E54-AC20-F3A5815B4C9C, attrs="GUID:60"
+"#,
+        "label: dos
+label-id: 0xc0142d98
+device: m.img
+unit: sectors
+sector-size: 512
+
+m.img1 : start=        2048, size=       10240, type=c, bootable
+m.img2 : start=       12288, size=       40960, type=5
+m.img3 : start=       53248, size=       10240, type=83
+",
+    ];
+    for dump in dumps {
+        let layout = Layout::parse_sfdisk(dump).unwrap();
+        assert_eq!(layout.to_sfdisk(), dump);
+    }
+    let gpt = Layout::parse_sfdisk(dumps[0]).unwrap();
+    let Entry::Gpt { name, attributes, .. } = &gpt.partitions()[0].entry else { panic!("{gpt:?}") };
+    assert_eq!((name.as_str(), *attributes), ("a \"x\" ä,b", 1 << 63 | 1 << 60 | 1 << 48 | 0b111));
+}

@@ -65,7 +65,8 @@ fn roll(dice: &mut Dice) -> Disk {
     let gpt = dice.one_in(2);
     let count = 1 + dice.below(5);
     let mut script = format!("label: {}\n", if gpt { "gpt" } else { "dos" });
-    let logical_from = if gpt { u64::MAX } else { 1 + dice.below(4).min(count) };
+    // Four entries in an MBR: three primary partitions at most, and an extended one.
+    let logical_from = if gpt { u64::MAX } else { 1 + dice.below(3) };
     let mut at = MIB * (1 + dice.below(8));
     let mut parts = Vec::new();
     let mut lines = Vec::new();
@@ -193,13 +194,12 @@ fn arrives(seed: u64) {
     sh("qemu-img compare -f raw -F raw $1 $2", &[text(&was), text(&is)]);
 }
 
+/// Each by its seed, which is said before: what fails can be seen again.
 fn arrive(seeds: std::ops::Range<u64>) {
     programs::need(&["qemu-img", "mkfs.xfs", "mkntfs", "mkfs.vfat"]).unwrap();
     for seed in seeds {
-        let one = std::panic::catch_unwind(|| arrives(seed));
-        if let Err(panic) = one {
-            panic!("seed {seed}: {}", panic.downcast_ref::<String>().map_or("failed", String::as_str));
-        }
+        eprintln!("seed {seed}");
+        arrives(seed);
     }
 }
 
@@ -211,5 +211,7 @@ fn a_dozen_random_layouts_arrive() {
 #[test]
 #[ignore = "soak: five hundred layouts"]
 fn five_hundred_random_layouts_arrive() {
-    arrive(1000..1500);
+    // EZIO_SEED=1234 is one of them, or another.
+    let one = std::env::var("EZIO_SEED").ok().map(|seed| seed.parse().unwrap());
+    arrive(one.map_or(1000..1500, |seed| seed..seed + 1));
 }
