@@ -245,7 +245,7 @@ fn efibootmgr_shows_two_systems_in_their_order() {
 proptest! {
     #[test]
     fn any_bytes_are_some_entry(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let has = firmware(&[bytes.clone()]);
+        let has = firmware(std::slice::from_ref(&bytes));
         let changes = has.with(&[on(7)], &[]);
         prop_assert_eq!(changes.write.len(), 1);
         // What cannot be read is nobody's to remove.
