@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use ezio_contract::Arch;
 use ezio_contract::modules::ModuleIndex;
 use ezio_contract::netboot::{Description, INITRD, KERNEL, SERVER_CARDS};
 use ezio_image::conf::units::human_size;
@@ -12,7 +13,7 @@ use super::firmware::Firmware;
 use super::needed_only;
 use super::tree::ModuleTree;
 
-/// Kernel, initrd and what a usual PC then fetches should stay below this, in bytes.
+/// Kernel, initrd and what a usual PC then fetches should stay below this, in bytes. (ARM64's kernels come uncompressed.)
 const AIM: u64 = 18 << 20;
 
 /// Devices of a usual PC, as the kernel names them, whose drivers may be fetched on demand.
@@ -63,14 +64,16 @@ fn fetched(description: &Description, index: &ModuleIndex) -> String {
     let first = description.files.iter().filter(|file| file.name == KERNEL || file.name == INITRD);
     let first: u64 = first.map(|file| file.size).sum();
     let later = of_usual_pc(index);
-    let verdict = if first + later <= AIM { "within" } else { "ABOVE" };
+    let verdict = match first + later {
+        _ if description.arch != Arch::Amd64 => String::new(),
+        0..=AIM => format!(": within the aim of {}", human_size(AIM)),
+        _ => format!(": ABOVE the aim of {}", human_size(AIM)),
+    };
     let mut out = format!(
-        "each machine fetches {} (kernel + initrd); a usual PC (AHCI, NVMe, USB keyboard) {} more, together {}: {verdict} \
-         the aim of {}\n",
+        "each machine fetches {} (kernel + initrd); a usual one (AHCI, NVMe, USB keyboard) {} more, together {}{verdict}\n",
         human_size(first),
         human_size(later),
         human_size(first + later),
-        human_size(AIM)
     );
     if let Some(cards) = description.files.iter().find(|file| file.name == SERVER_CARDS) {
         let _ = writeln!(
