@@ -3,12 +3,13 @@
 //!
 //! | between | module |
 //! | --- | --- |
-//! | init and server | [`report`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
+//! | init and server | [`report`], [`identity`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
 //! | image builder and init | [`initrd`], [`modules`] |
 //! | image builder and server | [`netboot`] |
 
 mod arch;
 pub mod dhcp;
+pub mod identity;
 pub mod initrd;
 pub mod mac;
 mod machine_id;

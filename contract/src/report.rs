@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | 1 | (says no version) |
 //! | 2 | `format`, `steps` |
+//! | 3 | `identity` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -17,7 +18,7 @@ use thiserror::Error;
 use crate::MachineId;
 
 /// Version of the reports that this library makes, and the newest that it reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The version of reports that say none.
 fn first_format() -> u32 {
@@ -157,6 +158,11 @@ pub enum Event {
     Deployed(Progress),
     /// Serves others until it is released.
     Seeding(Progress),
+    /// Something that makes this clone differ from the next was done to its disk, or could not be.
+    Identity {
+        /// What, for people.
+        step: String,
+    },
     /// The last report of a good run: the end action follows.
     Done {
         /// "reboot", "poweroff", "shell" or "hold".

@@ -23,6 +23,8 @@ pub const ANNOUNCE: &str = "announce";
 pub const SCRAPE: &str = "scrape";
 /// Takes reports (see [`crate::report`]).
 pub const REPORT: &str = "api/report";
+/// Tells a machine what is its own (see [`crate::identity`]).
+pub const IDENTITY: &str = "api/identity";
 /// The room as it is.
 pub const FLEET: &str = "api/fleet";
 /// Has machines deployed again.

@@ -25,6 +25,7 @@ fn file_of(event: &Event) -> &'static str {
         Event::Verified(_) => "verified.json",
         Event::Deployed(_) => "deployed.json",
         Event::Seeding(_) => "seeding.json",
+        Event::Identity { .. } => "identity.json",
         Event::Done { .. } => "done.json",
         Event::Failed { .. } => "failed.json",
     }
@@ -58,6 +59,7 @@ fn events() -> Vec<Event> {
         Event::Verified(progress),
         Event::Deployed(progress),
         Event::Seeding(progress),
+        Event::Identity { step: "/dev/sda2: machine-id: new".into() },
         Event::Done { end: "reboot".into() },
         Event::Failed {
             step: "choose disk".into(),
@@ -137,10 +139,10 @@ fn reports_of_the_first_format_are_read() {
 
 #[test]
 fn what_is_newer_or_no_report_is_refused_with_a_word() {
-    let newer = file("done.json").replace("\"format\": 2", "\"format\": 3");
+    let newer = file("done.json").replace("\"format\": 3", "\"format\": 4");
     let error = Report::from_json(newer.as_bytes()).unwrap_err();
     assert!(
-        matches!(error, ReportError::Newer(3)) && error.to_string().contains("knows formats up to 2"),
+        matches!(error, ReportError::Newer(4)) && error.to_string().contains("knows formats up to 3"),
         "{error}"
     );
     for wrong in ["", "{}", "[]", "{\"format\": \"x\"}", &file("done.json").replace("\"done\"", "\"dance\"")]

@@ -4,6 +4,7 @@ pub mod checksums;
 pub mod conf;
 pub mod extents;
 pub mod filesystem;
+pub mod identity;
 pub mod layout;
 pub mod manifest;
 pub mod metainfo;

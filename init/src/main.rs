@@ -8,6 +8,7 @@ mod commands;
 mod devices;
 mod fetch;
 mod handover;
+mod identity;
 mod logging;
 mod machine;
 mod net;
@@ -15,6 +16,7 @@ mod pid1;
 mod roles;
 mod run;
 mod screen;
+mod target;
 #[cfg(test)]
 mod test_image;
 mod worker;

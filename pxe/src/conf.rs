@@ -10,6 +10,7 @@ use ezio_contract::urls;
 use ezio_image::conf::{Conf, ImageRef, Settings};
 
 use crate::catalogue::Catalogue;
+use crate::identity::IdentityFiles;
 
 /// A conf as it is served.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub(crate) struct ServedConf {
     lacks_report: bool,
     /// The operator's signature, beside the file.
     signature: Option<Bytes>,
+    /// As it was read.
+    pub(crate) conf: Conf,
+    /// What it names for the identities of machines.
+    pub(crate) files: IdentityFiles,
     /// For people: where it comes from.
     pub(crate) origin: String,
 }
@@ -91,9 +96,12 @@ fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(e).with_context(|| format!("reading {}", signature_path.display())),
     };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let files = IdentityFiles::read(&conf, folder).with_context(|| format!("in {}", path.display()))?;
     // A signed file is served as it is: any change would break the signature.
     let lacks_report = conf.report().is_none() && signature.is_none();
-    Ok(ServedConf { text: text.into(), lacks_report, signature, origin: path.display().to_string() })
+    let origin = path.display().to_string();
+    Ok(ServedConf { text: text.into(), lacks_report, signature, conf, files, origin })
 }
 
 fn made_up(catalogue: &Catalogue) -> Option<ServedConf> {
@@ -103,6 +111,8 @@ fn made_up(catalogue: &Catalogue) -> Option<ServedConf> {
         text: conf.to_toml().into(),
         lacks_report: true,
         signature: None,
+        conf,
+        files: IdentityFiles::default(),
         origin: format!("made up: {:?} to the one disk, then reboot", image.name),
     })
 }

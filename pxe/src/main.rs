@@ -21,6 +21,7 @@ mod conf;
 mod dhcp;
 mod fleet;
 mod http;
+mod identity;
 mod imported;
 mod names;
 mod seeder;

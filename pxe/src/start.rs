@@ -20,7 +20,7 @@ use crate::boot::base_url;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
-use crate::http::{Announces, Overview, Reports};
+use crate::http::{Announces, Identities, Overview, Reports};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -109,6 +109,11 @@ fn router(shared: &Shared, settings: &Settings, bound: &Bound, tftp: Arc<Counter
         throttle: Arc::clone(&shared.throttle),
         token: settings.token.clone(),
     };
+    let identities = Identities {
+        conf: Arc::clone(&shared.conf),
+        fleet: Arc::clone(&shared.fleet),
+        throttle: Arc::clone(&shared.throttle),
+    };
     let overview = Overview {
         catalogue: Arc::clone(&shared.catalogue),
         fleet: Arc::clone(&shared.fleet),
@@ -116,7 +121,7 @@ fn router(shared: &Shared, settings: &Settings, bound: &Bound, tftp: Arc<Counter
         announces: Arc::clone(&announces),
         tftp,
     };
-    http::router(files, reports, announces, overview)
+    http::router(files, reports, identities, announces, overview)
 }
 
 async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {

@@ -425,3 +425,43 @@ async fn signatures_are_served_beside_what_they_sign() {
     assert_eq!(tftp("ezio.conf").await, b"image = \"golden\"\n");
     assert_eq!(tftp("images/golden/SHA256SUMS").await, image.file("SHA256SUMS").into_bytes());
 }
+
+#[tokio::test]
+async fn what_is_a_machines_own_goes_to_it_alone_and_into_no_log() {
+    const SECRET: &str = "ARAIAMSECRET";
+    let image = Image::make("golden");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "ezio.conf",
+        "image = \"golden\"\n[identity]\nhostname = \"pc-{{counter}}\"\n[windows]\nunattend = \"u.xml\"\njoin = \"{{serial}}.txt\"\n",
+    );
+    write("u.xml", "<name>{{hostname}}</name><data>{{join}}</data>");
+    write("S1.txt", SECRET);
+    let conf = folder.path().join("ezio.conf");
+    let server = Server::start(&image, &["--conf", conf.to_str().unwrap()]);
+    let machine = report("r", 0, Event::FirstByte).machine;
+    let ask = async |run: &str| {
+        let body = json!({ "machine": machine, "run": run });
+        let client = reqwest::Client::new();
+        let answer = client.post(format!("{}/api/identity", server.base)).json(&body).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    assert_eq!(ask("r").await.0, StatusCode::FORBIDDEN, "it is not being deployed");
+    let started = Event::Started { version: "1".into(), firmware: "bios".into(), address: "10.0.0.9".into() };
+    send(&server, &report("r", 0, started)).await;
+    let (status, own) = ask("r").await;
+    let own: Value = serde_json::from_str(&own).unwrap();
+    assert_eq!((status, &own["hostname"]), (StatusCode::OK, &json!("pc-1")));
+    assert_eq!(own["windows"]["unattend"], format!("<name>pc-1</name><data>{SECRET}</data>"));
+    let (status, said) = ask("another").await;
+    assert!(status == StatusCode::FORBIDDEN && !said.contains(SECRET), "{said}");
+    for path in ["/u.xml", "/S1.txt", "/identity/S1.txt", "/api/identity"] {
+        assert!(!fetch(&server, path).await.0.is_success(), "{path}");
+    }
+    assert!(!text(&server, "/api/fleet").await.contains(SECRET));
+    send(&server, &report("r", 1, Event::Done { end: "reboot".into() })).await;
+    assert_eq!(ask("r").await.0, StatusCode::FORBIDDEN, "it is done");
+    let log = server.wait_for_log(": Done");
+    assert!(log.contains("only a machine that is being deployed") && !log.contains(SECRET), "{log}");
+}

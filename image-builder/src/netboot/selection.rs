@@ -94,6 +94,11 @@ const ON_DEMAND: &[&str] = &[
     // The EFI system partition and the firmware's boot entries, for hooks.
     "fs/efivarfs/",
     "fs/fat/vfat.ko",
+    // What systems are on: a clone gets its identity, and a larger disk is filled, through them.
+    "fs/btrfs/btrfs.ko",
+    "fs/ext4/ext4.ko",
+    "fs/ntfs3/ntfs3.ko",
+    "fs/xfs/xfs.ko",
     // Card detection of eMMC and SD on recent laptops.
     "drivers/pinctrl/intel/",
 ];

@@ -3,7 +3,8 @@
 //! TOML. Keys at the top are the default for every machine; each `[[machine]]` changes some of them
 //! for the machines that it matches. The first `[[machine]]` that matches is taken, later ones are
 //! not looked at. A machine that none matches gets the default, if that has an image, and is refused
-//! otherwise. `[disk]`, `[seed]`, `[hooks]` and `[uefi]` are replaced as a whole, not key by key.
+//! otherwise. `[disk]`, `[seed]`, `[hooks]`, `[uefi]`, `[identity]` and `[windows]` are replaced as a whole, not key by
+//! key.
 //!
 //! ```toml
 //! image = "debian-12"            # name on this server, URL, magnet link, or path of a .torrent
@@ -28,6 +29,13 @@
 //! [uefi]
 //! entries = true                 # boot entries in the firmware of UEFI machines
 //!
+//! [identity]                     # of the clone; all but host name and regenerate is on unless switched off
+//! hostname = "lab-{{counter:2}}" # also mac, serial, uuid, product, or a column of hosts = "FILE.csv"
+//! machine-id = true              # also ssh-host-keys, random-seed, regenerate = ["disk-guid"]
+//!
+//! [windows]
+//! unattend = "unattend.xml"      # template, beside this file; also join = "join/{{hostname}}.txt"
+//!
 //! [[group]]
 //! name = "room-2"
 //! macs = ["52:54:00:*"]          # also uuids, serials, products
@@ -42,6 +50,7 @@ use serde::Serialize;
 
 mod error;
 mod grow;
+mod identity;
 mod list;
 mod machine;
 mod orders;
@@ -55,6 +64,7 @@ mod tests;
 
 pub use error::{ConfError, NoOrders};
 pub use grow::Grow;
+pub use identity::{Identity, Regenerate, Windows};
 pub use machine::{Group, MacPattern, Match};
 pub use orders::{
     Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi,
@@ -128,6 +138,12 @@ impl Conf {
         images
     }
 
+    /// Settings of all levels, each merged with what is above it: what some machine may be told.
+    pub fn levels(&self) -> impl Iterator<Item = Settings> + '_ {
+        let machines = self.machines.iter().map(|machine| machine.settings.or(&self.default));
+        std::iter::once(self.default.clone()).chain(machines)
+    }
+
     /// The conf as TOML, which [`Conf::parse`] reads as the same conf.
     #[must_use]
     pub fn to_toml(&self) -> String {
@@ -185,6 +201,9 @@ impl Conf {
         if let Some(message) = default.contradiction().or_else(|| bad_partition(&default)) {
             return Err(ConfError::at(text, place_of_table(text, "disk"), message));
         }
+        if let Some((table, message)) = identity_mistake(&default) {
+            return Err(ConfError::at(text, place_of_table(text, table), message));
+        }
         let groups = check_groups(text, top)?;
         let machines = check_machines(text, top, &default, &groups)?;
         if default.image.is_none() && machines.is_empty() {
@@ -199,6 +218,13 @@ impl Conf {
 fn bad_partition(settings: &Settings) -> Option<String> {
     let name = settings.partition.as_ref().filter(|name| !is_safe_name(name))?;
     Some(format!("partition: {name:?} is not the name of a partition in an image, such as \"sda1\""))
+}
+
+/// What is wrong with a clone's identity, and in which table.
+fn identity_mistake(settings: &Settings) -> Option<(&'static str, String)> {
+    let identity =
+        settings.identity.as_ref().and_then(|identity| Some(("identity", identity.contradiction()?)));
+    identity.or_else(|| Some(("windows", settings.windows.as_ref()?.contradiction()?)))
 }
 
 /// Where `[name]` stands, as the place of a mistake between keys.
@@ -272,6 +298,12 @@ fn check_machines(
         let merged = settings.or(default);
         if let Some(message) = merged.contradiction().or_else(|| bad_partition(&merged)) {
             return refuse(placed.span().start, format!("[[machine]] {}: {message}", machines.len() + 1));
+        }
+        if let Some((table, message)) = identity_mistake(&merged) {
+            return refuse(
+                placed.span().start,
+                format!("[[machine]] {}: {table}: {message}", machines.len() + 1),
+            );
         }
         if merged.image.is_none() {
             return refuse(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::grow::Grow;
+use super::identity::{Identity, Windows};
 use super::pattern::Pattern;
 use super::units::{parse_duration, print_duration};
 use crate::names::is_safe_name;
@@ -36,6 +37,10 @@ pub struct Orders {
     pub hooks: Hooks,
     /// What is done to a UEFI machine's firmware.
     pub uefi: Uefi,
+    /// What makes this clone differ from the next.
+    pub identity: Identity,
+    /// The same for Windows.
+    pub windows: Windows,
     /// Where to send reports; none: derived from where the conf came from.
     pub report: Option<String>,
     /// What chose these orders, for people: "machine 2 in ezio.conf", "default".

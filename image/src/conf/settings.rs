@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::grow::Grow;
+use super::identity::{Identity, Windows};
 use super::list::{one_or_many, seed, size};
 use super::orders::{
     Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi,
@@ -47,6 +48,12 @@ pub struct Settings {
     /// The firmware's boot entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uefi: Option<Uefi>,
+    /// What makes a clone differ from the next; replaces all of the level above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// The same for Windows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
 }
 
 fn print_seed<S: Serializer>(policy: &Option<SeedPolicy>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -249,6 +256,8 @@ impl Settings {
             disk: own.disk.or(above.disk),
             hooks: own.hooks.or(above.hooks),
             uefi: own.uefi.or(above.uefi),
+            identity: own.identity.or(above.identity),
+            windows: own.windows.or(above.windows),
         }
     }
 
@@ -303,6 +312,8 @@ impl Settings {
             on_error: self.on_error.unwrap_or(EndAction::Hold),
             hooks: self.hooks.clone().unwrap_or_default(),
             uefi: self.uefi.unwrap_or_default(),
+            identity: self.identity.clone().unwrap_or_default(),
+            windows: self.windows.clone().unwrap_or_default(),
             report,
             chosen_by,
         })
@@ -332,6 +343,8 @@ macro_rules! settings_level {
             disk: Option<DiskSetting>,
             hooks: Option<Hooks>,
             uefi: Option<Uefi>,
+            identity: Option<Identity>,
+            windows: Option<Windows>,
         }
 
         impl $name {
@@ -347,6 +360,8 @@ macro_rules! settings_level {
                     disk: self.disk.clone(),
                     hooks: self.hooks.clone(),
                     uefi: self.uefi,
+                    identity: self.identity.clone(),
+                    windows: self.windows.clone(),
                 }
             }
         }

@@ -140,6 +140,26 @@ fn mistakes_are_refused_by_line_and_column() {
         ),
         ("image = \"a\"\n[disk]\nmin-size = \"2T\"\nmax-size = \"1T\"\n", 2, 1, &["min-size", "above"]),
         ("image = \"a\"\n[disk]\npath = \"sda\"\n", 2, 1, &["path", "/dev/"]),
+        ("image = \"a\"\n[identity]\nhostname = \"{{mac\"\n", 3, 12, &["hostname", "without }}"]),
+        ("image = \"a\"\n[identity]\nhostname = \"lab\"\n", 2, 1, &["every machine would be called \"lab\""]),
+        ("image = \"a\"\n[identity]\nhosts = \"../h.csv\"\n", 2, 1, &["hosts", "leads out"]),
+        ("image = \"a\"\n[identity]\nmachine-id = \"no\"\n", 3, 14, &["machine-id", "boolean"]),
+        (
+            "image = \"a\"\n[identity]\nregenerate = [\"mbr\"]\n",
+            3,
+            15,
+            &["regenerate", "`mbr`", "`disk-guid`"],
+        ),
+        ("image = \"a\"\n[identity]\nregenerate = [\"fs-uuid\"]\n", 2, 1, &["fs-uuid is not done"]),
+        ("image = \"a\"\n[identity]\nhost = 1\n", 3, 1, &["unknown field `host`", "`hostname`"]),
+        ("image = \"a\"\n[windows]\njoin = \"{{hostname}}\"\n", 2, 1, &["unattend = \"FILE\" is missing"]),
+        (
+            "image = \"a\"\n[windows]\nunattend = \"u\"\njoin = \"j\"\n",
+            2,
+            1,
+            &["every machine would get \"j\""],
+        ),
+        ("image = \"a\"\n[windows]\nunattend = \"/u\"\n", 2, 1, &["unattend", "leads out"]),
         ("image = \"ä\"\n", 1, 9, &["not an image"]),
         ("# ä\nimage = \"a\" ä\n", 2, 13, &[""]),
     ];
@@ -356,6 +376,8 @@ fn some_settings() -> impl Strategy<Value = Settings> {
             on_error: end,
             image: None,
             partition: None,
+            identity: None,
+            windows: None,
         })
 }
 

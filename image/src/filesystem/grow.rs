@@ -3,7 +3,7 @@
 use std::io;
 
 use super::ntfs_grow::{self, Patch};
-use super::{Volume, btrfs, ext, xfs};
+use super::{Kind, Volume, btrfs, ext, xfs};
 use crate::layout::ReadAt;
 
 /// How a file system is made longer.
@@ -35,14 +35,13 @@ pub enum Resize {
 }
 
 impl Resize {
-    /// Name by which it is mounted.
+    /// What it is.
     #[must_use]
-    pub fn mounted_as(self) -> &'static str {
+    pub fn kind(self) -> Kind {
         match self {
-            // The driver of ext4 is the one that Debian's kernel has for all three.
-            Self::Ext { .. } => "ext4",
-            Self::Xfs { .. } => "xfs",
-            Self::Btrfs => "btrfs",
+            Self::Ext { .. } => Kind::Ext,
+            Self::Xfs { .. } => Kind::Xfs,
+            Self::Btrfs => Kind::Btrfs,
         }
     }
 }

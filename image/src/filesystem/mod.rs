@@ -16,6 +16,7 @@ mod fat_names;
 mod grow;
 mod hfsplus;
 mod jfs;
+mod kind;
 mod minix;
 mod ntfs;
 mod ntfs_grow;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use beginning::{Moved, moved};
 pub use grow::{Growing, Resize, growing, refuses_to_grow};
+pub use kind::{Kind, kind};
 pub use ntfs_grow::{Patch, PatchContent};
 
 /// A file system.

@@ -17,6 +17,7 @@ mod gpt;
 mod grow;
 mod mbr;
 mod read;
+mod renew;
 mod sfdisk;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod oracle_tests;
 mod tests;
 
 pub use read::ReadAt;
+pub use renew::NewIds;
 
 /// Boot code at the head of sector 0, in bytes; the disk id and the MBR's entries follow.
 pub const BOOT_CODE_LENGTH: usize = 440;

@@ -8,7 +8,7 @@ use super::grow::{self, Arrangement};
 use super::stale::Stale;
 use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Room, Step, clear, fits};
 use crate::conf::Grow;
-use crate::layout::{Layout, LayoutError, Partition, Table, TableImage};
+use crate::layout::{Layout, LayoutError, NewIds, Partition, Table, TableImage};
 use crate::manifest::{Content, PartitionInfo, SourceKind, UNPARTITIONED};
 use crate::swap;
 
@@ -81,6 +81,22 @@ impl ImageParts {
         let title = format!("image {}, {}, to a partition of {size} bytes", self.manifest.name, info.name);
         let plan = Plan::of_one_payload(title, payload, start.filter(|_| says_its_start(info)));
         Ok(Plan { notes: self.manifest.notes.clone(), growth, ..plan })
+    }
+
+    /// The image with new ids in its partition table, and which took the place of which.
+    ///
+    /// # Errors
+    /// It has no table, or a Windows that would not start any more.
+    pub fn with_new_table_ids(&self, fresh: impl FnMut() -> Uuid) -> Result<(Self, NewIds), PlanError> {
+        let refuse =
+            |why: &str| PlanError::NoNewIds { image: self.manifest.name.clone(), why: why.to_owned() };
+        let layout = self.layout.as_ref().filter(|_| self.manifest.source.kind == SourceKind::Disk);
+        let layout = layout.ok_or_else(|| refuse("there is no partition table of its own in it"))?;
+        if self.manifest.partitions.iter().any(|p| p.filesystem.as_deref() == Some("ntfs")) {
+            return Err(refuse("the boot store of Windows finds its disk and partitions by these ids"));
+        }
+        let (layout, ids) = layout.renewed(fresh);
+        Ok((Self { layout: Some(layout), ..self.clone() }, ids))
     }
 
     fn partition(&self, wanted: Option<&str>) -> Result<&PartitionInfo, PlanError> {

@@ -111,6 +111,14 @@ pub enum PlanError {
         /// Why not, and what can be done.
         why: String,
     },
+    /// Its ids cannot be made anew.
+    #[error("regenerate = [\"disk-guid\"]: {image}: {why}")]
+    NoNewIds {
+        /// The image.
+        image: String,
+        /// Why not.
+        why: String,
+    },
     /// Swap cannot be made.
     #[error("cannot make swap on {name}")]
     Swap {

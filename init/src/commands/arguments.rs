@@ -153,7 +153,7 @@ pub(crate) const DEPLOY_HELP: &str = "\
 ezio-init deploy: what a netbooted machine does once it has a network, on this running system
 
 The same steps: fetch ezio.conf and the image, check, hooks, clear, write, verify, sync, partition table
-and boot code, reports, seeding. Without the end action: the program ends instead.
+and boot code, reports, seeding, identity. Without the end action: the program ends instead.
 
 Options:
   --conf FILE|URL    the ezio.conf (needed)

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use ezio_contract::MachineId;
+use ezio_contract::identity::IdentityAnswer;
 use ezio_image::conf::{Conf, ImageRef, Orders, Settings};
 
 use super::arguments::PlanOptions;
@@ -11,6 +12,8 @@ use super::conf::brief;
 use super::print;
 use crate::fetch::location::Location;
 use crate::fetch::{Fetcher, Patience, torrent};
+use crate::identity::ask;
+use crate::identity::plan::IdentityPlan;
 use crate::machine::SystemPaths;
 use crate::run::assignment::Assignment;
 use crate::run::image::Image;
@@ -42,7 +45,8 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
         orders.grow = grow.clone();
     }
     let assignment = Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?;
-    print(&assignment.to_string())
+    print(&assignment.to_string())?;
+    print(&identity_lines(&orders))
 }
 
 async fn image_at(location: &Location, fetcher: &Fetcher, screen: &Screen) -> anyhow::Result<Image> {
@@ -51,6 +55,18 @@ async fn image_at(location: &Location, fetcher: &Fetcher, screen: &Screen) -> an
         return Ok(Image::Torrent(torrent));
     }
     Image::fetch(location, fetcher, None, screen).await
+}
+
+/// What would make this clone differ from the next, as far as it is known without the server.
+fn identity_lines(orders: &Orders) -> String {
+    let own = IdentityAnswer::default();
+    let plan = IdentityPlan::of(orders, &own);
+    let asked =
+        ask::is_needed(orders).then_some("  host name and files that the server has for this machine\n");
+    match (plan.is_empty(), asked) {
+        (true, None) => String::new(),
+        (_, asked) => format!("identity:\n{}{plan}", asked.unwrap_or_default()),
+    }
 }
 
 /// What an ezio.conf that names nothing but an image says.

@@ -171,7 +171,7 @@ fn plan(options: &WriteOptions, source: &Source) -> anyhow::Result<PlannedTarget
     let size = size_of_target(options, needed)?;
     let start = start_of(&SystemPaths::below(Path::new("/")).sys, &path);
     let plan = source.plan(Room { size, start }).with_context(|| name.clone())?;
-    Ok(PlannedTarget { path, name, size, plan, shared: options.force })
+    Ok(PlannedTarget { path, name, size, plan, shared: options.force, new_ids: Vec::new() })
 }
 
 /// Bytes of a device; those that a file will have.

@@ -1,11 +1,13 @@
 //! Which targets get the image, and the plan for each: made and checked before anything is touched.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use ezio_disk::{Disk, choose, locate};
-use ezio_image::conf::{Grow, Orders, Target};
+use ezio_image::conf::{Orders, Regenerate, Target};
+use ezio_image::layout::NewIds;
 use ezio_image::plan::{Plan, Room};
 
 use super::grow::GrowthOnDevice;
@@ -37,6 +39,8 @@ pub(crate) struct PlannedTarget {
     pub(crate) plan: Plan,
     /// It may be in use by somebody else.
     pub(crate) shared: bool,
+    /// Ids of partitions that its table gets in place of others.
+    pub(crate) new_ids: NewIds,
 }
 
 impl Assignment {
@@ -46,20 +50,22 @@ impl Assignment {
             Target::WholeDisk { all } => {
                 let chosen = choose(disks, &orders.disk, image.needed_for_disk()?, *all);
                 let chosen = chosen.map_err(|error| with_help(error, image))?;
-                chosen
-                    .iter()
-                    .map(|disk| for_disk(image, disk, &orders.grow))
-                    .collect::<anyhow::Result<_>>()?
+                chosen.iter().map(|disk| for_disk(image, disk, orders)).collect::<anyhow::Result<_>>()?
             }
             Target::Partition(selector) => {
                 let wanted = orders.partition.as_deref();
                 let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?);
                 let target = target.map_err(|error| with_help(error, image))?;
                 let name = target.to_string();
+                ensure!(
+                    orders.identity.regenerate.is_empty(),
+                    "regenerate makes ids of a whole disk anew, but the target is one partition"
+                );
                 let room = Room { size: target.size, start: target.start };
                 let plan =
                     image.plan_for_partition(wanted, room, &orders.grow).with_context(|| name.clone())?;
-                vec![PlannedTarget { path: target.path, name, size: target.size, plan, shared: false }]
+                let (path, size) = (target.path, target.size);
+                vec![PlannedTarget { path, name, size, plan, shared: false, new_ids: NewIds::new() }]
             }
         };
         let boot_entries = orders.uefi.entries && matches!(orders.target, Target::WholeDisk { .. });
@@ -98,10 +104,15 @@ fn with_help(error: impl Into<anyhow::Error>, image: &Image) -> anyhow::Error {
     }
 }
 
-fn for_disk(image: &Image, disk: &Disk, grow: &Grow) -> anyhow::Result<PlannedTarget> {
+fn for_disk(image: &Image, disk: &Disk, orders: &Orders) -> anyhow::Result<PlannedTarget> {
     let name = disk.to_string();
-    let plan = image.plan_for_disk(disk.size, disk.sector_size, grow).with_context(|| name.clone())?;
-    Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan, shared: false })
+    let (image, new_ids) = match orders.identity.regenerate.contains(&Regenerate::DiskGuid) {
+        true => image.with_new_table_ids().map(|(image, ids)| (Cow::Owned(image), ids))?,
+        false => (Cow::Borrowed(image), NewIds::new()),
+    };
+    let plan =
+        image.plan_for_disk(disk.size, disk.sector_size, &orders.grow).with_context(|| name.clone())?;
+    Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan, shared: false, new_ids })
 }
 
 impl PlannedTarget {

@@ -28,6 +28,10 @@ pub(crate) struct Briefing {
     pub(crate) origin: Location,
     /// Where reports go.
     pub(crate) report: Option<Url>,
+    /// Whose orders these are.
+    pub(crate) machine: MachineId,
+    /// The group that it was started with.
+    pub(crate) group: Option<String>,
 }
 
 /// Where to look for ezio.conf.
@@ -152,7 +156,7 @@ impl Briefing {
     ) -> anyhow::Result<Self> {
         let orders = conf.orders_for(machine, group)?;
         let report = report_url(report.or(orders.report.as_deref()), &origin)?;
-        Ok(Self { orders, origin, report })
+        Ok(Self { orders, origin, report, machine: machine.clone(), group: group.map(str::to_owned) })
     }
 
     /// Fetches the image that is ordered.

@@ -10,7 +10,7 @@ use ezio_image::conf::units::human_size;
 use ezio_image::filesystem::{self, Growing, Patch, PatchContent, Resize};
 use ezio_image::plan::Growth;
 
-use super::mounted::Mounted;
+use crate::target::mount::{Access, Mounted};
 
 /// A file system to be grown, and where it is.
 #[derive(Debug, Clone)]
@@ -47,12 +47,12 @@ pub(crate) fn grow(device: &Path) -> anyhow::Result<Option<u64>> {
         Some(Growing::Mounted(resize)) => {
             // The kernel wants it for itself.
             drop(target);
-            let mounted = Mounted::mount(device, resize.mounted_as())?;
-            grow_mounted(mounted.folder(), resize).map_err(|error| {
+            let mounted = Mounted::open(device, resize.kind(), Access::Write)?;
+            grow_mounted(&mounted.tree().folder()?, resize).map_err(|error| {
                 let why = explain(resize, &error);
                 anyhow::Error::from(error).context(why)
             })?;
-            mounted.unmount()?;
+            mounted.close()?;
         }
     }
     let target = BlockTarget::open_exclusive(device)?;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use ezio_contract::Arch;
 use ezio_image::checksums::Checksums;
 use ezio_image::conf::Grow;
-use ezio_image::layout::Layout;
+use ezio_image::layout::{Layout, NewIds};
 use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest, PartitionInfo,
 };
@@ -27,7 +27,7 @@ use crate::screen::nag::Nag;
 const TORRENTS_AT_A_TIME: usize = 4;
 
 /// An image, fetched.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Image {
     /// A directory with a manifest.
     Directory(Box<ImageParts>),
@@ -82,6 +82,20 @@ impl Image {
         match self {
             Self::Directory(parts) => parts.plan_for_disk(size, sector_size, grow),
             Self::Torrent(metainfo) => Plan::for_torrent(metainfo.clone(), Room { size, start: None }, grow),
+        }
+    }
+
+    /// The image with new ids in its partition table, and which took the place of which.
+    pub(crate) fn with_new_table_ids(&self) -> Result<(Self, NewIds), PlanError> {
+        match self {
+            Self::Directory(parts) => {
+                let (parts, ids) = parts.with_new_table_ids(uuid::Uuid::new_v4)?;
+                Ok((Self::Directory(Box::new(parts)), ids))
+            }
+            Self::Torrent(metainfo) => Err(PlanError::NoNewIds {
+                image: metainfo.name().to_owned(),
+                why: "there is no partition table of its own in it".to_owned(),
+            }),
         }
     }
 

@@ -8,8 +8,8 @@ pub(crate) mod deployment;
 pub(crate) mod grow;
 mod held_head;
 mod hooks;
+mod identity;
 pub(crate) mod image;
-mod mounted;
 pub(crate) mod reporter;
 pub(crate) mod transfer;
 
@@ -36,6 +36,7 @@ use self::transfer::Moment;
 use crate::devices::Devices;
 use crate::fetch::Fetcher;
 use crate::fetch::signature::PublicKey;
+use crate::identity::plan::IdentityPlan;
 use crate::machine::efi_variables::{self, EfiVariables};
 use crate::machine::pci::{self, Missing};
 use crate::machine::steps::Steps;
@@ -105,7 +106,9 @@ impl Run<'_> {
         let (image, ()) = tokio::try_join!(self.fetch_image(briefing), disks).during("image")?;
         let assignment = self.choose_disk(&image, &orders).await?;
         self.steps.take(|times| &mut times.disks_s);
-        self.announce(&assignment);
+        let identity = self.plan_identity(briefing).await.during("identity")?;
+        self.announce(&assignment, &identity);
+        let targets = identity::targets(&assignment);
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
         let boot_entries = assignment.boot_entries;
@@ -119,8 +122,12 @@ impl Run<'_> {
         self.reporter.send(Event::Deployed(deployed.progress));
         let growths = deployed.growths();
         self.seed(deployed, briefing).await;
+        // After seeding: what is changed on the disk must not go out to others.
+        if !growths.is_empty() || !identity.is_empty() {
+            self.wait_until_free(&targets).await.during("release disk")?;
+        }
         self.grow(growths).await.during("grow file system")?;
-        // After seeding: what a hook changes on the disk must not go out to others.
+        self.give_identity(identity, targets).await.during("identity")?;
         hooks::run(&briefing.orders.hooks.after, &environment, self.screen).await.during("hook after")?;
         self.report_end(Event::Done { end: briefing.orders.end.to_string() }).await;
         Ok(briefing.orders.end)
@@ -174,8 +181,11 @@ impl Run<'_> {
         orders
     }
 
-    fn announce(&self, assignment: &Assignment) {
+    fn announce(&self, assignment: &Assignment, identity: &IdentityPlan) {
         self.screen.line(assignment.to_string().trim_end());
+        if !identity.is_empty() {
+            self.screen.line(&format!("identity:\n{}", identity.to_string().trim_end()));
+        }
         self.reporter.send(Event::Planned {
             image: assignment.image.clone(),
             disks: assignment.names(),

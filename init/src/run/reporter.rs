@@ -45,6 +45,8 @@ impl ReportLine {
 /// Tells the server what happens. Cheap to clone; without an address it tells nobody.
 #[derive(Debug, Clone)]
 pub(crate) struct Reporter {
+    /// Name of the run, which the server knows it by.
+    run: Option<Arc<str>>,
     shared: Option<Arc<Shared>>,
     released: watch::Receiver<bool>,
     /// What the server answered to the first report.
@@ -82,7 +84,12 @@ pub(crate) enum Delivery {
 impl Reporter {
     /// Tells nobody; never releases.
     pub(crate) fn silent() -> Self {
-        Self { shared: None, released: watch::channel(false).1, first_answer: watch::channel(None).1 }
+        Self {
+            run: None,
+            shared: None,
+            released: watch::channel(false).1,
+            first_answer: watch::channel(None).1,
+        }
     }
 
     /// Starts to report.
@@ -102,9 +109,15 @@ impl Reporter {
         let shared = Arc::new(Shared { waiting: Mutex::default(), new: Notify::new(), ledger });
         let (release, released) = watch::channel(false);
         let (answer, first_answer) = watch::channel(None);
+        let run = Some(line.run.as_str().into());
         let sender = Sender { http, line, steps, release, answer, sequence };
         tokio::spawn(sender.run(shared.clone()));
-        Ok(Self { shared: Some(shared), released, first_answer })
+        Ok(Self { run, shared: Some(shared), released, first_answer })
+    }
+
+    /// Name of the run, where there is somebody to report to.
+    pub(crate) fn run(&self) -> Option<&str> {
+        self.run.as_deref()
     }
 
     /// Is there somebody to report to?

@@ -40,7 +40,7 @@ impl State {
             report::Event::FirstByte | report::Event::Progress(_) => Self::Working,
             report::Event::LastByte(_) => Self::Received,
             report::Event::Verified(_) => Self::Verified,
-            report::Event::Deployed(_) => Self::Deployed,
+            report::Event::Deployed(_) | report::Event::Identity { .. } => Self::Deployed,
             report::Event::Seeding(_) => Self::Seeding,
             report::Event::Done { .. } => Self::Done,
             report::Event::Failed { .. } => Self::Failed,

@@ -1,5 +1,7 @@
 //! What is known of one machine.
 
+use std::collections::BTreeMap;
+
 use ezio_contract::report::{Event, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
@@ -12,6 +14,8 @@ pub(super) const MAX_TEXT: usize = 200;
 /// Longest error text that is kept, in bytes.
 const MAX_ERROR: usize = 4096;
 const MAX_DISKS: usize = 32;
+/// Steps towards its identity that are kept: a handful for each of its disks.
+const MAX_STEPS: usize = 64;
 
 /// Why the last run failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +88,12 @@ pub(crate) struct Machine {
     /// Its own steps in the last run.
     #[serde(default)]
     pub(crate) steps: StepTimes,
+    /// What the last run did, and could not do, to make this clone differ from the next.
+    #[serde(default)]
+    pub(crate) identity_steps: Vec<String>,
+    /// Its numbers, by the template of a host name that asked for one. It keeps them.
+    #[serde(default)]
+    pub(crate) numbers: BTreeMap<String, u32>,
     /// When it was last heard of, in seconds since 1970.
     #[serde(default)]
     pub(crate) last_heard: f64,
@@ -122,6 +132,8 @@ impl Machine {
             error: None,
             times: Times { first_seen: now, ..Times::default() },
             steps: StepTimes::default(),
+            identity_steps: Vec::new(),
+            numbers: BTreeMap::new(),
             last_heard: now,
             deployments: 0,
             present_macs: Vec::new(),
@@ -153,6 +165,7 @@ impl Machine {
         self.sequence = None;
         self.image = None;
         self.disks.clear();
+        self.identity_steps.clear();
         self.progress = Progress::default();
     }
 
@@ -175,6 +188,7 @@ impl Machine {
             Event::LastByte(p) => (&mut times.last_byte, Some(p)),
             Event::Verified(p) => (&mut times.verified, Some(p)),
             Event::Deployed(p) => (&mut times.deployed, Some(p)),
+            Event::Identity { .. } => (&mut times.deployed, None),
             Event::Seeding(p) => (&mut times.seeding, Some(p)),
             Event::Done { .. } => (&mut times.done, None),
             Event::Failed { .. } => (&mut times.failed, None),
@@ -197,6 +211,9 @@ impl Machine {
                 self.image = Some(one_line(image, MAX_TEXT));
                 self.disks = disks.iter().take(MAX_DISKS).map(|disk| one_line(disk, MAX_TEXT)).collect();
                 self.progress.total_bytes = self.progress.total_bytes.max(*total_bytes);
+            }
+            Event::Identity { step } if newest && self.identity_steps.len() < MAX_STEPS => {
+                self.identity_steps.push(one_line(step, MAX_TEXT));
             }
             Event::Failed { step, error, next } if self.life.state == State::Failed => {
                 self.error = Some(Failure {

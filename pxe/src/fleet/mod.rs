@@ -4,6 +4,7 @@
 mod identity;
 mod life;
 mod machine;
+mod number;
 mod room;
 mod view;
 
@@ -12,10 +13,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use ezio_contract::identity::IdentityRequest;
 use ezio_contract::report::{Directive, Report};
 use ezio_contract::{Mac, MachineId};
 
 pub(crate) use life::State;
+pub(crate) use number::Denied;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
 pub(crate) use view::{AgainAnswer, Counts, FleetView, ImageView, MachineView};
@@ -92,6 +95,23 @@ impl Fleet {
         }
         keep(self.store.clone(), change).await.map_err(ReportError::NotKept)?;
         Ok(directive)
+    }
+
+    /// The number of a machine whose run is under way (see [`Room::number`]). It outlives this process when it is given.
+    pub(crate) async fn number(
+        &self,
+        request: &IdentityRequest,
+        address: IpAddr,
+        purpose: Option<&str>,
+    ) -> Result<Result<Option<u32>, Denied>> {
+        let address = address.to_canonical().to_string();
+        let taken = self.room().number(&request.machine, &request.run, &address, purpose);
+        let (number, change) = match taken {
+            Ok(taken) => taken,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        keep(self.store.clone(), change).await?;
+        Ok(Ok(number))
     }
 
     /// Has machines deployed again; how many were meant.

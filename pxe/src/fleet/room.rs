@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::identity;
 use super::life::{Event, State};
 use super::machine::{MAX_TEXT, Machine};
+use super::number::{self, Denied};
 use crate::boot::Boot;
 
 /// Machines that are kept. Reports come from anyone on the network, so that there must be an end.
@@ -145,6 +146,25 @@ impl Room {
         Ok((Directive { release: self.released(at, now), done: false }, change))
     }
 
+    /// The number of a machine whose run is under way, for what is called `purpose`. It is the same whenever it asks,
+    /// and no other machine has it.
+    pub(crate) fn number(
+        &mut self,
+        id: &MachineId,
+        run: &str,
+        address: &str,
+        purpose: Option<&str>,
+    ) -> Result<(Option<u32>, Change), Denied> {
+        let known = identity::find(&self.machines, id, |_| false);
+        let at = known.filter(|at| number::may_know(&self.machines[*at], run, address)).ok_or(Denied)?;
+        let Some(purpose) = purpose else { return Ok((None, Change::default())) };
+        let number = number::of(&self.machines, at, purpose);
+        let machine = &mut self.machines[at];
+        let known = machine.numbers.insert(purpose.to_owned(), number);
+        let save = if known.is_some() { Vec::new() } else { vec![machine.clone()] };
+        Ok((Some(number), Change { save, remove: Vec::new() }))
+    }
+
     /// Has machines deployed again at their next boot; `all` means all that are done. How many were meant.
     pub(crate) fn again(&mut self, name: &str) -> (usize, Change) {
         let all = name == "all";
@@ -244,6 +264,7 @@ impl Room {
                 machine.times.first_seen = machine.times.first_seen.min(other.times.first_seen);
                 machine.times.booting = machine.times.booting.or(other.times.booting);
                 machine.life.boots_local |= other.life.boots_local;
+                machine.numbers.extend(other.numbers);
                 change.remove.push(other.id);
             } else {
                 change.save.push(other.clone());

@@ -31,6 +31,45 @@ fn numbered(n: u32) -> MachineId {
     id(Some(&format!("{n:08x}-0000-1111-2222-333333333333")), &[&format!("52:54:00:00:00:{n:02x}")])
 }
 
+#[test]
+fn a_machine_keeps_its_number_and_nobody_else_gets_it() {
+    let mut room = room();
+    let ask = |room: &mut Room, n: u32, purpose: &str| {
+        let run = format!("run-{n}");
+        room.number(&numbered(n), &run, "10.0.0.9", Some(purpose))
+            .map(|(number, change)| (number, change.save.len()))
+    };
+    for n in 1..=3 {
+        send(&mut room, &numbered(n), &format!("run-{n}"), 0, script()[0].clone(), 1.0);
+    }
+    assert_eq!(ask(&mut room, 2, "lab"), Ok((Some(1), 1)), "it is kept before it is told");
+    assert_eq!(ask(&mut room, 3, "lab"), Ok((Some(2), 1)));
+    assert_eq!(ask(&mut room, 2, "lab"), Ok((Some(1), 0)));
+    assert_eq!(ask(&mut room, 1, "office"), Ok((Some(1), 1)), "each template counts for itself");
+    let (_, change) = room.again(&numbered(3).uuid().unwrap().to_string());
+    let mut later = Room::new(change.save, Duration::from_secs(30), Duration::ZERO);
+    send(&mut later, &numbered(3), "run-3b", 0, script()[0].clone(), 9.0);
+    let kept = later.number(&numbered(3), "run-3b", "10.0.0.9", Some("lab")).unwrap().0;
+    assert_eq!(kept, Some(2), "after a restart of the server and a new run");
+}
+
+#[test]
+fn what_is_a_machine_s_own_is_told_to_its_run_while_it_lasts() {
+    let mut room = room();
+    let machine = numbered(1);
+    let ask = |room: &mut Room, id: &MachineId, run: &str, address: &str| {
+        room.number(id, run, address, None).is_ok()
+    };
+    assert!(!ask(&mut room, &machine, "run", "10.0.0.9"), "nobody has heard of it");
+    play(&mut room, &machine, "run", 2, 0.0);
+    assert!(ask(&mut room, &machine, "run", "10.0.0.9"));
+    assert!(!ask(&mut room, &machine, "other", "10.0.0.9"), "another run");
+    assert!(!ask(&mut room, &machine, "run", "10.0.0.8"), "from elsewhere");
+    assert!(!ask(&mut room, &numbered(2), "run", "10.0.0.9"), "another machine");
+    play(&mut room, &machine, "run", 9, 0.0);
+    assert!(!ask(&mut room, &machine, "run", "10.0.0.9"), "it is done");
+}
+
 fn progress(done_bytes: u64) -> Progress {
     Progress { done_bytes, total_bytes: 100, ..Progress::default() }
 }

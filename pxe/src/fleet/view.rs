@@ -57,6 +57,8 @@ pub(crate) struct MachineView {
     pub(crate) firmware: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) disks: Vec<String>,
+    /// What was done to make this clone differ from the next.
+    pub(crate) identity: Vec<String>,
     pub(crate) state: State,
     /// Should have been heard of, and was not.
     pub(crate) silent: bool,
@@ -90,6 +92,7 @@ impl MachineView {
             firmware: machine.firmware,
             image: machine.image,
             disks: machine.disks,
+            identity: machine.identity_steps,
             state: machine.life.state,
             silent,
             boots_local: machine.life.boots_local,

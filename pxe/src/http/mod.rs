@@ -2,6 +2,7 @@
 //! it needs.
 
 mod files;
+mod identity;
 mod listen;
 mod metrics;
 mod overview;
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 pub(crate) use files::Files;
+pub(crate) use identity::Identities;
 pub(crate) use listen::serve;
 pub(crate) use overview::Overview;
 pub(crate) use report::Reports;
@@ -50,11 +52,13 @@ fn at(name: &str) -> String {
 pub(crate) fn router(
     files: Files,
     reports: Reports,
+    identities: Identities,
     announces: Arc<Announces>,
     overview: Overview,
 ) -> Router {
     files::router(files)
         .merge(report::router(reports))
+        .merge(identity::router(identities))
         .merge(tracker::router(announces))
         .merge(overview::router(overview))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -40,7 +40,7 @@ pub(super) fn router(reports: Reports) -> Router {
 
 /// The body of a refused request may be unread, and then the connection ends: a client that is not told
 /// would send its next request over it and lose that one.
-async fn close_after_refusal(mut response: Response) -> Response {
+pub(super) async fn close_after_refusal(mut response: Response) -> Response {
     if !response.status().is_success() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -48,7 +48,7 @@ async fn close_after_refusal(mut response: Response) -> Response {
 }
 
 /// Reads a small body in bounded time.
-async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
+pub(super) async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
     let bytes = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await;
     let bytes = bytes.map_err(|_| (StatusCode::REQUEST_TIMEOUT, "the body took too long\n".to_owned()))?;
     bytes.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("{e}\n")))

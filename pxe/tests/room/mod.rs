@@ -200,12 +200,16 @@ impl Server {
         self.signal(Signal::SIGHUP);
     }
 
-    pub(crate) fn wait_for_log(&self, text: &str) {
+    /// Waits for a line of its log; gives all lines up to it that nobody has read.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
         let until = Instant::now() + BOUND;
+        let mut read = String::new();
         loop {
             let line = self.log.recv_timeout(until.saturating_duration_since(Instant::now()));
-            if line.unwrap_or_else(|_| panic!("the log never said {text:?}")).contains(text) {
-                return;
+            let line = line.unwrap_or_else(|_| panic!("the log never said {text:?}"));
+            read += &format!("{line}\n");
+            if line.contains(text) {
+                return read;
             }
         }
     }

@@ -1,0 +1,130 @@
+//! What makes this clone differ from the next: planned before anything is written, asked of the server where only that
+//! knows it, and done to the files on the target when the image is whole and nobody needs it from here any more.
+
+pub(crate) mod ask;
+mod change;
+mod find;
+mod hosts_file;
+mod linux;
+pub(crate) mod plan;
+mod references;
+mod ssh_keys;
+mod windows;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use ezio_image::filesystem::Kind;
+
+use self::change::Change;
+use self::find::{Found, System};
+use self::plan::{IdentityPlan, Step};
+use crate::target::mount::{Access, Mounted};
+use crate::target::tree::Tree;
+
+/// Partitions (or a volume without a table) of one target, and ids that its table got in place of others.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) devices: Vec<PathBuf>,
+    pub(crate) new_ids: Vec<(String, String)>,
+}
+
+/// Carries a plan out on one target. `tell` hears of every step, done or not.
+///
+/// # Errors
+/// What was asked for could not be done; all else is done.
+pub(crate) fn carry_out(
+    plan: &IdentityPlan,
+    target: &Target,
+    mut tell: impl FnMut(String),
+) -> anyhow::Result<()> {
+    let found = find::look_at(&target.devices)?;
+    let mut failure = None;
+    for found in &found {
+        let mut steps = plan.steps_for(found.system);
+        if !target.new_ids.is_empty() {
+            steps.push(Step { change: Change::References(target.new_ids.clone()), needed: true });
+        }
+        if let Some(said) = found.unreachable() {
+            if !target.new_ids.is_empty() {
+                failure.get_or_insert(anyhow!("{said}; files in it may name partitions by their old ids"));
+            }
+            tell(said);
+            continue;
+        }
+        if steps.is_empty() {
+            continue;
+        }
+        let done = on_tree(found, |tree| {
+            for Step { change, needed } in &steps {
+                match change.apply(tree) {
+                    Ok(Some(said)) => tell(format!("{}: {said}", found.device.display())),
+                    Ok(None) => {}
+                    Err(error) => {
+                        tell(format!("{}: not done: {change}: {error:#}", found.device.display()));
+                        if *needed {
+                            failure.get_or_insert(error.context(change.to_string()));
+                        }
+                    }
+                }
+            }
+        });
+        if let Err(error) = done {
+            tell(format!("not done: {error:#}"));
+            if steps.iter().any(|step| step.needed) {
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let systems: Vec<System> = found.iter().filter_map(|found| found.system).collect();
+    if systems.is_empty() {
+        tell("no system was found whose identity could be renewed".to_owned());
+    }
+    plan.lacks(&systems).map_or(Ok(()), |lack| Err(anyhow!("{lack}{}", nothing_in(&found))))
+}
+
+/// Mounts a partition for writing, and hands over the tree in which its system is.
+fn on_tree(found: &Found, work: impl FnOnce(&Tree)) -> anyhow::Result<()> {
+    let mounted = Mounted::open(&found.device, found.kind, Access::Write)?;
+    match found.folder {
+        None => work(mounted.tree()),
+        Some(folder) => work(&mounted.tree().below(folder)?),
+    }
+    mounted.close()
+}
+
+/// Which partitions could not be looked into.
+fn nothing_in(found: &[Found]) -> String {
+    let hidden: Vec<String> = found.iter().filter_map(Found::unreachable).collect();
+    if hidden.is_empty() { String::new() } else { format!(" ({})", hidden.join("; ")) }
+}
+
+/// Device nodes of the partitions of a target, by sysfs; of what has none, its own.
+pub(crate) fn devices_of(target: &Path, sys: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let real = target.canonicalize().with_context(|| format!("looking for {}", target.display()))?;
+    let name = real.file_name().unwrap_or_default().to_owned();
+    let folder = sys.join("block").join(&name);
+    let mut partitions: Vec<(u32, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let number = std::fs::read_to_string(entry.path().join("partition")).ok();
+        if let Some(number) = number.and_then(|text| text.trim().parse().ok()) {
+            partitions.push((number, real.with_file_name(entry.file_name())));
+        }
+    }
+    partitions.sort();
+    if partitions.is_empty() {
+        return Ok(vec![real]);
+    }
+    Ok(partitions.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Is what this kind of file system holds readable by the kernel?
+fn is_container(kind: Kind) -> bool {
+    matches!(kind, Kind::Luks | Kind::Lvm | Kind::BitLocker)
+}
+
+#[cfg(test)]
+mod tests;
