@@ -119,7 +119,7 @@ impl Bench {
             format!("{} export {}", programs::find("image-builder").unwrap().display(), image.display());
         self.sh(&format!("{export} --clonezilla images/exported --no-progress"));
         self.sh("for f in images/exported/*-ptcl-img.*; do
-            case $f in *.dd-*) ;; *) zstd -dc $f | partclone.chkimg -q -s - -L chkimg.log ;; esac; done");
+            case $f in *.dd-*) ;; *) zstd -dc $f | partclone.chkimg -s - -L chkimg.log ;; esac; done");
         let disk = fs::read_to_string(self.path("images/exported/disk")).unwrap();
         self.clonezilla(&["cnvt-ocs-dev", "-b", "-d", "/home/partimag", "exported", disk.trim(), name]);
         let fixed =

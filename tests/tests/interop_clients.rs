@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
+use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::{Process, Server, free_port, run};
 use ezio_tests::netns::{Links, Room, SERVER};
 use ezio_tests::programs;
@@ -88,9 +89,14 @@ fn write(torrent: &Path, target: &Path) -> Command {
     write
 }
 
-/// Waits until a program says `word` on its piped standard output; what it says afterwards is read by nobody.
+/// Waits until a program says `word` on its piped standard output.
 fn said(process: &mut Process, separator: u8, word: &'static str) {
-    let output = BufReader::new(process.0.stdout.take().unwrap()).split(separator).map_while(Result::ok);
+    said_on(process.0.stdout.take().unwrap(), separator, word);
+}
+
+/// Waits until a program says `word`; what it says afterwards is read and forgotten.
+fn said_on(output: impl Read + Send + 'static, separator: u8, word: &'static str) {
+    let output = BufReader::new(output).split(separator).map_while(Result::ok);
     let (sender, heard) = mpsc::channel();
     std::thread::spawn(move || {
         for piece in output.filter(|piece| String::from_utf8_lossy(piece).contains(word)) {
@@ -328,7 +334,7 @@ fn the_run_files_of_partclone_become_the_file_system_again() {
     }
 }
 
-/// opentracker, that serves this image's torrent alone.
+/// opentracker, that serves one torrent alone.
 struct Opentracker {
     _process: Process,
     _folder: tempfile::TempDir,
@@ -336,10 +342,10 @@ struct Opentracker {
 }
 
 impl Opentracker {
-    fn start(image: &Image) -> Self {
+    fn start(torrent: &Path) -> Self {
         programs::need(&["opentracker"]).unwrap();
         let port = free_port().unwrap();
-        let hash = Metainfo::parse(&fs::read(image.torrent()).unwrap()).unwrap().info_hash().as_string();
+        let hash = Metainfo::parse(&fs::read(torrent).unwrap()).unwrap().info_hash().as_string();
         // Started as root it makes this its root directory and becomes "nobody": the list is found by a relative
         // path either way.
         let folder = tempfile::tempdir().unwrap();
@@ -363,7 +369,7 @@ impl Opentracker {
 fn opentracker_leads_us_to_a_seeder_over_http_and_udp() {
     for scheme in ["http", "udp"] {
         let image = Image::new();
-        let tracker = Opentracker::start(&image);
+        let tracker = Opentracker::start(&image.torrent());
         // aria2 speaks to trackers over UDP only together with its DHT.
         let theirs = image.torrent_with("theirs.torrent", &tracker.announce("http"));
         let _seeder = aria2_seeder(&theirs, &image.directory(), free_port().unwrap());
@@ -375,7 +381,7 @@ fn opentracker_leads_us_to_a_seeder_over_http_and_udp() {
 fn opentracker_leads_others_to_us_over_http_and_udp() {
     for scheme in ["http", "udp"] {
         let image = Image::new();
-        let tracker = Opentracker::start(&image);
+        let tracker = Opentracker::start(&image.torrent());
         let torrent = image.torrent_with("tracked.torrent", &tracker.announce(scheme));
         // This one announces itself to nobody.
         let port = free_port().unwrap();
@@ -388,4 +394,43 @@ fn opentracker_leads_others_to_us_over_http_and_udp() {
         drop(source);
         libtorrent_downloads(&image, &torrent);
     }
+}
+
+/// The form in which `ezio.conf` was first documented, a torrent of partclone's runs, a tracker and a seeder of others.
+#[test]
+fn a_torrent_of_clonezillas_is_deployed_by_the_two_keys() {
+    programs::need_root().unwrap();
+    programs::need(&["transmission-create", "partclone.ext4", "mkfs.ext4", "e2fsck", "sfdisk", "partx"])
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("files")).unwrap();
+    fs::write(path("files/noise"), vec![7; 3 << 20]).unwrap();
+    fs::File::create(path("partition")).unwrap().set_len(16 << 20).unwrap();
+    run(Command::new("mkfs.ext4").args(["-q", "-d"]).arg(path("files")).arg(path("partition"))).unwrap();
+    let runs = PartcloneRuns::of(&path("partition"), path("sda1"));
+    let (made, torrent) = (path("made.torrent"), path("sda1.torrent"));
+    let mut create = Command::new("transmission-create");
+    create.args(["--piecesize", "16384", "--outfile"]).arg(&made).arg(&runs.folder);
+    run(create.stdout(Stdio::null())).unwrap();
+    let tracker = Opentracker::start(&made);
+    let metainfo = Metainfo::parse(&fs::read(&made).unwrap()).unwrap();
+    fs::write(&torrent, metainfo.to_torrent(&[tracker.announce("http")])).unwrap();
+    let _seeder = aria2_seeder(&torrent, folder.path(), free_port().unwrap());
+
+    let disk = Loop::blank(&path("disk"), 20 << 20).unwrap();
+    let partitioned =
+        format!("echo 'start=2048, size=32768' | sfdisk -q --no-reread {0} && partx --add {0}", disk.0);
+    run(Command::new("sh").args(["-c", &partitioned])).unwrap();
+    let conf = format!("TORRENT={}\nTARGET={}p1\n", torrent.display(), disk.0);
+    fs::write(path("ezio.conf"), conf).unwrap();
+    let mut deploy = Command::new(programs::find("ezio-init").unwrap());
+    deploy.arg("deploy").arg("--conf").arg(path("ezio.conf")).args(["--disk", &disk.0]);
+    let mut deploy = Process::start(deploy.stderr(Stdio::piped())).unwrap();
+    // All is on the disk; the seeding policy holds, for nobody knows the room.
+    said_on(deploy.0.stderr.take().unwrap(), b'\n', "serving others");
+    run(Command::new("e2fsck").args(["-f", "-n", &format!("{}p1", disk.0)]).stdout(Stdio::null())).unwrap();
+    // What was never written is zero on both.
+    let written = fs::read(path("disk")).unwrap();
+    assert!(written[1 << 20..17 << 20] == fs::read(path("partition")).unwrap());
 }
