@@ -9,7 +9,7 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::checksums::Checksums;
 use ezio_image::conf::units::human_size;
-use ezio_image::layout::{Layout, ReadAt};
+use ezio_image::layout::{Layout, ReadAt, is_hybrid};
 use ezio_image::manifest::{
     BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo,
 };
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
     let image = ImageDir::open(&args.image)?;
     let chosen = choose(&image.manifest, args.partition.as_deref())?;
     let shrinker = Shrinker::of(chosen)?;
+    refuse_what_would_stay_behind(&image, chosen)?;
     let unpacked = Unpacked::make(&image, chosen, args, stop)?;
     let length = shrinker.shrink(unpacked.path(), args.to, stop)?;
     shrinker.check(unpacked.path(), stop)?;
@@ -97,6 +98,28 @@ fn choose<'a>(manifest: &'a Manifest, wanted: Option<&str>) -> Result<&'a Partit
                 format!("no partition of the image {} ({}) can be made smaller", manifest.name, list())
             })
         }
+    }
+}
+
+/// What says where partitions lie, or lies between them, would no longer fit when those behind `chosen` move.
+fn refuse_what_would_stay_behind(image: &ImageDir, chosen: &PartitionInfo) -> Result<()> {
+    let hybrid = small_file(image, BOOT_CODE_FILE)?.is_some_and(|code| is_hybrid(&code));
+    ensure!(
+        !hybrid,
+        "the image has a hybrid MBR, which says where partitions lie: it cannot be made smaller"
+    );
+    let Some(outside) = image.manifest.partitions.iter().find(|info| info.is_unpartitioned()) else {
+        return Ok(());
+    };
+    let map = image.metainfo(outside)?.extents().with_context(|| outside.torrent_file())?;
+    let behind = map.extents().iter().find(|run| run.offset >= chosen.offset);
+    match behind {
+        Some(run) => bail!(
+            "byte {} is kept outside all partitions and lies behind {}, whose neighbours would move over it",
+            run.offset,
+            chosen.name
+        ),
+        None => Ok(()),
     }
 }
 

@@ -119,6 +119,12 @@ pub(super) fn is_more_than_protective(sector: &[u8]) -> bool {
     !plain || rest.iter().any(|slot| !slot.is_empty()) || sector[DISK_ID..ENTRIES].iter().any(|b| *b != 0)
 }
 
+/// Is it the MBR of a GPT that names partitions too, by their places?
+pub(super) fn is_hybrid(sector: &[u8]) -> bool {
+    let named = |slot: &Slot| !slot.is_empty() && slot.type_id != PROTECTIVE;
+    is_protective(sector) && slots(sector).is_some_and(|slots| slots.iter().any(named))
+}
+
 /// Puts into `ours`, a plain protective MBR, what such a one has. Its protective entry ends where the disk does, if it is
 /// the only one; others end there at the latest.
 pub(super) fn put_protective(ours: &mut [u8], theirs: &[u8]) {

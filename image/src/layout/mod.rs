@@ -42,6 +42,12 @@ pub fn boot_code(sector_zero: &[u8]) -> Option<&[u8]> {
     code.iter().any(|byte| *byte != 0).then_some(code)
 }
 
+/// Is what an image keeps of sector 0 that of a hybrid MBR, which names partitions of a GPT by their places?
+#[must_use]
+pub fn is_hybrid(sector_zero: &[u8]) -> bool {
+    mbr::is_hybrid(sector_zero)
+}
+
 /// A checked partition table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {

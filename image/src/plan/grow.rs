@@ -8,7 +8,7 @@ use super::{ImageParts, PlanError};
 use crate::conf::Grow;
 use crate::conf::units::human_size;
 use crate::filesystem;
-use crate::layout::{Entry, Layout, Partition};
+use crate::layout::{Entry, Layout, Partition, is_hybrid};
 use crate::manifest::{Content, PartitionInfo};
 
 /// Types of partitions in a GPT (UEFI specification; "The Discoverable Partitions Specification"; Microsoft's).
@@ -65,6 +65,10 @@ impl ImageParts {
                 notes: Vec::new(),
             });
         };
+        if self.boot_code.as_deref().is_some_and(is_hybrid) {
+            let why = "the disk has a hybrid MBR, which says where partitions lie and how long they are";
+            return Err(refuse(&wanted.name, why));
+        }
         let grown = layout.grown(wanted.number, size)?;
         let mut partitions = as_it_is;
         let mut notes = Vec::new();

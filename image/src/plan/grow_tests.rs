@@ -3,7 +3,7 @@
 use super::tests::{blocks, golden, gpt_image, info, mbr_image, raw_image, room, torrent};
 use super::*;
 use crate::conf::Grow;
-use crate::manifest::{Content, PartitionInfo};
+use crate::manifest::{Content, PartitionInfo, UNPARTITIONED};
 
 fn named(name: &str) -> Grow {
     Grow::Partition(name.to_owned())
@@ -119,4 +119,29 @@ fn swap_and_nothing_grow_with_their_partitions() {
         let number = if name == "sda3" { 3 } else { 4 };
         assert!(plan.layout().unwrap().partition(number).unwrap().size > 200 << 11, "{plan}");
     }
+}
+
+#[test]
+fn a_hybrid_mbr_and_what_lies_behind_a_partition_stay_where_they_are() {
+    let mut image = gpt_image();
+    set(&mut image, "sda2", "ext4");
+    let mut sector = vec![0; 512];
+    sector[446 + 4] = 0xee;
+    sector[446 + 8..446 + 16].copy_from_slice(&[1, 0, 0, 0, 255, 7, 0, 0]);
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    image.boot_code = Some(sector.clone());
+    assert!(image.plan_for_disk(256 << 20, 512, &named("sda2")).is_ok(), "a protective one");
+    sector[462 + 4] = 0x83;
+    sector[462 + 8..462 + 16].copy_from_slice(&[0, 8, 0, 0, 0, 8, 0, 0]);
+    image.boot_code = Some(sector);
+    assert!(refusal(&image, &named("sda2")).contains("hybrid MBR"));
+
+    // Between the MBR's partitions there is a gap, with something in it.
+    let mut image = mbr_image();
+    set(&mut image, "sda5", "ext4");
+    let outside = torrent(UNPARTITIONED, Some(&[(20482 * 512, 512)]), 0);
+    image.manifest.partitions.push(info(UNPARTITIONED, 0, 0, (64 << 20) / 512, blocks(&outside)));
+    image.metainfos.insert(UNPARTITIONED.into(), outside);
+    assert!(image.plan_for_disk(256 << 20, 512, &Grow::None).is_ok());
+    assert!(refusal(&image, &named("sda5")).contains("kept outside all partitions"));
 }

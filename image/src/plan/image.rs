@@ -356,7 +356,7 @@ fn clear_disk(size: u64) -> Vec<Step> {
     steps
 }
 
-/// A partition that moves must not come to lie where something is kept that lies outside all partitions.
+/// A partition that moves or grows must not come to lie where something is kept that lies outside all partitions.
 fn refuse_moved_over(
     payloads: &[Payload],
     now: &[PartitionInfo],
@@ -365,13 +365,14 @@ fn refuse_moved_over(
 ) -> Result<(), PlanError> {
     let outside = payloads.iter().filter(|payload| payload.name == UNPARTITIONED);
     let runs: Vec<_> = outside.flat_map(|payload| payload.extents.extents()).collect();
-    let moved = now.iter().zip(then).filter(|(now, then)| now.offset != then.offset).map(|(now, _)| now);
-    for info in moved {
+    let place = |info: &PartitionInfo| (info.offset, info.size);
+    let changed = now.iter().zip(then).filter(|(now, then)| place(now) != place(then)).map(|(now, _)| now);
+    for info in changed {
         let end = info.offset + info.size;
         if let Some(run) = runs.iter().find(|run| run.offset < end && info.offset < run.offset + run.length) {
             let (name, at) = (&info.name, run.offset);
             let why =
-                format!("{name} would move to where byte {at} lies, which is kept outside all partitions");
+                format!("{name} would come to where byte {at} lies, which is kept outside all partitions");
             return Err(PlanError::Grow { name: grow.to_string(), why });
         }
     }
