@@ -20,6 +20,7 @@ const HELP: &str = "simulate [OPTION VALUE]…
   --corrupt I,…          clients that send wrong data
   --spread SECONDS       clients start over so long (0.3)
   --switches N           1
+  --chain 1              each switch hangs on the one before, not all on the first
   --trunk Mbit/s         between switches
   --blind 1              nobody knows who is at which switch
   --latency µs           30
@@ -59,6 +60,7 @@ fn main() -> Result<()> {
             "--corrupt" => room.corrupt = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             "--spread" => room.spread = Duration::from_secs_f64(number()?),
             "--switches" => room.switches = number()? as usize,
+            "--chain" => room.chain = number()? > 0.0,
             "--trunk" => room.trunk = Some(number()? * 1e6),
             "--blind" => room.sites_known = number()? == 0.0,
             "--latency" => room.latency = Duration::from_secs_f64(number()? / 1e6),

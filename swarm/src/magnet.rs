@@ -168,7 +168,7 @@ async fn ask(peer: SocketAddr, info_hash: [u8; 20], peer_id: [u8; 20]) -> Result
     stream.set_nodelay(true)?;
     let mut hello = Handshake { fast: true, extended: true, info_hash, peer_id }.encode().to_vec();
     let extended = ExtendedHandshake {
-        ids: ExtensionIds { ut_metadata: Some(UT_METADATA_ID), ezio: None },
+        ids: ExtensionIds { ut_metadata: Some(UT_METADATA_ID), ..ExtensionIds::default() },
         version: concat!("ezio ", env!("CARGO_PKG_VERSION")).to_owned(),
         ..ExtendedHandshake::default()
     };

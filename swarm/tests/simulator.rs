@@ -86,6 +86,22 @@ fn one_copy_crosses_the_link_between_two_switches() {
     assert!(report.crossed < 1.25, "{report}");
 }
 
+/// Untold, half of everything would cross: such a room took more than ten times as long.
+#[test]
+fn a_room_finds_its_two_switches_by_itself() {
+    let report = finishes(&Room { switches: 2, sites_known: false, ..room() }, 1.6);
+    assert!(report.crossed < 1.6 && report.placed == 16, "{report}");
+}
+
+#[test]
+fn a_room_at_one_switch_is_not_cut_whoever_is_slow() {
+    let slow = vec![(3, 2e6), (4, 5e6), (9, 3e6)];
+    for room in [room(), Room { slow, ..room() }, Room { corrupt: vec![5], ..room() }] {
+        let report = run(&room);
+        assert_eq!(report.placed, 0, "{report}");
+    }
+}
+
 #[test]
 fn little_more_crosses_in_a_room_too_large_for_a_full_mesh() {
     let report = finishes(&Room { clients: 80, switches: 2, ..room() }, 1.5);

@@ -1,6 +1,7 @@
 //! What the scheduler is told, and what it answers.
 
 use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
+use super::pace::Pace;
 
 /// Payload bytes that a driver gives a connection's kernel queue at once where the link is slow.
 pub const SENT_AT_ONCE: u32 = 2 * BLOCK_SIZE;
@@ -16,7 +17,7 @@ impl ConnId {
     }
 }
 
-/// A place with fast links inside: the clients of one switch. Numbered by the operator's table.
+/// A place with fast links inside: the clients of one switch. Numbered by the operator's table, or by who found it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteId(pub u16);
 
@@ -105,6 +106,8 @@ pub enum Input<'a> {
     /// The server's word on the trees of the connection's torrent; none: out of them. From a member, to the server: none, its
     /// place is no good.
     Placed(ConnId, Option<Place>),
+    /// How fast a member's streams are ([`Output::Report`]); to the server.
+    Reported(ConnId, &'a [Pace]),
     /// REJECT REQUEST.
     Rejected(ConnId, Blocks),
     /// A block has arrived and lies in RAM. Tell also those which [`super::Scheduler::wants`] refused: they count as waste.
@@ -157,6 +160,10 @@ pub enum Output {
     Suggest(ConnId, PieceId),
     /// Tell the peer this [`Input::Placed`]; a member's driver then connects to its parents too.
     Place(ConnId, Option<Place>),
+    /// Tell the server [`super::Scheduler::take_report`].
+    Report(ConnId),
+    /// Tell the member [`super::Scheduler::near`]; its driver tells it [`Input::OwnSite`] and [`Input::PeerSite`].
+    Near(ConnId),
     /// Send INTERESTED.
     Interested(ConnId),
     /// Send NOT INTERESTED.

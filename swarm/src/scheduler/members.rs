@@ -34,6 +34,11 @@ impl Members {
         self.list.get(member).copied().unwrap_or_default()
     }
 
+    /// Whether it was ever met.
+    pub(super) fn is_known(&self, id: u64) -> bool {
+        self.index.contains_key(&id)
+    }
+
     pub(super) fn is_shunned(&self, id: u64) -> bool {
         self.index.get(&id).is_some_and(|&m| self.get(m).shunned)
     }

@@ -8,19 +8,22 @@
 //!
 //! The policy, by file: `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
-//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links. In large rooms
-//! the server plants two trees (`forest`, `place`), and members pass on along them (`relay`).
+//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links; where these
+//! are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). In large rooms the
+//! server plants two trees (`forest`, `place`), and members pass on along them (`relay`).
 
 mod announce;
 mod bits;
 mod config;
 mod event;
 mod fetch;
+mod flows;
 mod forest;
 mod geometry;
 mod late;
 mod members;
 mod offer;
+mod pace;
 mod peer;
 mod pieces;
 mod place;
@@ -28,6 +31,7 @@ mod rate;
 mod receive;
 mod relay;
 mod serve;
+mod shape;
 mod site;
 mod steer;
 mod watch;
@@ -45,11 +49,13 @@ use place::Places;
 use rate::{LinkRate, Rate};
 use relay::Relay;
 use serve::Serving;
+use shape::Shape;
 use steer::Steering;
 
 pub use config::{Config, Tuning};
 pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
+pub use pace::Pace;
 
 /// Time between two looks at rates, late requests and stalled connections.
 const TICK: Duration = Duration::from_millis(50);
@@ -112,9 +118,13 @@ pub struct Scheduler {
     steering: Steering,
     places: Places,
     relays: Vec<Relay>,
+    shape: Shape,
+    /// It became known where somebody is.
+    moved: bool,
     stats: Stats,
     last_tick: Duration,
     last_offer: Duration,
+    last_report: Duration,
     /// When a block last arrived.
     last_arrival: Duration,
     /// Seconds that answers to requests take, averaged.
@@ -142,9 +152,12 @@ impl Scheduler {
             steering: Steering::new(count),
             places: Places::default(),
             relays: Vec::new(),
+            shape: Shape::default(),
+            moved: false,
             stats: Stats::default(),
             last_tick: Duration::ZERO,
             last_offer: Duration::ZERO,
+            last_report: Duration::ZERO,
             last_arrival: Duration::ZERO,
             answer_s: 0.5,
             complete: false,
@@ -188,6 +201,7 @@ impl Scheduler {
             Input::NotInterested(conn) => self.on_interested(conn, false, out),
             Input::Suggested(conn, piece) => self.on_suggested(conn, piece, out),
             Input::Placed(conn, place) => self.on_placed(conn, place, out),
+            Input::Reported(conn, paces) => self.on_reported(conn, paces),
             Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks, out),
             Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks, out),
             Input::Verified(piece) => self.on_verified(piece, out),
@@ -196,11 +210,15 @@ impl Scheduler {
             Input::Requested(conn, blocks) => self.on_requested(conn, blocks, out),
             Input::Cancelled(conn, blocks) => self.on_cancelled(conn, blocks),
             Input::Sent(conn, bytes) => self.on_sent(conn, bytes, out),
-            Input::OwnSite(site) => self.config.site = site,
+            Input::OwnSite(site) => {
+                self.config.site = site;
+                self.moved = true;
+            }
             Input::PeerSite(conn, site) => {
                 if let Some(conn) = self.conns.get_mut(conn) {
                     conn.peer.site = site;
                 }
+                self.moved = true;
             }
             Input::Tick => {}
         }
@@ -249,6 +267,7 @@ impl Scheduler {
         }
         self.find_late(out);
         self.restart_abandoned(out);
+        self.recall(out);
         self.expire_suggestions();
         self.tend_places(out);
         self.doubt_places(out);
@@ -256,6 +275,8 @@ impl Scheduler {
         self.fill(out);
         self.pump(out);
         self.offer(out);
+        self.report(out);
+        self.look_at_shape(out);
     }
 
     /// Whether this block is still to come: if not, its bytes can be dropped (tell [`Input::Arrived`] all the same).

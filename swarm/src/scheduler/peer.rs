@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::bits::Bits;
 use super::event::{Blocks, ConnId, Peer, Role};
 use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
+use super::pace::Stopwatch;
 use super::rate::Rate;
 
 /// One block asked for.
@@ -72,6 +73,8 @@ pub(super) struct Conn {
     /// When the kernel last took some.
     pub(super) taken: Duration,
     pub(super) up: Rate,
+    /// Runs while the kernel has something of ours to send.
+    pub(super) stopwatch: Stopwatch,
     /// How much of the log of own pieces it has been told.
     pub(super) announced: usize,
     /// When it was last told of any.
@@ -108,6 +111,7 @@ impl Conn {
             in_service: 0,
             taken: now,
             up: Rate::default(),
+            stopwatch: Stopwatch::default(),
             announced: 0,
             told: now,
             closing: false,

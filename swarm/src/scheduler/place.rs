@@ -187,6 +187,15 @@ impl Scheduler {
             && next(id).zip(next(other)).is_some_and(|(own, other)| own > other + 2 * LEAD)
     }
 
+    /// Takes back all trees, and plants no more.
+    pub(super) fn uproot_all(&mut self, out: &mut Vec<Output>) {
+        for torrent in self.places.0.keys().copied().collect::<Vec<_>>() {
+            if !matches!(self.places.0.get(&torrent), Some(State::Over)) {
+                self.uproot(torrent, out);
+            }
+        }
+    }
+
     fn uproot(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
         self.places.0.insert(torrent, State::Over);
         // Those, too, that have come back on another connection.

@@ -24,6 +24,9 @@ impl Scheduler {
         } else {
             out.push(Output::Unchoke(id));
             if peer.role == Role::Member {
+                if self.config.role == Role::Server {
+                    self.member_comes_to_site(id, out);
+                }
                 self.member_came(id, peer.torrent, out);
             }
         }

@@ -107,6 +107,7 @@ impl Scheduler {
             conn.in_service = conn.in_service.saturating_sub(u64::from(bytes));
             conn.taken = now;
             conn.up.add(bytes);
+            conn.stopwatch.sent(now, bytes, conn.in_service == 0);
         }
         self.steer(out);
         self.pump(out);
@@ -187,6 +188,7 @@ impl Scheduler {
 
     /// Gives a served connection more of its run; whether it keeps its slot.
     fn give(&mut self, id: ConnId, chunk: u64, out: &mut Vec<Output>) -> bool {
+        let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return false };
         while conn.in_service < chunk
             && let Some(Queued { blocks: run, .. }) = conn.queue.front_mut()
@@ -202,6 +204,7 @@ impl Scheduler {
             }
             conn.queue_blocks -= part.count;
             conn.in_service += u64::from(self.geometry.bytes_of(part));
+            conn.stopwatch.start(now);
             out.push(Output::Serve(id, part));
         }
         let more = conn.queue.front().is_some_and(|r| conn.turn.is_none_or(|p| p == r.blocks.piece));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::bits::Bits;
-use super::event::Role;
+use super::event::{Output, Role};
 use super::geometry::PieceId;
 use super::peer::Conn;
 
@@ -57,6 +57,21 @@ impl Scheduler {
         }
         let ranks = 1 + (self.idle().as_secs_f64() / NEXT.as_secs_f64()) as u32;
         Crossing { here, members, own: self.config.member, ranks }
+    }
+
+    /// When it has become known who is where: takes back what was asked across and need not come that way.
+    pub(super) fn recall(&mut self, out: &mut Vec<Output>) {
+        if !std::mem::take(&mut self.moved) {
+            return;
+        }
+        let crossing = self.crossing();
+        let across = self.conns.iter().filter(|(_, conn)| self.crosses(conn));
+        let void = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, p.piece, p.block)));
+        let void: Vec<_> = void.filter(|(_, piece, _)| !crossing.allows(*piece)).collect();
+        for (id, piece, block) in void {
+            self.cancel(id, piece, block, out);
+            self.pieces.release(&self.geometry, piece, block, id);
+        }
     }
 }
 

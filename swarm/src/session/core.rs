@@ -13,7 +13,7 @@ use crate::config::Role;
 use crate::scheduler::{
     self, BLOCK_SIZE, Blocks, ConnId, Input, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
 };
-use crate::wire::{Message, Parent, PlaceMessage};
+use crate::wire::{ExtensionIds, Message, Parent, PlaceMessage, ShapeMessage};
 
 /// A registered connection.
 pub(super) struct Conn {
@@ -23,8 +23,8 @@ pub(super) struct Conn {
     pub(super) member: u64,
     /// `None` for clients that are not ezio.
     pub(super) ezio: Option<(Role, [u8; 8])>,
-    /// The number it gave our own messages.
-    pub(super) ezio_id: Option<u8>,
+    /// The numbers it gave to extensions.
+    pub(super) ids: ExtensionIds,
     /// Where the peer takes connections, if known; else where it connected from.
     pub(super) address: SocketAddr,
     /// Did we dial?
@@ -204,7 +204,7 @@ impl Core {
     }
 
     /// Puts an output into its connection's outbox.
-    fn deliver(&self, output: Output) -> Option<ConnId> {
+    fn deliver(&mut self, output: Output) -> Option<ConnId> {
         let (id, what) = match output {
             Output::Request(id, b) => {
                 (id, Deliver::Each(b, |piece, begin, length| Message::Request { piece, begin, length }))
@@ -225,7 +225,18 @@ impl Core {
             Output::Choke(id) => (id, Deliver::One(Message::Choke)),
             Output::Serve(id, b) => (id, Deliver::Serve(b)),
             Output::Disconnect(id, why) => (id, Deliver::Close(Close::Scheduler(why))),
-            Output::Place(id, place) => (id, Deliver::Place(place)),
+            Output::Place(id, place) => {
+                let body = self.place_message(self.torrent_of(id)?, place).encode();
+                (id, Deliver::Extended(|ids| ids.ezio, body))
+            }
+            Output::Report(id) => {
+                let body = ShapeMessage::Paces(self.scheduler.take_report()).encode();
+                (id, Deliver::Extended(|ids| ids.ezio_shape, body))
+            }
+            Output::Near(id) => {
+                let body = self.near_message(id)?.encode();
+                (id, Deliver::Extended(|ids| ids.ezio_shape, body))
+            }
             Output::Check(_) | Output::Discard(_) | Output::Complete => return None,
         };
         let conn = self.conns.get(id.0 as usize)?.as_ref()?;
@@ -240,9 +251,8 @@ impl Core {
                     message(index, block * BLOCK as u32, length).encode(&mut pending.control);
                 }
             }
-            Deliver::Place(place) => {
-                let body = self.place_message(conn.torrent, place).encode();
-                if let Some(id) = conn.ezio_id {
+            Deliver::Extended(number, body) => {
+                if let Some(id) = number(&conn.ids) {
                     Message::Extended { id, body: &body }.encode(&mut pending.control);
                 }
             }
@@ -252,6 +262,17 @@ impl Core {
             }
         }
         Some(id)
+    }
+
+    fn torrent_of(&self, id: ConnId) -> Option<TorrentId> {
+        Some(self.conns.get(id.0 as usize)?.as_ref()?.torrent)
+    }
+
+    /// Who is at the site of a connection's peer, by address.
+    fn near_message(&self, id: ConnId) -> Option<ShapeMessage> {
+        let (torrent, near) = (self.torrent_of(id)?, self.scheduler.near(id));
+        let near = self.conns().filter(|(_, c)| c.torrent == torrent && near.contains(&c.member));
+        Some(ShapeMessage::Near(near.map(|(_, c)| c.address).collect()))
     }
 
     fn place_message(&self, torrent: TorrentId, place: Option<Place>) -> PlaceMessage {
@@ -273,7 +294,7 @@ impl Core {
 enum Deliver {
     One(Message<'static>),
     Each(Blocks, fn(u32, u32, u32) -> Message<'static>),
-    Place(Option<Place>),
+    Extended(fn(&ExtensionIds) -> Option<u8>, Vec<u8>),
     Serve(Blocks),
     Close(Close),
 }

@@ -17,8 +17,8 @@ use super::socket;
 use crate::config::Role;
 use crate::scheduler::{ConnId, TorrentId};
 use crate::wire::{
-    EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH, Handshake, MAX_EXTENDED,
-    Message, UT_METADATA_ID, WireError,
+    EZIO_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH, Handshake,
+    MAX_EXTENDED, Message, UT_METADATA_ID, WireError,
 };
 
 /// A handshake that takes longer is given up.
@@ -128,7 +128,11 @@ fn our_extended(engine: &Engine, torrent: TorrentId, named: bool) -> ExtendedHan
         Role::Member => Vec::new(),
     };
     ExtendedHandshake {
-        ids: ExtensionIds { ut_metadata: Some(UT_METADATA_ID), ezio: Some(EZIO_ID) },
+        ids: ExtensionIds {
+            ut_metadata: Some(UT_METADATA_ID),
+            ezio: Some(EZIO_ID),
+            ezio_shape: Some(EZIO_SHAPE_ID),
+        },
         port: Some(engine.port),
         request_queue: Some(REQUEST_QUEUE),
         metadata_size: u32::try_from(metainfo.info_bytes().len()).ok(),
@@ -205,7 +209,7 @@ fn register(
             peer_id: theirs.peer_id,
             member,
             ezio,
-            ezio_id: extended.ids.ezio,
+            ids: extended.ids,
             address,
             outgoing,
             fast: theirs.fast,

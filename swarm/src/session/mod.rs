@@ -15,7 +15,7 @@ pub(crate) mod socket;
 mod transmit;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Notify, watch};
@@ -178,15 +178,27 @@ impl Engine {
 
     /// A server told us who is where; `own` is our address on the way to it.
     fn learn_sites(&self, table: &[Site], own: IpAddr) {
-        let Some(sites) = self.sites().learn(table, own).map(Arc::new) else { return };
+        if let Some(sites) = self.sites().learn(table, own) {
+            self.with_core(|core| self.take_sites(core, sites));
+        }
+    }
+
+    /// The server has found out who is near; it is to be asked from everywhere, so it counts as near itself.
+    fn learn_near(&self, core: &mut Core, near: &[SocketAddr], server: SocketAddr) {
+        let near = near.iter().chain([&server]).map(SocketAddr::ip);
+        if let Some(sites) = self.sites().found(near) {
+            self.take_sites(core, sites);
+        }
+    }
+
+    fn take_sites(&self, core: &mut Core, sites: Sites) {
+        let sites = Arc::new(sites);
         *self.sites.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&sites);
-        self.with_core(|core| {
-            core.input(Input::OwnSite(sites.own()));
-            let all: Vec<_> = core.conns().map(|(id, c)| (id, c.address.ip())).collect();
-            for (id, address) in all {
-                core.input(Input::PeerSite(id, sites.of(address)));
-            }
-        });
+        core.input(Input::OwnSite(sites.own()));
+        let all: Vec<_> = core.conns().map(|(id, c)| (id, c.address.ip())).collect();
+        for (id, address) in all {
+            core.input(Input::PeerSite(id, sites.of(address)));
+        }
     }
 
     /// Bytes of a torrent that are not verified yet.

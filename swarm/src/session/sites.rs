@@ -1,21 +1,29 @@
-//! Who is at which site: the operator's table, as the server has it and tells it.
+//! Who is at which site: the operator's table, as the server has it and tells it; or, without one, who is near by what the
+//! server has found out.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::config::Site;
 use crate::scheduler::SiteId;
+
+/// Our own site and all others, where the server has found out who is near.
+const HERE: SiteId = SiteId(0);
+const ELSEWHERE: SiteId = SiteId(1);
 
 /// The table, and where we are ourselves.
 #[derive(Debug)]
 pub(super) struct Sites {
     table: Vec<Site>,
     own: Option<SiteId>,
+    /// Who is near, where there is no table.
+    near: Option<HashSet<IpAddr>>,
 }
 
 impl Sites {
     /// By this table, our own place unknown.
     pub(super) fn new(table: Vec<Site>) -> Self {
-        Self { table, own: None }
+        Self { table, own: None, near: None }
     }
 
     /// By a server's table, if that is another one; `own` is our address on the way to it.
@@ -25,6 +33,12 @@ impl Sites {
         Some(new)
     }
 
+    /// By what the server has found out; none where the operator's table says who is where.
+    pub(super) fn found(&self, near: impl Iterator<Item = IpAddr>) -> Option<Self> {
+        let near = near.map(|address| address.to_canonical()).collect();
+        self.table.is_empty().then(|| Self { table: Vec::new(), own: Some(HERE), near: Some(near) })
+    }
+
     /// Our own site.
     pub(super) fn own(&self) -> Option<SiteId> {
         self.own
@@ -32,6 +46,9 @@ impl Sites {
 
     /// Where an address is.
     pub(super) fn of(&self, address: IpAddr) -> Option<SiteId> {
+        if let Some(near) = &self.near {
+            return Some(if near.contains(&address.to_canonical()) { HERE } else { ELSEWHERE });
+        }
         let found = self.table.iter().find(|site| contains(site, address.to_canonical()));
         found.map(|site| SiteId(site.site))
     }
@@ -86,5 +103,17 @@ mod tests {
         assert_eq!(across("10.0.0.200"), (false, true));
         assert_eq!(across("::ffff:10.0.0.200"), (false, true));
         assert_eq!(across("10.9.9.9"), (false, false), "not in the table");
+    }
+
+    #[test]
+    fn whoever_was_not_found_near_is_elsewhere_unless_there_is_a_table() {
+        let ip = |a: &str| a.parse::<IpAddr>().unwrap();
+        let sites = Sites::new(Vec::new()).found([ip("::ffff:10.0.0.9")].into_iter()).unwrap();
+        let across = |address: &str| sites.is_across(ip(address));
+        assert_eq!((across("10.0.0.9"), across("10.0.0.10")), (false, true));
+        let later = sites.found([ip("10.0.0.10")].into_iter()).unwrap();
+        assert!(later.is_across(ip("10.0.0.9")) && !later.is_across(ip("10.0.0.10")));
+        let table = Sites::new(vec![Site { network: ip("10.0.0.0"), prefix: 24, site: 0 }]);
+        assert!(table.found(std::iter::empty()).is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::scheduler::{BLOCK_SIZE, Blocks, PieceId, Place, Scheduler};
+use crate::scheduler::{BLOCK_SIZE, Blocks, Pace, PieceId, Place, Scheduler};
 
 use super::link::Nanos;
 
@@ -18,6 +18,8 @@ pub(super) enum Message {
     Reject(Blocks),
     Suggest(PieceId),
     Place(Option<Place>),
+    Report(Vec<Pace>),
+    Near(Vec<u64>),
     /// A block, and whether it is what it should be.
     Block(Blocks, bool),
 }
@@ -30,6 +32,8 @@ impl Message {
             Self::Have(_) | Self::Suggest(_) => 9,
             Self::Interested(_) | Self::Choked(_) => 5,
             Self::Place(_) => 90,
+            Self::Near(members) => 20 + 6 * members.len() as u32,
+            Self::Report(paces) => 20 + 16 * paces.len() as u32,
             Self::Request(b) | Self::Cancel(b) | Self::Reject(b) => 17 * b.count,
             Self::Block(_, _) => 13 + BLOCK_SIZE,
         }
@@ -48,6 +52,8 @@ pub(super) struct Node {
     pub(super) done: Option<Nanos>,
     pub(super) dead: bool,
     pub(super) corrupt: bool,
+    /// Whom the server said to be near.
+    pub(super) near: Option<HashSet<u32>>,
     /// Most bytes that the scheduler had outstanding.
     pub(super) outstanding: u64,
 }

@@ -33,6 +33,8 @@ pub struct Report {
     pub idle: (f64, f64),
     /// Image copies that crossed from the server's switch to others, per switch.
     pub crossed: f64,
+    /// Clients that the server told who is near.
+    pub placed: usize,
     /// Mean download rate of a client, in B, in each step of the time ([`super::Room::steps`] of S/B).
     pub phases: Vec<f64>,
     /// Simulated events.
@@ -62,6 +64,9 @@ impl fmt::Display for Report {
         )?;
         if self.crossed > 0.0 {
             write!(f, " | crossed {:.2} S", self.crossed)?;
+        }
+        if self.placed > 0 {
+            write!(f, " | {} told who is near", self.placed)?;
         }
         write!(f, "\n  download rate over time:")?;
         self.phases.iter().try_for_each(|p| write!(f, " {p:.2}"))

@@ -38,6 +38,8 @@ pub struct Room {
     pub spread: Duration,
     /// Switches: the clients spread over them evenly, the server at the first.
     pub switches: usize,
+    /// Whether each switch hangs on the one before; else all hang on the first.
+    pub chain: bool,
     /// Bits a second between switches; none: the rate of a client.
     pub trunk: Option<f64>,
     /// Whether nodes know who is at which switch.
@@ -70,6 +72,7 @@ impl Default for Room {
             corrupt: Vec::new(),
             spread: Duration::from_millis(300),
             switches: 1,
+            chain: false,
             trunk: None,
             sites_known: true,
             tuning: Tuning::default(),
@@ -84,6 +87,16 @@ impl Room {
     /// The switch of a node.
     pub fn switch_of(&self, node: usize) -> usize {
         if node == 0 { 0 } else { (node - 1) * self.switches / self.clients.max(1) }
+    }
+
+    /// The way between two switches: each trunk by the switch at its far end, and whether it is taken towards that.
+    pub(super) fn trunks(&self, from: usize, to: usize) -> impl Iterator<Item = (usize, bool)> {
+        let (up, down) = match self.chain {
+            true => (to + 1..from + 1, from + 1..to + 1),
+            false if from == to => (0..0, 0..0),
+            false => (from.max(1)..from + 1, to.max(1)..to + 1),
+        };
+        up.rev().map(|switch| (switch, false)).chain(down.map(|switch| (switch, true)))
     }
 
     /// Seconds that the image takes over one link at best: what TCP carries is 1448 of 1514 bytes.

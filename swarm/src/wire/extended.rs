@@ -1,7 +1,7 @@
 //! The handshake of the extension protocol (BEP 10), and in it what ezio says about itself.
 //!
 //! ```text
-//! { "m": {"ut_metadata": 1, "ezio": 2}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
+//! { "m": {"ut_metadata": 1, "ezio": 2, "ezio_shape": 3}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
 //!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "named": 0|1, "sites": [network + prefix + site, …]} }
 //! ```
 //! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of its torrents;
@@ -16,8 +16,10 @@ use crate::config::{Role, Site};
 
 /// The number that we give `ut_metadata` (BEP 9).
 pub const UT_METADATA_ID: u8 = 1;
-/// The number that we give our own messages.
+/// The number that we give our own messages about places in trees.
 pub const EZIO_ID: u8 = 2;
+/// The number that we give those about the shape of the room.
+pub const EZIO_SHAPE_ID: u8 = 3;
 /// Ranges in a site table that we take.
 const MAX_SITES: usize = 4096;
 
@@ -26,8 +28,10 @@ const MAX_SITES: usize = 4096;
 pub struct ExtensionIds {
     /// Metadata exchange (BEP 9).
     pub ut_metadata: Option<u8>,
-    /// Our own messages.
+    /// Our own messages about places in trees.
     pub ezio: Option<u8>,
+    /// Those about the shape of the room.
+    pub ezio_shape: Option<u8>,
 }
 
 /// What ezio says about itself.
@@ -66,6 +70,8 @@ struct RawIds {
     ut_metadata: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     ezio: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ezio_shape: Option<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,7 +120,11 @@ impl ExtendedHandshake {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let raw = Raw::<ByteBufOwned> {
-            m: Some(RawIds { ut_metadata: self.ids.ut_metadata, ezio: self.ids.ezio }),
+            m: Some(RawIds {
+                ut_metadata: self.ids.ut_metadata,
+                ezio: self.ids.ezio,
+                ezio_shape: self.ids.ezio_shape,
+            }),
             p: self.port.map(i64::from),
             reqq: self.request_queue.map(i64::from),
             metadata_size: self.metadata_size.map(i64::from),
@@ -146,6 +156,7 @@ impl ExtendedHandshake {
             ids: raw.m.map_or_else(ExtensionIds::default, |m| ExtensionIds {
                 ut_metadata: nonzero(m.ut_metadata),
                 ezio: nonzero(m.ezio),
+                ezio_shape: nonzero(m.ezio_shape),
             }),
             port: raw.p.and_then(|p| u16::try_from(p).ok()),
             request_queue: raw.reqq.and_then(|n| u32::try_from(n).ok()),
@@ -169,7 +180,7 @@ mod tests {
         // The example of BEP 10, and metadata_size of BEP 9, with keys that we do not know.
         let body = b"d1:md11:LT_metadatai1e6:\xb5T_PEXi2e11:ut_metadatai3ee13:metadata_sizei31235e1:pi6881e4:reqqi500e1:v13:\xc2\xb5Torrent 1.2e";
         let got = ExtendedHandshake::decode(body).unwrap();
-        assert_eq!(got.ids, ExtensionIds { ut_metadata: Some(3), ezio: None });
+        assert_eq!(got.ids, ExtensionIds { ut_metadata: Some(3), ..ExtensionIds::default() });
         assert_eq!((got.port, got.metadata_size, got.request_queue), (Some(6881), Some(31235), Some(500)));
         assert_eq!(got.version, "µTorrent 1.2");
         assert_eq!(ExtendedHandshake::decode(b"de").unwrap(), ExtendedHandshake::default());
@@ -178,7 +189,7 @@ mod tests {
     #[test]
     fn ours_comes_back_as_it_went() {
         let handshake = ExtendedHandshake {
-            ids: ExtensionIds { ut_metadata: Some(1), ezio: Some(2) },
+            ids: ExtensionIds { ut_metadata: Some(1), ezio: Some(2), ezio_shape: Some(3) },
             port: Some(1),
             request_queue: Some(512),
             metadata_size: Some(70_000),

@@ -10,16 +10,19 @@ mod handshake;
 mod message;
 mod metadata;
 mod place;
+mod shape;
 
-pub use extended::{EZIO_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, UT_METADATA_ID};
+pub use extended::{EZIO_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, UT_METADATA_ID};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake};
 pub use message::{BLOCK_HEADER, MAX_EXTENDED, Message, block_header, frame_limit};
 pub use metadata::{METADATA_BLOCK, MetadataMessage};
 pub use place::{Parent, PlaceMessage};
+pub use shape::ShapeMessage;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use librqbit_bencode::{bencode_serialize_to_writer, from_bytes};
+use librqbit_buffers::ByteBufOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -80,4 +83,15 @@ fn decode_ip(bytes: &[u8]) -> Option<IpAddr> {
         4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
         _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
     })
+}
+
+fn encode_address(address: SocketAddr) -> ByteBufOwned {
+    let mut bytes = encode_ip(address.ip().to_canonical());
+    bytes.extend(address.port().to_be_bytes());
+    ByteBufOwned::from(bytes)
+}
+
+fn decode_address(bytes: &[u8]) -> Option<SocketAddr> {
+    let (ip, port) = bytes.split_last_chunk::<2>()?;
+    Some(SocketAddr::new(decode_ip(ip)?, u16::from_be_bytes(*port)))
 }

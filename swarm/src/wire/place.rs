@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
-use super::{WireError, decode_ip, encode_ip, from_bencode, none, to_bencode};
+use super::{WireError, decode_address, encode_address, from_bencode, none, to_bencode};
 
 /// Who passes pieces on to the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +51,6 @@ struct Raw<B> {
     children: Vec<B>,
     #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
     parents: Vec<RawParent<B>>,
-}
-
-fn encode_address(address: SocketAddr) -> ByteBufOwned {
-    let mut bytes = encode_ip(address.ip().to_canonical());
-    bytes.extend(address.port().to_be_bytes());
-    ByteBufOwned::from(bytes)
-}
-
-fn decode_address(bytes: &[u8]) -> Option<SocketAddr> {
-    let (ip, port) = bytes.split_last_chunk::<2>()?;
-    Some(SocketAddr::new(decode_ip(ip)?, u16::from_be_bytes(*port)))
 }
 
 impl PlaceMessage {

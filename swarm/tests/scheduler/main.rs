@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, SENT_AT_ONCE,
-    Scheduler, SiteId, Start, TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, Role,
+    SENT_AT_ONCE, Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use proptest::prelude::*;
 
@@ -37,12 +37,14 @@ prop_compose! {
         silent in prop::option::weighted(0.3, (1usize..7, 100u64..4000)),
         breaks in prop::collection::vec(100u64..8000, 0..6),
         sites in 0u16..4,
+        found in prop::option::of(0u64..4000),
         settle in 0u64..1000,
     ) -> Room {
         let settle = Duration::from_millis(settle);
         let breaks = breaks.into_iter().map(Duration::from_millis).collect();
+        let found = found.map(Duration::from_millis);
         let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
-        Room { seed, torrents, members, forest, settle, memory, foreign, corrupt, silent, breaks, sites }
+        Room { seed, torrents, members, forest, settle, memory, foreign, corrupt, silent, breaks, sites, found }
     }
 }
 
@@ -73,6 +75,13 @@ fn input() -> impl Strategy<Value = Input<'static>> {
             from: from.map(|f| f % 20),
         })
     });
+    let pace = (0u64..4, any::<u32>(), any::<u32>()).prop_map(|(member, bytes, ms)| Pace {
+        member,
+        bytes,
+        busy: Duration::from_millis(ms.into()),
+    });
+    let paces = prop::collection::vec(pace, 0..6);
+    let site = prop::option::of((0u16..2).prop_map(SiteId));
     prop_oneof![
         (conn.clone(), place).prop_map(|(c, p)| Input::Placed(c, p)),
         (conn.clone(), peer).prop_map(|(c, p)| Input::Connected(c, p)),
@@ -90,6 +99,9 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         (conn.clone(), piece.clone()).prop_map(|(c, p)| Input::Suggested(c, p)),
         (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Rejected(c, b)),
         (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Arrived(c, b)),
+        (conn.clone(), paces).prop_map(|(c, p)| Input::Reported(c, p.leak())),
+        site.clone().prop_map(Input::OwnSite),
+        (conn.clone(), site).prop_map(|(c, s)| Input::PeerSite(c, s)),
         piece.clone().prop_map(Input::Verified),
         piece.clone().prop_map(Input::Failed),
         piece.prop_map(Input::Stored),

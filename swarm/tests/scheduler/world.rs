@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_swarm::scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Peer, PieceId, Place, Role, Scheduler,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, Role, Scheduler,
     SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
@@ -35,6 +35,8 @@ pub(crate) struct Room {
     pub(crate) breaks: Vec<Duration>,
     /// Sites over which the nodes are spread, and known; 0: nobody knows.
     pub(crate) sites: u16,
+    /// When the server tells everybody that the odd nodes are at one site and the even at another.
+    pub(crate) found: Option<Duration>,
 }
 
 /// More than any of these rooms needs.
@@ -48,6 +50,8 @@ enum Message {
     Unchoke(bool),
     Suggest(PieceId),
     Place(Option<Place>),
+    Report(Vec<Pace>),
+    Near(Vec<u64>),
     Request(Blocks),
     Cancel(Blocks),
     Reject(Blocks),
@@ -64,6 +68,7 @@ enum Event {
     Stored(usize, PieceId),
     Tick(usize),
     Break,
+    Found,
     Connect(usize, usize, TorrentId),
     ToggleChoke(usize, usize, bool),
 }
@@ -90,6 +95,8 @@ struct Node {
     rate: f64,
     busy: Duration,
     site: Option<SiteId>,
+    /// Whom the server said to be near.
+    near: Option<Vec<u64>>,
 }
 
 pub(crate) struct World {
@@ -133,6 +140,7 @@ impl World {
         for &at in &room.breaks {
             world.at(at, Event::Break);
         }
+        room.found.into_iter().for_each(|at| world.at(at, Event::Found));
         world
     }
 
@@ -153,7 +161,7 @@ impl World {
 
     fn add(&mut self, kind: Kind, site: Option<SiteId>) {
         let rate = [0.2e6, 1e6, 10e6][self.rng.random_range(0..3)];
-        self.nodes.push(Node { kind, wires: BTreeMap::new(), rate, busy: Duration::ZERO, site });
+        self.nodes.push(Node { kind, wires: BTreeMap::new(), rate, busy: Duration::ZERO, site, near: None });
     }
 
     fn at(&mut self, time: Duration, event: Event) {
@@ -218,6 +226,12 @@ impl World {
                 }
             }
             Event::Deliver(wire, end, message) => self.deliver(wire, end, message),
+            Event::Found => {
+                for node in 0..=self.room.members {
+                    let near = (1..=self.room.members).filter(|n| *n != node && n % 2 == node % 2);
+                    self.learn_near(node, near.map(|n| n as u64).collect());
+                }
+            }
             Event::Break => {
                 let open: Vec<usize> = (0..self.wires.len())
                     .filter(|&w| self.wires[w].ids.iter().all(Option::is_some))
@@ -264,9 +278,29 @@ impl World {
                 (_, 0) => Role::Server,
                 _ => Role::Member,
             };
-            let peer = Peer { torrent, member: other as u64, role, site: self.nodes[other].site, fast };
+            let peer = Peer { torrent, member: other as u64, role, site: self.site_seen(node, other), fast };
             self.tell(node, Input::Connected(ids[end], peer));
         }
+    }
+
+    /// A node learns who is near; all others are elsewhere.
+    fn learn_near(&mut self, node: usize, near: Vec<u64>) {
+        self.nodes[node].near = Some(near);
+        self.tell(node, Input::OwnSite(Some(SiteId(0))));
+        for (id, wire) in self.nodes[node].wires.clone() {
+            let other = self.wires[wire].nodes.into_iter().find(|n| *n != node).unwrap();
+            // It may have closed the connection in answer to what it heard before.
+            if self.nodes[node].wires.contains_key(&id) {
+                let site = self.site_seen(node, other);
+                self.tell(node, Input::PeerSite(id, site));
+            }
+        }
+    }
+
+    /// Where a node takes another to be.
+    fn site_seen(&self, node: usize, other: usize) -> Option<SiteId> {
+        let Some(near) = &self.nodes[node].near else { return self.nodes[other].site };
+        (other > 0).then(|| SiteId(u16::from(!near.contains(&(other as u64)))))
     }
 
     /// One end closes; the other hears of it, unless the first is silent.
@@ -319,6 +353,8 @@ impl World {
             Message::Unchoke(false) => self.tell(node, Input::Choked(id)),
             Message::Suggest(piece) => self.tell(node, Input::Suggested(id, piece)),
             Message::Place(place) => self.tell(node, Input::Placed(id, place)),
+            Message::Report(paces) => self.tell(node, Input::Reported(id, &paces)),
+            Message::Near(near) => self.learn_near(node, near),
             Message::Request(blocks) => self.tell(node, Input::Requested(id, blocks)),
             Message::Cancel(blocks) => self.tell(node, Input::Cancelled(id, blocks)),
             Message::Reject(blocks) => self.tell(node, Input::Rejected(id, blocks)),
@@ -380,6 +416,11 @@ impl World {
         let mut closing = Vec::new();
         for output in out {
             let Kind::Ours(scheduler, ledger) = &mut self.nodes[node].kind else { return };
+            let told = match output {
+                Output::Report(id) => Some((id, Message::Report(scheduler.take_report()))),
+                Output::Near(id) => Some((id, Message::Near(scheduler.near(id)))),
+                _ => None,
+            };
             if let Some(right) = ledger.said(output, scheduler)
                 && let Output::Check(piece) = output
             {
@@ -405,6 +446,10 @@ impl World {
                     closing.push(id);
                     continue;
                 }
+                Output::Report(_) | Output::Near(_) => match told {
+                    Some(told) => told,
+                    None => continue,
+                },
                 Output::Check(_) | Output::Discard(_) | Output::Complete => continue,
             };
             let wire = self.nodes[node].wires[&id];

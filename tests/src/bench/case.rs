@@ -44,6 +44,8 @@ pub struct Case {
     pub liar: Option<usize>,
     /// Switches, joined by links of the common rate.
     pub switches: usize,
+    /// Is the server told who is at which of them?
+    pub told: bool,
     /// Last machine in S/B that we want to reach.
     pub goal: f64,
 }
@@ -59,6 +61,7 @@ const ROOM: Case = Case {
     arriving_over: 0.0,
     liar: None,
     switches: 1,
+    told: true,
     goal: 1.06,
 };
 
@@ -96,6 +99,23 @@ pub fn all() -> Vec<Case> {
         },
         Case { name: "liar", title: "one sends corrupt blocks", liar: Some(7), goal: 1.15, ..ROOM },
         Case { name: "two-switches", title: "two switches of 19", switches: 2, goal: 1.25, ..ROOM },
+        Case {
+            name: "untold",
+            title: "two switches of 19, untold",
+            switches: 2,
+            told: false,
+            goal: 1.25,
+            ..ROOM
+        },
+        Case {
+            name: "three-untold",
+            title: "three switches of 13 in a star, untold",
+            members: 39,
+            switches: 3,
+            told: false,
+            goal: 1.30,
+            ..ROOM
+        },
     ]
 }
 

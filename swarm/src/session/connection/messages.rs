@@ -9,7 +9,8 @@ use crate::session::core::Core;
 use crate::session::receive::Incoming;
 use crate::session::transmit::requested_block;
 use crate::wire::{
-    EZIO_ID, ExtendedHandshake, METADATA_BLOCK, Message, MetadataMessage, PlaceMessage, UT_METADATA_ID,
+    EZIO_ID, EZIO_SHAPE_ID, ExtendedHandshake, METADATA_BLOCK, Message, MetadataMessage, PlaceMessage,
+    ShapeMessage, UT_METADATA_ID,
 };
 
 /// A peer may ask for the metadata so often.
@@ -46,6 +47,10 @@ impl Connection {
         let named = std::mem::take(&mut self.named);
         if !named.is_empty() {
             engine.addresses.add(usize::from(self.torrent.0), &named, true);
+        }
+        let near = std::mem::take(&mut self.near);
+        if !near.is_empty() {
+            engine.addresses.add(usize::from(self.torrent.0), &near, false);
         }
         self.receiver.clear();
         result
@@ -127,6 +132,19 @@ impl Connection {
                 });
                 self.named.extend(parents.iter().flatten().filter_map(|p| p.address));
                 core.input(Input::Placed(id, place));
+            }
+            Message::Extended { id: EZIO_SHAPE_ID, body } => {
+                let peer = core.conn_mut(id).and_then(|c| Some((c.ezio?.0, c.address)));
+                match (ShapeMessage::decode(body)?, peer) {
+                    (Some(ShapeMessage::Near(near)), Some((Role::Server, server))) => {
+                        self.engine.learn_near(core, &near, server);
+                        self.near.extend(near);
+                    }
+                    (Some(ShapeMessage::Paces(paces)), Some((Role::Member, _))) => {
+                        core.input(Input::Reported(id, &paces));
+                    }
+                    _ => {}
+                }
             }
             Message::Extended { id: UT_METADATA_ID, body } => {
                 let message = MetadataMessage::decode(body)?;

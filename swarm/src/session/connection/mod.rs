@@ -77,6 +77,8 @@ struct Connection {
     metadata_sent: Cell<usize>,
     /// Peers that this one told us to connect to.
     named: Vec<SocketAddr>,
+    /// Peers that are at our site.
+    near: Vec<SocketAddr>,
     sent_at: Instant,
     received_at: Instant,
 }
@@ -113,6 +115,7 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
         in_kernel: 0,
         metadata_sent: Cell::new(0),
         named: Vec::new(),
+        near: Vec::new(),
         sent_at: Instant::now(),
         received_at: Instant::now(),
     };

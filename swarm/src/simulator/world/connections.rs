@@ -1,5 +1,7 @@
 //! Machines come, connect and go.
 
+use std::collections::HashSet;
+
 use rand::seq::SliceRandom;
 
 use super::super::link::Nanos;
@@ -14,6 +16,9 @@ use crate::scheduler::{
 
 /// A connection and its handshakes.
 const CONNECT: Nanos = 3_000_000;
+/// Sites as a machine knows them that was told who is near.
+const HERE: SiteId = SiteId(0);
+const ELSEWHERE: SiteId = SiteId(1);
 
 impl World<'_> {
     pub(super) fn start(&mut self, node: u32) {
@@ -77,6 +82,36 @@ impl World<'_> {
         streams.map(|stream| &self.streams[stream as usize])
     }
 
+    /// The server has told a machine who is near: it learns where its neighbours are, and dials those that it does not know.
+    pub(super) fn learn_near(&mut self, node: u32, members: Vec<u64>) {
+        let near: HashSet<u32> = members.into_iter().map(|member| member as u32).collect();
+        self.nodes[node as usize].near = Some(near.clone());
+        self.told.push_back((node, Told::Plain(Input::OwnSite(Some(HERE)))));
+        for at in 0..self.nodes[node as usize].conns.len() {
+            let (conn, end) = self.nodes[node as usize].conns[at];
+            let other = self.streams[(conn * 2 + u32::from(end)) as usize].dst;
+            let site = self.site_seen(node, other);
+            self.told.push_back((node, Told::Plain(Input::PeerSite(ConnId(at as u32), site))));
+        }
+        if self.room.clients > self.room.neighbours {
+            let rule = Neighbours::up_to(self.room.neighbours).at_a_site();
+            let mut strangers: Vec<u32> =
+                near.iter().copied().filter(|&n| !self.are_connected(node, n)).collect();
+            strangers.sort_unstable();
+            strangers.shuffle(&mut self.rng);
+            let known = near.len() - strangers.len();
+            for other in strangers.into_iter().take(rule.enough(1 + near.len()).saturating_sub(known)) {
+                self.at(self.now + CONNECT, What::Connect(node, other));
+            }
+        }
+    }
+
+    /// Where a machine takes another to be.
+    fn site_seen(&self, node: u32, other: u32) -> Option<SiteId> {
+        let Some(near) = &self.nodes[node as usize].near else { return self.site(other) };
+        (other > 0).then_some(if near.contains(&other) { HERE } else { ELSEWHERE })
+    }
+
     fn is_far(&self, a: u32, b: u32) -> bool {
         self.site(a) != self.site(b)
     }
@@ -100,7 +135,7 @@ impl World<'_> {
                 torrent: TorrentId(0),
                 member: u64::from(other),
                 role: if other == 0 { Role::Server } else { Role::Member },
-                site: self.site(other),
+                site: self.site_seen(node, other),
                 fast: true,
             };
             self.told.push_back((node, Told::Plain(Input::Connected(ids[end], peer))));

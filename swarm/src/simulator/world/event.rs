@@ -2,7 +2,7 @@
 
 use super::super::link::Nanos;
 use super::super::tcp::Segment;
-use crate::scheduler::{ConnId, Input, PieceId};
+use crate::scheduler::{ConnId, Input, Pace, PieceId};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
@@ -58,5 +58,6 @@ impl Ord for Event {
 pub(super) enum Told {
     Plain(Input<'static>),
     Bitfield(ConnId, Vec<u8>),
+    Report(ConnId, Vec<Pace>),
     Have(ConnId, PieceId),
 }

@@ -18,6 +18,11 @@ impl World<'_> {
                 self.told.push_back((node, Told::Bitfield(id, bits)));
                 return;
             }
+            Message::Report(paces) => {
+                self.told.push_back((node, Told::Report(id, paces)));
+                return;
+            }
+            Message::Near(members) => return self.learn_near(node, members),
             Message::Have(piece) => {
                 self.told.push_back((node, Told::Have(id, piece)));
                 return;
@@ -86,6 +91,7 @@ impl World<'_> {
         match told {
             Told::Plain(input) => scheduler.handle(now, input, &mut out),
             Told::Bitfield(id, bits) => scheduler.handle(now, Input::Bitfield(id, &bits), &mut out),
+            Told::Report(id, paces) => scheduler.handle(now, Input::Reported(id, &paces), &mut out),
             Told::Have(id, piece) => scheduler.handle(now, Input::Have(id, &[piece]), &mut out),
         }
         n.outstanding = n.outstanding.max(scheduler.outstanding());
@@ -110,6 +116,14 @@ impl World<'_> {
             Output::Have(id, p) => (id, Message::Have(p)),
             Output::Suggest(id, p) => (id, Message::Suggest(p)),
             Output::Place(id, place) => (id, Message::Place(place)),
+            Output::Report(id) => {
+                let Some(scheduler) = self.nodes[node as usize].scheduler.as_mut() else { return };
+                (id, Message::Report(scheduler.take_report()))
+            }
+            Output::Near(id) => {
+                let Some(scheduler) = self.nodes[node as usize].scheduler.as_ref() else { return };
+                (id, Message::Near(scheduler.near(id)))
+            }
             Output::Interested(id) => (id, Message::Interested(true)),
             Output::NotInterested(id) => (id, Message::Interested(false)),
             Output::Unchoke(id) => (id, Message::Choked(false)),

@@ -21,7 +21,6 @@ use crate::scheduler::{ConnId, Geometry, Input, TorrentShape};
 use event::{Event, Told, What};
 
 /// A running room.
-/// A running room.
 pub(super) struct World<'r> {
     room: &'r Room,
     geometry: Geometry,
@@ -66,6 +65,7 @@ impl<'r> World<'r> {
             done: None,
             dead: false,
             corrupt: room.corrupt.contains(&n),
+            near: None,
             outstanding: 0,
         });
         let nodes: Vec<_> = nodes.collect();

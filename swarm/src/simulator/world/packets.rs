@@ -73,19 +73,8 @@ impl World<'_> {
     fn link(&self, src: u32, dst: u32, hop: u8) -> Option<usize> {
         let nodes = self.nodes.len();
         let (a, b) = (self.room.switch_of(src as usize), self.room.switch_of(dst as usize));
-        let mut path = [None; 4];
-        path[0] = Some(src as usize);
-        let mut n = 1;
-        if a != b {
-            for (on, link) in [(a > 0, 2 * nodes + 2 * a), (b > 0, 2 * nodes + 2 * b + 1)] {
-                if on {
-                    path[n] = Some(link);
-                    n += 1;
-                }
-            }
-        }
-        path[n] = Some(nodes + dst as usize);
-        path.get(usize::from(hop)).copied().flatten()
+        let trunks = self.room.trunks(a, b).map(|(switch, down)| 2 * nodes + 2 * switch + usize::from(down));
+        std::iter::once(src as usize).chain(trunks).chain([nodes + dst as usize]).nth(usize::from(hop))
     }
 
     pub(super) fn data(&mut self, stream: u32, segment: Segment, sent_at: Nanos, hop: u8) {

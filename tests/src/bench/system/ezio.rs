@@ -42,7 +42,7 @@ impl System for Ezio {
         let listen = stage.server().to_string();
         let mut args = vec!["serve".to_owned(), folder.display().to_string()];
         args.extend(["--dhcp", "off", "--listen", &listen].map(str::to_owned));
-        if stage.case.switches > 1 {
+        if stage.case.switches > 1 && stage.case.told {
             args.extend(sites(stage));
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -1,0 +1,311 @@
+//! Who is near whom, by how fast streams are: two groups between which all streams are slow, while each of their ends has fast
+//! ones, have a thin link between them.
+//!
+//! A slow machine has no fast stream, so nothing is slow beside what its link carries: it tells no two groups apart. Nor does
+//! chance, for a group is told by all the streams between it and the others together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::SiteId;
+
+/// A stream counts as no slower than this part of what its ends can do: what is blocked for a second is no worse than what
+/// crawls.
+const SLOWEST: f64 = 1.0 / 64.0;
+/// So many times slower than within groups, on the geometric mean, are streams between them.
+const CLEARLY: f64 = 4.0;
+/// So many times faster are the streams of a machine to the site that it belongs to.
+const NEARER: f64 = 2.0;
+/// What an end can do is the rate that so many of its streams exceed.
+const BEST: f64 = 0.05;
+/// Bytes that a stream counts beyond what it carried: one packet, so that each has a rate.
+const PACKET: f64 = 1448.0;
+/// A machine with fewer streams cannot be told.
+const STREAMS: usize = 4;
+/// Fewer machines are no group.
+const GROUP: usize = 3;
+/// Rounds of the power method: enough where groups are clear, and where they are not there is nothing to find.
+const ROUNDS: usize = 24;
+
+/// What went from one machine to another: bytes, and the seconds in which there was something to send.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flow {
+    bytes: f64,
+    busy: f64,
+}
+
+impl Flow {
+    fn rate(&self) -> f64 {
+        (self.bytes + PACKET) / self.busy.max(1e-6)
+    }
+}
+
+/// The rates at which machines can send, and receive.
+pub(super) struct Ends {
+    sends: BTreeMap<u64, f64>,
+    receives: BTreeMap<u64, f64>,
+}
+
+/// What went between machines.
+#[derive(Debug, Default)]
+pub(super) struct Flows(BTreeMap<(u64, u64), Flow>);
+
+/// How near pairs of machines are: the logarithm of the rate between them, beside the best of their ends'; 0 is near.
+pub(super) struct Nearness(BTreeMap<u64, Vec<(u64, f64)>>);
+
+impl Flows {
+    pub(super) fn add(&mut self, from: u64, to: u64, bytes: f64, busy: f64) {
+        let flow = self.0.entry((from, to)).or_default();
+        flow.bytes += bytes;
+        flow.busy += busy;
+    }
+
+    /// Keeps so much of what was, and adds what is new.
+    pub(super) fn merge(&mut self, keep: f64, new: &Self) {
+        self.0.retain(|_, flow| {
+            flow.bytes *= keep;
+            flow.busy *= keep;
+            flow.busy > 0.001
+        });
+        new.0.iter().for_each(|(&(from, to), flow)| self.add(from, to, flow.bytes, flow.busy));
+    }
+
+    /// What each machine can do: the rate that few of its streams exceed.
+    pub(super) fn ends(&self) -> Ends {
+        let (mut sends, mut receives) = (BTreeMap::<u64, Vec<f64>>::new(), BTreeMap::<u64, Vec<f64>>::new());
+        for (&(from, to), flow) in &self.0 {
+            sends.entry(from).or_default().push(flow.rate());
+            receives.entry(to).or_default().push(flow.rate());
+        }
+        let best = |rates: BTreeMap<u64, Vec<f64>>| -> BTreeMap<u64, f64> {
+            let best = |mut rates: Vec<f64>| {
+                rates.sort_by(|a, b| b.total_cmp(a));
+                rates[(rates.len() as f64 * BEST) as usize]
+            };
+            rates.into_iter().map(|(member, rates)| (member, best(rates))).collect()
+        };
+        Ends { sends: best(sends), receives: best(receives) }
+    }
+
+    /// How fast all streams are, beside what their ends can do.
+    pub(super) fn nearness(&self, ends: &Ends) -> Nearness {
+        let mut pairs = BTreeMap::<(u64, u64), (f64, f64)>::new();
+        for (&(from, to), flow) in &self.0 {
+            let Some((sends, receives)) = ends.sends.get(&from).zip(ends.receives.get(&to)) else { continue };
+            let log = (flow.rate() / sends.min(*receives)).clamp(SLOWEST, 1.0).ln();
+            let pair = pairs.entry((from.min(to), from.max(to))).or_default();
+            *pair = (pair.0 + log, pair.1 + 1.0);
+        }
+        let mut near = BTreeMap::<u64, Vec<(u64, f64)>>::new();
+        for ((a, b), (sum, count)) in pairs {
+            near.entry(a).or_default().push((b, sum / count));
+            near.entry(b).or_default().push((a, sum / count));
+        }
+        Nearness(near)
+    }
+}
+
+/// Sum and number.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mean(f64, f64);
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.0 += value;
+        self.1 += 1.0;
+    }
+
+    fn get(self) -> f64 {
+        if self.1 == 0.0 { 0.0 } else { self.0 / self.1 }
+    }
+}
+
+impl Nearness {
+    fn of(&self, member: u64) -> &[(u64, f64)] {
+        self.0.get(&member).map_or(&[], Vec::as_slice)
+    }
+
+    /// Machines that can be told.
+    pub(super) fn members(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().filter(|(_, pairs)| pairs.len() >= STREAMS).map(|(&member, _)| member)
+    }
+
+    /// The site that a machine is nearest to; none if another, or its own, is about as near.
+    pub(super) fn nearest(
+        &self,
+        member: u64,
+        site: impl Fn(u64) -> Option<SiteId>,
+        own: Option<SiteId>,
+    ) -> Option<SiteId> {
+        let mut means = BTreeMap::<SiteId, Mean>::new();
+        for &(other, log) in self.of(member) {
+            if let Some(site) = site(other) {
+                means.entry(site).or_default().add(log);
+            }
+        }
+        let told = means.into_iter().filter(|(_, mean)| mean.1 >= 2.0);
+        let mut told: Vec<(f64, SiteId)> = told.map(|(site, mean)| (mean.get(), site)).collect();
+        told.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let (best, site) = *told.first()?;
+        let rival = match own {
+            Some(own) => told.iter().find(|(_, site)| *site == own),
+            None => told.get(1),
+        };
+        rival.is_some_and(|(mean, _)| best - mean >= NEARER.ln()).then_some(site)
+    }
+
+    /// How many times slower streams between these parts are than those within the worst of them; none while too few streams
+    /// say so: between them, and within all of them, or within `some`.
+    pub(super) fn gap(&self, parts: &[BTreeSet<u64>], some: bool) -> Option<f64> {
+        let mut within = vec![Mean::default(); parts.len()];
+        let mut across = Mean::default();
+        for (part, members) in parts.iter().enumerate() {
+            for &(other, log) in members.iter().flat_map(|&member| self.of(member)) {
+                if members.contains(&other) {
+                    within[part].add(log);
+                } else if parts.iter().any(|p| p.contains(&other)) {
+                    across.add(log);
+                }
+            }
+        }
+        let enough = |(mean, part): &(Mean, &BTreeSet<u64>)| mean.1 >= (part.len() as f64 / 2.0).max(4.0);
+        let told: Vec<f64> =
+            within.into_iter().zip(parts).filter(enough).map(|(mean, _)| mean.get()).collect();
+        if told.len() < parts.len() && !some {
+            return None;
+        }
+        let worst = told.into_iter().reduce(f64::min)?;
+        let all: usize = parts.iter().map(BTreeSet::len).sum();
+        if across.1 < all as f64 {
+            return None;
+        }
+        Some((worst - across.get()).exp())
+    }
+
+    /// The clearest cut through a group, if it is clear.
+    pub(super) fn cut(&self, group: &BTreeSet<u64>) -> Option<[BTreeSet<u64>; 2]> {
+        let mut side = self.principal(group);
+        // Who is nearer to the other side goes there.
+        for _ in 0..4 {
+            let old = side.clone();
+            for &member in group {
+                let mut means = [Mean::default(); 2];
+                for (other, log) in self.of(member).iter().filter(|(other, _)| *other != member) {
+                    if let Some(side) = old.get(other) {
+                        means[usize::from(*side > 0.0)].add(*log);
+                    }
+                }
+                if means.iter().all(|mean| mean.1 > 0.0) {
+                    side.insert(member, means[1].get() - means[0].get());
+                }
+            }
+        }
+        let (right, left): (BTreeSet<u64>, BTreeSet<u64>) =
+            group.iter().partition(|member| side[member] > 0.0);
+        let parts = [left, right];
+        let clear = parts.iter().all(|part| part.len() >= GROUP)
+            && self.gap(&parts, false).is_some_and(|gap| gap >= CLEARLY);
+        clear.then_some(parts)
+    }
+
+    /// The direction in which a group spreads most: the leading eigenvector of how near its pairs are, beside the mean.
+    fn principal(&self, group: &BTreeSet<u64>) -> BTreeMap<u64, f64> {
+        let pairs = |member: u64| self.of(member).iter().filter(|(other, _)| group.contains(other));
+        let mut mean = Mean::default();
+        group.iter().flat_map(|&member| pairs(member)).for_each(|(_, log)| mean.add(*log));
+        let mean = mean.get();
+        // Any start that is not orthogonal to it will do.
+        let start = |member: u64| super::site::mix(member, 0) as f64 / u64::MAX as f64 - 0.5;
+        let mut x: BTreeMap<u64, f64> = group.iter().map(|&member| (member, start(member))).collect();
+        // More than the least eigenvalue is below 0.
+        let shift = group.iter().map(|&m| pairs(m).map(|(_, log)| (log - mean).abs()).sum::<f64>());
+        let shift = shift.fold(0.0, f64::max) / 4.0;
+        for _ in 0..ROUNDS {
+            let next = |&member: &u64| {
+                let sum: f64 = pairs(member).map(|(other, log)| (log - mean) * x[other]).sum();
+                (member, sum + shift * x[&member])
+            };
+            let next: BTreeMap<u64, f64> = group.iter().map(next).collect();
+            let length = next.values().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
+            x = next.into_iter().map(|(member, value)| (member, value / length)).collect();
+        }
+        x
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// A room whose machines stream to eight others each, by chance, at rates that differ up to fivefold; each stream goes at
+    /// the rate that `rate` gives its ends, at most.
+    fn room(machines: u64, seed: u64, rate: impl Fn(u64, u64) -> f64) -> Flows {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut flows = Flows::default();
+        for from in 0..machines {
+            for _ in 0..8 {
+                let to = (from + rng.random_range(1..machines)) % machines;
+                let bytes = rng.random_range(30_000.0..300_000.0);
+                flows.add(from, to, bytes, bytes / (rate(from, to) * rng.random_range(0.2..1.0)));
+            }
+        }
+        flows
+    }
+
+    /// The groups, each machine in that which it is nearest to.
+    fn groups(flows: &Flows) -> Vec<BTreeSet<u64>> {
+        let nearness = flows.nearness(&flows.ends());
+        let (mut open, mut sites) = (vec![nearness.members().collect()], BTreeMap::new());
+        let mut next = 0;
+        while let Some(group) = open.pop() {
+            match nearness.cut(&group) {
+                Some(parts) => open.extend(parts),
+                None => {
+                    sites.extend(group.into_iter().map(|member| (member, SiteId(next))));
+                    next += 1;
+                }
+            }
+        }
+        let site = |member: u64| sites.get(&member).copied();
+        let mut groups = BTreeMap::<SiteId, BTreeSet<u64>>::new();
+        for (&member, &own) in &sites {
+            let site = nearness.nearest(member, site, Some(own)).unwrap_or(own);
+            groups.entry(site).or_default().insert(member);
+        }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.sort();
+        groups
+    }
+
+    #[test]
+    fn switches_are_told_apart_by_what_streams_between_them_get() {
+        for (machines, switches) in [(8, 2), (38, 2)] {
+            let switch = |machine: u64| machine * switches / machines;
+            let flows = room(machines, 1, |a, b| if switch(a) == switch(b) { 2.5e6 } else { 2.5e4 });
+            let all = |at: u64| (0..machines).filter(|m| switch(*m) == at).collect::<BTreeSet<u64>>();
+            assert_eq!(groups(&flows), (0..switches).map(all).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn neither_chance_nor_slow_machines_make_groups() {
+        for seed in 0..200 {
+            let slow = |machine: u64| if machine % 5 == 0 { 2e5_f64 } else { 2.5e6 };
+            for flows in [room(38, seed, |_, _| 2.5e6), room(38, seed, |a, b| slow(a).min(slow(b)))] {
+                assert_eq!(groups(&flows).len(), 1, "{seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_comes_later_goes_to_the_site_that_it_is_nearest_to() {
+        let flows = room(38, 1, |a, b| if (a < 19) == (b < 19) { 2.5e6 } else { 2.5e4 });
+        let nearness = flows.nearness(&flows.ends());
+        let site = |member: u64| (member != 3).then(|| SiteId(u16::from(member >= 19)));
+        assert_eq!(nearness.nearest(3, site, None), Some(SiteId(0)));
+        assert_eq!(nearness.nearest(3, site, Some(SiteId(1))), Some(SiteId(0)));
+        assert_eq!(nearness.nearest(4, site, site(4)), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! Our own messages about the shape of the room, by the number that the receiver gave to `ezio_shape` in its extension
+//! handshake. A member tells the server how fast its streams are; the server tells a member who is at its switch.
+//!
+//! ```text
+//! { "paces": member (8 bytes) + bytes sent (4) + microseconds in which there was something to send (4), … }
+//! { "near": [address + port, …] }
+//! ```
+//! All numbers are big endian. `paces` is one string; an address is 4 or 16 bytes and 2 of the port. Whoever is not in `near` is
+//! elsewhere.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use librqbit_buffers::{ByteBuf, ByteBufOwned};
+use serde::{Deserialize, Serialize};
+
+use super::{WireError, decode_address, encode_address, from_bencode, none, to_bencode};
+use crate::scheduler::Pace;
+
+/// Bytes of one pace.
+const PACE: usize = 16;
+
+/// One of these messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShapeMessage {
+    /// How fast the streams of the sender are.
+    Paces(Vec<Pace>),
+    /// Who is at the receiver's site, but the receiver.
+    Near(Vec<SocketAddr>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "B: Deserialize<'de>"))]
+struct Raw<B> {
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    near: Option<Vec<B>>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    paces: Option<B>,
+}
+
+fn encode_pace(pace: &Pace) -> [u8; PACE] {
+    let mut bytes = [0; PACE];
+    bytes[..8].copy_from_slice(&pace.member.to_be_bytes());
+    bytes[8..12].copy_from_slice(&pace.bytes.to_be_bytes());
+    let busy = u32::try_from(pace.busy.as_micros()).unwrap_or(u32::MAX);
+    bytes[12..].copy_from_slice(&busy.to_be_bytes());
+    bytes
+}
+
+fn decode_pace(bytes: &[u8]) -> Option<Pace> {
+    let (member, numbers) = bytes.split_first_chunk::<8>()?;
+    let (sent, busy) = numbers.split_first_chunk::<4>()?;
+    let busy = u32::from_be_bytes(busy.try_into().ok()?);
+    Some(Pace {
+        member: u64::from_be_bytes(*member),
+        bytes: u32::from_be_bytes(*sent),
+        busy: Duration::from_micros(busy.into()),
+    })
+}
+
+impl ShapeMessage {
+    /// The body of the extension message.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut raw = Raw { near: None, paces: None };
+        match self {
+            Self::Paces(paces) => {
+                let bytes: Vec<u8> = paces.iter().flat_map(encode_pace).collect();
+                raw.paces = Some(ByteBufOwned::from(bytes));
+            }
+            Self::Near(near) => raw.near = Some(near.iter().copied().map(encode_address).collect()),
+        }
+        to_bencode(&raw)
+    }
+
+    /// Reads the body of the extension message. None: it says something that we do not know.
+    ///
+    /// # Errors
+    /// It is not a bencoded dictionary of that shape.
+    pub fn decode(body: &[u8]) -> Result<Option<Self>, WireError> {
+        let raw: Raw<ByteBuf<'_>> = from_bencode(body)?;
+        if let Some(near) = raw.near {
+            let odd = || WireError::Bencode("a neighbour without an address".to_owned());
+            let near = near.iter().map(|at| decode_address(at.as_ref()).ok_or_else(odd));
+            return Ok(Some(Self::Near(near.collect::<Result<_, WireError>>()?)));
+        }
+        let paces = |bytes: ByteBuf<'_>| bytes.as_ref().chunks_exact(PACE).filter_map(decode_pace).collect();
+        Ok(raw.paces.map(paces).map(Self::Paces))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn comes_back_as_it_went() {
+        let pace =
+            Pace { member: u64::from_be_bytes(*b"abcdefgh"), bytes: 65_536, busy: Duration::from_millis(3) };
+        let bytes = ShapeMessage::Paces(vec![pace, Pace { bytes: 0, ..pace }]).encode();
+        assert!(
+            bytes.starts_with(b"d5:paces32:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8abcdefgh\x00"),
+            "{bytes:?}"
+        );
+        let told = ShapeMessage::Paces(vec![pace, Pace { bytes: 0, ..pace }]);
+        assert_eq!(ShapeMessage::decode(&bytes), Ok(Some(told)));
+        let near = ShapeMessage::Near(vec!["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:1".parse().unwrap()]);
+        assert!(near.encode().starts_with(b"d4:nearl6:\x0a\x00\x00\x01\x1a\xe118:\xfd\x00"));
+        assert_eq!(ShapeMessage::decode(&near.encode()), Ok(Some(near)));
+        let alone = ShapeMessage::Near(Vec::new());
+        assert_eq!(ShapeMessage::decode(&alone.encode()), Ok(Some(alone)));
+        assert_eq!(ShapeMessage::decode(b"d5:otheri1ee"), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(body in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = ShapeMessage::decode(&body);
+        }
+
+        #[test]
+        fn damage_never_panics(at in 0usize..60, byte in any::<u8>()) {
+            let mut body = b"d4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8e".to_vec();
+            let at = at % body.len();
+            body[at] = byte;
+            let _ = ShapeMessage::decode(&body);
+        }
+    }
+}
