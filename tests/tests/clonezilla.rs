@@ -222,11 +222,15 @@ mkfs.ext4 -q -L root -d files ${1}p3; mkswap -q -L swapped ${1}p5 >/dev/null",
 
     let restored = bench.exported_to_clonezilla(&imported, 96);
     bench.same_table(&restored);
-    for (start, sectors) in [(2048, 2048), (4096, 20480), (24576, 81920)] {
+    for (start, sectors) in [(2048, 2048), (4096, 20480)] {
         let length = sectors * SECTOR;
         assert!(restored.bytes(start, length) == target.bytes(start, length), "from sector {start} on");
     }
-    bench.sh(&format!("sgdisk --verify {0}; e2fsck -fn {0}p3", restored.device.0));
+    // Clonezilla mounts this one afterwards, to adapt a system that it would find there.
+    bench.sh(&format!(
+        "sgdisk --verify {0}; e2fsck -fn {0}p3; debugfs -R 'dump /noise copy' {0}p3 2>&1; cmp copy files/noise",
+        restored.device.0
+    ));
     assert_eq!(swap(&restored.device.0), swap(&bench.disk.0));
 
     // It is imported once; and anew when it has changed.
