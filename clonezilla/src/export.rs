@@ -5,12 +5,13 @@ mod descriptions;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{Layout, ReadAt, Table};
-use ezio_image::manifest::{Content, Manifest, PartitionInfo};
+use ezio_image::manifest::{Content, Manifest, PartitionInfo, UNPARTITIONED};
 use ezio_imagedir::Stored;
 
 use crate::import::Watch;
@@ -56,12 +57,44 @@ pub fn export(image: &DiskImage<'_>, output: &Path, watch: &mut Watch<'_>) -> Re
     for (file, bytes) in descriptions::all(image, size)? {
         folder.write(&file, &bytes)?;
     }
-    for part in image.manifest.partitions.iter().filter(|part| part.has_torrent()) {
+    for part in image.manifest.partitions.iter().filter(|p| p.has_torrent() && !p.is_unpartitioned()) {
         write_partition(image, part, &folder, watch)?;
     }
     fs::rename(&folder.path, output).with_context(|| format!("cannot put {} in place", output.display()))?;
     let _ = partial.keep();
     Ok(())
+}
+
+impl DiskImage<'_> {
+    /// Bytes that lie outside all partitions; zeros where nothing is kept.
+    fn outside(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start))?];
+        let Some(runs) = self.runs.get(UNPARTITIONED) else { return Ok(bytes) };
+        let stored = Stored::new(self.folder, UNPARTITIONED, Some(runs));
+        for run in runs.extents() {
+            let (from, to) = (run.offset.max(range.start), (run.offset + run.length).min(range.end));
+            if from < to {
+                let place = (from - range.start) as usize..(to - range.start) as usize;
+                stored
+                    .read_exact_at(from, &mut bytes[place])
+                    .with_context(|| format!("cannot read byte {from} of {UNPARTITIONED}"))?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Of a disk with an MBR, what lies between it and the first partition, without the zeros at its end.
+    fn after_mbr(&self) -> Result<Option<Vec<u8>>> {
+        if let Some(hidden) = self.hidden {
+            return Ok(Some(hidden.to_vec()));
+        }
+        let first = self.layout.first_partition_offset().filter(|_| !is_gpt(self.layout)).unwrap_or(0);
+        let runs = self.runs.get(UNPARTITIONED).map_or(&[][..], ExtentMap::extents);
+        let ends = runs.iter().map(|run| run.offset + run.length).filter(|end| *end <= first);
+        let sector = u64::from(self.layout.sector_size());
+        let end = ends.max().map(|end| end.next_multiple_of(sector));
+        end.map(|end| self.outside(sector..end)).transpose()
+    }
 }
 
 struct Folder {

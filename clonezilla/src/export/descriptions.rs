@@ -13,6 +13,9 @@ const GPT_HEAD: u64 = 34;
 /// Sectors of a GPT's backup.
 const GPT_TAIL: u64 = 33;
 
+/// Bytes of code at the head of an extended boot record; the entries follow.
+const EBR_CODE: u64 = 446;
+
 /// Names and bytes of all of them.
 pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u8>)>> {
     let layout = image.layout;
@@ -24,8 +27,8 @@ pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |name: String, bytes: Vec<u8>| files.push((name, bytes));
     let parts = &image.manifest.partitions;
-    let saved: Vec<&str> =
-        parts.iter().filter(|part| part.has_torrent()).map(|part| part.name.as_str()).collect();
+    let saved = parts.iter().filter(|part| part.has_torrent() && !part.is_unpartitioned());
+    let saved: Vec<&str> = saved.map(|part| part.name.as_str()).collect();
     add("disk".to_owned(), format!("{disk}\n").into());
     add("parts".to_owned(), format!("{}\n", saved.join(" ")).into());
     let note = format!("Exported from the image {} of ezio.\n", image.manifest.name);
@@ -45,10 +48,13 @@ pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u
         );
     }
     for part in parts.iter().filter(|part| is_extended(layout, part)) {
-        add(format!("{}-ebr", part.name), bytes_of(&table, part.offset, 512));
+        let mut record = bytes_of(&table, part.offset, 512);
+        let code = image.outside(part.offset..part.offset + EBR_CODE)?;
+        record[..code.len()].copy_from_slice(&code);
+        add(format!("{}-ebr", part.name), record);
     }
-    if let Some(hidden) = image.hidden {
-        add(format!("{disk}-hidden-data-after-mbr"), hidden.to_vec());
+    if let Some(hidden) = image.after_mbr()? {
+        add(format!("{disk}-hidden-data-after-mbr"), hidden);
     }
     let (mut blkid, mut filesystems) = (String::new(), String::new());
     for part in parts {
