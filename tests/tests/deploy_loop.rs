@@ -131,6 +131,41 @@ fn one_image_goes_onto_several_disks() {
     }
 }
 
+/// One by its rule, and one onto what is left, whatever the order in which the disks are named.
+#[test]
+fn two_images_go_onto_two_disks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (golden, image, _server) = prepare(folder.path(), "image = \"golden\"\n");
+    let (noise, data, conf) = ("noise.img", "data", "disks.conf");
+    let [noise, data, conf] = [noise, data, conf].map(|name| folder.path().join(name));
+    fs::copy(folder.path().join("files/noise"), &noise).unwrap();
+    let builder = programs::find("image-builder").unwrap();
+    output(text(&builder), &["capture", "--raw", text(&noise), "-o", text(&data)]);
+    fs::write(&conf, "[[disk]]\nimage = \"golden\"\nmin-size = \"60MiB\"\n[[disk]]\nimage = \"data\"\n")
+        .unwrap();
+    let server = Server::start(&image, &[text(&data), "--conf", text(&conf)]).unwrap();
+    let small = folder.path().join("small.img");
+    let (first, second) = (
+        Loop::blank(&small, 16 * MIB).unwrap(),
+        Loop::blank(&folder.path().join("large.img"), 80 * MIB).unwrap(),
+    );
+
+    let (good, said) = deploy(&server, &[&first.0, &second.0]);
+    assert!(good, "{said}");
+    assert_eq!(table(&second.0), table(text(&golden)));
+    assert_golden_root(folder.path(), &format!("{}p2", second.0));
+    let (noise, written) = (fs::read(&noise).unwrap(), fs::read(&small).unwrap());
+    assert!(written[..noise.len()] == noise, "the data disk differs");
+    assert!(fleet(&server).contains("\"golden, data\""), "{}", fleet(&server));
+
+    // A machine without the second disk: nothing at all is written.
+    let alone = folder.path().join("alone.img");
+    let device = Loop::blank(&alone, 80 * MIB).unwrap();
+    let (good, said) = deploy(&server, &[&device.0]);
+    assert!(!good && said.contains("image data") && said.contains("it gets the image golden"), "{said}");
+    assert!(fs::read(&alone).unwrap().iter().all(|byte| *byte == 0), "it was written to");
+}
+
 /// A disk with two partitions and something on each: the first is to stay.
 fn disk_in_use(file: &Path) -> Loop {
     const TABLE: &str = "label: gpt\nstart=2048, size=40960, type=L, name=stays\nsize=90112, type=L, name=goes, \

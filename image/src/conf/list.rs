@@ -8,6 +8,7 @@ use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::orders::{SeedPolicy, check_ratio};
+use super::settings::DiskSetting;
 use super::units::{parse_duration, parse_size};
 
 /// Reads `key = "a"` like `key = ["a"]`; an empty list is refused, since it would match nothing.
@@ -41,6 +42,41 @@ where
     }
 
     deserializer.deserialize_any(OneOrMany(PhantomData))
+}
+
+/// `[disk]`, or several `[[disk]]`, each of which may name an image.
+pub(super) fn disks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<DiskSetting>>, D::Error> {
+    struct Disks;
+
+    impl<'de> Visitor<'de> for Disks {
+        type Value = Vec<DiskSetting>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table [disk], or several [[disk]]")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<DiskSetting>, A::Error> {
+            let disk = DiskSetting::deserialize(MapAccessDeserializer::new(map))?;
+            match disk.image {
+                Some(_) => {
+                    Err(A::Error::custom("image stands beside [disk], or in [[disk]] with two brackets"))
+                }
+                None => Ok(vec![disk]),
+            }
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<DiskSetting>, A::Error> {
+            let list = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
+            match list.is_empty() {
+                true => Err(A::Error::custom("an empty list: nothing would be written")),
+                false => Ok(list),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Disks).map(Some)
 }
 
 /// A size: a number of bytes, or text with a unit.

@@ -18,6 +18,10 @@
 //! [disk]                         # exactly one disk must fit, unless all = true
 //! min-size = "100G"              # also max-size, path, bus, model, serial, wwn, removable, all
 //!
+//! # [[disk]]                     # or several, each for another disk: the rules as in [disk], and an image
+//! # image = "windows-11"
+//! # bus = "nvme"
+//!
 //! [seed]                         # until the first of: ratio, idle, time, until-released
 //! until-released = true
 //! idle = "15m"
@@ -67,7 +71,7 @@ pub use grow::Grow;
 pub use identity::{Identity, Regenerate, Windows};
 pub use machine::{Group, MacPattern, Match};
 pub use orders::{
-    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi,
+    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi, Write,
 };
 pub use pattern::Pattern;
 pub use settings::{DiskSetting, Settings, TargetSetting, names_a_partition};
@@ -130,7 +134,7 @@ impl Conf {
     pub fn images(&self) -> Vec<&ImageRef> {
         let mut images = Vec::new();
         let settings = std::iter::once(&self.default).chain(self.machines.iter().map(|m| &m.settings));
-        for image in settings.filter_map(|s| s.image.as_ref()) {
+        for image in settings.flat_map(Settings::images) {
             if !images.contains(&image) {
                 images.push(image);
             }
@@ -206,7 +210,7 @@ impl Conf {
         }
         let groups = check_groups(text, top)?;
         let machines = check_machines(text, top, &default, &groups)?;
-        if default.image.is_none() && machines.is_empty() {
+        if !default.has_images() && machines.is_empty() {
             let message =
                 "no image: set image = \"…\" for all machines, or [[machine]] entries with one each";
             return Err(ConfError::at(text, 0, message));
@@ -305,7 +309,7 @@ fn check_machines(
                 format!("[[machine]] {}: {table}: {message}", machines.len() + 1),
             );
         }
-        if merged.image.is_none() {
+        if !merged.has_images() {
             return refuse(
                 placed.span().start,
                 format!("[[machine]] {}: no image, and no default image at the top", machines.len() + 1),

@@ -16,17 +16,10 @@ use crate::names::is_safe_name;
 /// Everything one machine is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Orders {
-    /// Image to deploy.
-    pub image: ImageRef,
-    /// Partition *of the image* to deploy to a single partition ("sda1"); needed only where the
-    /// image holds more than one with content.
-    pub partition: Option<String>,
-    /// What to write.
-    pub target: Target,
+    /// What to write, and where: at least one. A disk that one of them takes is not there for those behind it.
+    pub writes: Vec<Write>,
     /// What of a larger target is filled.
     pub grow: Grow,
-    /// Which disk may be written.
-    pub disk: DiskRule,
     /// How long to serve others afterwards.
     pub seed: SeedPolicy,
     /// What follows a good run.
@@ -45,6 +38,29 @@ pub struct Orders {
     pub report: Option<String>,
     /// What chose these orders, for people: "machine 2 in ezio.conf", "default".
     pub chosen_by: String,
+}
+
+impl Orders {
+    /// Leaves rules that name no disk these alone; none: any.
+    pub fn allow_only(&mut self, disks: &[PathBuf]) {
+        for write in self.writes.iter_mut().filter(|write| write.disk.path.is_empty()) {
+            write.disk.path = disks.to_vec();
+        }
+    }
+}
+
+/// One image, and where it goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// Image to deploy.
+    pub image: ImageRef,
+    /// Partition *of the image* to deploy to a single partition ("sda1"); needed only where the
+    /// image holds more than one with content.
+    pub partition: Option<String>,
+    /// What to write.
+    pub target: Target,
+    /// Which disk may be written.
+    pub disk: DiskRule,
 }
 
 /// Which image.

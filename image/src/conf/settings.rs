@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::grow::Grow;
 use super::identity::{Identity, Windows};
-use super::list::{one_or_many, seed, size};
+use super::list::{disks, one_or_many, seed, size};
 use super::orders::{
-    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi,
+    Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi, Write,
 };
 use super::pattern::Pattern;
 use super::units::print_size;
@@ -39,9 +39,9 @@ pub struct Settings {
     /// How long to serve others.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "print_seed")]
     pub seed: Option<SeedPolicy>,
-    /// Which disks; replaces the whole rule of the level above.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk: Option<DiskSetting>,
+    /// Which disks; replaces the whole rule, or all rules, of the level above.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "print_disks")]
+    pub disk: Option<Vec<DiskSetting>>,
     /// Commands; replaces all of those of the level above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Hooks>,
@@ -58,6 +58,14 @@ pub struct Settings {
 
 fn print_seed<S: Serializer>(policy: &Option<SeedPolicy>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&policy.unwrap_or_default())
+}
+
+/// As it may have been read: `[disk]`, or `[[disk]]`.
+fn print_disks<S: Serializer>(disks: &Option<Vec<DiskSetting>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match disks.as_deref().unwrap_or_default() {
+        [disk @ DiskSetting { image: None, .. }] => disk.serialize(serializer),
+        disks => disks.serialize(serializer),
+    }
 }
 
 /// Value of `target`.
@@ -162,10 +170,13 @@ pub fn names_a_partition(path: &str) -> bool {
     numbered && (digit_before_p || (letters_only && sd_like))
 }
 
-/// The table `[disk]`.
+/// The table `[disk]`, or one of several, `[[disk]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DiskSetting {
+    /// Image for this disk, where that is not the one of the level; in `[[disk]]` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
     /// Device paths.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<PathBuf>,
@@ -261,12 +272,32 @@ impl Settings {
         }
     }
 
+    fn disks(&self) -> Vec<DiskSetting> {
+        self.disk.clone().unwrap_or_else(|| vec![DiskSetting::default()])
+    }
+
+    /// Every image that they name.
+    pub(super) fn images(&self) -> impl Iterator<Item = &ImageRef> {
+        self.image.iter().chain(self.disk.iter().flatten().filter_map(|disk| disk.image.as_ref()))
+    }
+
+    /// Is there an image for everything that is to be written?
+    pub(super) fn has_images(&self) -> bool {
+        self.image.is_some() || self.disks().iter().all(|disk| disk.image.is_some())
+    }
+
     /// What does not fit together in these settings (merged with those above), in words.
     pub(super) fn contradiction(&self) -> Option<String> {
-        let disk = self.disk.clone().unwrap_or_default();
-        if let Some(found) = disk.contradiction() {
+        let disks = self.disks();
+        if let Some(found) = disks.iter().find_map(DiskSetting::contradiction) {
             return Some(found);
         }
+        let [disk] = disks.as_slice() else {
+            let whole = matches!(self.target, None | Some(TargetSetting::Disk)) && self.partition.is_none();
+            return (!whole).then(|| {
+                "with several [[disk]], each is a whole disk: leave target and partition out".into()
+            });
+        };
         match &self.target {
             Some(TargetSetting::Partition(partition)) if disk.all => {
                 Some(format!("target {partition} is one partition, but the disk rule says all = true"))
@@ -274,7 +305,7 @@ impl Settings {
             Some(TargetSetting::Partition(PartitionSelector::Path(path))) if !disk.path.is_empty() => {
                 Some(format!("target names {} and the disk rule names a path too: keep one", path.display()))
             }
-            Some(TargetSetting::DiskPath(path)) if disk.all || has_other_path(&disk, path) => Some(format!(
+            Some(TargetSetting::DiskPath(path)) if disk.all || has_other_path(disk, path) => Some(format!(
                 "target names the disk {}, but the disk rule allows others: keep one of them",
                 path.display()
             )),
@@ -291,22 +322,9 @@ impl Settings {
 
     /// Orders, once every level is merged; `None` without an image.
     pub(super) fn orders(&self, report: Option<String>, chosen_by: String) -> Option<Orders> {
-        let setting = self.disk.clone().unwrap_or_default();
-        let mut disk = setting.rule();
-        let target = match self.target.clone().unwrap_or(TargetSetting::Disk) {
-            TargetSetting::Disk => Target::WholeDisk { all: setting.all },
-            TargetSetting::DiskPath(path) => {
-                disk.path = vec![path];
-                Target::WholeDisk { all: false }
-            }
-            TargetSetting::Partition(selector) => Target::Partition(selector),
-        };
         Some(Orders {
-            image: self.image.clone()?,
-            partition: self.partition.clone(),
-            target,
+            writes: self.disks().iter().map(|disk| self.write(disk)).collect::<Option<_>>()?,
             grow: self.grow.clone().unwrap_or_default(),
-            disk,
             seed: self.seed.unwrap_or_default(),
             end: self.end.unwrap_or(EndAction::Reboot),
             on_error: self.on_error.unwrap_or(EndAction::Hold),
@@ -317,6 +335,20 @@ impl Settings {
             report,
             chosen_by,
         })
+    }
+
+    fn write(&self, setting: &DiskSetting) -> Option<Write> {
+        let mut disk = setting.rule();
+        let target = match self.target.clone().unwrap_or(TargetSetting::Disk) {
+            TargetSetting::Disk => Target::WholeDisk { all: setting.all },
+            TargetSetting::DiskPath(path) => {
+                disk.path = vec![path];
+                Target::WholeDisk { all: false }
+            }
+            TargetSetting::Partition(selector) => Target::Partition(selector),
+        };
+        let image = setting.image.clone().or_else(|| self.image.clone())?;
+        Some(Write { image, partition: self.partition.clone(), target, disk })
     }
 }
 
@@ -340,7 +372,8 @@ macro_rules! settings_level {
             on_error: Option<EndAction>,
             #[serde(default, deserialize_with = "seed")]
             seed: Option<SeedPolicy>,
-            disk: Option<DiskSetting>,
+            #[serde(default, deserialize_with = "disks")]
+            disk: Option<Vec<DiskSetting>>,
             hooks: Option<Hooks>,
             uefi: Option<Uefi>,
             identity: Option<Identity>,

@@ -44,20 +44,23 @@ end = "poweroff"
     )
     .unwrap();
     let first = conf.orders_for(&machine("aa:bb:cc:dd:ee:ff"), None).unwrap();
-    assert_eq!(first.image, ImageRef::Name("debian-12".into()));
-    assert_eq!(first.target, Target::WholeDisk { all: false });
-    assert_eq!((first.disk.min_size, first.disk.bus.clone()), (Some(100_000_000_000), vec![Bus::Ata]));
-    assert!(first.disk.model[0].matches("SAMSUNG SSD 870"));
+    assert_eq!(first.writes[0].image, ImageRef::Name("debian-12".into()));
+    assert_eq!(first.writes[0].target, Target::WholeDisk { all: false });
+    assert_eq!(
+        (first.writes[0].disk.min_size, first.writes[0].disk.bus.clone()),
+        (Some(100_000_000_000), vec![Bus::Ata])
+    );
+    assert!(first.writes[0].disk.model[0].matches("SAMSUNG SSD 870"));
     assert_eq!((first.end, first.on_error), (EndAction::Reboot, EndAction::Hold));
     let seed =
         SeedPolicy { ratio: None, idle: Some(Duration::from_secs(900)), time: None, until_released: true };
     assert_eq!(first.seed, seed);
     let second = conf.orders_for(&machine("52:54:00:12:34:56"), None).unwrap();
-    assert_eq!(second.image, ImageRef::Name("windows-11".into()));
+    assert_eq!(second.writes[0].image, ImageRef::Name("windows-11".into()));
     assert_eq!(second.end, EndAction::PowerOff);
-    assert_eq!(second.disk, first.disk);
+    assert_eq!(second.writes[0].disk, first.writes[0].disk);
     let told = conf.orders_for(&machine("aa:bb:cc:dd:ee:ff"), Some("room-2")).unwrap();
-    assert_eq!(told.image, ImageRef::Name("windows-11".into()));
+    assert_eq!(told.writes[0].image, ImageRef::Name("windows-11".into()));
     assert!(matches!(
         conf.orders_for(&machine("aa:bb:cc:dd:ee:ff"), Some("room-9")),
         Err(NoOrders::UnknownGroup { .. })
@@ -81,7 +84,7 @@ image = "three"
     )
     .unwrap();
     let orders = conf.orders_for(&machine("aa:bb:cc:dd:ee:ff"), None).unwrap();
-    assert_eq!(orders.image, ImageRef::Name("two".into()));
+    assert_eq!(orders.writes[0].image, ImageRef::Name("two".into()));
     assert_eq!(orders.chosen_by, "[[machine]] 2 of ezio.conf");
     let unknown = MachineId::of_card("00:00:00:00:00:01".parse().unwrap());
     let error = conf.orders_for(&unknown, None).unwrap_err();
@@ -191,12 +194,12 @@ fn what_is_ambiguous_is_refused() {
 fn the_two_key_form_keeps_working() {
     let text = "# room 1\nTORRENT=/images/a.torrent   # the golden one\nTARGET='/dev/sda1'\n";
     let orders = Conf::parse(text).unwrap().orders_for(&MachineId::default(), None).unwrap();
-    assert_eq!(orders.image, ImageRef::TorrentPath("/images/a.torrent".into()));
-    assert_eq!(orders.target, Target::Partition(PartitionSelector::Path("/dev/sda1".into())));
+    assert_eq!(orders.writes[0].image, ImageRef::TorrentPath("/images/a.torrent".into()));
+    assert_eq!(orders.writes[0].target, Target::Partition(PartitionSelector::Path("/dev/sda1".into())));
     let whole = Conf::parse("TARGET=/dev/nvme0n1\r\nTORRENT=http://10.0.0.1/a.torrent\r\n").unwrap();
     let orders = whole.orders_for(&MachineId::default(), None).unwrap();
-    assert_eq!(orders.target, Target::WholeDisk { all: false });
-    assert_eq!(orders.disk.path, vec![PathBuf::from("/dev/nvme0n1")]);
+    assert_eq!(orders.writes[0].target, Target::WholeDisk { all: false });
+    assert_eq!(orders.writes[0].disk.path, vec![PathBuf::from("/dev/nvme0n1")]);
 
     for (text, line, column, word) in [
         ("TORRENT=/a.torrent\n", 2, 1, "TARGET is missing"),
@@ -275,12 +278,12 @@ fn example(name: &str) -> Conf {
 fn the_example_of_a_classroom() {
     let conf = example("classroom.conf");
     let orders = conf.orders_for(&machine("52:54:00:12:34:56"), None).unwrap();
-    assert_eq!(orders.image, ImageRef::Name("golden".into()));
-    assert_eq!(orders.disk.min_size, Some(100_000_000_000));
+    assert_eq!(orders.writes[0].image, ImageRef::Name("golden".into()));
+    assert_eq!(orders.writes[0].disk.min_size, Some(100_000_000_000));
     assert!(orders.seed.until_released && orders.uefi.entries);
     let teacher = conf.orders_for(&machine("52:54:00:00:00:01"), None).unwrap();
     assert_eq!(teacher.end, EndAction::PowerOff);
-    assert_eq!(teacher.image, orders.image);
+    assert_eq!(teacher.writes[0].image, orders.writes[0].image);
 }
 
 #[test]
@@ -292,25 +295,52 @@ fn the_example_of_two_groups() {
     let lab = MachineId::of_card("52:54:00:aa:00:01".parse().unwrap());
     let office = conf.orders_for(&office, None).unwrap();
     let lab = conf.orders_for(&lab, None).unwrap();
-    assert_eq!(office.image, ImageRef::Name("office".into()));
-    assert_eq!(lab.image, ImageRef::Name("lab".into()));
-    assert_eq!(lab.target, Target::WholeDisk { all: true });
+    assert_eq!(office.writes[0].image, ImageRef::Name("office".into()));
+    assert_eq!(lab.writes[0].image, ImageRef::Name("lab".into()));
+    assert_eq!(lab.writes[0].target, Target::WholeDisk { all: true });
     assert!(matches!(conf.orders_for(&MachineId::default(), None), Err(NoOrders::NotListed(_))));
-    assert_eq!(conf.orders_for(&MachineId::default(), Some("lab")).unwrap().image, lab.image);
+    assert_eq!(
+        conf.orders_for(&MachineId::default(), Some("lab")).unwrap().writes[0].image,
+        lab.writes[0].image
+    );
+}
+
+#[test]
+fn the_example_of_two_disks() {
+    let conf = example("two-disks.conf");
+    let orders = conf.orders_for(&machine("52:54:00:12:34:56"), None).unwrap();
+    let images: Vec<String> = orders.writes.iter().map(|write| write.image.to_string()).collect();
+    assert_eq!(images, ["system", "data"]);
+    assert_eq!(orders.writes[0].disk.bus, [Bus::Nvme]);
+    assert_eq!(conf.images().len(), 2);
+    assert_eq!(Conf::parse(&conf.to_toml()).unwrap(), conf);
+}
+
+#[test]
+fn several_disks_are_whole_disks_with_an_image_each() {
+    for (text, words) in [
+        ("[[disk]]\nimage = \"a\"\n[[disk]]\nbus = \"usb\"\n", "no image"),
+        ("target = \"/dev/sda1\"\n[[disk]]\nimage = \"a\"\n[[disk]]\nimage = \"b\"\n", "whole disk"),
+        ("image = \"a\"\n[disk]\nimage = \"b\"\n", "[[disk]]"),
+        ("image = \"a\"\ndisk = []\n", "empty list"),
+        ("image = \"a\"\n[[disk]]\nmin-size = 2\nmax-size = 1\n", "no disk fits"),
+    ] {
+        assert!(refused(text).contains(words), "{text}: {}", refused(text));
+    }
 }
 
 #[test]
 fn the_example_of_one_partition() {
     let orders = example("one-partition.conf").orders_for(&MachineId::default(), None).unwrap();
-    assert_eq!(orders.target, Target::Partition(PartitionSelector::Label("root".into())));
-    assert_eq!(orders.partition.as_deref(), Some("sda2"));
+    assert_eq!(orders.writes[0].target, Target::Partition(PartitionSelector::Label("root".into())));
+    assert_eq!(orders.writes[0].partition.as_deref(), Some("sda2"));
 }
 
 #[test]
 fn the_example_for_a_clonezilla_veteran() {
     let orders = example("clonezilla-veteran.conf").orders_for(&MachineId::default(), None).unwrap();
-    assert_eq!(orders.image, ImageRef::TorrentPath("/images/golden/sda1.torrent".into()));
-    assert_eq!(orders.target, Target::Partition(PartitionSelector::Path("/dev/sda1".into())));
+    assert_eq!(orders.writes[0].image, ImageRef::TorrentPath("/images/golden/sda1.torrent".into()));
+    assert_eq!(orders.writes[0].target, Target::Partition(PartitionSelector::Path("/dev/sda1".into())));
 }
 
 #[test]
@@ -320,14 +350,18 @@ fn every_example_is_a_conf() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if matches!(
             name.as_str(),
-            "classroom.conf" | "two-groups.conf" | "one-partition.conf" | "clonezilla-veteran.conf"
+            "classroom.conf"
+                | "two-groups.conf"
+                | "two-disks.conf"
+                | "one-partition.conf"
+                | "clonezilla-veteran.conf"
         ) {
             let conf = example(&name);
             assert_eq!(Conf::parse(&conf.to_toml()).unwrap(), conf, "{name}");
             count += 1;
         }
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 5);
 }
 
 fn some_settings() -> impl Strategy<Value = Settings> {
@@ -370,7 +404,7 @@ fn some_settings() -> impl Strategy<Value = Settings> {
             grow,
             end,
             seed,
-            disk,
+            disk: disk.map(|disk| vec![disk]),
             hooks,
             uefi,
             on_error: end,

@@ -157,7 +157,7 @@ and boot code, reports, seeding, identity. Without the end action: the program e
 
 Options:
   --conf FILE|URL    the ezio.conf (needed)
-  --disk DEVICE      the disk to write (needed; repeatable with all = true); the rules of ezio.conf hold too
+  --disk DEVICE      a disk to write (needed; repeatable with all = true or [[disk]]); the rules of ezio.conf hold too
   --group NAME       as ezio.group= on the kernel command line
   --report URL       as ezio.report=
   --grow WHAT        what fills a larger disk, instead of what ezio.conf says: last, the name of a partition in

@@ -29,22 +29,21 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
         Some(conf) => Some(brief(conf, &paths, options.group.as_deref(), None, &fetcher, &screen).await?),
         None => None,
     };
-    let image = match (&options.image, &briefing) {
-        (Some(image), _) => image_at(&image.parse()?, &fetcher, &screen).await?,
-        (None, Some(briefing)) => briefing.fetch_image(&fetcher, None, &screen).await?,
+    let images = match (&options.image, &briefing) {
+        (Some(image), _) => vec![image_at(&image.parse()?, &fetcher, &screen).await?],
+        (None, Some(briefing)) => briefing.fetch_images(&fetcher, None, &screen).await?,
         (None, None) => bail!("neither an image nor a conf"),
     };
-    let mut orders = match briefing {
-        Some(briefing) => briefing.orders,
-        None => default_orders(image.name())?,
+    let mut orders = match (briefing, images.as_slice()) {
+        (Some(briefing), images) if briefing.orders.writes.len() == images.len() => briefing.orders,
+        (None, [image]) => default_orders(image.name())?,
+        _ => bail!("--image gives one image, but the conf has several [[disk]]"),
     };
-    if orders.disk.path.is_empty() {
-        orders.disk.path.clone_from(&options.disks);
-    }
+    orders.allow_only(&options.disks);
     if let Some(grow) = &options.grow {
         orders.grow = grow.clone();
     }
-    let assignment = Assignment::make(&image, &orders, &list_disks(&paths, &options.disks)?)?;
+    let assignment = Assignment::make(&images, &orders, &list_disks(&paths, &options.disks)?)?;
     print(&assignment.to_string())?;
     print(&identity_lines(&orders))
 }

@@ -124,8 +124,8 @@ async fn clear(target: PlannedTarget) -> anyhow::Result<Cleared> {
         if !is_device(&target.path) {
             BlockTarget::create_file(&target.path, target.size)?;
         }
-        let image = target.name.clone();
-        Cleared::clear(Assignment { image, targets: vec![target], boot_entries: false })
+        let images = vec![target.name.clone()];
+        Cleared::clear(Assignment { images, targets: vec![target], boot_entries: false })
     })
     .await
 }

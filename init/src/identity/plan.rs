@@ -36,7 +36,7 @@ impl IdentityPlan {
     /// From a machine's orders, and what the server says is its own.
     pub(crate) fn of(orders: &Orders, own: &IdentityAnswer) -> Self {
         let identity = &orders.identity;
-        let whole_disk = matches!(orders.target, Target::WholeDisk { .. });
+        let whole_disk = orders.writes.iter().any(|write| matches!(write.target, Target::WholeDisk { .. }));
         // The same id on all disks of a machine.
         let machine_id = Change::MachineId(uuid::Uuid::new_v4().simple().to_string());
         let step =

@@ -1,12 +1,13 @@
 //! Which targets get the image, and the plan for each: made and checked before anything is touched.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use ezio_disk::{Disk, choose, locate};
-use ezio_image::conf::{Orders, Regenerate, Target};
+use ezio_image::conf::{Orders, Regenerate, Target, Write};
 use ezio_image::layout::NewIds;
 use ezio_image::plan::{Plan, Room};
 
@@ -19,9 +20,9 @@ const BOOT_ENTRIES: &str =
 /// What goes where.
 #[derive(Debug)]
 pub(crate) struct Assignment {
-    /// Name of the image.
-    pub(crate) image: String,
-    /// At least one; all get the same payload.
+    /// Names of the images.
+    pub(crate) images: Vec<String>,
+    /// At least one.
     pub(crate) targets: Vec<PlannedTarget>,
     /// Firmware that starts by UEFI gets boot entries for what is on them then.
     pub(crate) boot_entries: bool,
@@ -44,37 +45,31 @@ pub(crate) struct PlannedTarget {
 }
 
 impl Assignment {
-    /// Chooses the targets among these disks, and checks that the image fits them.
-    pub(crate) fn make(image: &Image, orders: &Orders, disks: &[Disk]) -> anyhow::Result<Self> {
-        let targets = match &orders.target {
-            Target::WholeDisk { all } => {
-                let chosen = choose(disks, &orders.disk, image.needed_for_disk()?, *all);
-                let chosen = chosen.map_err(|error| with_help(error, image))?;
-                chosen.iter().map(|disk| for_disk(image, disk, orders)).collect::<anyhow::Result<_>>()?
+    /// Chooses the targets among these disks, and checks that the images (one for each of `orders.writes`) fit them.
+    pub(crate) fn make(images: &[Image], orders: &Orders, disks: &[Disk]) -> anyhow::Result<Self> {
+        let mut free = disks.to_vec();
+        let mut targets: Vec<PlannedTarget> = Vec::new();
+        for (image, write) in images.iter().zip(&orders.writes) {
+            let planned = targets_for(image, write, orders, &free)
+                .with_context(|| format!("image {}", image.name()))?;
+            // It is shown to those behind, with the reason why they do not get it.
+            for disk in free.iter_mut().filter(|disk| planned.iter().any(|target| target.path == disk.path)) {
+                disk.in_use = Some(format!("it gets the image {}", image.name()));
             }
-            Target::Partition(selector) => {
-                let wanted = orders.partition.as_deref();
-                let target = locate(disks, selector, &orders.disk, image.needed_for_partition(wanted)?);
-                let target = target.map_err(|error| with_help(error, image))?;
-                let name = target.to_string();
-                ensure!(
-                    orders.identity.regenerate.is_empty(),
-                    "regenerate makes ids of a whole disk anew, but the target is one partition"
-                );
-                let room = Room { size: target.size, start: target.start };
-                let plan =
-                    image.plan_for_partition(wanted, room, &orders.grow).with_context(|| name.clone())?;
-                let (path, size) = (target.path, target.size);
-                vec![PlannedTarget { path, name, size, plan, shared: false, new_ids: NewIds::new() }]
-            }
-        };
-        let boot_entries = orders.uefi.entries && matches!(orders.target, Target::WholeDisk { .. });
-        Ok(Self { image: image.name().to_owned(), targets, boot_entries })
+            targets.extend(planned);
+        }
+        let boot_entries = orders.uefi.entries && orders.writes.iter().any(is_for_disk);
+        let images = images.iter().map(|image| image.name().to_owned()).collect();
+        Ok(Self { images, targets, boot_entries })
     }
 
-    /// Bytes to receive, and to write to each target.
+    /// Bytes to receive: what several targets get comes once.
     pub(crate) fn payload_bytes(&self) -> u64 {
-        self.targets.first().map_or(0, |target| target.plan.payload_bytes())
+        let payloads = self.targets.iter().flat_map(|target| target.plan.payloads());
+        let each: HashMap<_, u64> = payloads
+            .map(|payload| (payload.metainfo.info_hash().as_string(), payload.extents.total_length()))
+            .collect();
+        each.values().sum()
     }
 
     /// The targets as people know them.
@@ -86,6 +81,39 @@ impl Assignment {
     pub(crate) fn paths(&self) -> String {
         let paths: Vec<String> = self.targets.iter().map(|t| t.path.display().to_string()).collect();
         paths.join(" ")
+    }
+}
+
+fn is_for_disk(write: &Write) -> bool {
+    matches!(write.target, Target::WholeDisk { .. })
+}
+
+fn targets_for(
+    image: &Image,
+    write: &Write,
+    orders: &Orders,
+    disks: &[Disk],
+) -> anyhow::Result<Vec<PlannedTarget>> {
+    match &write.target {
+        Target::WholeDisk { all } => {
+            let chosen = choose(disks, &write.disk, image.needed_for_disk()?, *all);
+            let chosen = chosen.map_err(|error| with_help(error, image))?;
+            chosen.iter().map(|disk| for_disk(image, disk, orders)).collect()
+        }
+        Target::Partition(selector) => {
+            let wanted = write.partition.as_deref();
+            let target = locate(disks, selector, &write.disk, image.needed_for_partition(wanted)?);
+            let target = target.map_err(|error| with_help(error, image))?;
+            let name = target.to_string();
+            ensure!(
+                orders.identity.regenerate.is_empty(),
+                "regenerate makes ids of a whole disk anew, but the target is one partition"
+            );
+            let room = Room { size: target.size, start: target.start };
+            let plan = image.plan_for_partition(wanted, room, &orders.grow).with_context(|| name.clone())?;
+            let (path, size) = (target.path, target.size);
+            Ok(vec![PlannedTarget { path, name, size, plan, shared: false, new_ids: NewIds::new() }])
+        }
     }
 }
 

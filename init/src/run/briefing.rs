@@ -159,9 +159,23 @@ impl Briefing {
         Ok(Self { orders, origin, report, machine: machine.clone(), group: group.map(str::to_owned) })
     }
 
-    /// Fetches the image that is ordered.
-    pub(crate) async fn fetch_image(
+    /// Fetches the images that are ordered, one for each of `orders.writes`.
+    pub(crate) async fn fetch_images(
         &self,
+        fetcher: &Fetcher,
+        key: Option<&PublicKey>,
+        screen: &Screen,
+    ) -> anyhow::Result<Vec<Image>> {
+        let mut images = Vec::new();
+        for write in &self.orders.writes {
+            images.push(self.fetch_image(&write.image, fetcher, key, screen).await?);
+        }
+        Ok(images)
+    }
+
+    async fn fetch_image(
+        &self,
+        image: &ImageRef,
         fetcher: &Fetcher,
         key: Option<&PublicKey>,
         screen: &Screen,
@@ -175,7 +189,7 @@ impl Briefing {
             let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
             Ok(Image::Torrent(torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?))
         };
-        match &self.orders.image {
+        match image {
             ImageRef::Name(name) => {
                 let folder = self.origin.on_same_server(&urls::image(name));
                 Image::fetch(&folder, fetcher, key, screen).await

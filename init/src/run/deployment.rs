@@ -256,24 +256,21 @@ fn write_table(device: &BlockTarget, table: &TableImage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the swarm carries, and where it puts it.
+/// What the swarm carries, and where it puts it. What several targets get, comes once.
 fn contents(targets: &mut [Taken]) -> Vec<Content> {
-    let mut storages: Vec<Vec<Arc<dyn Storage>>> = Vec::new();
-    let mut metainfos: Vec<Arc<Metainfo>> = Vec::new();
+    let mut carried: Vec<(Arc<Metainfo>, Vec<Arc<dyn Storage>>)> = Vec::new();
     for target in targets {
         let payloads: Vec<Payload> = target.planned.plan.payloads().cloned().collect();
-        for (index, payload) in payloads.iter().enumerate() {
+        for payload in &payloads {
             let storage = target.storage(payload);
-            match storages.get_mut(index) {
-                Some(alike) => alike.push(storage),
-                None => {
-                    storages.push(vec![storage]);
-                    metainfos.push(payload.metainfo.clone());
-                }
+            let hash = payload.metainfo.info_hash();
+            match carried.iter_mut().find(|(known, _)| known.info_hash() == hash) {
+                Some((_, alike)) => alike.push(storage),
+                None => carried.push((payload.metainfo.clone(), vec![storage])),
             }
         }
     }
-    let contents = metainfos.into_iter().zip(storages).map(|(metainfo, mut alike)| {
+    let contents = carried.into_iter().map(|(metainfo, mut alike)| {
         let first = alike.remove(0);
         let storage = if alike.is_empty() { first } else { Arc::new(Mirror::new(first, alike)) };
         let trackers = metainfo.trackers().to_vec();

@@ -13,12 +13,16 @@ use crate::fetch::location::Location;
 use crate::run::image::Image;
 use crate::run::list_disks;
 use crate::screen::Screen;
-use crate::test_image::{DISK, MIB, SWAP_UUID, TestImage, TestMachine, seeder, torrent};
+use crate::test_image::{DISK, MIB, SWAP_UUID, TestImage, TestMachine, content, seeder, torrent};
 
 async fn assignment(image: &Image, machine: &TestMachine, settings: &str) -> anyhow::Result<Assignment> {
+    assignment_of(std::slice::from_ref(image), machine, settings)
+}
+
+fn assignment_of(images: &[Image], machine: &TestMachine, settings: &str) -> anyhow::Result<Assignment> {
     let conf = Conf::parse(&format!("image = \"test\"\n{settings}")).unwrap();
     let orders = conf.orders_for(&MachineId::default(), None).unwrap();
-    Assignment::make(image, &orders, &list_disks(&machine.paths(), &[])?)
+    Assignment::make(images, &orders, &list_disks(&machine.paths(), &[])?)
 }
 
 async fn fetched(image: &TestImage) -> Image {
@@ -99,6 +103,35 @@ async fn several_disks_become_alike() {
     deploy(all, &seeder, &Mutex::default()).await;
     let (a, b) = (fs::read(machine.disk("sda")).unwrap(), fs::read(machine.disk("sdb")).unwrap());
     assert!(a == b && a[510..512] == [0x55, 0xaa]);
+}
+
+/// Each by its rule; a rule without any takes what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_images_go_onto_two_disks() {
+    let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK), ("sdb", DISK)]));
+    let raw = torrent("data", &content(300_000), None);
+    let images = [fetched(&image).await, Image::Torrent(Arc::new(raw.clone()))];
+    let disks = "[[disk]]\nmodel = \"MODEL-sdb\"\n[[disk]]\nimage = \"data\"\n";
+    let both = assignment_of(&images, &machine, disks).unwrap();
+    assert_eq!(both.images, ["test", "data"]);
+    assert_eq!(both.payload_bytes(), image.bytes.len() as u64 + 300_000);
+    let targets: Vec<PathBuf> = both.targets.iter().map(|target| target.path.clone()).collect();
+    assert_eq!(targets, [machine.disk("sdb"), machine.disk("sda")]);
+
+    let (system, data) = (seeder(&image.metainfo, &image.bytes).await, seeder(&raw, &content(300_000)).await);
+    let config = Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        peers: vec![system.listen_addr(), data.listen_addr()],
+        ..Config::default()
+    };
+    Cleared::clear(both).unwrap().fill(config, |_| {}).await.unwrap().finish().unwrap();
+    assert_eq!(fs::read(machine.disk("sda")).unwrap()[..300_000], content(300_000));
+    assert_eq!(fs::read(machine.disk("sdb")).unwrap()[510..512], [0x55, 0xaa]);
+
+    // Both rules want the same disk: the second is told who has it.
+    let alike = "[[disk]]\nmodel = \"MODEL-sda\"\n[[disk]]\nimage = \"data\"\nmodel = \"MODEL-sda\"\n";
+    let text = format!("{:#}", assignment_of(&images, &machine, alike).unwrap_err());
+    assert!(text.contains("image data") && text.contains("it gets the image test"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

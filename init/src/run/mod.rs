@@ -103,8 +103,8 @@ impl Run<'_> {
             self.wait_for_disks(may_take_usb(&orders)).await;
             Ok(())
         };
-        let (image, ()) = tokio::try_join!(self.fetch_image(briefing), disks).during("image")?;
-        let assignment = self.choose_disk(&image, &orders).await?;
+        let (images, ()) = tokio::try_join!(self.fetch_images(briefing), disks).during("image")?;
+        let assignment = self.choose_disks(&images, &orders).await?;
         self.steps.take(|times| &mut times.disks_s);
         let identity = self.plan_identity(briefing).await.during("identity")?;
         self.announce(&assignment, &identity);
@@ -133,11 +133,13 @@ impl Run<'_> {
         Ok(briefing.orders.end)
     }
 
-    async fn fetch_image(&self, briefing: &Briefing) -> anyhow::Result<Image> {
-        self.screen.step(&format!("image: {} (by {})", briefing.orders.image, briefing.orders.chosen_by));
-        let image = briefing.fetch_image(self.fetcher, self.key.as_ref(), self.screen).await?;
-        image.check_architecture(Arch::of_this_program())?;
-        Ok(image)
+    async fn fetch_images(&self, briefing: &Briefing) -> anyhow::Result<Vec<Image>> {
+        for write in &briefing.orders.writes {
+            self.screen.step(&format!("image: {} (by {})", write.image, briefing.orders.chosen_by));
+        }
+        let images = briefing.fetch_images(self.fetcher, self.key.as_ref(), self.screen).await?;
+        images.iter().try_for_each(|image| image.check_architecture(Arch::of_this_program()))?;
+        Ok(images)
     }
 
     /// Waits until all disks are there; without `usb`, all but those on USB.
@@ -159,25 +161,23 @@ impl Run<'_> {
         Ok(disks)
     }
 
-    async fn choose_disk(&self, image: &Image, orders: &Orders) -> Result<Assignment, Failure> {
+    async fn choose_disks(&self, images: &[Image], orders: &Orders) -> Result<Assignment, Failure> {
         self.ensure_no_disk_is_hidden().during("choose disk")?;
         let disks = || self.disks().during("find disks");
-        if let Ok(assignment) = Assignment::make(image, orders, &disks()?) {
+        if let Ok(assignment) = Assignment::make(images, orders, &disks()?) {
             return Ok(assignment);
         }
         // A refusal names all disks.
         self.wait_for_disks(true).await;
         self.ensure_no_disk_is_hidden().during("choose disk")?;
-        Assignment::make(image, orders, &disks()?)
+        Assignment::make(images, orders, &disks()?)
             .map_err(|error| pci::explain(error, &self.paths.sys, Missing::Disk))
             .during("choose disk")
     }
 
     fn orders(&self, briefing: &Briefing) -> Orders {
         let mut orders = briefing.orders.clone();
-        if orders.disk.path.is_empty() {
-            orders.disk.path.clone_from(&self.only_disks);
-        }
+        orders.allow_only(&self.only_disks);
         orders
     }
 
@@ -187,7 +187,7 @@ impl Run<'_> {
             self.screen.line(&format!("identity:\n{}", identity.to_string().trim_end()));
         }
         self.reporter.send(Event::Planned {
-            image: assignment.image.clone(),
+            image: assignment.images.join(", "),
             disks: assignment.names(),
             total_bytes: assignment.payload_bytes(),
         });
@@ -312,17 +312,17 @@ pub(crate) fn list_disks(paths: &SystemPaths, only: &[PathBuf]) -> anyhow::Resul
 
 /// May these orders write to a disk on USB?
 fn may_take_usb(orders: &Orders) -> bool {
-    match &orders.target {
-        Target::WholeDisk { .. } => allows_usb(&orders.disk),
+    orders.writes.iter().any(|write| match &write.target {
+        Target::WholeDisk { .. } => allows_usb(&write.disk),
         // One that is named, wherever it is.
         Target::Partition(_) => true,
-    }
+    })
 }
 
 /// What hooks are told.
 fn environment(assignment: &Assignment, briefing: &Briefing) -> HookEnvironment {
     vec![
-        ("EZIO_IMAGE", assignment.image.clone()),
+        ("EZIO_IMAGE", assignment.images.join(" ")),
         ("EZIO_DISKS", assignment.paths()),
         ("EZIO_CONF", briefing.origin.to_string()),
         ("PATH", "/bin:/sbin:/usr/bin:/usr/sbin".into()),
