@@ -77,6 +77,9 @@ pub(crate) struct CaptureArgs {
     /// its EFI system partition or its boot code, else that of this machine; it says which]
     #[arg(long, value_name = "ARCH")]
     pub(crate) arch: Option<Arch>,
+    /// Length of the sectors of a disk that is an image file: 512 or 4096 [default: what its partition table makes sense with]
+    #[arg(long, value_name = "BYTES", value_parser = parse_sector_size)]
+    pub(crate) sector_size: Option<u32>,
     /// Capture file systems that are mounted or were not cleanly unmounted, and replace DIR
     ///
     /// What changes while it is read may not fit together afterwards. An image directory of the same
@@ -350,6 +353,14 @@ pub(crate) struct NetbootArgs {
     /// List the modules that would be packed, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+fn parse_sector_size(text: &str) -> Result<u32, String> {
+    match text {
+        "512" => Ok(512),
+        "4096" => Ok(4096),
+        _ => Err("neither 512 nor 4096".to_owned()),
+    }
 }
 
 fn parse_piece_length(text: &str) -> Result<u32, String> {

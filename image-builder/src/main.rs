@@ -4,7 +4,6 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod capture;
-mod checksums;
 mod cli;
 mod export;
 mod image_dir;

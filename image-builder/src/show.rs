@@ -1,18 +1,23 @@
 //! `image-builder show`: what an image directory holds.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use anyhow::{Context, Result};
 use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
+use ezio_image::directory::{Image, Torrent};
 use ezio_image::manifest::{Content, DiskLabel, Manifest, PartitionInfo, SourceKind};
 
 use crate::cli::ShowArgs;
-use crate::image_dir::ImageDir;
+use crate::image_dir;
 
 /// Runs the command.
 pub(crate) fn run(args: &ShowArgs) -> Result<()> {
-    let image = ImageDir::open(&args.directory)?;
+    let image = image_dir::open(&args.directory)?;
+    for found in image.findings().iter() {
+        let _ = writeln!(std::io::stderr(), "damaged: {found}");
+    }
     if args.json {
         let json = serde_json::to_string_pretty(&image.manifest).context("cannot print the manifest")?;
         crate::print(&(json + "\n"))
@@ -21,7 +26,7 @@ pub(crate) fn run(args: &ShowArgs) -> Result<()> {
     }
 }
 
-fn table(image: &ImageDir) -> String {
+fn table(image: &Image) -> String {
     let manifest = &image.manifest;
     let mut out = format!("{}, captured {} by {}\n", manifest.name, manifest.created, manifest.builder);
     let kind = match manifest.source.kind {
@@ -84,7 +89,7 @@ pub(crate) fn arch_of(manifest: &Manifest) -> &'static str {
 }
 
 /// Size of the data and its pieces, as text.
-fn data_of(image: &ImageDir, partition: &PartitionInfo, total: &mut u64) -> (String, String) {
+fn data_of(image: &Image, partition: &PartitionInfo, total: &mut u64) -> (String, String) {
     let length = match &partition.content {
         Content::Blocks { used, .. } => *used,
         Content::Raw { .. } => partition.size,
@@ -92,11 +97,8 @@ fn data_of(image: &ImageDir, partition: &PartitionInfo, total: &mut u64) -> (Str
         Content::Empty => return ("none".to_owned(), "-".to_owned()),
     };
     *total += length;
-    let pieces = match image.metainfo(partition) {
-        Ok(metainfo) => {
-            format!("{} of {}", metainfo.piece_count(), human_size(u64::from(metainfo.piece_length())))
-        }
-        Err(error) => format!("{error:#}"),
-    };
-    (human_size(length), pieces)
+    let pieces = image.torrents.get(&partition.name).map(|Torrent { metainfo, .. }| {
+        format!("{} of {}", metainfo.piece_count(), human_size(u64::from(metainfo.piece_length())))
+    });
+    (human_size(length), pieces.unwrap_or_else(|| "damaged".to_owned()))
 }

@@ -2,10 +2,12 @@
 
 pub mod checksums;
 pub mod conf;
+pub mod directory;
 pub mod extents;
 pub mod filesystem;
 pub mod identity;
 pub mod layout;
+pub mod lvm;
 pub mod manifest;
 pub mod metainfo;
 pub mod names;

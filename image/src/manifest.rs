@@ -85,7 +85,7 @@ pub struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceKind {
-    /// A disk with a partition table.
+    /// A disk with a partition table, or with a file system and no table.
     Disk,
     /// One partition.
     Partition,
@@ -115,7 +115,7 @@ pub enum DiskLabel {
     Gpt,
     /// MBR, with or without an extended partition.
     Dos,
-    /// No table: a raw disk.
+    /// No table: a raw disk, or one file system on all of it.
     None,
 }
 
@@ -125,9 +125,10 @@ pub enum DiskLabel {
 pub struct PartitionInfo {
     /// Name in the image ("sda1", or "disk"); also of its torrent and its data.
     pub name: String,
-    /// Number in the partition table, from 1; 0 for a raw disk, an image of a single partition, or [`UNPARTITIONED`].
+    /// Number in the partition table, from 1; 0 for a disk without a table, an image of a single partition, or
+    /// [`UNPARTITIONED`].
     pub number: u32,
-    /// Offset on the source disk; 0 for a raw disk or an image of a single partition.
+    /// Offset on the source disk; 0 for a disk without a table or an image of a single partition.
     pub offset: u64,
     /// Size.
     pub size: u64,
@@ -195,7 +196,11 @@ impl PartitionInfo {
     /// Bytes that a partition must have to hold it.
     #[must_use]
     pub fn needed(&self) -> u64 {
-        self.filesystem_size.unwrap_or(self.size)
+        match self.content {
+            // All of it is written, whatever the file system spans of it.
+            Content::Raw { .. } => self.size,
+            _ => self.filesystem_size.unwrap_or(self.size),
+        }
     }
 
     /// File name of its torrent inside the image directory.

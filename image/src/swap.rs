@@ -23,6 +23,9 @@ pub enum SwapError {
     /// Too few pages.
     #[error("{0} bytes are too few for swap: the kernel wants at least 40960")]
     TooSmall(u64),
+    /// A UUID that is none.
+    #[error("{0:?} is not the UUID of a swap partition")]
+    Uuid(String),
     /// A label that does not fit.
     #[error("the swap label {0:?} is longer than 16 bytes")]
     Label(String),
@@ -31,8 +34,8 @@ pub enum SwapError {
 /// The first page of a swap partition of `size` bytes, to be written at its beginning.
 ///
 /// # Errors
-/// The partition is too small, or the label too long.
-pub fn signature(size: u64, uuid: Option<Uuid>, label: Option<&str>) -> Result<Vec<u8>, SwapError> {
+/// The partition is too small, the label too long, or the UUID is none.
+pub fn signature(size: u64, uuid: Option<&str>, label: Option<&str>) -> Result<Vec<u8>, SwapError> {
     let pages = size / PAGE as u64;
     if pages < MIN_PAGES {
         return Err(SwapError::TooSmall(size));
@@ -41,12 +44,16 @@ pub fn signature(size: u64, uuid: Option<Uuid>, label: Option<&str>) -> Result<V
     if label.len() > MAX_LABEL {
         return Err(SwapError::Label(label.to_owned()));
     }
+    let uuid = match uuid {
+        Some(text) => Uuid::try_parse(text).map_err(|_| SwapError::Uuid(text.to_owned()))?,
+        None => Uuid::nil(),
+    };
     // The field has 32 bits: like mkswap, use what can be addressed of a larger partition.
     let last = u32::try_from(pages - 1).unwrap_or(u32::MAX - 1);
     let mut page = vec![0; PAGE];
     page[VERSION..VERSION + 4].copy_from_slice(&1u32.to_le_bytes());
     page[LAST_PAGE..LAST_PAGE + 4].copy_from_slice(&last.to_le_bytes());
-    page[UUID..UUID + 16].copy_from_slice(uuid.unwrap_or_default().as_bytes());
+    page[UUID..UUID + 16].copy_from_slice(uuid.as_bytes());
     page[LABEL..LABEL + label.len()].copy_from_slice(label.as_bytes());
     page[PAGE - MAGIC.len()..].copy_from_slice(MAGIC);
     Ok(page)
@@ -77,20 +84,20 @@ mod tests {
 
     #[test]
     fn blkid_knows_it() {
-        let uuid = Uuid::parse_str("3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d").unwrap();
+        let uuid = "3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d";
         let file = file(&signature(SIZE, Some(uuid), Some("my swap")).unwrap());
         assert_eq!(blkid(file.path(), "TYPE"), "swap");
         assert_eq!(blkid(file.path(), "VERSION"), "1");
-        assert_eq!(blkid(file.path(), "UUID"), uuid.to_string());
+        assert_eq!(blkid(file.path(), "UUID"), uuid);
         assert_eq!(blkid(file.path(), "LABEL"), "my swap");
     }
 
     #[test]
     fn it_is_what_mkswap_writes() {
-        let uuid = Uuid::parse_str("3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d").unwrap();
+        let uuid = "3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d";
         let file = file(&[]);
         let out = Command::new("/usr/sbin/mkswap")
-            .args(["-p", "4096", "-L", "fifteen bytes k", "-U", &uuid.to_string()])
+            .args(["-p", "4096", "-L", "fifteen bytes k", "-U", uuid])
             .arg(file.path())
             .output()
             .expect("mkswap is missing: apt-get install util-linux");
@@ -106,6 +113,7 @@ mod tests {
     fn what_cannot_be_is_refused() {
         assert_eq!(signature(40959, None, None), Err(SwapError::TooSmall(40959)));
         assert!(matches!(signature(SIZE, None, Some("seventeen bytes..")), Err(SwapError::Label(_))));
+        assert!(matches!(signature(SIZE, Some("x"), None), Err(SwapError::Uuid(_))));
         assert!(signature(u64::MAX, None, None).is_ok());
     }
 }

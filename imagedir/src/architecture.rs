@@ -16,7 +16,7 @@ pub struct Evidence {
     pub loaders: Vec<Arch>,
     /// Has it boot code for a BIOS?
     pub boot_code: bool,
-    /// Is it a partition, which does not start by itself?
+    /// Is it a partition, or one file system and no table? That does not start by itself.
     pub partition: bool,
 }
 
@@ -60,7 +60,7 @@ impl Evidence {
             [arch] => (Some(*arch), "the loaders on its EFI system partition say so"),
             [_, ..] => (None, "it has EFI loaders of several"),
             [] if self.boot_code => (Some(Arch::Amd64), "it has boot code for a BIOS"),
-            [] if self.partition => (None, "it is a partition, which does not start by itself"),
+            [] if self.partition => (None, "it is one file system, which does not start by itself"),
             [] => (
                 Arch::of_this_program(),
                 "nothing on it says for which, so that of this machine is taken; --arch says otherwise",

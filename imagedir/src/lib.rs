@@ -1,10 +1,11 @@
-//! Image directories as they are written: contents with their torrents, checksums of the rest, and all of it under
+//! Image directories, read, and written: contents with their torrents, checksums of the rest, and all of it under
 //! its name only when it is whole. Whoever makes images, from disks or from other people's formats, makes them here.
 
 mod architecture;
 mod content;
 mod output;
 mod pieces;
+mod small_files;
 mod stored;
 mod writer;
 
@@ -12,5 +13,6 @@ pub use architecture::{Architecture, Evidence};
 pub use content::{Content, Part, Watch};
 pub use output::check_target;
 pub use pieces::{PieceHasher, piece_length_for};
+pub use small_files::small_files;
 pub use stored::Stored;
 pub use writer::ImageWriter;

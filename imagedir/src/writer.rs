@@ -74,7 +74,9 @@ impl ImageWriter {
     /// # Errors
     /// What the system says, or what has come to stand in the way.
     pub fn finish(mut self, manifest: &Manifest) -> Result<()> {
-        manifest.check().context("the image would make no sense")?;
+        if let Some(problem) = manifest.problems().into_iter().next() {
+            return Err(problem).context("the image would make no sense");
+        }
         self.write(MANIFEST_FILE, manifest.to_toml().as_bytes())?;
         self.output.write(CHECKSUM_FILE, self.sums.to_string().as_bytes())?;
         self.output.finish(self.replace)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ezio_image::checksums::Checksums;
+use ezio_image::directory::is_small_file;
 use ezio_image::extents::{Extent, ExtentMap};
 use ezio_image::layout::Layout;
 use ezio_image::metainfo::Metainfo;
@@ -97,8 +98,9 @@ impl TestImage {
     /// Makes the checksums fit what is there.
     pub(crate) fn sum(&self) {
         let mut sums = Checksums::default();
-        for name in ["manifest.toml", "layout.sfdisk", "boot-code.bin", "sda1.torrent"] {
-            sums.add(name, &self.read(name));
+        let names = fs::read_dir(self.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        for name in names.filter(|name| is_small_file(name) && name != "SHA256SUMS") {
+            sums.add(&name, &self.read(&name));
         }
         self.write("SHA256SUMS", sums.to_string().as_bytes());
     }

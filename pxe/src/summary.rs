@@ -30,6 +30,9 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
             human_size(image.payload_bytes()),
             image.dir.display()
         ));
+        for note in &image.manifest.notes {
+            line(format!("             note: {note}"));
+        }
     }
     for netboot in &shared.catalogue.netboots {
         let files: Vec<String> =

@@ -251,3 +251,90 @@ fn what_does_not_fit_or_is_in_use_is_left_alone() {
     assert!(said.contains("mounted"), "{said}");
     output("/usr/sbin/e2fsck", &["-f", "-n", &used.0]);
 }
+
+/// A command that makes a file system on `$1`, of these many bytes.
+const WITHOUT_TABLE: [(&str, u64); 7] = [
+    ("mkfs.ext4 -q", 64 * MIB),
+    ("mkfs.xfs -q", 300 * MIB),
+    ("mkfs.btrfs -q", 128 * MIB),
+    ("mkntfs -q -F -Q", 64 * MIB),
+    ("mkfs.vfat -F 32", 64 * MIB),
+    ("mkfs.vfat -F 12", 4 * MIB),
+    ("mkfs.exfat", 64 * MIB),
+];
+
+#[test]
+fn a_disk_with_a_file_system_and_no_table_arrives_whole() {
+    programs::need_root().unwrap();
+    programs::need(&["mkfs.xfs", "mkfs.btrfs", "mkntfs", "mkfs.vfat", "mkfs.exfat", "wipefs"]).unwrap();
+    for (make, size) in WITHOUT_TABLE {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let golden = Loop::blank(&path("golden.img"), size).unwrap();
+        output("/bin/sh", &["-c", &format!("PATH=$PATH:/usr/sbin; {make} {} >/dev/null", golden.0)]);
+        let builder = programs::find("image-builder").unwrap();
+        output(text(&builder), &["capture", &golden.0, "-o", text(&path("golden"))]);
+        fs::write(path("ezio.conf"), "image = \"golden\"\n").unwrap();
+        let server = Server::start(&path("golden"), &["--conf", text(&path("ezio.conf"))]).unwrap();
+
+        let target = Loop::blank(&path("target.img"), size + MIB).unwrap();
+        output("/bin/sh", &["-c", &format!("yes | head -c {} > {}", size + MIB, target.0)]);
+        let (good, said) = deploy(&server, &[&target.0]);
+        assert!(good && said.contains("note: there is no partition table"), "{make}: {said}");
+        let signatures =
+            |disk: &str| output("/usr/sbin/wipefs", &["--noheadings", "--output", "OFFSET,TYPE,UUID", disk]);
+        assert_eq!(signatures(&target.0), signatures(&golden.0), "{make}");
+        let check = match make.split(' ').next().unwrap() {
+            "mkfs.ext4" => "e2fsck -fn",
+            "mkfs.xfs" => "xfs_repair -n",
+            "mkfs.btrfs" => "btrfs check",
+            "mkntfs" => "ntfsinfo -m",
+            "mkfs.vfat" => "fsck.fat -n",
+            _ => "fsck.exfat -n",
+        };
+        output("/bin/sh", &["-c", &format!("PATH=$PATH:/usr/sbin; {check} {}", target.0)]);
+
+        let small = Loop::blank(&path("small.img"), size - MIB).unwrap();
+        let (good, said) = deploy(&server, &[&small.0]);
+        assert!(!good && said.contains("too small by"), "{make}: {said}");
+    }
+}
+
+/// Makes a file system of 300 MiB on `$1`.
+const TOO_LARGE: [&str; 5] =
+    ["mkfs.ext4 -q", "mkfs.xfs -q", "mkfs.btrfs -q", "mkntfs -q -F -Q", "mkfs.exfat"];
+
+#[test]
+fn a_torrent_of_a_file_system_that_is_larger_than_its_target_is_refused() {
+    programs::need_root().unwrap();
+    programs::need(&["mkfs.xfs", "mkfs.btrfs", "mkntfs", "mkfs.exfat", "partclone.ext4"]).unwrap();
+    for make in TOO_LARGE {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::File::create(path("fs")).unwrap().set_len(300 * MIB).unwrap();
+        output("/bin/sh", &["-c", &format!("PATH=$PATH:/usr/sbin; {make} {} >/dev/null", text(&path("fs")))]);
+        let builder = programs::find("image-builder").unwrap();
+        output(text(&builder), &["capture", text(&path("fs")), "-o", text(&path("golden"))]);
+        let server = Server::start(&path("golden"), &[]).unwrap();
+        let target = Loop::blank(&path("target.img"), 265 * MIB).unwrap();
+        output("/usr/sbin/mkfs.ext4", &["-q", &target.0]);
+        let signatures = || output("/usr/sbin/wipefs", &["--noheadings", &target.0]);
+        let before = signatures();
+        let write = |torrent: &str| {
+            let init = programs::find("ezio-init").unwrap();
+            let output = run(text(&init), &["write", torrent, &target.0, "--listen", "127.0.0.1:0"]);
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            let refused = output.status.code() == Some(1) && errors.contains("too small by 36700160 bytes");
+            assert!(refused, "{make}: {errors}");
+        };
+        // The manifest beside it tells before anything is done.
+        let torrent = format!("{}images/golden/fs.torrent", server.url);
+        write(&torrent);
+        output("/usr/sbin/e2fsck", &["-f", "-n", &target.0]);
+        // Alone, its superblock does, and is not written; of NTFS there is something at the very end.
+        output("/usr/bin/curl", &["-sfo", text(&path("alone.torrent")), &torrent]);
+        write(text(&path("alone.torrent")));
+        let after = signatures();
+        assert!(after.is_empty() || after == before, "{make}: {after}");
+    }
+}

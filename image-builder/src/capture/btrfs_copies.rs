@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use ezio_image::extents::{Extent, ExtentMap};
 
+use super::used_blocks::joined;
 use crate::stop::Stop;
 
 /// A chunk that is there more than once: its length, and where each copy begins on the device. Bytes.
@@ -75,21 +76,6 @@ fn copies(map: &ExtentMap, chunks: &[Chunk]) -> Vec<Extent> {
         }
     }
     found
-}
-
-/// Runs in order, those that touch or overlap in one.
-fn joined(mut runs: Vec<Extent>) -> Vec<Extent> {
-    runs.sort_by_key(|run| run.offset);
-    let mut out: Vec<Extent> = Vec::new();
-    for run in runs {
-        match out.last_mut() {
-            Some(last) if run.offset <= last.offset + last.length => {
-                last.length = last.length.max(run.offset + run.length - last.offset);
-            }
-            _ => out.push(run),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

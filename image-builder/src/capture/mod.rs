@@ -6,9 +6,12 @@ mod copy;
 mod identity;
 mod in_use;
 mod loop_device;
+mod lvm;
+mod opaque;
 mod partition;
 mod plan;
 mod probe;
+mod sector_size;
 mod source;
 mod unpartitioned;
 mod used_blocks;
@@ -39,7 +42,7 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     let name = image_name(args)?;
     // A target that stands in the way should be told before partclone has worked for minutes.
     check_target(&args.output, args.force)?;
-    let source = Source::open(&args.source, args.force)?;
+    let source = Source::open(&args.source, args.force, args.sector_size)?;
     let plan = Plan::make(&source, args, stop)?;
     for note in &plan.notes {
         let _ = writeln!(std::io::stderr(), "note: {note}");
@@ -72,7 +75,7 @@ pub(crate) fn capture_file(
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<PartitionInfo> {
-    let source = Source::open(file, false)?;
+    let source = Source::open(file, false, None)?;
     let mut planner = Planner { source: &source, raw: false, force: true, stop, notes: Vec::new() };
     let (name, number, size) = (info.name.clone(), info.number, source.size);
     let part = planner.plan(Stretch { name, number, offset: 0, size })?;
@@ -92,7 +95,7 @@ fn image_name(args: &CaptureArgs) -> Result<String> {
 
 /// The architecture that the image is for; `told` is the operator's word.
 fn architecture(source: &Source, plan: &Plan, told: Option<Arch>) -> Result<Architecture> {
-    let partition = plan.kind == SourceKind::Partition;
+    let partition = plan.kind != SourceKind::RawDisk && plan.layout.is_none();
     let mut evidence = Evidence { told, boot_code: plan.has_boot_code(), partition, loaders: Vec::new() };
     for part in plan.parts.iter().filter(|part| part.filesystem.as_deref() == Some("vfat")) {
         evidence

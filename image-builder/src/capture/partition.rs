@@ -13,7 +13,7 @@ use super::plan::{PlannedContent, PlannedPart};
 use super::probe;
 use super::source::{Kind, Source};
 use super::used_blocks::{self, Refused};
-use super::{btrfs_copies, in_use};
+use super::{btrfs_copies, in_use, opaque};
 use crate::stop::Stop;
 
 /// Where a partition lies on the source, in bytes.
@@ -69,6 +69,13 @@ impl Planner<'_> {
                 self.refuse_unless_forced(&stretch, "swap", complaint)?;
                 PlannedContent::Swap
             }
+            Some("LVM2_member") => match self.plan_lvm(&stretch)? {
+                Some(content) => content,
+                None => self.copied_whole(
+                    &stretch,
+                    "is a physical volume of LVM without a volume group that can be read",
+                ),
+            },
             Some(filesystem) => self.plan_filesystem(&stretch, filesystem, &own)?,
             None => PlannedContent::Raw,
         };
@@ -84,6 +91,9 @@ impl Planner<'_> {
     }
 
     fn plan_filesystem(&mut self, stretch: &Stretch, kind: &str, own: &FileSystem) -> Result<PlannedContent> {
+        if let Some(why) = opaque::why(kind) {
+            return Ok(self.copied_whole(stretch, why));
+        }
         if let Some(complaint) = &own.unclean {
             self.refuse_unless_forced(stretch, kind, complaint)?;
         }
@@ -166,9 +176,9 @@ impl Planner<'_> {
 }
 
 /// A partition as bytes from 0 on.
-struct Window<'a> {
-    source: &'a Source,
-    offset: u64,
+pub(super) struct Window<'a> {
+    pub(super) source: &'a Source,
+    pub(super) offset: u64,
 }
 
 impl ReadAt for Window<'_> {

@@ -10,6 +10,7 @@ use ezio_image::layout::{BOOT_CODE_LENGTH, Entry, Layout, LayoutError, Partition
 use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind, UNPARTITIONED};
 use ezio_image::names::safe_name;
 
+use super::opaque;
 use super::partition::{Planner, Stretch};
 use super::source::{Kind, Source};
 use super::{probe, unpartitioned};
@@ -68,6 +69,14 @@ pub(crate) enum PlannedContent {
 }
 
 impl PlannedPart {
+    /// Bytes that it needs on a target: those of its file system, used or not.
+    fn needed(&self) -> u64 {
+        match self.content {
+            PlannedContent::Raw => self.size,
+            _ => self.filesystem_size.unwrap_or(self.size),
+        }
+    }
+
     /// Bytes to read.
     pub(crate) fn content_length(&self) -> u64 {
         match &self.content {
@@ -92,7 +101,11 @@ impl Plan {
         match Layout::read_from_disk(&source.file, source.size, source.sector_size, &device) {
             // Boot sectors of file systems look like an MBR to some; blkid tells them apart.
             Ok(layout) if probed.filesystem.is_none() => Self::of_disk(source, layout, args, stop),
-            Ok(_) => Self::of_partition(source, args, stop),
+            Ok(_) => Self::of_disk_without_table(source, args, stop),
+            // Of some, to blkid too.
+            Err(LayoutError::NoTable) if probed.filesystem.is_some() => {
+                Self::of_disk_without_table(source, args, stop)
+            }
             Err(error) if probed.table.is_some() => {
                 let what = format!("cannot capture {} (--raw copies it whole)", source.path.display());
                 Err(anyhow::Error::new(error).context(what))
@@ -100,7 +113,7 @@ impl Plan {
             Err(LayoutError::Read { offset, message }) => {
                 bail!("cannot read byte {offset} of {}: {message}", source.path.display())
             }
-            Err(_) if probed.filesystem.is_some() => Self::of_partition(source, args, stop),
+            Err(_) if probed.filesystem.is_some() => Self::of_disk_without_table(source, args, stop),
             Err(_) => {
                 let mut plan = Self::of_raw_disk(source);
                 plan.notes
@@ -131,6 +144,26 @@ impl Plan {
         Self::new(SourceKind::RawDisk, Some(disk), vec![part])
     }
 
+    /// A file system that has the whole disk; what is no disk of its own (a logical volume) is as a partition.
+    fn of_disk_without_table(source: &Source, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
+        let mut plan = Self::of_partition(source, args, stop)?;
+        if source.is_mapping() {
+            return Ok(plan);
+        }
+        plan.kind = SourceKind::Disk;
+        plan.disk = Some(DiskInfo {
+            size: source.size,
+            sector_size: source.sector_size,
+            label: DiskLabel::None,
+            minimum_size: plan.parts.iter().map(PlannedPart::needed).sum(),
+        });
+        plan.notes.push(
+            "there is no partition table: the file system goes onto a whole disk, or onto a partition that ezio.conf names"
+                .to_owned(),
+        );
+        Ok(plan)
+    }
+
     fn of_partition(source: &Source, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
         let name = match &args.name {
             Some(name) => name.clone(),
@@ -146,6 +179,12 @@ impl Plan {
 
     fn of_disk(source: &Source, layout: Layout, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
         ensure!(!layout.partitions().is_empty(), "{} has an empty partition table", source.path.display());
+        if let Some(what) = opaque::refusal(&layout) {
+            bail!(
+                "{} {what}, whose volumes may lie on several disks: --raw copies it whole",
+                source.path.display()
+            );
+        }
         refuse_cut_short(source, layout.minimum_size())?;
         refuse_dynamic(source, &layout)?;
         let mut planner = Planner { source, raw: false, force: args.force, stop, notes: Vec::new() };

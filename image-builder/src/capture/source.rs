@@ -10,6 +10,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::stat::{major, minor};
 
+use super::sector_size;
+
 /// What kind of thing the source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -30,7 +32,7 @@ pub(crate) struct Source {
     pub(crate) file: File,
     /// Size in bytes.
     pub(crate) size: u64,
-    /// Logical sector size in bytes; of a file 512, unless its GPT says otherwise.
+    /// Logical sector size in bytes; of a file what fits its partition table.
     pub(crate) sector_size: u32,
     /// What it is.
     pub(crate) kind: Kind,
@@ -39,13 +41,22 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens a source. What is in use is refused unless `force`.
-    pub(crate) fn open(path: &Path, force: bool) -> Result<Self> {
+    /// Opens a source. What is in use is refused unless `force`; `sector_size` is the user's word on a file.
+    pub(crate) fn open(path: &Path, force: bool, sector_size: Option<u32>) -> Result<Self> {
         let path = fs::canonicalize(path).with_context(|| format!("cannot open {}", path.display()))?;
         let kind_of = fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
         match kind_of.file_type() {
-            t if t.is_block_device() => Self::open_device(path, kind_of.rdev(), force),
-            t if t.is_file() => Self::open_file(path, force),
+            t if t.is_block_device() => {
+                let device = Self::open_device(path, kind_of.rdev(), force)?;
+                ensure!(
+                    sector_size.is_none_or(|told| told == device.sector_size),
+                    "{} has sectors of {} bytes, whatever --sector-size says",
+                    device.path.display(),
+                    device.sector_size
+                );
+                Ok(device)
+            }
+            t if t.is_file() => Self::open_file(path, force, sector_size),
             _ => bail!("{} is neither a block device nor a file", path.display()),
         }
     }
@@ -69,7 +80,7 @@ impl Source {
         source.checked()
     }
 
-    fn open_file(path: PathBuf, force: bool) -> Result<Self> {
+    fn open_file(path: PathBuf, force: bool, sector_size: Option<u32>) -> Result<Self> {
         let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let size =
             file.metadata().with_context(|| format!("cannot find the size of {}", path.display()))?.len();
@@ -81,13 +92,21 @@ impl Source {
             );
             refuse_mounted_loop(&path)?;
         }
-        let sector_size = if has_gpt_at_4096(&file) { 4096 } else { 512 };
+        let sector_size = match sector_size {
+            Some(told) => told,
+            None => sector_size::find(&file, size).with_context(|| path.display().to_string())?,
+        };
         Self { path, file, size, sector_size, kind: Kind::File, device_number: 0 }.checked()
     }
 
     fn checked(self) -> Result<Self> {
         ensure!(self.size > 0, "{} is empty", self.path.display());
         Ok(self)
+    }
+
+    /// Is it made of other devices by device-mapper, as logical volumes are?
+    pub(crate) fn is_mapping(&self) -> bool {
+        self.kind == Kind::Device && sys_folder(self.device_number).join("dm").exists()
     }
 
     /// Name of the device or file, as the system names it; a logical volume is named by its mapping.
@@ -150,15 +169,6 @@ fn refuse_mounted_loop(path: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The image of a disk with sectors of 4096 bytes has its GPT header there.
-fn has_gpt_at_4096(file: &File) -> bool {
-    use std::os::unix::fs::FileExt;
-    let mut magic = [[0u8; 8]; 2];
-    let found =
-        [512, 4096].iter().zip(&mut magic).all(|(at, buffer)| file.read_exact_at(buffer, *at).is_ok());
-    found && &magic[0] != b"EFI PART" && &magic[1] == b"EFI PART"
 }
 
 fn size_of_device(mut file: &File) -> std::io::Result<u64> {

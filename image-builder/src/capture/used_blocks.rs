@@ -148,6 +148,21 @@ fn parse(text: &str, size: u64) -> Result<ExtentMap> {
     Ok(ExtentMap::new(runs)?)
 }
 
+/// Runs in order, those that touch or overlap in one.
+pub(crate) fn joined(mut runs: Vec<Extent>) -> Vec<Extent> {
+    runs.sort_by_key(|run| run.offset);
+    let mut out: Vec<Extent> = Vec::new();
+    for run in runs {
+        match out.last_mut() {
+            Some(last) if run.offset <= last.offset + last.length => {
+                last.length = last.length.max(run.offset + run.length - last.offset);
+            }
+            _ => out.push(run),
+        }
+    }
+    out
+}
+
 fn number(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use ezio_image::conf::Grow;
+use ezio_image::directory::CheckedImage;
 use ezio_image::filesystem;
 use ezio_image::layout::ReadAt;
 use ezio_image::manifest::SourceKind;
-use ezio_image::plan::{ImageParts, Payload, Plan, Room, Step};
+use ezio_image::plan::{Payload, Plan, Room, Step};
 use ezio_imagedir::Stored;
 use tempfile::NamedTempFile;
 
@@ -59,7 +60,7 @@ pub(super) fn export(
 }
 
 /// What a deployment to a disk (or partition) of the source's size would do.
-fn plan(image: &ImageParts) -> Result<(Plan, u64)> {
+fn plan(image: &CheckedImage) -> Result<(Plan, u64)> {
     let manifest = &image.manifest;
     if let (SourceKind::Partition, [part]) = (manifest.source.kind, &manifest.partitions[..]) {
         return Ok((

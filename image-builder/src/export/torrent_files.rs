@@ -31,7 +31,8 @@ fn export_all(
     watch: &mut dyn FnMut(&str, u64) -> Result<()>,
 ) -> Result<()> {
     let folder = image.folder;
-    for (name, metainfo) in &image.parts.metainfos {
+    for (name, torrent) in &image.parts.torrents {
+        let metainfo = &torrent.metainfo;
         let file = format!("{name}.torrent");
         place(&folder.join(&file), &output.join(&file), link)?;
         if metainfo.is_raw() {

@@ -4,20 +4,20 @@
 mod filesystem;
 mod unpacked;
 
-use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_image::checksums::Checksums;
 use ezio_image::conf::units::human_size;
+use ezio_image::directory::{CheckedImage, Torrent};
 use ezio_image::layout::{Layout, ReadAt, is_hybrid};
 use ezio_image::manifest::{
-    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo,
+    BOOT_CODE_FILE, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo, UNPARTITIONED,
 };
 use ezio_imagedir::{Content, ImageWriter, Part, Stored, check_target};
 
 use crate::capture::capture_file;
 use crate::cli::ShrinkArgs;
-use crate::image_dir::ImageDir;
+use crate::image_dir;
 use crate::progress::Progress;
 use crate::stop::Stop;
 use filesystem::Shrinker;
@@ -29,7 +29,7 @@ const ALIGNMENT: u64 = 1 << 20;
 /// Runs the command.
 pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
     check_target(&args.output, args.force)?;
-    let image = ImageDir::open(&args.image)?;
+    let image = image_dir::open_checked(&args.image)?;
     let chosen = choose(&image.manifest, args.partition.as_deref())?;
     let shrinker = Shrinker::of(chosen)?;
     refuse_what_would_stay_behind(&image, chosen)?;
@@ -41,12 +41,9 @@ pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
     ensure!(length < chosen.size, "{} has {has} and needs {needs}: there is nothing to gain", chosen.name);
 
     let mut manifest = image.manifest.clone();
-    let layout = match small_file(&image, LAYOUT_FILE)? {
+    let layout = match &image.layout {
         None => None,
-        Some(dump) => {
-            let layout = Layout::parse_sfdisk(&String::from_utf8_lossy(&dump)).context(LAYOUT_FILE)?;
-            Some(layout.shrunk(chosen.number, length)?)
-        }
+        Some(layout) => Some(layout.shrunk(chosen.number, length)?),
     };
     arrange(&mut manifest, layout.as_ref(), chosen, length);
     let size = manifest.partitions.iter().find(|p| p.name == chosen.name).map_or(length, |p| p.size);
@@ -56,9 +53,9 @@ pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
     if let Some(layout) = &layout {
         output.write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
     }
-    for file in [BOOT_CODE_FILE, HIDDEN_FILE] {
-        if let Some(bytes) = small_file(&image, file)? {
-            output.write(file, &bytes)?;
+    for (file, bytes) in [(BOOT_CODE_FILE, &image.boot_code), (HIDDEN_FILE, &image.hidden)] {
+        if let Some(bytes) = bytes {
+            output.write(file, bytes)?;
         }
     }
     let mut progress = Progress::new(needed, args.no_progress);
@@ -66,8 +63,8 @@ pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
         if info.name == chosen.name {
             let captured = capture_file(unpacked.path(), info, &mut output, &mut progress, stop)?;
             (info.filesystem_size, info.content) = (captured.filesystem_size, captured.content);
-        } else if info.has_torrent() {
-            copy(&image, info, &mut output, &mut progress, stop)?;
+        } else if let Some(torrent) = image.torrents.get(&info.name) {
+            copy(&args.image, torrent, info, &mut output, &mut progress, stop)?;
         }
     }
     progress.finish();
@@ -102,17 +99,14 @@ fn choose<'a>(manifest: &'a Manifest, wanted: Option<&str>) -> Result<&'a Partit
 }
 
 /// What says where partitions lie, or lies between them, would no longer fit when those behind `chosen` move.
-fn refuse_what_would_stay_behind(image: &ImageDir, chosen: &PartitionInfo) -> Result<()> {
-    let hybrid = small_file(image, BOOT_CODE_FILE)?.is_some_and(|code| is_hybrid(&code));
+fn refuse_what_would_stay_behind(image: &CheckedImage, chosen: &PartitionInfo) -> Result<()> {
+    let hybrid = image.boot_code.as_ref().is_some_and(|code| is_hybrid(code));
     ensure!(
         !hybrid,
         "the image has a hybrid MBR, which says where partitions lie: it cannot be made smaller"
     );
-    let Some(outside) = image.manifest.partitions.iter().find(|info| info.is_unpartitioned()) else {
-        return Ok(());
-    };
-    let map = image.metainfo(outside)?.extents().with_context(|| outside.torrent_file())?;
-    let behind = map.extents().iter().find(|run| run.offset >= chosen.offset);
+    let Some(Torrent { extents, .. }) = image.torrents.get(UNPARTITIONED) else { return Ok(()) };
+    let behind = extents.extents().iter().find(|run| run.offset >= chosen.offset);
     match behind {
         Some(run) => bail!(
             "byte {} is kept outside all partitions and lies behind {}, whose neighbours would move over it",
@@ -151,40 +145,24 @@ fn used(info: &PartitionInfo) -> Option<u64> {
     }
 }
 
-/// A file that is not a partition's data, if the image has it.
-fn small_file(image: &ImageDir, name: &str) -> Result<Option<Vec<u8>>> {
-    let read = |name: &str| {
-        let path = image.path.join(name);
-        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
-    let sums = Checksums::parse(&String::from_utf8_lossy(&read(CHECKSUM_FILE)?)).context(CHECKSUM_FILE)?;
-    if sums.get(name).is_none() {
-        return Ok(None);
-    }
-    let bytes = read(name)?;
-    let path = image.path.join(name);
-    ensure!(sums.matches(name, &bytes) == Some(true), "{} is damaged", path.display());
-    Ok(Some(bytes))
-}
-
 /// Copies the content of a partition as it is.
 fn copy(
-    image: &ImageDir,
+    directory: &Path,
+    torrent: &Torrent,
     info: &PartitionInfo,
     output: &mut ImageWriter,
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<()> {
-    let metainfo = image.metainfo(info)?;
-    let map = metainfo.extents().with_context(|| info.torrent_file())?;
+    let Torrent { metainfo, extents } = torrent;
     let name = &info.name;
-    let runs = (!metainfo.is_raw()).then_some(&map);
+    let runs = (!metainfo.is_raw()).then_some(&**extents);
     let part = match runs {
         Some(map) => Part::Runs { name, map },
         None => Part::Whole { name, size: info.size },
     };
     progress.part(name);
-    let mut content = StoredContent(Stored::new(&image.path, name, runs));
+    let mut content = StoredContent(Stored::new(directory, name, runs));
     let copied = output.content(&part, Some(metainfo.piece_length()), &mut content, &mut |length| {
         progress.add(length);
         stop.check()

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use ezio_image::directory::{CheckedImage, Torrent};
 use ezio_image::extents::Extent;
 use ezio_image::layout::ReadAt;
 use ezio_image::manifest::PartitionInfo;
@@ -11,7 +12,6 @@ use ezio_imagedir::{PieceHasher, Stored};
 use tempfile::NamedTempFile;
 
 use crate::cli::ShrinkArgs;
-use crate::image_dir::ImageDir;
 use crate::progress::Progress;
 use crate::stop::Stop;
 
@@ -24,18 +24,19 @@ pub(super) struct Unpacked(NamedTempFile);
 impl Unpacked {
     /// Unpacks a partition beside the image that is to be written. Its pieces are checked on the way.
     pub(super) fn make(
-        image: &ImageDir,
+        image: &CheckedImage,
         info: &PartitionInfo,
         args: &ShrinkArgs,
         stop: &Stop,
     ) -> Result<Self> {
-        let metainfo = image.metainfo(info)?;
-        let map = metainfo.extents().with_context(|| info.torrent_file())?;
+        let torrent = image.torrents.get(&info.name);
+        let Torrent { metainfo, extents: map } =
+            torrent.with_context(|| format!("{} has no data", info.name))?;
         let folder = args.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::Builder::new().prefix(".shrink-").tempfile_in(folder);
         let file = file.with_context(|| format!("cannot make a file in {}", folder.display()))?;
         file.as_file().set_len(info.size).context("cannot make room for the partition")?;
-        let stored = Stored::new(&image.path, &info.name, (!metainfo.is_raw()).then_some(&map));
+        let stored = Stored::new(&args.image, &info.name, (!metainfo.is_raw()).then_some(&**map));
         let mut progress = Progress::new(map.total_length(), args.no_progress);
         progress.part(&info.name);
         let mut hasher = PieceHasher::new(metainfo.piece_length());

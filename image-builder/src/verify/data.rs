@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ezio_image::metainfo::Metainfo;
 use ezio_imagedir::PieceHasher;
 
 use super::Problems;
-use crate::image_dir::ImageDir;
 use crate::progress::Progress;
 use crate::stop::Stop;
 
@@ -21,7 +20,7 @@ const MOST_TOLD: usize = 10;
 
 /// Checks the data of one partition, piece by piece.
 pub(super) fn check(
-    image: &ImageDir,
+    directory: &Path,
     name: &str,
     metainfo: &Metainfo,
     progress: &mut Progress,
@@ -31,7 +30,7 @@ pub(super) fn check(
     let mut checker = Checker { name, metainfo, piece: 0, bad: 0 };
     let mut hasher = PieceHasher::new(metainfo.piece_length());
     let mut buffer = vec![0; BLOCK];
-    for (path, length) in data_files(image, name, metainfo) {
+    for (path, length) in data_files(directory, name, metainfo) {
         let mut file = path.map(|path| Content::open(path, length, problems));
         let mut left = length;
         while left > 0 {
@@ -49,14 +48,14 @@ pub(super) fn check(
     }
     hasher.finish(|hash| checker.piece_is(hash, problems));
     checker.sum_up(problems);
-    check_strangers(image, name, metainfo, problems);
+    check_strangers(directory, name, metainfo, problems);
     problems.print(|line| progress.note(line));
     Ok(())
 }
 
 /// Files of the data in content order, with their lengths; padding is in none.
-fn data_files(image: &ImageDir, name: &str, metainfo: &Metainfo) -> Vec<(Option<PathBuf>, u64)> {
-    let base = image.path.join(name);
+fn data_files(directory: &Path, name: &str, metainfo: &Metainfo) -> Vec<(Option<PathBuf>, u64)> {
+    let base = directory.join(name);
     // Only the last component names a run; `extents` has refused what is no offset in hex.
     let path = |file: &ezio_image::metainfo::File| match file.path.last() {
         _ if file.padding => None,
@@ -67,13 +66,13 @@ fn data_files(image: &ImageDir, name: &str, metainfo: &Metainfo) -> Vec<(Option<
 }
 
 /// Files in the partition's folder that belong to no run.
-fn check_strangers(image: &ImageDir, name: &str, metainfo: &Metainfo, problems: &mut Problems) {
+fn check_strangers(directory: &Path, name: &str, metainfo: &Metainfo, problems: &mut Problems) {
     if metainfo.is_raw() {
         return;
     }
     let known: BTreeSet<&str> =
         metainfo.files().iter().filter_map(|f| f.path.last()).map(String::as_str).collect();
-    let Ok(entries) = fs::read_dir(image.path.join(name)) else { return };
+    let Ok(entries) = fs::read_dir(directory.join(name)) else { return };
     for entry in entries.flatten() {
         let file = entry.file_name().to_string_lossy().into_owned();
         if !known.contains(file.as_str()) {

@@ -1,40 +1,36 @@
 //! `image-builder verify`: every byte of an image directory against what should be there.
 
 mod data;
-mod files;
-mod layout;
-mod torrents;
 
 use anyhow::Result;
 use ezio_image::conf::units::human_size;
-use ezio_image::metainfo::Metainfo;
+use ezio_image::names::is_safe_name;
 use std::io::Write as _;
 
 use crate::cli::VerifyArgs;
-use crate::image_dir::ImageDir;
+use crate::image_dir;
 use crate::progress::Progress;
 use crate::show::arch_of;
 use crate::stop::Stop;
 
 /// Runs the command: is the image whole? What is wrong is printed, a line each.
 pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
-    let image = ImageDir::open(&args.directory)?;
+    let image = image_dir::open(&args.directory)?;
     let mut problems = Problems::default();
-    files::check(&image, &mut problems);
-    layout::check(&image, &mut problems);
-    let torrents = torrents::check(&image, &mut problems);
+    image.findings().iter().for_each(|found| problems.add(found.to_owned()));
     problems.print(|line| {
         let _ = writeln!(std::io::stderr(), "{line}");
     });
 
-    let total = torrents.iter().map(|(_, metainfo)| metainfo.total_length()).sum();
+    let torrents = || image.torrents.iter().map(|(name, torrent)| (name, &*torrent.metainfo));
+    let total = torrents().map(|(_, metainfo)| metainfo.total_length()).sum();
     let mut progress = Progress::new(total, args.no_progress);
-    for (name, metainfo) in &torrents {
+    for (name, metainfo) in torrents().filter(|(name, _)| is_safe_name(name)) {
         progress.part(name);
-        data::check(&image, name, metainfo, &mut progress, &mut problems, stop)?;
+        data::check(&args.directory, name, metainfo, &mut progress, &mut problems, stop)?;
     }
     progress.finish();
-    let pieces: u64 = torrents.iter().map(|(_, m): &(String, Metainfo)| u64::from(m.piece_count())).sum();
+    let pieces: u64 = torrents().map(|(_, metainfo)| u64::from(metainfo.piece_count())).sum();
     if problems.count == 0 {
         crate::print(&format!(
             "{}: whole ({pieces} pieces, {}), for machines of {}\n",

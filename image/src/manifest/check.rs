@@ -17,7 +17,7 @@ pub const RAW_DISK: &str = "disk";
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManifestError {
     /// Not TOML, or not with the keys of a manifest.
-    #[error("manifest.toml, line {line}, column {column}: {message}")]
+    #[error("line {line}, column {column}: {message}")]
     Syntax {
         /// Line, from 1.
         line: usize,
@@ -27,16 +27,16 @@ pub enum ManifestError {
         message: String,
     },
     /// Written by a later version.
-    #[error("manifest.toml has format {found}; this program knows formats up to {FORMAT_VERSION}")]
+    #[error("has format {found}; this program knows formats up to {FORMAT_VERSION}")]
     Format {
         /// What it says.
         found: u32,
     },
     /// Something that cannot be.
-    #[error("manifest.toml: {0}")]
+    #[error("{0}")]
     Content(String),
     /// Something about a partition that cannot be.
-    #[error("manifest.toml: partition {name}: {what}")]
+    #[error("partition {name}: {what}")]
     Partition {
         /// Its name.
         name: String,
@@ -46,17 +46,19 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// Reads and checks a manifest.
+    /// Reads a manifest; [`Manifest::problems`] checks it.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// It is none, or one of a format that this program does not know.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text).map_err(|e| {
             let error = crate::conf::ConfError::from_toml(text, &e);
             ManifestError::Syntax { line: error.line, column: error.column, message: error.message }
         })?;
-        manifest.check()?;
-        Ok(manifest)
+        match manifest.format {
+            1..=FORMAT_VERSION => Ok(manifest),
+            found => Err(ManifestError::Format { found }),
+        }
     }
 
     /// The manifest as TOML, which [`Manifest::parse`] reads as the same manifest.
@@ -66,85 +68,85 @@ impl Manifest {
         toml::to_string(self).expect("a manifest consists of what TOML can say")
     }
 
-    /// Checks everything that the types do not say.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn check(&self) -> Result<(), ManifestError> {
-        if !(1..=FORMAT_VERSION).contains(&self.format) {
-            return Err(ManifestError::Format { found: self.format });
-        }
+    /// Everything that is wrong in itself and that the types do not say.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ManifestError> {
+        let mut problems = Vec::new();
         if !is_safe_name(&self.name) {
-            return Err(content(format!("the name {:?} cannot be a directory on a server", self.name)));
+            problems.push(content(format!("the name {:?} cannot be a directory on a server", self.name)));
         }
         let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
         for p in &self.partitions {
-            check_partition(p)?;
+            check_partition(p, &mut problems);
             if !names.insert(&p.name) {
-                return Err(refuse(p, "is there twice"));
+                problems.push(refuse(p, "is there twice"));
             }
             if p.number > 0 && !numbers.insert(p.number) {
-                return Err(refuse(p, "has the number of another one"));
+                problems.push(refuse(p, "has the number of another one"));
             }
         }
-        self.check_shape()?;
-        self.check_places()
+        self.check_shape(&mut problems);
+        self.check_places(&mut problems);
+        problems
     }
 
-    fn check_shape(&self) -> Result<(), ManifestError> {
+    fn check_shape(&self, problems: &mut Vec<ManifestError>) {
         let single = match &self.partitions[..] {
             [one] if one.number == 0 && one.offset == 0 => Some(one),
             _ => None,
         };
         match (self.source.kind, &self.disk) {
             (SourceKind::Disk, Some(disk)) if disk.label != DiskLabel::None => {
-                match self.partitions.iter().find(|p| p.number == 0 && !p.is_unpartitioned()) {
-                    Some(p) => Err(refuse(p, "has no number in the partition table")),
-                    None => Ok(()),
-                }
+                let unnumbered = self.partitions.iter().filter(|p| p.number == 0 && !p.is_unpartitioned());
+                problems.extend(unnumbered.map(|p| refuse(p, "has no number in the partition table")));
             }
-            (SourceKind::Disk, _) => Err(content("an image of a disk without a partition table")),
+            (SourceKind::Disk, Some(_)) if single.is_some_and(|p| p.content != Content::Empty) => {}
+            (SourceKind::Disk, Some(_)) => problems.push(content(
+                "a disk without a partition table has one part, number 0 at offset 0, with content",
+            )),
+            (SourceKind::Disk, None) => problems.push(content("the image of a disk does not say its size")),
             (SourceKind::RawDisk, Some(disk)) if disk.label == DiskLabel::None => {
                 let good =
                     single.is_some_and(|p| p.name == RAW_DISK && matches!(p.content, Content::Raw { .. }));
-                if good { Ok(()) } else { Err(content("a raw disk has one raw part with the name \"disk\"")) }
+                if !good {
+                    problems.push(content("a raw disk has one raw part with the name \"disk\""));
+                }
             }
-            (SourceKind::RawDisk, _) => Err(content("a raw disk has a size, and the label \"none\"")),
-            (SourceKind::Partition, None) if single.is_some() => Ok(()),
-            (SourceKind::Partition, _) => {
-                Err(content("an image of one partition has one part, number 0 at offset 0, and no disk"))
+            (SourceKind::RawDisk, _) => {
+                problems.push(content("a raw disk has a size, and the label \"none\""))
             }
+            (SourceKind::Partition, None) if single.is_some() => {}
+            (SourceKind::Partition, _) => problems
+                .push(content("an image of one partition has one part, number 0 at offset 0, and no disk")),
         }
     }
 
-    fn check_places(&self) -> Result<(), ManifestError> {
-        let Some(disk) = &self.disk else { return Ok(()) };
+    fn check_places(&self, problems: &mut Vec<ManifestError>) {
+        let Some(disk) = &self.disk else { return };
         if !matches!(disk.sector_size, 512 | 4096) {
-            return Err(content(format!(
-                "sectors of {} bytes: only 512 and 4096 are in use",
-                disk.sector_size
-            )));
+            let size = disk.sector_size;
+            problems.push(content(format!("sectors of {size} bytes: only 512 and 4096 are in use")));
         }
         if disk.size > i64::MAX as u64 || disk.minimum_size > disk.size {
-            return Err(content(format!("a disk of {} bytes that needs {}", disk.size, disk.minimum_size)));
+            problems.push(content(format!("a disk of {} bytes that needs {}", disk.size, disk.minimum_size)));
         }
-        if let Some(p) = self.partitions.iter().find(|p| p.offset + p.size > disk.size) {
-            return Err(refuse(
-                p,
-                format!("ends at byte {}, behind the disk's end at {}", p.offset + p.size, disk.size),
-            ));
+        for p in self.partitions.iter().filter(|p| end(p) > disk.size) {
+            let what = format!("ends at byte {}, behind the disk's end at {}", end(p), disk.size);
+            problems.push(refuse(p, what));
         }
         // An extended partition has no content, and the logical ones lie inside it.
         let is_filled = |p: &&PartitionInfo| p.content != Content::Empty && !p.is_unpartitioned();
         let mut filled: Vec<_> = self.partitions.iter().filter(is_filled).collect();
         filled.sort_by_key(|p| p.offset);
-        match filled.windows(2).find(|pair| pair[0].offset + pair[0].size > pair[1].offset) {
-            Some(pair) => {
-                Err(refuse(pair[1], format!("overlaps {} at byte {}", pair[0].name, pair[1].offset)))
-            }
-            None => Ok(()),
+        for pair in filled.windows(2).filter(|pair| end(pair[0]) > pair[1].offset) {
+            let what = format!("overlaps {} at byte {}", pair[0].name, pair[1].offset);
+            problems.push(refuse(pair[1], what));
         }
     }
+}
+
+fn end(partition: &PartitionInfo) -> u64 {
+    partition.offset.saturating_add(partition.size)
 }
 
 fn content(what: impl Into<String>) -> ManifestError {
@@ -155,28 +157,27 @@ fn refuse(partition: &PartitionInfo, what: impl Into<String>) -> ManifestError {
     ManifestError::Partition { name: partition.name.clone(), what: what.into() }
 }
 
-fn check_partition(p: &PartitionInfo) -> Result<(), ManifestError> {
+fn check_partition(p: &PartitionInfo, problems: &mut Vec<ManifestError>) {
     let taken = [MANIFEST_FILE, LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE];
     if !is_safe_name(&p.name) || p.name.ends_with(".torrent") || taken.contains(&p.name.as_str()) {
-        return Err(ManifestError::Partition {
+        problems.push(ManifestError::Partition {
             name: format!("{:?}", p.name),
             what: "cannot be the name of a file in the image".to_owned(),
         });
     }
     if p.size == 0 || p.offset.checked_add(p.size).is_none_or(|end| end > i64::MAX as u64) {
-        return Err(refuse(p, format!("cannot lie at byte {} and have {} bytes", p.offset, p.size)));
+        problems.push(refuse(p, format!("cannot lie at byte {} and have {} bytes", p.offset, p.size)));
     }
     if let Some(hash) = p.torrent_info_hash()
         && !(hash.len() == 40 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
     {
-        return Err(refuse(p, format!("info_hash {hash:?} is not 40 hexadecimal digits")));
+        problems.push(refuse(p, format!("info_hash {hash:?} is not 40 hexadecimal digits")));
     }
     if let Content::Blocks { used, .. } = p.content
         && (used == 0 || used > p.size)
     {
-        return Err(refuse(p, format!("uses {used} of {} bytes", p.size)));
+        problems.push(refuse(p, format!("uses {used} of {} bytes", p.size)));
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -222,6 +223,7 @@ kind = "swap"
     #[test]
     fn a_manifest_survives_writing_and_reading() {
         let manifest = Manifest::parse(DISK).unwrap();
+        assert_eq!(manifest.problems(), []);
         assert_eq!(Manifest::parse(&manifest.to_toml()).unwrap(), manifest);
     }
 
@@ -242,7 +244,7 @@ kind = "swap"
             ("size = 1048576", "size = 0", "cannot lie"),
             ("01234567\"", "0123456g\"", "40 hexadecimal"),
             ("used = 1000000", "used = 5000000", "uses 5000000"),
-            ("label = \"gpt\"", "label = \"none\"", "without a partition table"),
+            ("label = \"gpt\"", "label = \"none\"", "without a partition table has one part"),
             ("sector_size = 512", "sector_size = 520", "520"),
             ("minimum_size = 8000000000", "minimum_size = 8600000000", "needs"),
             ("kind = \"disk\"", "kind = \"partition\"", "one part"),
@@ -252,8 +254,11 @@ kind = "swap"
         ] {
             let text = DISK.replacen(from, to, 1);
             assert_ne!(text, DISK, "{from}");
-            let error = Manifest::parse(&text).expect_err(to).to_string();
-            assert!(error.contains(words), "{to}: {error}");
+            let problems = match Manifest::parse(&text) {
+                Ok(manifest) => manifest.problems(),
+                Err(error) => vec![error],
+            };
+            assert!(problems.iter().any(|p| p.to_string().contains(words)), "{to}: {problems:?}");
         }
     }
 }

@@ -4,9 +4,10 @@ use std::fmt;
 
 use uuid::{Uuid, uuid};
 
-use super::{ImageParts, PlanError};
+use super::PlanError;
 use crate::conf::Grow;
 use crate::conf::units::human_size;
+use crate::directory::CheckedImage;
 use crate::filesystem;
 use crate::layout::{Entry, Layout, Partition, is_hybrid};
 use crate::manifest::{Content, PartitionInfo};
@@ -53,7 +54,7 @@ pub(super) struct Arrangement {
     pub(super) notes: Vec<String>,
 }
 
-impl ImageParts {
+impl CheckedImage {
     /// Where everything goes on a disk of `size` bytes.
     pub(super) fn arrange(&self, layout: &Layout, size: u64, grow: &Grow) -> Result<Arrangement, PlanError> {
         let as_it_is = self.manifest.partitions.clone();

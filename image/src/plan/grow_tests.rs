@@ -1,36 +1,38 @@
 //! What becomes of a larger disk.
 
-use super::tests::{blocks, golden, gpt_image, info, mbr_image, raw_image, room, torrent};
+use super::tests::{checked, golden, room};
 use super::*;
 use crate::conf::Grow;
+use crate::directory::Image;
+use crate::directory::test_image::{blocks, gpt_image, info, mbr_image, put, raw_image, torrent};
 use crate::manifest::{Content, PartitionInfo, UNPARTITIONED};
 
 fn named(name: &str) -> Grow {
     Grow::Partition(name.to_owned())
 }
 
-fn set(image: &mut ImageParts, name: &str, filesystem: &str) {
+fn set(image: &mut Image, name: &str, filesystem: &str) {
     let info = image.manifest.partitions.iter_mut().find(|p| p.name == name).unwrap();
     info.filesystem = Some(filesystem.to_owned());
 }
 
-fn refusal(image: &ImageParts, grow: &Grow) -> String {
-    image.plan_for_disk(256 << 20, 512, grow).expect_err("refused").to_string()
+fn refusal(image: &Image, grow: &Grow) -> String {
+    checked(image.clone()).plan_for_disk(256 << 20, 512, grow).expect_err("refused").to_string()
 }
 
 #[test]
 fn the_plan_says_what_grows_and_what_moves() {
     let mut image = gpt_image();
     set(&mut image, "sda2", "ext4");
-    golden("grow-gpt.txt", &image.plan_for_disk(128 << 20, 512, &Grow::Last).unwrap());
+    golden("grow-gpt.txt", &checked(image.clone()).plan_for_disk(128 << 20, 512, &Grow::Last).unwrap());
     let mut image = mbr_image();
     set(&mut image, "sda5", "xfs");
-    golden("grow-mbr.txt", &image.plan_for_disk(128 << 20, 512, &Grow::Last).unwrap());
+    golden("grow-mbr.txt", &checked(image.clone()).plan_for_disk(128 << 20, 512, &Grow::Last).unwrap());
     let mut image = gpt_image();
     set(&mut image, "sda2", "btrfs");
     golden(
         "grow-partition.txt",
-        &image.plan_for_partition(Some("sda2"), room(1 << 30), &Grow::Last).unwrap(),
+        &checked(image.clone()).plan_for_partition(Some("sda2"), room(1 << 30), &Grow::Last).unwrap(),
     );
 }
 
@@ -40,9 +42,9 @@ fn payload_swap_and_signatures_go_where_their_partition_is() {
     set(&mut image, "sda2", "ext4");
     let recovery = torrent("sda4", Some(&[(4096, 4096)]), 0);
     image.manifest.partitions[3].content = blocks(&recovery);
-    image.metainfos.insert("sda4".into(), recovery);
+    put(&mut image, recovery);
     set(&mut image, "sda4", "ntfs");
-    let plan = image.plan_for_disk(256 << 20, 512, &named("sda2")).unwrap();
+    let plan = checked(image.clone()).plan_for_disk(256 << 20, 512, &named("sda2")).unwrap();
     let layout = plan.layout().unwrap();
     let start = |number: u32| layout.byte_range(layout.partition(number).unwrap()).start;
     assert!(start(4) > 200 << 20, "{plan}");
@@ -62,12 +64,12 @@ fn a_disk_without_room_keeps_the_sizes() {
     let mut image = gpt_image();
     set(&mut image, "sda2", "ext4");
     let size = image.layout.as_ref().unwrap().minimum_size().max(40 << 20);
-    let plan = image.plan_for_disk(size, 512, &named("sda2")).unwrap();
+    let plan = checked(image.clone()).plan_for_disk(size, 512, &named("sda2")).unwrap();
     assert_eq!(plan.growth().map(|g| g.to), Some(32 << 20), "what the disk of 40 MiB has");
     image.manifest.disk.as_mut().unwrap().minimum_size = size;
     let exact = image.layout.as_ref().unwrap().minimum_size();
     image.manifest.disk.as_mut().unwrap().minimum_size = exact;
-    let plan = image.plan_for_disk(exact, 512, &named("sda2")).unwrap();
+    let plan = checked(image.clone()).plan_for_disk(exact, 512, &named("sda2")).unwrap();
     assert_eq!(plan.growth(), None);
     assert!(plan.to_string().contains("sda2 keeps its size"), "{plan}");
 }
@@ -89,7 +91,10 @@ fn what_cannot_grow_is_refused_with_a_word() {
     assert!(refusal(&mbr_image(), &named("sda2")).contains("extended partition"));
     assert!(refusal(&raw_image(), &Grow::Last).contains("raw copy"));
     let image = gpt_image();
-    let text = image.plan_for_partition(Some("sda2"), room(1 << 30), &named("sda1")).unwrap_err().to_string();
+    let text = checked(image.clone())
+        .plan_for_partition(Some("sda2"), room(1 << 30), &named("sda1"))
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("sda2 is what goes there"), "{text}");
 
     // GRUB's core behind what grows.
@@ -105,16 +110,16 @@ fn what_cannot_grow_is_refused_with_a_word() {
     let root = torrent("sda1", Some(&[(0, 4096)]), 0);
     let first =
         PartitionInfo { filesystem: Some("ext4".into()), ..info("sda1", 1, 4096, 40960, blocks(&root)) };
-    image.metainfos.insert("sda1".into(), root);
+    put(&mut image, root);
     image.manifest.partitions = vec![first, info("sda2", 2, 45056, 2048, Content::Empty)];
     assert!(refusal(&image, &Grow::Last).contains("GRUB's core"), "{}", refusal(&image, &Grow::Last));
-    assert!(image.plan_for_disk(256 << 20, 512, &Grow::None).is_ok());
+    assert!(checked(image.clone()).plan_for_disk(256 << 20, 512, &Grow::None).is_ok());
 }
 
 #[test]
 fn swap_and_nothing_grow_with_their_partitions() {
     for name in ["sda3", "sda4"] {
-        let plan = gpt_image().plan_for_disk(256 << 20, 512, &named(name)).unwrap();
+        let plan = checked(gpt_image()).plan_for_disk(256 << 20, 512, &named(name)).unwrap();
         assert_eq!(plan.growth(), None);
         let number = if name == "sda3" { 3 } else { 4 };
         assert!(plan.layout().unwrap().partition(number).unwrap().size > 200 << 11, "{plan}");
@@ -130,7 +135,7 @@ fn a_hybrid_mbr_and_what_lies_behind_a_partition_stay_where_they_are() {
     sector[446 + 8..446 + 16].copy_from_slice(&[1, 0, 0, 0, 255, 7, 0, 0]);
     sector[510..].copy_from_slice(&[0x55, 0xaa]);
     image.boot_code = Some(sector.clone());
-    assert!(image.plan_for_disk(256 << 20, 512, &named("sda2")).is_ok(), "a protective one");
+    assert!(checked(image.clone()).plan_for_disk(256 << 20, 512, &named("sda2")).is_ok(), "a protective one");
     sector[462 + 4] = 0x83;
     sector[462 + 8..462 + 16].copy_from_slice(&[0, 8, 0, 0, 0, 8, 0, 0]);
     image.boot_code = Some(sector);
@@ -141,7 +146,7 @@ fn a_hybrid_mbr_and_what_lies_behind_a_partition_stay_where_they_are() {
     set(&mut image, "sda5", "ext4");
     let outside = torrent(UNPARTITIONED, Some(&[(20482 * 512, 512)]), 0);
     image.manifest.partitions.push(info(UNPARTITIONED, 0, 0, (64 << 20) / 512, blocks(&outside)));
-    image.metainfos.insert(UNPARTITIONED.into(), outside);
-    assert!(image.plan_for_disk(256 << 20, 512, &Grow::None).is_ok());
+    put(&mut image, outside);
+    assert!(checked(image.clone()).plan_for_disk(256 << 20, 512, &Grow::None).is_ok());
     assert!(refusal(&image, &named("sda5")).contains("kept outside all partitions"));
 }

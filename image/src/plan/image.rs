@@ -1,23 +1,25 @@
-//! From the parts of an image to a plan, each part checked against the others.
+//! From a checked image to a plan.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::grow::{self, Arrangement};
+use super::grow::{self, Arrangement, Growth};
 use super::stale::Stale;
-use super::{CLEARED, ImageParts, Payload, Plan, PlanError, Room, Step, clear, fits};
+use super::{CLEARED, Payload, Plan, PlanError, Room, Step, clear, fits};
 use crate::conf::Grow;
+use crate::directory::{CheckedImage, Torrent};
 use crate::layout::{Layout, LayoutError, NewIds, Partition, Table, TableImage};
 use crate::manifest::{Content, PartitionInfo, SourceKind, UNPARTITIONED};
 use crate::swap;
 
-impl ImageParts {
+impl CheckedImage {
     /// Smallest disk that the whole image can go to, in bytes; `None` for the image of one partition.
     #[must_use]
     pub fn needed_for_disk(&self) -> Option<u64> {
         let disk = self.manifest.disk.as_ref()?;
-        let raw = self.metainfos.values().filter(|m| m.is_raw()).map(|m| m.total_length()).max().unwrap_or(0);
+        let raw = self.torrents.values().map(|t| &t.metainfo).filter(|m| m.is_raw());
+        let raw = raw.map(|m| m.total_length()).max().unwrap_or(0);
         Some(match (self.manifest.source.kind, &self.layout) {
             (SourceKind::RawDisk, _) => disk.minimum_size.max(raw),
             (_, Some(layout)) => disk.minimum_size.max(layout.minimum_size()),
@@ -31,32 +33,29 @@ impl ImageParts {
     /// # Errors
     /// It is not clear which one is meant, or there is none.
     pub fn needed_for_partition(&self, wanted: Option<&str>) -> Result<u64, PlanError> {
-        Ok(self.partition(wanted)?.needed())
+        Ok(self.partition(wanted)?.0.needed())
     }
 
     /// The plan for a whole disk of `size` bytes.
     ///
     /// # Errors
-    /// The image contradicts itself, does not fit the disk, or has nothing that could grow as it is asked to.
+    /// It is the image of one partition, does not fit the disk, or has nothing that could grow as it is asked to.
     pub fn plan_for_disk(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
-        self.manifest.check()?;
         match (self.manifest.source.kind, &self.layout) {
             (SourceKind::Partition, _) => Err(PlanError::NotADisk { image: self.manifest.name.clone() }),
             (SourceKind::RawDisk, _) if *grow != Grow::None => Err(PlanError::Grow {
                 name: grow.to_string(),
                 why: format!("{} is a raw copy of a disk, of which nothing is known", self.manifest.name),
             }),
-            (SourceKind::RawDisk, _) => self.plan_for_raw_disk(size, sector_size),
-            (SourceKind::Disk, None) => Err(PlanError::Mismatch("the partition table is missing".to_owned())),
             (SourceKind::Disk, Some(layout)) => self.plan_with_table(layout, size, sector_size, grow),
+            (SourceKind::RawDisk | SourceKind::Disk, _) => self.plan_without_table(size, sector_size, grow),
         }
     }
 
     /// The plan for a partition that exists already: its table stays as it is.
     ///
     /// # Errors
-    /// The image contradicts itself, it is not clear which of its partitions is meant, or it does
-    /// not fit.
+    /// It is not clear which of its partitions is meant, or it does not fit.
     pub fn plan_for_partition(
         &self,
         wanted: Option<&str>,
@@ -64,22 +63,13 @@ impl ImageParts {
         grow: &Grow,
     ) -> Result<Plan, PlanError> {
         let Room { size, start } = room;
-        self.manifest.check()?;
-        let info = self.partition(wanted)?;
-        let mut payload = self.payload(info, 0)?;
+        let (info, torrent) = self.partition(wanted)?;
         // Not the end of the last used block: the file system would say that it is longer than its partition.
         fits(&format!("{} of {}", info.name, self.manifest.name), info.needed(), size)?;
-        payload.room = size;
-        let growth = match grow {
-            Grow::None => None,
-            Grow::Partition(name) if *name != info.name => {
-                let why = format!("the target is a partition, and {} is what goes there", info.name);
-                return Err(PlanError::Grow { name: name.clone(), why });
-            }
-            _ => grow::growth(info, None, size)?,
-        };
+        let growth = growth_of_target(info, grow, size)?;
         let title = format!("image {}, {}, to a partition of {size} bytes", self.manifest.name, info.name);
-        let plan = Plan::of_one_payload(title, payload, start.filter(|_| says_its_start(info)));
+        let start = start.filter(|_| says_its_start(info));
+        let plan = Plan::of_one_payload(title, payload(info, torrent, 0, size), start);
         Ok(Plan { notes: self.manifest.notes.clone(), growth, ..plan })
     }
 
@@ -96,86 +86,48 @@ impl ImageParts {
             return Err(refuse("the boot store of Windows finds its disk and partitions by these ids"));
         }
         let (layout, ids) = layout.renewed(fresh);
-        Ok((Self { layout: Some(layout), ..self.clone() }, ids))
+        Ok((self.with_layout(layout), ids))
     }
 
-    fn partition(&self, wanted: Option<&str>) -> Result<&PartitionInfo, PlanError> {
-        let filled = self.manifest.partitions.iter().filter(|p| p.has_torrent() && !p.is_unpartitioned());
-        let filled: Vec<_> = filled.collect();
-        let has = || filled.iter().map(|p| p.name.clone()).collect();
+    fn partition(&self, wanted: Option<&str>) -> Result<(&PartitionInfo, &Torrent), PlanError> {
+        let partitions = self.manifest.partitions.iter().filter(|p| !p.is_unpartitioned());
+        let filled: Vec<_> = partitions.filter_map(|p| Some((p, self.torrents.get(&p.name)?))).collect();
+        let has = || filled.iter().map(|(p, _)| p.name.clone()).collect();
         let image = self.manifest.name.clone();
         match (wanted, &filled[..]) {
-            (None, [one]) => Ok(one),
+            (None, [one]) => Ok(*one),
             (None, _) => Err(PlanError::WhichPartition { image, has: has() }),
             (Some(name), _) => filled
                 .iter()
-                .find(|p| p.name == name)
+                .find(|(p, _)| p.name == name)
                 .copied()
                 .ok_or_else(|| PlanError::NoSuchPartition { image, wanted: name.to_owned(), has: has() }),
         }
     }
 
-    /// The payload of a partition, checked against the manifest.
-    fn payload(&self, info: &PartitionInfo, base: u64) -> Result<Payload, PlanError> {
-        let mismatch = |what: String| PlanError::Mismatch(format!("{}: {what}", info.name));
-        let metainfo =
-            self.metainfos.get(&info.name).ok_or_else(|| mismatch("its torrent is missing".to_owned()))?;
-        let found = metainfo.info_hash().as_string();
-        let expected = info.torrent_info_hash().unwrap_or_default();
-        if !found.eq_ignore_ascii_case(expected) {
-            return Err(mismatch(format!(
-                "its torrent has the info hash {found}, the manifest says {expected}"
-            )));
-        }
-        if let Content::Blocks { used, .. } = info.content
-            && used != metainfo.total_length()
-        {
-            let length = metainfo.total_length();
-            return Err(mismatch(format!("its torrent has {length} bytes, the manifest says {used}")));
-        }
-        if matches!(info.content, Content::Raw { .. }) != metainfo.is_raw() {
-            return Err(mismatch("one says raw, the other blocks in use".to_owned()));
-        }
-        let extents =
-            metainfo.extents().map_err(|source| PlanError::Torrent { name: info.name.clone(), source })?;
-        if extents.target_end() > info.size {
-            return Err(mismatch(format!(
-                "its torrent writes up to byte {} of a partition of {} bytes",
-                extents.target_end(),
-                info.size
-            )));
-        }
-        Ok(Payload {
-            name: info.name.clone(),
-            metainfo: Arc::clone(metainfo),
-            extents: Arc::new(extents),
-            base,
-            room: info.size,
-        })
-    }
-
-    fn plan_for_raw_disk(&self, size: u64, sector_size: u32) -> Result<Plan, PlanError> {
-        let [info] = &self.manifest.partitions[..] else {
-            return Err(PlanError::Mismatch("a raw disk has one part".to_owned()));
-        };
-        let mut payload = self.payload(info, 0)?;
-        let needed = self.needed_for_disk().unwrap_or(info.size);
-        fits(&format!("the image {}", self.manifest.name), needed, size)?;
+    /// A raw disk, or one file system on all of a disk.
+    fn plan_without_table(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
+        let image = &self.manifest.name;
+        fits(&format!("the image {image}"), self.needed_for_disk().unwrap_or_default(), size)?;
         if let Some(disk) = &self.manifest.disk
             && disk.sector_size != sector_size
         {
             return Err(LayoutError::SectorSize { disk: sector_size, image: disk.sector_size }.into());
         }
-        payload.room = size;
-        let title = format!(
-            "image {}, raw, to a disk of {size} bytes with sectors of {sector_size}",
-            self.manifest.name
-        );
         let mut steps = clear_disk(size);
-        let old = Stale::new(std::slice::from_ref(&payload), &steps).clear(0..size, "on the disk");
-        steps.extend(old);
-        steps.extend([Step::Payload(payload), Step::Sync, Step::Reread]);
-        Ok(Plan { title, steps, layout: None, growth: None, notes: self.manifest.notes.clone() })
+        let payload_of = |p: &PartitionInfo| Some(payload(p, self.torrents.get(&p.name)?, 0, size));
+        let payloads: Vec<_> = self.manifest.partitions.iter().filter_map(payload_of).collect();
+        steps.extend(Stale::new(&payloads, &steps).clear(0..size, "on the disk"));
+        steps.extend(payloads.into_iter().map(Step::Payload));
+        let swap = self.manifest.partitions.iter().find(|p| p.content == Content::Swap);
+        steps.extend(swap.map(swap_step).transpose()?);
+        let (what, growth) = match (self.manifest.source.kind, &self.manifest.partitions[..]) {
+            (SourceKind::Disk, [info]) => ("without a partition table", growth_of_target(info, grow, size)?),
+            _ => ("raw", None),
+        };
+        steps.extend([Step::Sync, Step::Reread]);
+        let title = format!("image {image}, {what}, to a disk of {size} bytes with sectors of {sector_size}");
+        Ok(Plan { title, steps, layout: None, growth, notes: self.manifest.notes.clone() })
     }
 
     fn plan_with_table(
@@ -185,16 +137,14 @@ impl ImageParts {
         sector_size: u32,
         grow: &Grow,
     ) -> Result<Plan, PlanError> {
-        self.check_layout(layout)?;
         let needed = self.needed_for_disk().unwrap_or_default();
         // First the layout, whose words are about sectors and its own need.
         layout.encode(size, sector_size)?;
         fits(&format!("the image {}", self.manifest.name), needed, size)?;
         let Arrangement { layout, partitions, growth, notes } = self.arrange(layout, size, grow)?;
         let table = layout.encode(size, sector_size)?;
-        let filled = partitions.iter().filter(|p| p.has_torrent());
-        let payloads: Vec<_> =
-            filled.map(|info| self.payload(info, info.offset)).collect::<Result<_, _>>()?;
+        let payload_of = |p: &PartitionInfo| Some(payload(p, self.torrents.get(&p.name)?, p.offset, p.size));
+        let payloads: Vec<_> = partitions.iter().filter_map(payload_of).collect();
         refuse_moved_over(&payloads, &partitions, &self.manifest.partitions, grow)?;
         let mut steps = clear_disk(size);
         steps.extend(clear_stale(&layout, &table, &partitions, size, &payloads, &steps));
@@ -208,7 +158,7 @@ impl ImageParts {
         for info in moved.map(|(now, _)| now).filter(|info| says_its_start(info)) {
             steps.push(Step::Relocate { volume: info.offset..info.offset + info.size, start: info.offset });
         }
-        steps.extend(self.hidden_step(&layout)?);
+        steps.extend(self.hidden_step(&layout));
         let boot_code = self.boot_code.as_deref().unwrap_or_default();
         let kind = match layout.table() {
             Table::Gpt { .. } => "GPT",
@@ -228,95 +178,28 @@ impl ImageParts {
         Ok(Plan { title, steps, layout: Some(layout), growth, notes })
     }
 
-    /// The table and the manifest name the same partitions at the same places.
-    fn check_layout(&self, layout: &Layout) -> Result<(), PlanError> {
-        let mismatch = |what: String| Err(PlanError::Mismatch(what));
-        if let Some(disk) = &self.manifest.disk
-            && disk.sector_size != layout.sector_size()
-        {
-            return mismatch(format!(
-                "the table counts in sectors of {} bytes, the manifest of {}",
-                layout.sector_size(),
-                disk.sector_size
-            ));
-        }
-        for info in self.partitions() {
-            let Some(p) = layout.partition(info.number) else {
-                return mismatch(format!("{}: the table has no partition {}", info.name, info.number));
-            };
-            let range = layout.byte_range(p);
-            if (range.start, range.end - range.start) != (info.offset, info.size) {
-                return mismatch(format!(
-                    "{}: the table puts it at byte {} with {} bytes, the manifest at {} with {}",
-                    info.name,
-                    range.start,
-                    range.end - range.start,
-                    info.offset,
-                    info.size
-                ));
-            }
-        }
-        match layout
-            .partitions()
-            .iter()
-            .find(|p| self.manifest.partitions.iter().all(|i| i.number != p.number))
-        {
-            Some(p) => mismatch(format!("partition {} of the table is not in the manifest", p.number)),
-            None => self.check_unpartitioned(layout),
-        }
+    fn hidden_step(&self, layout: &Layout) -> Option<Step> {
+        let bytes = self.hidden.clone().filter(|bytes| !bytes.is_empty())?;
+        let what = "hidden sectors after the MBR".to_owned();
+        Some(Step::Write { offset: u64::from(layout.sector_size()), bytes, what })
     }
+}
 
-    /// The partitions of the table.
-    fn partitions(&self) -> impl Iterator<Item = &PartitionInfo> {
-        self.manifest.partitions.iter().filter(|info| !info.is_unpartitioned())
+/// How the file system grows where the target is what it is on.
+fn growth_of_target(info: &PartitionInfo, grow: &Grow, size: u64) -> Result<Option<Growth>, PlanError> {
+    match grow {
+        Grow::None => Ok(None),
+        Grow::Partition(name) if *name != info.name => {
+            let why = format!("{} is what goes there, onto all of the target", info.name);
+            Err(PlanError::Grow { name: name.clone(), why })
+        }
+        _ => grow::growth(info, None, size),
     }
+}
 
-    /// What is said to lie outside all partitions does, and leaves the table alone.
-    fn check_unpartitioned(&self, layout: &Layout) -> Result<(), PlanError> {
-        let Some(info) = self.manifest.partitions.iter().find(|info| info.is_unpartitioned()) else {
-            return Ok(());
-        };
-        // Not behind the last partition: smaller disks have nothing there.
-        let size = layout.minimum_size();
-        let table = layout.encode(size, layout.sector_size())?;
-        let table = table.writes().iter().map(|(at, bytes)| *at..*at + bytes.len() as u64);
-        let taken: Vec<_> = table.collect();
-        let gaps = layout.gaps(size);
-        let payload = self.payload(info, 0)?;
-        let misplaced = payload.extents.extents().iter().find(|run| {
-            let end = run.offset + run.length;
-            let in_gap = gaps.iter().any(|gap| gap.start <= run.offset && end <= gap.end);
-            !in_gap || taken.iter().any(|taken| taken.start < end && run.offset < taken.end)
-        });
-        match misplaced {
-            Some(run) => Err(PlanError::Mismatch(format!(
-                "{}: byte {} belongs to a partition or to the table, or lies behind all partitions",
-                info.name, run.offset
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn hidden_step(&self, layout: &Layout) -> Result<Option<Step>, PlanError> {
-        let Some(bytes) = self.hidden.as_ref().filter(|b| !b.is_empty()) else { return Ok(None) };
-        if matches!(layout.table(), Table::Gpt { .. }) {
-            let what = "there are hidden sectors, but a GPT lies in their place".to_owned();
-            return Err(PlanError::Mismatch(what));
-        }
-        let offset = u64::from(layout.sector_size());
-        let end = offset + bytes.len() as u64;
-        let first = layout.first_partition_offset().unwrap_or(u64::MAX);
-        if end > first {
-            return Err(PlanError::Mismatch(format!(
-                "the hidden sectors end at byte {end}, the first partition begins at {first}"
-            )));
-        }
-        Ok(Some(Step::Write {
-            offset,
-            bytes: bytes.clone(),
-            what: "hidden sectors after the MBR".to_owned(),
-        }))
-    }
+fn payload(info: &PartitionInfo, torrent: &Torrent, base: u64, room: u64) -> Payload {
+    let (metainfo, extents) = (Arc::clone(&torrent.metainfo), Arc::clone(&torrent.extents));
+    Payload { name: info.name.clone(), metainfo, extents, base, room }
 }
 
 /// Clears old signatures in partitions, between them, and where a system on the whole disk would have its own.
@@ -385,13 +268,7 @@ fn says_its_start(info: &PartitionInfo) -> bool {
 }
 
 fn swap_step(info: &PartitionInfo) -> Result<Step, PlanError> {
-    let uuid = match &info.uuid {
-        None => None,
-        Some(text) => Some(Uuid::try_parse(text).map_err(|_| {
-            PlanError::Mismatch(format!("{}: {text:?} is not the UUID of a swap partition", info.name))
-        })?),
-    };
-    let bytes = swap::signature(info.size, uuid, info.label.as_deref())
+    let bytes = swap::signature(info.size, info.uuid.as_deref(), info.label.as_deref())
         .map_err(|source| PlanError::Swap { name: info.name.clone(), source })?;
     Ok(Step::Write { offset: info.offset, bytes, what: format!("swap {}", info.name) })
 }

@@ -1,10 +1,8 @@
-//! What will be written where, in order: the checked join of a manifest, its partition table, its
-//! torrents and the target.
+//! What will be written where, in order: the join of a checked image and the target.
 //!
 //! A half-written disk must not boot: old tables are cleared first, then comes the payload, and
 //! what makes a disk bootable (table, boot code) last, between two syncs.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,7 +11,6 @@ use thiserror::Error;
 use crate::conf::Grow;
 use crate::extents::ExtentMap;
 use crate::layout::{Layout, LayoutError, TableImage};
-use crate::manifest::{Manifest, ManifestError};
 use crate::metainfo::{Metainfo, MetainfoError};
 use crate::swap::SwapError;
 use stale::Stale;
@@ -32,33 +29,13 @@ pub use grow::Growth;
 
 /// Cleared at the beginning and at the end of a disk before anything else: old tables and boot code.
 const CLEARED: u64 = 1 << 20;
-/// Everything that an image directory says, parsed.
-#[derive(Debug, Clone)]
-pub struct ImageParts {
-    /// `manifest.toml`.
-    pub manifest: Manifest,
-    /// `layout.sfdisk`; images of disks with a table have it.
-    pub layout: Option<Layout>,
-    /// `PART.torrent`, by the partition's name in the manifest.
-    pub metainfos: BTreeMap<String, Arc<Metainfo>>,
-    /// `boot-code.bin`.
-    pub boot_code: Option<Vec<u8>>,
-    /// `hidden.bin`.
-    pub hidden: Option<Vec<u8>>,
-}
 
 /// Why nothing is written.
 #[derive(Debug, Error)]
 pub enum PlanError {
-    /// The manifest is wrong in itself.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
     /// The table does not fit the target.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// Parts of the image contradict each other.
-    #[error("the image does not match its manifest: {0}")]
-    Mismatch(String),
     /// A torrent is wrong in itself.
     #[error("the torrent of {name} is damaged")]
     Torrent {
@@ -222,11 +199,17 @@ fn fits(what: &str, needed: u64, size: u64) -> Result<(), PlanError> {
 }
 
 impl Plan {
-    /// The plan for one torrent, as it stands, onto a disk, a partition or a file.
+    /// The plan for one torrent, as it stands, onto a disk, a partition or a file. What the torrent is of takes `needed`
+    /// bytes, where that is known.
     ///
     /// # Errors
     /// The torrent's runs do not fit together, or lead behind the target's end; or something is to grow.
-    pub fn for_torrent(metainfo: Arc<Metainfo>, room: Room, grow: &Grow) -> Result<Self, PlanError> {
+    pub fn for_torrent(
+        metainfo: Arc<Metainfo>,
+        needed: u64,
+        room: Room,
+        grow: &Grow,
+    ) -> Result<Self, PlanError> {
         let Room { size, start } = room;
         let name = metainfo.name().to_owned();
         if *grow != Grow::None {
@@ -235,7 +218,7 @@ impl Plan {
         }
         let extents =
             metainfo.extents().map_err(|source| PlanError::Torrent { name: name.clone(), source })?;
-        fits(&format!("the torrent {name}"), extents.target_end(), size)?;
+        fits(&format!("the torrent {name}"), extents.target_end().max(needed), size)?;
         let title = format!("torrent {name} to a target of {size} bytes");
         let payload = Payload { name, metainfo, extents: Arc::new(extents), base: 0, room: size };
         Ok(Self::of_one_payload(title, payload, start))

@@ -11,7 +11,8 @@ use super::arguments::PlanOptions;
 use super::conf::brief;
 use super::print;
 use crate::fetch::location::Location;
-use crate::fetch::{Fetcher, Patience, torrent};
+use crate::fetch::torrent::Torrent;
+use crate::fetch::{Fetcher, Patience};
 use crate::identity::ask;
 use crate::identity::plan::IdentityPlan;
 use crate::machine::SystemPaths;
@@ -50,7 +51,7 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
 
 async fn image_at(location: &Location, fetcher: &Fetcher, screen: &Screen) -> anyhow::Result<Image> {
     if location.is_torrent() {
-        let torrent = torrent::fetch(&location.to_string(), &[], fetcher, Patience::NONE, |_, _| {}).await?;
+        let torrent = Torrent::fetch(&location.to_string(), &[], fetcher, Patience::NONE, |_, _| {}).await?;
         return Ok(Image::Torrent(torrent));
     }
     Image::fetch(location, fetcher, None, screen).await

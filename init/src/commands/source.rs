@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use ezio_image::conf::Grow;
+use ezio_image::directory::CheckedImage;
 use ezio_image::extents::ExtentMap;
 use ezio_image::metainfo::Metainfo;
 use ezio_image::names::safe_name;
-use ezio_image::plan::{ImageParts, Plan, Room};
+use ezio_image::plan::{Plan, Room};
 use ezio_swarm::storage::{DeviceStorage, RunFiles, Storage};
 use ezio_swarm::{Config, Content, Role, Swarm};
 use sha1::{Digest, Sha1};
@@ -21,7 +22,8 @@ use sha1::{Digest, Sha1};
 use super::arguments::WriteOptions;
 use super::progress_output::ProgressOutput;
 use crate::fetch::location::Location;
-use crate::fetch::{FetchError, Fetcher, Patience, torrent};
+use crate::fetch::torrent::Torrent;
+use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::run::blocking;
 use crate::run::image::Image;
 use crate::screen::Screen;
@@ -32,11 +34,11 @@ const PIECE: u32 = 1 << 20;
 /// Something to write.
 pub(crate) enum Source {
     /// A torrent that others have.
-    Torrent(Arc<Metainfo>),
+    Torrent(Torrent),
     /// A file, and the torrent that was made of it.
     File { path: PathBuf, metainfo: Arc<Metainfo> },
     /// A partition of an image directory.
-    Directory { folder: PathBuf, parts: Box<ImageParts>, partition: Option<String> },
+    Directory { folder: PathBuf, parts: Box<CheckedImage>, partition: Option<String> },
 }
 
 impl Source {
@@ -62,14 +64,15 @@ impl Source {
             .await;
         }
         let tell = |error: &FetchError, _| output.note(&format!("{error}: trying again"));
-        let fetched = torrent::fetch(&options.source, &options.peers, &fetcher, Patience::DEFAULT, tell);
+        let fetched = Torrent::fetch(&options.source, &options.peers, &fetcher, Patience::DEFAULT, tell);
         Ok(Self::Torrent(fetched.await?))
     }
 
     /// Bytes that a target must have.
     pub(crate) fn needed(&self) -> anyhow::Result<u64> {
         Ok(match self {
-            Self::Torrent(metainfo) | Self::File { metainfo, .. } => metainfo.extents()?.target_end(),
+            Self::Torrent(torrent) => torrent.needed,
+            Self::File { metainfo, .. } => metainfo.total_length(),
             Self::Directory { parts, partition, .. } => parts.needed_for_partition(partition.as_deref())?,
         })
     }
@@ -77,8 +80,11 @@ impl Source {
     /// What is done to a target.
     pub(crate) fn plan(&self, room: Room) -> anyhow::Result<Plan> {
         Ok(match self {
-            Self::Torrent(metainfo) | Self::File { metainfo, .. } => {
-                Plan::for_torrent(Arc::clone(metainfo), room, &Grow::None)?
+            Self::Torrent(Torrent { metainfo, needed }) => {
+                Plan::for_torrent(Arc::clone(metainfo), *needed, room, &Grow::None)?
+            }
+            Self::File { metainfo, .. } => {
+                Plan::for_torrent(Arc::clone(metainfo), metainfo.total_length(), room, &Grow::None)?
             }
             Self::Directory { parts, partition, .. } => {
                 parts.plan_for_partition(partition.as_deref(), room, &Grow::None)?

@@ -77,6 +77,19 @@ impl Location {
         }
     }
 
+    /// The file `name` in the folder of this file.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        let beside = |url: &Url| {
+            let folder = url.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+            with_path(url, &format!("{folder}/{name}"))
+        };
+        match self {
+            Self::Http(url) => Self::Http(beside(url)),
+            Self::Tftp(url) => Self::Tftp(beside(url)),
+            Self::Local(file) => Self::Local(file.with_file_name(name)),
+        }
+    }
+
     /// Is it a `.torrent` file by its name?
     pub(crate) fn is_torrent(&self) -> bool {
         match self {
@@ -109,6 +122,8 @@ mod tests {
         let image = at("tftp://10.0.0.1/images/a/");
         assert_eq!(image.file("manifest.toml").to_string(), "tftp://10.0.0.1/images/a/manifest.toml");
         assert_eq!(at("/srv/a").file("manifest.toml"), Location::Local("/srv/a/manifest.toml".into()));
+        assert_eq!(at("http://h/images/a/sda1.torrent?x").beside("b").to_string(), "http://h/images/a/b");
+        assert_eq!(at("/srv/a/sda1.torrent").beside("b"), Location::Local("/srv/a/b".into()));
         assert_eq!(at("conf/ezio.conf").on_same_server("b"), Location::Local("conf/b".into()));
         assert!(at("http://h/images/a/sda1.torrent").is_torrent() && at("/a/x.torrent").is_torrent());
         assert!(!at("http://h/images/a").is_torrent());

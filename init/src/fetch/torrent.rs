@@ -4,35 +4,57 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use ezio_image::manifest::{MANIFEST_FILE, Manifest, PartitionInfo};
 use ezio_image::metainfo::Metainfo;
 use ezio_swarm::magnet::Magnet;
 
 use super::location::Location;
 use super::{FetchError, Fetcher, Patience};
 
-/// Fetches a torrent. `peers` may give the metadata of a magnet link.
-pub(crate) async fn fetch(
-    source: &str,
-    peers: &[SocketAddr],
-    fetcher: &Fetcher,
-    patience: Patience,
-    tell: impl FnMut(&FetchError, std::time::Duration),
-) -> anyhow::Result<Arc<Metainfo>> {
-    if source.starts_with("magnet:") {
-        return from_magnet(source, peers, patience).await;
+/// A torrent without the image that it may be a part of.
+#[derive(Debug, Clone)]
+pub(crate) struct Torrent {
+    pub(crate) metainfo: Arc<Metainfo>,
+    /// Bytes that a target must have: more than are written, where it is known how long the file system is.
+    pub(crate) needed: u64,
+}
+
+impl Torrent {
+    /// A torrent of which nothing else is known.
+    pub(crate) fn new(metainfo: Arc<Metainfo>) -> anyhow::Result<Self> {
+        let needed = metainfo.extents().with_context(|| metainfo.name().to_owned())?.target_end();
+        Ok(Self { metainfo, needed })
     }
-    let location: Location = source.parse()?;
-    let bytes = fetcher.get_patiently(&location, patience, tell).await?;
-    parse(&bytes, &location)
-}
 
-/// Reads a torrent that was fetched from `location`.
-pub(crate) fn parse(bytes: &[u8], location: &Location) -> anyhow::Result<Arc<Metainfo>> {
-    let metainfo = Metainfo::parse(bytes).with_context(|| location.to_string())?;
-    Ok(Arc::new(metainfo))
-}
+    /// Fetches a torrent. `peers` may give the metadata of a magnet link.
+    pub(crate) async fn fetch(
+        source: &str,
+        peers: &[SocketAddr],
+        fetcher: &Fetcher,
+        patience: Patience,
+        tell: impl FnMut(&FetchError, std::time::Duration),
+    ) -> anyhow::Result<Self> {
+        if source.starts_with("magnet:") {
+            let magnet = Magnet::parse(source)?;
+            return Self::new(Arc::new(ezio_swarm::magnet::fetch(&magnet, peers, patience.total).await?));
+        }
+        let location: Location = source.parse()?;
+        let bytes = fetcher.get_patiently(&location, patience, tell).await?;
+        let metainfo = Metainfo::parse(&bytes).with_context(|| location.to_string())?;
+        let mut torrent = Self::new(Arc::new(metainfo))?;
+        if let Some(partition) = torrent.partition_beside(&location, fetcher).await {
+            torrent.needed = torrent.needed.max(partition.needed());
+        }
+        Ok(torrent)
+    }
 
-async fn from_magnet(link: &str, peers: &[SocketAddr], patience: Patience) -> anyhow::Result<Arc<Metainfo>> {
-    let magnet = Magnet::parse(link)?;
-    Ok(Arc::new(ezio_swarm::magnet::fetch(&magnet, peers, patience.total).await?))
+    /// What the manifest beside the torrent says of its partition; most torrents have none.
+    async fn partition_beside(&self, location: &Location, fetcher: &Fetcher) -> Option<PartitionInfo> {
+        let bytes = fetcher.get(&location.beside(MANIFEST_FILE)).await.ok()?;
+        let manifest = Manifest::parse(std::str::from_utf8(&bytes).ok()?).ok()?;
+        let hash = self.metainfo.info_hash().as_string();
+        let of_this =
+            |p: &PartitionInfo| p.torrent_info_hash().is_some_and(|h| h.eq_ignore_ascii_case(&hash));
+        manifest.partitions.into_iter().find(of_this)
+    }
 }

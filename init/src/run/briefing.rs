@@ -13,7 +13,7 @@ use url::Url;
 use super::image::Image;
 use crate::fetch::location::Location;
 use crate::fetch::signature::PublicKey;
-use crate::fetch::torrent;
+use crate::fetch::torrent::Torrent;
 use crate::fetch::{FetchError, Fetcher, Patience};
 use crate::screen::Screen;
 use crate::screen::nag::Nag;
@@ -187,7 +187,7 @@ impl Briefing {
             );
             let mut nag = Nag::new(screen);
             let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
-            Ok(Image::Torrent(torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?))
+            Ok(Image::Torrent(Torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?))
         };
         match image {
             ImageRef::Name(name) => {

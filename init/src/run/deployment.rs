@@ -20,6 +20,7 @@ use super::amended::Amended;
 use super::assignment::{Assignment, PlannedTarget};
 use super::grow::GrowthOnDevice;
 use super::held_head::HeldHead;
+use super::superblock;
 use super::transfer::{self, Moment};
 
 /// What of a payload that holds its own table or superblock waits until all else is written.
@@ -222,10 +223,14 @@ impl Taken {
         let mut storage: Arc<dyn Storage> =
             Arc::new(DeviceStorage::new(self.device.file(), name, payload.base, extents));
         // Where no table is written afterwards, the payload itself holds what makes it pass for whole.
-        let first = payload.extents.extents().first();
-        let head = first.filter(|run| self.planned.plan.layout().is_none() && run.offset == 0);
-        if let Some(length) = head.map(|run| run.length.min(HELD)) {
-            let head = Arc::new(HeldHead::new(storage, length as usize));
+        // All that lies in the target's head comes first in the content.
+        let hold = self.planned.plan.layout().is_none();
+        let runs = payload.extents.extents().iter().take_while(|run| hold && run.offset < HELD);
+        let length: u64 = runs.map(|run| run.length.min(HELD - run.offset)).sum();
+        if length > 0 {
+            let (extents, target) = (Arc::clone(&payload.extents), self.device.clone());
+            let check = Box::new(move |head: &[u8]| superblock::check(head, &extents, &target));
+            let head = Arc::new(HeldHead::new(storage, length as usize, check));
             self.held.push(Arc::clone(&head));
             storage = head;
         }
@@ -256,9 +261,12 @@ fn write_table(device: &BlockTarget, table: &TableImage) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A torrent, and all the places that it is written to.
+type Carried = (Arc<Metainfo>, Vec<Arc<dyn Storage>>);
+
 /// What the swarm carries, and where it puts it. What several targets get, comes once.
 fn contents(targets: &mut [Taken]) -> Vec<Content> {
-    let mut carried: Vec<(Arc<Metainfo>, Vec<Arc<dyn Storage>>)> = Vec::new();
+    let mut carried: Vec<Carried> = Vec::new();
     for target in targets {
         let payloads: Vec<Payload> = target.planned.plan.payloads().cloned().collect();
         for payload in &payloads {

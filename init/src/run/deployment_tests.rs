@@ -10,6 +10,7 @@ use ezio_image::conf::Conf;
 use super::*;
 use crate::fetch::Fetcher;
 use crate::fetch::location::Location;
+use crate::fetch::torrent::Torrent;
 use crate::run::image::Image;
 use crate::run::list_disks;
 use crate::screen::Screen;
@@ -110,7 +111,7 @@ async fn several_disks_become_alike() {
 async fn two_images_go_onto_two_disks() {
     let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK), ("sdb", DISK)]));
     let raw = torrent("data", &content(300_000), None);
-    let images = [fetched(&image).await, Image::Torrent(Arc::new(raw.clone()))];
+    let images = [fetched(&image).await, Image::Torrent(Torrent::new(Arc::new(raw.clone())).unwrap())];
     let disks = "[[disk]]\nmodel = \"MODEL-sdb\"\n[[disk]]\nimage = \"data\"\n";
     let both = assignment_of(&images, &machine, disks).unwrap();
     assert_eq!(both.images, ["test", "data"]);
@@ -139,7 +140,8 @@ async fn a_half_written_disk_has_nothing_to_boot() {
     let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK)]));
     let raw = torrent("disk", &image.bytes, None);
     let seeder = seeder(&raw, &image.bytes).await;
-    let assignment = assignment(&Image::Torrent(Arc::new(raw)), &machine, "").await.unwrap();
+    let assignment =
+        assignment(&Image::Torrent(Torrent::new(Arc::new(raw)).unwrap()), &machine, "").await.unwrap();
     let cleared = Cleared::clear(assignment).unwrap();
     let disk = machine.disk("sda");
     let head = |length: usize| fs::read(&disk).unwrap()[..length].to_vec();

@@ -6,24 +6,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ezio_swarm::storage::{Storage, StorageError, WriteStats};
 
+/// Judges a head once all of it is there.
+type Check = Box<dyn Fn(&[u8]) -> Result<(), StorageError> + Send + Sync>;
+
 /// A storage whose first bytes stay in memory until they are released.
 pub(crate) struct HeldHead {
     inner: Arc<dyn Storage>,
     length: u64,
+    check: Check,
     /// None once it is written.
-    head: Mutex<Option<Vec<u8>>>,
+    head: Mutex<Option<Head>>,
+}
+
+struct Head {
+    bytes: Vec<u8>,
+    /// Bytes that have not arrived.
+    missing: usize,
 }
 
 impl HeldHead {
     /// Holds back the first `length` bytes of the content (which has at least that many).
-    pub(crate) fn new(inner: Arc<dyn Storage>, length: usize) -> Self {
-        Self { inner, length: length as u64, head: Mutex::new(Some(vec![0; length])) }
+    pub(crate) fn new(inner: Arc<dyn Storage>, length: usize, check: Check) -> Self {
+        let head = Head { bytes: vec![0; length], missing: length };
+        Self { inner, length: length as u64, check, head: Mutex::new(Some(head)) }
     }
 
     /// Writes the head, and makes it durable.
     pub(crate) fn release(&self) -> Result<(), StorageError> {
         let mut head = self.lock();
-        if let Some(bytes) = head.as_ref() {
+        if let Some(Head { bytes, .. }) = head.as_ref() {
+            (self.check)(bytes)?;
             self.inner.write_at(0, bytes)?;
             self.inner.sync()?;
             *head = None;
@@ -36,7 +48,7 @@ impl HeldHead {
         self.length.saturating_sub(offset).min(count as u64) as usize
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Head>> {
         self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,7 +59,7 @@ impl Storage for HeldHead {
         if !front.is_empty() {
             let start = offset as usize;
             match self.lock().as_ref() {
-                Some(head) => front.copy_from_slice(&head[start..start + front.len()]),
+                Some(head) => front.copy_from_slice(&head.bytes[start..start + front.len()]),
                 None => self.inner.read_at(offset, front)?,
             }
         }
@@ -59,7 +71,13 @@ impl Storage for HeldHead {
         if !front.is_empty() {
             let start = offset as usize;
             match self.lock().as_mut() {
-                Some(head) => head[start..start + front.len()].copy_from_slice(front),
+                Some(head) => {
+                    head.bytes[start..start + front.len()].copy_from_slice(front);
+                    head.missing = head.missing.saturating_sub(front.len());
+                    if head.missing == 0 {
+                        (self.check)(&head.bytes)?;
+                    }
+                }
                 None => self.inner.write_at(offset, front)?,
             }
         }
@@ -115,7 +133,7 @@ mod tests {
         let file = Arc::new(tempfile::tempfile().unwrap());
         file.set_len(64).unwrap();
         let inner = DeviceStorage::new(file.clone(), "disk", 0, ExtentMap::contiguous(64).unwrap());
-        let storage = HeldHead::new(Arc::new(inner), 16);
+        let storage = HeldHead::new(Arc::new(inner), 16, Box::new(|_| Ok(())));
         let on_disk = || {
             let mut bytes = [0; 64];
             file.read_exact_at(&mut bytes, 0).unwrap();

@@ -1,6 +1,7 @@
 //! Images that are not what they should be.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ async fn a_manifest_that_contradicts_the_table_is_refused() {
     let manifest = image.manifest().replace(&format!("offset = {MIB}\n"), &format!("offset = {}\n", MIB / 2));
     image.write("manifest.toml", manifest.as_bytes());
     image.sum();
-    assert!(refusal(&image).await.contains("does not match its manifest"));
+    assert!(refusal(&image).await.contains("layout.sfdisk: puts sda1 at byte 1048576"));
     image.write("manifest.toml", image.manifest().replace("format = 1", "format = 99").as_bytes());
     image.sum();
     assert!(refusal(&image).await.contains("format 99"));
@@ -92,10 +93,10 @@ async fn an_image_for_another_architecture_is_refused() {
 #[tokio::test]
 async fn a_torrent_alone_is_an_image_if_it_is_raw() {
     let image = TestImage::new();
-    let partition = Image::Torrent(Arc::new(image.metainfo.clone()));
+    let partition = Image::Torrent(Torrent::new(Arc::new(image.metainfo.clone())).unwrap());
     let text = format!("{:#}", partition.needed_for_disk().unwrap_err());
     assert!(text.contains("single partition"), "{text}");
-    let raw = Image::Torrent(Arc::new(torrent("disk", &image.bytes, None)));
+    let raw = Image::Torrent(Torrent::new(Arc::new(torrent("disk", &image.bytes, None))).unwrap());
     assert_eq!(raw.needed_for_disk().unwrap(), image.bytes.len() as u64);
 }
 
@@ -106,7 +107,7 @@ async fn serve(folder: std::path::PathBuf) -> (Location, Arc<AtomicUsize>) {
     let location = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let most = Arc::new(AtomicUsize::new(0));
     let (now, seen) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&most));
-    let together = Arc::new(Barrier::new(TORRENTS_AT_A_TIME));
+    let together = Arc::new(Barrier::new(FILES_AT_A_TIME));
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -136,30 +137,42 @@ async fn serve(folder: std::path::PathBuf) -> (Location, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn torrents_are_fetched_a_few_at_a_time() {
-    const PARTITIONS: usize = 2 * TORRENTS_AT_A_TIME;
+    const PARTITIONS: usize = 2 * FILES_AT_A_TIME;
     let image = TestImage::new();
-    let mut manifest = image.manifest().split("[[partition]]").next().unwrap().to_owned();
+    let mut table = "label: gpt\nlabel-id: 0B4DE1C5-2B9A-4E4F-8D1B-3E6B9D7E5A11\nfirst-lba: 34\n".to_owned();
+    let mut partitions = String::new();
     for number in 1..=PARTITIONS {
         let torrent = torrent(&format!("sda{number}"), &image.bytes, Some(&image.runs));
         image.write(&format!("sda{number}.torrent"), &torrent.to_torrent(&[]));
-        manifest.push_str(&format!(
-            "[[partition]]\nname = \"sda{number}\"\nnumber = {number}\noffset = {}\nsize = {}\n\
+        let (start, size) = (number as u64 * 8 * MIB, 8 * MIB);
+        table.push_str(&format!(
+            "{number} : start={}, size={}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, \
+             uuid=5A7C1B5E-61A2-4B3D-9C55-0D3B1E9E7F{number:02}\n",
+            start / 512,
+            size / 512
+        ));
+        partitions.push_str(&format!(
+            "[[partition]]\nname = \"sda{number}\"\nnumber = {number}\noffset = {start}\nsize = {size}\n\
              content = {{ kind = \"blocks\", info_hash = \"{}\", used = {} }}\n",
-            number as u64 * MIB,
-            MIB,
             torrent.info_hash().as_string(),
             image.bytes.len()
         ));
     }
+    image.write("layout.sfdisk", table.as_bytes());
+    let head = image.manifest().split("[disk]").next().unwrap().to_owned();
+    let manifest = format!(
+        "{head}[disk]\nsize = {size}\nsector_size = 512\nlabel = \"gpt\"\nminimum_size = {size}\n{partitions}",
+        size = 128 * MIB
+    );
     image.write("manifest.toml", manifest.as_bytes());
     image.sum();
     let (location, most) = serve(image.path().to_owned()).await;
     let fetcher = Fetcher::new().unwrap();
     let (screen, bound) = (Screen::dark(), Duration::from_secs(60));
     let fetched = tokio::time::timeout(bound, Image::fetch(&location, &fetcher, None, &screen)).await;
-    let Image::Directory(parts) = fetched.expect("one waits for another").unwrap() else {
+    let Image::Directory(fetched) = fetched.expect("one waits for another").unwrap() else {
         unreachable!("an image directory was served");
     };
-    assert_eq!(parts.metainfos.len(), PARTITIONS);
-    assert_eq!(most.load(Ordering::SeqCst), TORRENTS_AT_A_TIME);
+    assert_eq!(fetched.torrents.len(), PARTITIONS);
+    assert_eq!(most.load(Ordering::SeqCst), FILES_AT_A_TIME);
 }

@@ -11,6 +11,7 @@ mod hooks;
 mod identity;
 pub(crate) mod image;
 pub(crate) mod reporter;
+mod superblock;
 pub(crate) mod transfer;
 
 use std::fmt;

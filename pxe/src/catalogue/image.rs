@@ -8,16 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use ezio_contract::urls;
-use ezio_image::checksums::Checksums;
-use ezio_image::manifest::{
-    BOOT_CODE_FILE, CHECKSUM_FILE, HIDDEN_FILE, LAYOUT_FILE, MANIFEST_FILE, Manifest, PartitionInfo,
-};
+use ezio_image::directory;
+use ezio_image::manifest::{CHECKSUM_FILE, Manifest};
 use ezio_image::metainfo::Metainfo;
 use ezio_image::names::is_safe_name;
+use ezio_imagedir::small_files;
 use ezio_swarm::storage::{RunFiles, Storage};
-
-/// Largest small file that is held in memory: a torrent of a 16 TiB partition is smaller.
-const MAX_FILE: u64 = 256 << 20;
 
 /// A torrent of an image, and the data behind it.
 pub(crate) struct Torrent {
@@ -44,8 +40,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Opens a directory: manifest, checksums of the small files, torrents against the manifest, and the data
-    /// behind the torrents by its sizes.
+    /// Opens a directory, with which nothing may be wrong; the data behind the torrents is judged by its sizes.
     pub(super) fn open(dir: &Path) -> Result<Self> {
         Self::read(dir).with_context(|| format!("image directory {}", dir.display()))
     }
@@ -57,27 +52,18 @@ impl Image {
             is_safe_name(&name),
             "{name:?} cannot be the name of an image: use letters, digits, '.', '_' and '-'"
         );
-        let text = read_small(&dir, MANIFEST_FILE)?
-            .with_context(|| format!("there is no {MANIFEST_FILE}: is this an image directory?"))?;
-        let manifest =
-            Manifest::parse(as_text(&text, MANIFEST_FILE)?).with_context(|| format!("in {MANIFEST_FILE}"))?;
-        let mut files = BTreeMap::from([(MANIFEST_FILE.to_owned(), text)]);
+        let files = small_files(&dir)?;
+        let image = directory::Image::open(&files)?.check()?;
+        let partitions = image.manifest.partitions.iter().filter_map(|p| image.torrents.get(&p.name));
+        let torrents = partitions.map(|torrent| open_torrent(&dir, torrent)).collect::<Result<_>>()?;
+        let mut files: BTreeMap<String, Bytes> =
+            files.into_map().into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
         // The operator signs an image by its checksums.
         let signature = format!("{CHECKSUM_FILE}{}", urls::SIGNATURE);
-        for file in [LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE, &signature] {
-            if let Some(bytes) = read_small(&dir, file)? {
-                files.insert(file.to_owned(), bytes);
-            }
+        if let Some(bytes) = read_if_there(&dir.join(&signature))? {
+            files.insert(signature, bytes.into());
         }
-        let mut torrents = Vec::new();
-        let mut torrent_files = BTreeMap::new();
-        for partition in manifest.partitions.iter().filter(|p| p.has_torrent()) {
-            let (torrent, bytes) = open_torrent(&dir, partition)?;
-            torrents.push(torrent);
-            torrent_files.insert(partition.torrent_file(), bytes);
-        }
-        check_sums(&files, &torrent_files)?;
-        Ok(Self { name, dir, manifest, torrents, files })
+        Ok(Self { name, dir, manifest: image.manifest.clone(), torrents, files })
     }
 
     /// Bytes that a client receives.
@@ -97,46 +83,17 @@ impl Image {
     }
 }
 
-fn open_torrent(dir: &Path, partition: &PartitionInfo) -> Result<(Torrent, Bytes)> {
-    let file = partition.torrent_file();
-    let bytes = read_small(dir, &file)?.with_context(|| format!("{file} is missing"))?;
-    let metainfo = Metainfo::parse(&bytes).with_context(|| format!("in {file}"))?;
-    let expected = partition.torrent_info_hash().unwrap_or_default();
-    let found = metainfo.info_hash().as_string();
-    ensure!(
-        found.eq_ignore_ascii_case(expected),
-        "{file} has the info hash {found}, the manifest says {expected}: the directory is damaged or mixed up"
-    );
-    let storage = RunFiles::open(dir, &metainfo).with_context(|| format!("the data of {file}"))?;
-    Ok((Torrent { metainfo: Arc::new(metainfo), storage: Arc::new(storage) }, bytes))
+fn open_torrent(dir: &Path, torrent: &directory::Torrent) -> Result<Torrent> {
+    let metainfo = Arc::clone(&torrent.metainfo);
+    let storage =
+        RunFiles::open(dir, &metainfo).with_context(|| format!("the data of {}", metainfo.name()))?;
+    Ok(Torrent { metainfo, storage: Arc::new(storage) })
 }
 
-/// `None` where there is no such file.
-fn read_small(dir: &Path, name: &str) -> Result<Option<Bytes>> {
-    let path = dir.join(name);
-    let length = match std::fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).with_context(|| format!("opening {name}")),
-    };
-    ensure!(length <= MAX_FILE, "{name} has {length} bytes; more than {MAX_FILE} cannot be right");
-    Ok(Some(std::fs::read(&path).with_context(|| format!("reading {name}"))?.into()))
-}
-
-fn as_text<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str> {
-    std::str::from_utf8(bytes).with_context(|| format!("in {name}"))
-}
-
-/// Checks the small files against `SHA256SUMS`; data is not in there, its hashes are in the torrents.
-fn check_sums(files: &BTreeMap<String, Bytes>, torrents: &BTreeMap<String, Bytes>) -> Result<()> {
-    let Some(sums) = files.get(CHECKSUM_FILE) else { return Ok(()) };
-    let sums =
-        Checksums::parse(as_text(sums, CHECKSUM_FILE)?).with_context(|| format!("in {CHECKSUM_FILE}"))?;
-    for (name, bytes) in files.iter().chain(torrents) {
-        ensure!(
-            sums.matches(name, bytes) != Some(false),
-            "{name} does not match {CHECKSUM_FILE}: the directory is damaged, copy or capture it again"
-        );
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("reading {}", path.display())),
     }
-    Ok(())
 }

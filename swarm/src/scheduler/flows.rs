@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn neither_chance_nor_slow_machines_make_groups() {
         for seed in 0..200 {
-            let slow = |machine: u64| if machine % 5 == 0 { 2e5_f64 } else { 2.5e6 };
+            let slow = |machine: u64| if machine.is_multiple_of(5) { 2e5_f64 } else { 2.5e6 };
             for flows in [room(38, seed, |_, _| 2.5e6), room(38, seed, |a, b| slow(a).min(slow(b)))] {
                 assert_eq!(groups(&flows).len(), 1, "{seed}");
             }

@@ -6,5 +6,7 @@
 mod bench;
 mod disks;
 mod interrupted;
+mod lvm;
 mod maps;
 mod refusals;
+mod sectors;

@@ -139,3 +139,57 @@ fn an_unknown_partition_is_copied_whole_and_a_broken_table_is_refused() {
     captured(&disk, &image, &["--raw"]);
     assert!(fs::read(image.join("disk")).unwrap() == fs::read(&disk).unwrap());
 }
+
+/// What libblkid takes for a container of LUKS and of BitLocker, and a physical volume.
+const CONTAINERS: [(&str, &str, &str); 3] = [
+    ("crypto_LUKS", r"printf 'LUKS\xba\xbe\0\1' | dd of=$1 conv=notrunc status=none", "encrypted by LUKS"),
+    (
+        "BitLocker",
+        r"printf '\xeb\x58\x90-FVE-FS-' | dd of=$1 conv=notrunc status=none
+          printf '\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01\0\0\1' |
+              dd of=$1 bs=1 seek=160 conv=notrunc status=none
+          printf -- '-FVE-FS-\x40\0\2' | dd of=$1 bs=1 seek=65536 conv=notrunc status=none",
+        "encrypted by BitLocker",
+    ),
+    (
+        "LVM2_member",
+        "device=$(losetup -f --show $1); trap 'losetup -d $device' EXIT; pvcreate -q -ff -y $device >/dev/null",
+        "physical volume of LVM",
+    ),
+];
+
+#[test]
+fn what_nobody_can_look_into_is_copied_whole_and_said() {
+    ready();
+    let bench = Bench::new();
+    for (kind, make, words) in CONTAINERS {
+        let (part, image) = (bench.path(kind), bench.path(&format!("{kind}.image")));
+        sparse(&part, 16 * MIB);
+        sh(make, &[&part]);
+        assert_eq!(sh("blkid -p -o value -s TYPE $1", &[&part]).trim(), kind);
+        captured(&part, &image, &[]);
+        let shown = sh("$1 show $2", &[&ezio_tests::programs::find("image-builder").unwrap(), &image]);
+        assert!(shown.contains(words) && shown.contains("copied whole"), "{kind}: {shown}");
+        assert!(fs::read(image.join(kind)).unwrap() == fs::read(&part).unwrap(), "{kind}");
+    }
+}
+
+#[test]
+fn volumes_that_windows_spreads_over_disks_are_refused() {
+    ready();
+    let bench = Bench::new();
+    let disk = bench.path("disk.img");
+    for (label, kind, words) in [
+        ("dos", "42", "dynamic disk"),
+        ("gpt", "5808C8AA-7E8F-42E0-85D2-E1E90434CFB3", "dynamic disk"),
+        ("gpt", "AF9B60A0-1431-4F62-BC68-3311714A69AD", "dynamic disk"),
+        ("gpt", "E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D", "Storage Spaces"),
+    ] {
+        sparse(&disk, 16 * MIB);
+        let script = format!(r"printf 'label: {label}\nstart=2048, size=8192, type={kind}\n' | sfdisk -q $1");
+        sh(&script, &[&disk]);
+        let said = refused(&disk, &bench.path("image"), &[]);
+        assert!(said.contains(words) && said.contains("--raw copies it whole"), "{kind}: {said}");
+    }
+    captured(&disk, &bench.path("image"), &["--raw"]);
+}
