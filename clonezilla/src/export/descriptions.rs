@@ -115,7 +115,8 @@ fn bytes_of(table: &TableImage, offset: u64, length: u64) -> Vec<u8> {
     bytes
 }
 
-/// As `parted` prints a table in sectors; Clonezilla reads the size of the disk and the kind of table.
+/// As `parted` prints a table in sectors; Clonezilla reads the size of the disk, the kind of table, and which partitions are
+/// swap.
 fn parted(image: &DiskImage<'_>, size: u64) -> String {
     let (layout, sector) = (image.layout, image.layout.sector_size());
     let model = image.manifest.source.model.as_deref().unwrap_or("Unknown");
@@ -128,7 +129,10 @@ fn parted(image: &DiskImage<'_>, size: u64) -> String {
     );
     for p in layout.partitions() {
         let info = image.manifest.partitions.iter().find(|info| info.number == p.number);
-        let filesystem = info.and_then(|info| info.filesystem.as_deref()).unwrap_or_default();
+        let filesystem = match info {
+            Some(info) if info.content == Content::Swap => "linux-swap(v1)",
+            _ => info.and_then(|info| info.filesystem.as_deref()).unwrap_or_default(),
+        };
         // Writing to a String cannot fail.
         let _ = writeln!(text, " {}  {}s  {}s  {}s  {filesystem}", p.number, p.start, p.end() - 1, p.size);
     }
