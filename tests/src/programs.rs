@@ -17,6 +17,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dnsmasq", "dnsmasq-base"),
     ("e2fsck", "e2fsprogs"),
     ("fsck.fat", "dosfstools"),
+    ("fsck.minix", "util-linux-extra"),
     ("ip", "iproute2"),
     ("kea-dhcp4", "kea-dhcp4-server"),
     ("losetup", "mount"),
