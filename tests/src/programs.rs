@@ -43,6 +43,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sfdisk", "fdisk"),
     ("sgdisk", "gdisk"),
     ("tc", "iproute2"),
+    ("ssh-keygen", "openssh-client"),
     ("transmission-create", "transmission-cli"),
     ("udp-receiver", "udpcast"),
     ("udp-sender", "udpcast"),
