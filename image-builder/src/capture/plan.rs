@@ -20,15 +20,6 @@ use crate::stop::Stop;
 /// Bytes of sector 0 that can mean anything.
 const MBR_LENGTH: u64 = 512;
 
-/// Type of a partition that a dynamic disk covers itself with.
-const LDM: u8 = 0x42;
-/// Metadata and data of dynamic disks, and storage spaces.
-const DYNAMIC: [&str; 3] = [
-    "5808c8aa-7e8f-42e0-85d2-e1e90434cfb3",
-    "af9b60a0-1431-4f62-bc68-3311714a69ad",
-    "e75caf8f-f680-4cee-afa3-b001e56efc2d",
-];
-
 /// Everything that will be captured.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -186,7 +177,6 @@ impl Plan {
             );
         }
         refuse_cut_short(source, layout.minimum_size())?;
-        refuse_dynamic(source, &layout)?;
         let mut planner = Planner { source, raw: false, force: args.force, stop, notes: Vec::new() };
         let mut parts = Vec::new();
         for partition in layout.partitions() {
@@ -258,24 +248,6 @@ fn plan_partition(planner: &mut Planner<'_>, layout: &Layout, partition: &Partit
 fn outside_all(size: u64, map: ExtentMap) -> PlannedPart {
     let whole = Stretch { name: UNPARTITIONED.to_owned(), number: 0, offset: 0, size };
     whole.part(PlannedContent::Blocks(map))
-}
-
-/// Volumes of Windows' dynamic disks and of storage spaces may lie on several disks, and what knows of them lies in a
-/// database at the end of this one.
-fn refuse_dynamic(source: &Source, layout: &Layout) -> Result<()> {
-    let dynamic = |partition: &&Partition| match &partition.entry {
-        Entry::Dos { type_id, .. } => *type_id == LDM,
-        Entry::Gpt { type_guid, .. } => DYNAMIC.contains(&type_guid.to_string().as_str()),
-    };
-    match layout.partitions().iter().find(dynamic) {
-        None => Ok(()),
-        Some(partition) => bail!(
-            "partition {} of {} belongs to a dynamic disk or a storage space of Windows, whose volumes cannot be \
-             captured one by one: --raw copies the disk whole",
-            partition.number,
-            source.path.display()
-        ),
-    }
 }
 
 /// Microsoft's reserved partition (MSR): room that Windows may use, without content.

@@ -70,16 +70,6 @@ impl Bench {
         (image, said)
     }
 
-    /// A capture that must fail; gives what was said.
-    pub(crate) fn refused(&self, disk: &Path) -> String {
-        let builder = programs::find("image-builder").unwrap();
-        let mut command = Command::new(builder);
-        let output = command.arg("capture").arg(disk).arg("-o").arg(self.path("refused")).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-        assert!(!self.path("refused").exists());
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
     /// Deploys an image to a device; gives what was said.
     pub(crate) fn deploy(&self, image: &Path, device: &str, settings: &str) -> String {
         let conf = self.path("ezio.conf");

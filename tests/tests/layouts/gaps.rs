@@ -93,20 +93,3 @@ fn a_hybrid_mbr_and_code_between_the_partitions_of_a_gpt_arrive() {
     let said = sh("sgdisk -v $1; sfdisk --verify -q $1", &[&target.0]);
     assert!(said.contains("No problems found"), "{said}");
 }
-
-#[test]
-fn dynamic_disks_of_windows_are_refused_unless_raw() {
-    let bench = Bench::new();
-    let disk = bench.sparse("disk.img", 20 * MIB);
-    for table in [
-        "label: dos\nstart=1M, size=8M, type=42",
-        "label: gpt\nsize=1M, type=5808C8AA-7E8F-42E0-85D2-E1E90434CFB3",
-        "label: gpt\nsize=8M, type=E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D",
-    ] {
-        sh("printf \"$2\n\" | sfdisk -q $1", &[text(&disk), table]);
-        let said = bench.refused(&disk);
-        assert!(said.contains("dynamic disk or a storage space") && said.contains("--raw"), "{said}");
-    }
-    let builder = ezio_tests::programs::find("image-builder").unwrap();
-    sh("$1 capture --no-progress --raw $2 -o $3", &[text(&builder), text(&disk), text(&bench.path("raw"))]);
-}
