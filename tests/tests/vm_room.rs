@@ -1,6 +1,6 @@
 //! From power-on to the deployed system, with each kind of firmware; and that a machine that is done stays so.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use ezio_tests::vm::material;
 use ezio_tests::vm::room::Room;
 use ezio_tests::vm::server::{Dhcp, Settings};
 
+/// The clones get names that the server counts.
+const CONF: &str = "image = \"golden\"\non-error = \"hold\"\n[identity]\nhostname = \"lab-{{counter:2}}\"\nmachine-id = true\n";
 const MARKER: &str = "EZIO-RUNNING ";
 /// Of each firmware one, with what SMBIOS says of its chassis: desktop, nothing, notebook, and a rack.
 const MACHINES: [(Firmware, Option<u8>); 4] = [
@@ -48,7 +50,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
             images: vec![image],
             netboot: vec![netboot],
             folder: folder.path().join("server"),
-            conf: "image = \"golden\"\non-error = \"hold\"\n".to_owned(),
+            conf: CONF.to_owned(),
             append: String::new(),
             dhcp: Dhcp::Full,
         },
@@ -68,6 +70,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
         check_running_system(seat)?;
     }
     check_initrds(&outcome.seats)?;
+    check_names(&outcome.seats)?;
     check_who_sent_what(&outcome.seats)?;
     check_steps(&outcome.seats)?;
     check_done_machines_boot_their_own_disks(&outcome)
@@ -82,13 +85,23 @@ fn check_running_system(seat: &Seat) -> Result<()> {
         format!("uuid={}", hardware.uuid),
         format!("serial={}", hardware.serial),
         format!("firmware={}", hardware.firmware.seen_by_the_system()),
-        "host=ezio-golden".to_owned(),
         "esp=mounted".to_owned(),
     ];
     for word in &expected {
         ensure!(words.contains(word.as_str()), "{}: {word} is not in {marker:?}", hardware.name);
     }
     ensure!(!words.contains("swap=none"), "{}: swap was not recreated: {marker:?}", hardware.name);
+    Ok(())
+}
+
+/// No two machines have one name, and all count from one.
+fn check_names(seats: &[Seat]) -> Result<()> {
+    let markers = seats.iter().filter_map(|seat| seat.marker.as_deref());
+    let names: BTreeSet<&str> = markers
+        .filter_map(|marker| marker.split_whitespace().find_map(|word| word.strip_prefix("host=")))
+        .collect();
+    let expected: Vec<String> = (1..=seats.len()).map(|number| format!("lab-{number:02}")).collect();
+    ensure!(names.iter().eq(&expected), "the machines are called {names:?}");
     Ok(())
 }
 
