@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,13 +14,12 @@ use ezio_image::extents::ExtentMap;
 use ezio_image::metainfo::{Metainfo, run_file_name};
 
 use crate::pieces::PieceHasher;
+use crate::sparse::write_sparse;
 
 /// Bytes read at once.
 const BLOCK: u64 = 1 << 20;
 /// Blocks between two threads.
 const DEPTH: usize = 8;
-/// A raw image leaves zeros out in units of this: what file systems allocate at least.
-const HOLE: usize = 4096;
 
 /// What a partition holds.
 pub trait Content: Send {
@@ -206,7 +204,10 @@ impl Files {
                 &mut open.insert((block.run, file)).1
             }
         };
-        let written = if raw { write_sparse(file, block) } else { file.write_all(&block.data) };
+        let written = match raw {
+            true => write_sparse(file, block.position, &block.data),
+            false => file.write_all(&block.data),
+        };
         written.with_context(|| format!("cannot write {} at byte {}", path.display(), block.position))
     }
 
@@ -217,41 +218,5 @@ impl Files {
             file.set_len(length).with_context(|| format!("cannot write {}", self.path.display()))?;
         }
         Ok(())
-    }
-}
-
-/// Leaves holes where there is nothing but zeros.
-fn write_sparse(file: &File, block: &Block) -> std::io::Result<()> {
-    let mut begin = 0;
-    let chunks: Vec<&[u8]> = block.data.chunks(HOLE).collect();
-    for group in chunks.chunk_by(|a, b| is_zero(a) == is_zero(b)) {
-        let length: usize = group.iter().map(|c| c.len()).sum();
-        if !is_zero(group[0]) {
-            file.write_all_at(&block.data[begin..begin + length], block.position + begin as u64)?;
-        }
-        begin += length;
-    }
-    Ok(())
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| b == 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sparse_writing_keeps_every_byte() {
-        let mut data = vec![0u8; 5 * HOLE + 100];
-        data[2 * HOLE + 7] = 1;
-        data[5 * HOLE + 99] = 2;
-        let file = tempfile::tempfile().unwrap();
-        write_sparse(&file, &Block { run: 0, position: 0, data: Arc::new(data.clone()) }).unwrap();
-        file.set_len(data.len() as u64).unwrap();
-        let mut back = vec![0u8; data.len()];
-        file.read_exact_at(&mut back, 0).unwrap();
-        assert_eq!(back, data);
     }
 }

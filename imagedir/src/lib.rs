@@ -6,6 +6,7 @@ mod content;
 mod output;
 mod pieces;
 mod small_files;
+mod sparse;
 mod stored;
 mod writer;
 
@@ -14,5 +15,6 @@ pub use content::{Content, Part, Watch};
 pub use output::check_target;
 pub use pieces::{PieceHasher, piece_length_for};
 pub use small_files::small_files;
+pub use sparse::write_sparse;
 pub use stored::Stored;
 pub use writer::ImageWriter;

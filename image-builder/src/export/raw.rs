@@ -11,15 +11,13 @@ use ezio_image::filesystem;
 use ezio_image::layout::ReadAt;
 use ezio_image::manifest::SourceKind;
 use ezio_image::plan::{Payload, Plan, Room, Step};
-use ezio_imagedir::Stored;
+use ezio_imagedir::{Stored, write_sparse};
 use tempfile::NamedTempFile;
 
 use super::Image;
 
 /// Bytes copied at once.
 const CHUNK: u64 = 1 << 20;
-/// Zeros are left out in units of this: what file systems allocate at least.
-const HOLE: usize = 4096;
 
 /// Writes the file, which must not exist yet; when something goes wrong nothing is left.
 pub(super) fn export(
@@ -92,17 +90,6 @@ fn copy(
             position += bytes.len() as u64;
             watch(&payload.name, bytes.len() as u64)?;
         }
-    }
-    Ok(())
-}
-
-/// Leaves holes where there is nothing but zeros.
-fn write_sparse(disk: &File, mut offset: u64, bytes: &[u8]) -> std::io::Result<()> {
-    for chunk in bytes.chunks(HOLE) {
-        if chunk.iter().any(|&byte| byte != 0) {
-            disk.write_all_at(chunk, offset)?;
-        }
-        offset += chunk.len() as u64;
     }
     Ok(())
 }
