@@ -2,16 +2,16 @@
 
 mod descriptions;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use ezio_image::directory::{CheckedImage, Torrent};
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{Layout, ReadAt, Table};
-use ezio_image::manifest::{Content, Manifest, PartitionInfo, UNPARTITIONED};
+use ezio_image::manifest::{Content, PartitionInfo, UNPARTITIONED};
 use ezio_imagedir::Stored;
 
 use crate::import::Watch;
@@ -24,27 +24,23 @@ const BUFFER: usize = 1 << 20;
 /// Bytes of a raw partition that are copied at once.
 const CHUNK: u64 = 1 << 20;
 
-/// What is exported.
-pub struct DiskImage<'a> {
-    /// The image directory.
-    pub folder: &'a Path,
-    /// Its manifest.
-    pub manifest: &'a Manifest,
-    /// Its partition table.
-    pub layout: &'a Layout,
-    /// Its boot code.
-    pub boot_code: Option<&'a [u8]>,
-    /// Its hidden sectors.
-    pub hidden: Option<&'a [u8]>,
-    /// The runs of its partitions; of one that is not there every byte is kept.
-    pub runs: &'a BTreeMap<String, ExtentMap>,
+/// What is exported: an image with a partition table.
+struct DiskImage<'a> {
+    folder: &'a Path,
+    image: &'a CheckedImage,
+    layout: &'a Layout,
 }
 
-/// Writes a directory for Clonezilla, which must not exist yet. When something goes wrong nothing is left.
+/// Writes a directory for Clonezilla, which must not exist yet, of the image in `folder`. When something goes wrong nothing
+/// is left.
 ///
 /// # Errors
-/// What cannot be read or written.
-pub fn export(image: &DiskImage<'_>, output: &Path, watch: &mut Watch<'_>) -> Result<()> {
+/// The image has no partition table; what cannot be read or written.
+pub fn export(folder: &Path, image: &CheckedImage, output: &Path, watch: &mut Watch<'_>) -> Result<()> {
+    let layout = image.layout.as_ref().with_context(|| {
+        format!("Clonezilla keeps partition tables, and {} has none (--raw)", image.manifest.name)
+    })?;
+    let image = &DiskImage { folder, image, layout };
     ensure!(!output.exists(), "{} exists already", output.display());
     let size = image.manifest.disk.as_ref().context("it is the image of a partition")?.size;
     let name = output.file_name().context("the directory needs a name")?.to_string_lossy().into_owned();
@@ -65,11 +61,24 @@ pub fn export(image: &DiskImage<'_>, output: &Path, watch: &mut Watch<'_>) -> Re
     Ok(())
 }
 
+impl Deref for DiskImage<'_> {
+    type Target = CheckedImage;
+
+    fn deref(&self) -> &CheckedImage {
+        self.image
+    }
+}
+
 impl DiskImage<'_> {
+    /// The runs of a partition; none where every byte is kept.
+    fn runs(&self, name: &str) -> Option<&ExtentMap> {
+        self.torrents.get(name).and_then(Torrent::runs)
+    }
+
     /// Bytes that lie outside all partitions; zeros where nothing is kept.
     fn outside(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start))?];
-        let Some(runs) = self.runs.get(UNPARTITIONED) else { return Ok(bytes) };
+        let Some(runs) = self.runs(UNPARTITIONED) else { return Ok(bytes) };
         let stored = Stored::new(self.folder, UNPARTITIONED, Some(runs));
         for run in runs.extents() {
             let (from, to) = (run.offset.max(range.start), (run.offset + run.length).min(range.end));
@@ -85,11 +94,11 @@ impl DiskImage<'_> {
 
     /// Of a disk with an MBR, what lies between it and the first partition, without the zeros at its end.
     fn after_mbr(&self) -> Result<Option<Vec<u8>>> {
-        if let Some(hidden) = self.hidden {
-            return Ok(Some(hidden.to_vec()));
+        if let Some(hidden) = &self.hidden {
+            return Ok(Some(hidden.clone()));
         }
         let first = self.layout.first_partition_offset().filter(|_| !is_gpt(self.layout)).unwrap_or(0);
-        let runs = self.runs.get(UNPARTITIONED).map_or(&[][..], ExtentMap::extents);
+        let runs = self.runs(UNPARTITIONED).map_or(&[][..], ExtentMap::extents);
         let ends = runs.iter().map(|run| run.offset + run.length).filter(|end| *end <= first);
         let sector = u64::from(self.layout.sector_size());
         let end = ends.max().map(|end| end.next_multiple_of(sector));
@@ -115,7 +124,7 @@ fn write_partition(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let name = &part.name;
-    let runs = image.runs.get(name);
+    let runs = image.runs(name);
     let stored = Stored::new(image.folder, name, runs);
     let mut read = |offset: u64, buffer: &mut [u8]| -> Result<()> {
         let bytes = buffer.len();

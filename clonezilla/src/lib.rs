@@ -9,6 +9,6 @@ mod sums;
 mod torrent;
 
 pub use directory::Directory;
-pub use export::{DiskImage, export};
+pub use export::export;
 pub use import::{Orders, Plan, Watch, Which, import, jobs};
 pub use torrent::{Torrent, import_torrent};

@@ -23,7 +23,7 @@ pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u
     let sector = layout.sector_size();
     let table =
         layout.encode(size, sector).context("the partition table does not fit the image's own disk")?;
-    let table = table.with_boot_code(image.boot_code.unwrap_or_default());
+    let table = table.with_boot_code(image.boot_code.as_deref().unwrap_or_default());
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |name: String, bytes: Vec<u8>| files.push((name, bytes));
     let parts = &image.manifest.partitions;

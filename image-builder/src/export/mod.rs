@@ -6,7 +6,6 @@ mod torrent_files;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use ezio_clonezilla::DiskImage;
 use ezio_image::conf::units::human_size;
 use ezio_image::directory::CheckedImage;
 
@@ -26,7 +25,7 @@ pub(crate) fn run(args: &ExportArgs, stop: &Stop) -> Result<()> {
         stop.check()
     };
     let done = if let Some(output) = &args.form.clonezilla {
-        clonezilla(&image, output, &mut watch).map(|()| output)
+        ezio_clonezilla::export(image.folder, &image.parts, output, &mut watch).map(|()| output)
     } else if let Some(output) = &args.form.torrent_files {
         torrent_files::export(&image, output, args.link, &mut watch).map(|()| output)
     } else {
@@ -47,26 +46,4 @@ pub(crate) fn run(args: &ExportArgs, stop: &Stop) -> Result<()> {
 struct Image<'a> {
     folder: &'a Path,
     parts: CheckedImage,
-}
-
-fn clonezilla(
-    image: &Image<'_>,
-    output: &Path,
-    watch: &mut dyn FnMut(&str, u64) -> Result<()>,
-) -> Result<()> {
-    let name = &image.parts.manifest.name;
-    let table = image.parts.layout.as_ref();
-    let layout =
-        table.with_context(|| format!("Clonezilla keeps partition tables, and {name} has none (--raw)"))?;
-    let torrents = image.parts.torrents.iter().filter(|(_, torrent)| !torrent.metainfo.is_raw());
-    let runs = torrents.map(|(name, torrent)| (name.clone(), (*torrent.extents).clone())).collect();
-    let disk = DiskImage {
-        folder: image.folder,
-        manifest: &image.parts.manifest,
-        layout,
-        boot_code: image.parts.boot_code.as_deref(),
-        hidden: image.parts.hidden.as_deref(),
-        runs: &runs,
-    };
-    ezio_clonezilla::export(&disk, output, watch)
 }

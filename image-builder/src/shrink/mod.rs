@@ -154,19 +154,18 @@ fn copy(
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<()> {
-    let Torrent { metainfo, extents } = torrent;
-    let name = &info.name;
-    let runs = (!metainfo.is_raw()).then_some(&**extents);
+    let (name, runs) = (&info.name, torrent.runs());
     let part = match runs {
         Some(map) => Part::Runs { name, map },
         None => Part::Whole { name, size: info.size },
     };
     progress.part(name);
     let mut content = StoredContent(Stored::new(directory, name, runs));
-    let copied = output.content(&part, Some(metainfo.piece_length()), &mut content, &mut |length| {
-        progress.add(length);
-        stop.check()
-    })?;
+    let copied =
+        output.content(&part, Some(torrent.metainfo.piece_length()), &mut content, &mut |length| {
+            progress.add(length);
+            stop.check()
+        })?;
     // The same hash says that all of it is what was captured.
     ensure!(copied == info.content, "the data of {name} is damaged; image-builder verify says where");
     Ok(())

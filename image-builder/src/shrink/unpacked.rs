@@ -30,13 +30,13 @@ impl Unpacked {
         stop: &Stop,
     ) -> Result<Self> {
         let torrent = image.torrents.get(&info.name);
-        let Torrent { metainfo, extents: map } =
-            torrent.with_context(|| format!("{} has no data", info.name))?;
+        let torrent = torrent.with_context(|| format!("{} has no data", info.name))?;
+        let Torrent { metainfo, extents: map } = torrent;
         let folder = args.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::Builder::new().prefix(".shrink-").tempfile_in(folder);
         let file = file.with_context(|| format!("cannot make a file in {}", folder.display()))?;
         file.as_file().set_len(info.size).context("cannot make room for the partition")?;
-        let stored = Stored::new(&args.image, &info.name, (!metainfo.is_raw()).then_some(&**map));
+        let stored = Stored::new(&args.image, &info.name, torrent.runs());
         let mut progress = Progress::new(map.total_length(), args.no_progress);
         progress.part(&info.name);
         let mut hasher = PieceHasher::new(metainfo.piece_length());

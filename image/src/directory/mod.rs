@@ -129,6 +129,12 @@ impl Torrent {
         let extents = Arc::new(metainfo.extents()?);
         Ok(Self { metainfo, extents })
     }
+
+    /// The runs that are a file each; none where every byte is in one file.
+    #[must_use]
+    pub fn runs(&self) -> Option<&ExtentMap> {
+        (!self.metainfo.is_raw()).then_some(&*self.extents)
+    }
 }
 
 impl Findings {
