@@ -1,5 +1,7 @@
 //! Where the bytes of a torrent's content lie on its target.
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 /// A run of used bytes on a target (a partition, or a whole disk).
@@ -9,6 +11,28 @@ pub struct Extent {
     pub offset: u64,
     /// Length in bytes, never 0.
     pub length: u64,
+}
+
+/// The parts of a stretch that nothing of what is `taken` covers, in order.
+pub(crate) fn free_parts(
+    stretch: &Range<u64>,
+    taken: impl IntoIterator<Item = Range<u64>>,
+) -> Vec<Range<u64>> {
+    let mut taken: Vec<_> =
+        taken.into_iter().filter(|run| run.start < stretch.end && stretch.start < run.end).collect();
+    taken.sort_by_key(|run| run.start);
+    let mut free = Vec::new();
+    let mut at = stretch.start;
+    for run in taken {
+        if at < run.start {
+            free.push(at..run.start);
+        }
+        at = at.max(run.end);
+    }
+    if at < stretch.end {
+        free.push(at..stretch.end);
+    }
+    free
 }
 
 /// Why a list of runs cannot be laid on a target.

@@ -17,6 +17,8 @@
 use ezio_contract::Arch;
 use serde::{Deserialize, Serialize};
 
+use crate::layout::{Layout, Table};
+
 mod check;
 
 pub use check::{ManifestError, RAW_DISK};
@@ -117,6 +119,17 @@ pub enum DiskLabel {
     Dos,
     /// No table: a raw disk, or one file system on all of it.
     None,
+}
+
+impl DiskLabel {
+    /// That of a table.
+    #[must_use]
+    pub fn of(layout: &Layout) -> Self {
+        match layout.table() {
+            Table::Gpt { .. } => Self::Gpt,
+            Table::Dos { .. } => Self::Dos,
+        }
+    }
 }
 
 /// One partition of an image.

@@ -336,15 +336,17 @@ pub fn run_file_name(offset: u64) -> String {
     format!("{offset:032x}")
 }
 
-fn run_of_file(file: &File) -> Result<Extent, MetainfoError> {
-    let name = file.path.last().map(String::as_str).unwrap_or_default();
-    let digits = name.trim_start_matches('0');
+/// The offset (bytes) of the run whose file has this name, with any number of leading zeros; `None` where it names none.
+#[must_use]
+pub fn run_offset(name: &str) -> Option<u64> {
     // from_str_radix would also take a sign.
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(MetainfoError::FileName(file.path.join("/")));
-    }
-    let offset = if digits.is_empty() { Ok(0) } else { u64::from_str_radix(digits, 16) };
-    let offset = offset.map_err(|_| MetainfoError::FileName(file.path.join("/")))?;
+    let digits = Some(name).filter(|name| name.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+fn run_of_file(file: &File) -> Result<Extent, MetainfoError> {
+    let offset = file.path.last().and_then(|name| run_offset(name));
+    let offset = offset.ok_or_else(|| MetainfoError::FileName(file.path.join("/")))?;
     Ok(Extent { offset, length: file.length })
 }
 

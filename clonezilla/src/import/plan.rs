@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
-use ezio_image::layout::{Entry, Layout, Partition, Table};
+use ezio_image::layout::{Entry, Layout, Partition};
 use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
 
 use super::content::Stream;
@@ -147,10 +147,7 @@ impl<'a> Plan<'a> {
         plan.disk = Some(DiskInfo {
             size: disk.size,
             sector_size: layout.sector_size(),
-            label: match layout.table() {
-                Table::Gpt { .. } => DiskLabel::Gpt,
-                Table::Dos { .. } => DiskLabel::Dos,
-            },
+            label: DiskLabel::of(layout),
             minimum_size: layout.minimum_size(),
         });
         plan.note_what_is_left_out(name)?;

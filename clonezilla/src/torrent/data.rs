@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::extents::{Extent, Slice};
 use ezio_image::layout::ReadAt;
+use ezio_image::metainfo::run_offset;
 use ezio_imagedir::{Content, PieceHasher};
 
 use super::Hashes;
@@ -99,8 +100,7 @@ fn run_files(folder: &Path) -> Result<BTreeMap<u64, PathBuf>> {
     for entry in list {
         let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
         let name = entry.file_name();
-        let digits = name.to_str().filter(|name| name.bytes().all(|b| b.is_ascii_hexdigit()));
-        let offset = digits.and_then(|name| u64::from_str_radix(name, 16).ok());
+        let offset = name.to_str().and_then(run_offset);
         files.extend(offset.map(|offset| (offset, entry.path())));
     }
     Ok(files)

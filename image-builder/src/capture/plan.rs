@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
-use ezio_image::layout::{BOOT_CODE_LENGTH, Entry, Layout, LayoutError, Partition, Table, boot_code};
-use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind, UNPARTITIONED};
+use ezio_image::layout::{BOOT_CODE_LENGTH, Entry, Layout, LayoutError, Partition, boot_code};
+use ezio_image::manifest::{DiskInfo, DiskLabel, RAW_DISK, SourceKind, UNPARTITIONED};
 use ezio_image::names::safe_name;
 
 use super::opaque;
@@ -115,17 +115,8 @@ impl Plan {
     }
 
     fn of_raw_disk(source: &Source) -> Self {
-        let part = PlannedPart {
-            name: "disk".to_owned(),
-            number: 0,
-            offset: 0,
-            size: source.size,
-            filesystem: None,
-            filesystem_size: None,
-            uuid: None,
-            label: None,
-            content: PlannedContent::Raw,
-        };
+        let whole = Stretch { name: RAW_DISK.to_owned(), number: 0, offset: 0, size: source.size };
+        let part = whole.part(PlannedContent::Raw);
         let disk = DiskInfo {
             size: source.size,
             sector_size: source.sector_size,
@@ -185,10 +176,7 @@ impl Plan {
         let disk = DiskInfo {
             size: source.size,
             sector_size: source.sector_size,
-            label: match layout.table() {
-                Table::Gpt { .. } => DiskLabel::Gpt,
-                Table::Dos { .. } => DiskLabel::Dos,
-            },
+            label: DiskLabel::of(&layout),
             minimum_size: layout.minimum_size(),
         };
         let mut plan = Self::new(SourceKind::Disk, Some(disk), parts);

@@ -77,11 +77,7 @@ fn check_torrent(image: &Image, partition: &PartitionInfo, findings: &mut Findin
 
 /// The table against the disk that it is for.
 fn check_disk(layout: &Layout, disk: &DiskInfo, findings: &mut Findings) {
-    let label = match layout.table() {
-        Table::Gpt { .. } => DiskLabel::Gpt,
-        Table::Dos { .. } => DiskLabel::Dos,
-    };
-    if label != disk.label {
+    if DiskLabel::of(layout) != disk.label {
         findings.add(LAYOUT_FILE, "is of another kind than the manifest says");
     }
     if layout.minimum_size() > disk.minimum_size {

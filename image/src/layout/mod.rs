@@ -12,6 +12,8 @@ use std::ops::Range;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::extents::free_parts;
+
 mod check;
 mod gpt;
 mod grow;
@@ -319,18 +321,7 @@ impl Layout {
     #[must_use]
     pub fn gaps(&self, size: u64) -> Vec<Range<u64>> {
         let filled = self.partitions.iter().filter(|p| !p.is_extended());
-        let mut ranges: Vec<_> =
-            filled.map(|p| self.byte_range(p)).chain(std::iter::once(size..size)).collect();
-        ranges.sort_by_key(|range| range.start);
-        let mut at = 0;
-        let mut gaps = Vec::new();
-        for range in ranges {
-            if at < range.start {
-                gaps.push(at..range.start);
-            }
-            at = at.max(range.end);
-        }
-        gaps
+        free_parts(&(0..size), filled.map(|p| self.byte_range(p)))
     }
 
     /// Bytes before the first partition; `None` without partitions.

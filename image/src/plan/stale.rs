@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::{Payload, Step};
+use crate::extents::free_parts;
 
 /// LUKS2 keeps its second header farthest from the beginning of all that libblkid looks for (util-linux
 /// 2.41, `libblkid/src/superblocks`): up to 4 MiB. Then follows the header's first block.
@@ -55,23 +56,7 @@ impl<'a> Stale<'a> {
             let place_of = |offset: u64, length: u64| payload.base + offset..payload.base + offset + length;
             payload.extents.extents().iter().map(move |run| place_of(run.offset, run.length))
         });
-        let mut taken: Vec<_> = runs
-            .chain(self.cleared.iter().cloned())
-            .filter(|run| run.start < place.end && place.start < run.end)
-            .collect();
-        taken.sort_by_key(|run| run.start);
-        let mut free = Vec::new();
-        let mut at = place.start;
-        for run in taken {
-            if at < run.start {
-                free.push(at..run.start);
-            }
-            at = at.max(run.end);
-        }
-        if at < place.end {
-            free.push(at..place.end);
-        }
-        free
+        free_parts(place, runs.chain(self.cleared.iter().cloned()))
     }
 }
 
