@@ -15,15 +15,20 @@ const END: u64 = 0xffff_ffff;
 /// Of the flags in `VOLUME_INFORMATION`, 10 bytes into it.
 const DIRTY: u8 = 1;
 
+/// The boot sector; `None` where there is no NTFS.
+pub(super) fn boot_sector(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
+    volume.superblock(0, 512, 3, b"NTFS    ")
+}
+
 /// The copy lies behind the sectors that the boot sector counts.
 pub(super) fn boot_sectors(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<BootSectors>> {
-    let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };
+    let Some(boot) = boot_sector(volume)? else { return Ok(None) };
     let sector = boot.le(11, 2);
     Ok(Some(BootSectors { sector, copy: boot.le(0x28, 8).checked_mul(sector) }))
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
-    let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };
+    let Some(boot) = boot_sector(volume)? else { return Ok(None) };
     // Behind the sectors that it counts lies the copy of the boot sector.
     let size = boot.le(0x28, 8).saturating_add(1).saturating_mul(boot.le(11, 2));
     let record = match Geometry::of(&boot) {

@@ -7,8 +7,9 @@
 use std::io;
 
 use super::Volume;
-use super::ntfs::Geometry;
+use super::ntfs::{self, Geometry};
 use super::ntfs_record::{Record, Run};
+use crate::extents::{Extent, ExtentMap};
 use crate::layout::ReadAt;
 
 const LOG_FILE: u64 = 2;
@@ -53,7 +54,7 @@ pub enum PatchContent {
 
 /// What makes an NTFS as long as its partition of `size` bytes; `None` where there is none. No patch where it is so long.
 pub(super) fn patches(volume: &Volume<'_, impl ReadAt>, size: u64) -> io::Result<Option<Vec<Patch>>> {
-    let Some(boot) = volume.superblock(0, 512, 3, b"NTFS    ")? else { return Ok(None) };
+    let Some(boot) = ntfs::boot_sector(volume)? else { return Ok(None) };
     let old =
         Geometry::of(&boot).ok_or_else(|| io::Error::other("the boot sector of the NTFS makes no sense"))?;
     // The last sector is for the copy of the boot sector.
@@ -101,17 +102,19 @@ impl<D: ReadAt> Plan<'_, '_, D> {
         self.bytes(self.old.place_of(number), bytes);
     }
 
-    /// Runs with their places in bytes.
-    fn places(&self, runs: &[Run]) -> Vec<(u64, u64)> {
+    /// Where the runs of a file lie on the volume, in bytes.
+    fn places(&self, runs: &[Run]) -> io::Result<ExtentMap> {
         let cluster = self.old.cluster;
-        runs.iter().filter_map(|run| run.first.map(|first| (first * cluster, run.length * cluster))).collect()
+        let place = |run: &Run| Some(Extent { offset: run.first? * cluster, length: run.length * cluster });
+        ExtentMap::new(runs.iter().filter_map(place).collect())
+            .map_err(|_| damaged("what says where files lie"))
     }
 
     fn empty_the_journal(&mut self) -> io::Result<()> {
         let record = self.record(LOG_FILE)?;
         let runs = record.attribute(DATA, "")?.runs()?;
-        for (offset, length) in self.places(&runs) {
-            self.fill(offset, 0xff, length);
+        for run in self.places(&runs)?.extents() {
+            self.fill(run.offset, 0xff, run.length);
         }
         Ok(())
     }
@@ -139,8 +142,8 @@ impl<D: ReadAt> Plan<'_, '_, D> {
         // From the byte of the first new cluster on. What is used is the bitmap's own part of them.
         let from = first_new / 8;
         let end = (has + more) * cluster;
-        let places = self.places(&runs);
-        let (at, _) = slices(&places, from, 1).first().copied().ok_or_else(|| damaged("$Bitmap"))?;
+        let places = self.places(&runs)?;
+        let (at, _) = slices(&places, from, 1).next().ok_or_else(|| damaged("$Bitmap"))?;
         let shared = self.volume.read(at, 1)?.first().copied().unwrap_or_default();
         let kept = shared & low_bits(first_new % 8);
         for (offset, length) in slices(&places, from, end - from) {
@@ -160,7 +163,7 @@ impl<D: ReadAt> Plan<'_, '_, D> {
         Ok(())
     }
 
-    fn write_over(&mut self, places: &[(u64, u64)], from: u64, bytes: &[u8]) {
+    fn write_over(&mut self, places: &ExtentMap, from: u64, bytes: &[u8]) {
         let mut rest = bytes;
         for (offset, length) in slices(places, from, bytes.len() as u64) {
             let (now, later) = rest.split_at(length as usize);
@@ -197,6 +200,11 @@ impl<D: ReadAt> Plan<'_, '_, D> {
     }
 }
 
+/// The parts of the volume, (offset, length), that hold the bytes `from .. from + length` of a file.
+fn slices(places: &ExtentMap, from: u64, length: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+    places.slices(from, length).filter_map(|slice| Some((slice.offset?, slice.length)))
+}
+
 fn damaged(what: &str) -> io::Error {
     io::Error::other(format!("the NTFS is damaged: {what} is not what it should be; run chkdsk"))
 }
@@ -212,20 +220,6 @@ fn set_bits(bytes: &mut [u8], from: u64, to: u64) {
             *byte |= 1 << (bit % 8);
         }
     }
-}
-
-/// The parts of `places` that hold the bytes `from .. from + length` of what lies there.
-fn slices(places: &[(u64, u64)], from: u64, length: u64) -> Vec<(u64, u64)> {
-    let (mut begin, end) = (0, from + length);
-    let mut out = Vec::new();
-    for &(offset, there) in places {
-        let (first, last) = (from.max(begin), end.min(begin + there));
-        if first < last {
-            out.push((offset + (first - begin), last - first));
-        }
-        begin += there;
-    }
-    out
 }
 
 #[cfg(test)]
