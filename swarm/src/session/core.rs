@@ -1,7 +1,7 @@
 //! The scheduler and what belongs to it, behind one lock. A connection's task takes it once for all that it has read,
 //! the store's threads once a piece; what the scheduler answers is put into outboxes before the lock is released.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -270,7 +270,8 @@ impl Core {
 
     /// Who is at the site of a connection's peer, by address.
     fn near_message(&self, id: ConnId) -> Option<ShapeMessage> {
-        let (torrent, near) = (self.torrent_of(id)?, self.scheduler.near(id));
+        let torrent = self.torrent_of(id)?;
+        let near: HashSet<u64> = self.scheduler.near(id).into_iter().collect();
         let near = self.conns().filter(|(_, c)| c.torrent == torrent && near.contains(&c.member));
         Some(ShapeMessage::Near(near.map(|(_, c)| c.address).collect()))
     }
