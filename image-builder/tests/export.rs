@@ -2,19 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Output};
 
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    Command::new(program).args(arguments).env("PATH", path).output().unwrap()
-}
-
-fn good(program: &str, arguments: &[&str]) {
-    let output = run(program, arguments);
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
+use common::{good, run};
 
 #[test]
 fn the_image_of_a_partition_goes_out_again() {

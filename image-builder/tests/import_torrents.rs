@@ -2,22 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+
+use common::{good, run};
 
 const SIZE: u64 = 24 << 20;
-
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    Command::new(program).args(arguments).env("PATH", path).output().unwrap()
-}
-
-fn good(program: &str, arguments: &[&str]) {
-    let output = run(program, arguments);
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
 
 /// An ext4 with 17 MiB in it: more than one of partclone's pieces.
 struct Bench {
