@@ -5,7 +5,7 @@
 //! (compact peers) and 27 (private torrents).
 //!
 //! ```text
-//! tracker ──addresses──▶ session ──what happens──▶ scheduler (pure: no sockets, no clock of its own)
+//! tracker ──addresses──▶ session ──what happens──▶ ezio-scheduler (pure: no sockets, no clock)
 //!                         │  ▲                        │
 //!                         │  └──────what to do────────┘
 //!                         ▼
@@ -15,17 +15,16 @@
 pub mod config;
 pub mod magnet;
 pub mod room;
-pub mod scheduler;
-pub mod simulator;
 pub mod storage;
 pub mod wire;
 
 mod block;
-mod neighbours;
 mod session;
 mod store;
 mod swarm;
 mod tracker;
+
+use ezio_scheduler::{self as scheduler, neighbours};
 
 pub use config::{Config, Content, Role, Site};
 pub use swarm::{Swarm, SwarmError};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::scheduler::Blocks;
+use ezio_scheduler::Blocks;
 
 use super::link::Nanos;
 use super::node::Message;

@@ -9,8 +9,8 @@ use super::super::node::Message;
 use super::super::tcp::Stream;
 use super::World;
 use super::event::{Told, What};
-use crate::neighbours::{FAR, Neighbours};
-use crate::scheduler::{
+use ezio_scheduler::neighbours::{FAR, Neighbours};
+use ezio_scheduler::{
     Config, ConnId, Input, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
 };
 

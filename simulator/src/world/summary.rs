@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::link::Nanos;
 use super::super::report::Report;
 use super::World;
-use crate::scheduler::{Scheduler, Stats};
+use ezio_scheduler::{Scheduler, Stats};
 
 impl World<'_> {
     pub(super) fn report(self) -> Report {

@@ -5,7 +5,7 @@ use super::super::node::Message;
 use super::super::tcp::{HEADER, LOW_WATER, Segment};
 use super::World;
 use super::event::{Told, What};
-use crate::scheduler::{Input, SENT_AT_ONCE};
+use ezio_scheduler::{Input, SENT_AT_ONCE};
 
 impl World<'_> {
     pub(super) fn send(&mut self, stream: u32, message: Message) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ezio_swarm::scheduler::Tuning;
-use ezio_swarm::simulator::{Report, Room, run};
+use ezio_scheduler::Tuning;
+use ezio_simulator::{Report, Room, run};
 
 fn room() -> Room {
     Room { clients: 16, size: 24 << 20, ..Room::default() }

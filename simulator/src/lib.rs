@@ -1,4 +1,4 @@
-//! A room of machines, simulated: the real [`crate::scheduler::Scheduler`] on every node, over simulated TCP on simulated
+//! A room of machines, simulated: the real [`ezio_scheduler::Scheduler`] on every node, over simulated TCP on simulated
 //! links. Deterministic: the same [`Room`] gives the same [`Report`].
 //!
 //! The network is simulated packet by packet, as far as it decides how a broadcast behaves: token-bucket links with finite

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::scheduler::{BLOCK_SIZE, Blocks, Pace, PieceId, Place, Scheduler};
+use ezio_scheduler::{BLOCK_SIZE, Blocks, Pace, PieceId, Place, Scheduler};
 
 use super::link::Nanos;
 

@@ -17,8 +17,8 @@ use super::node::Node;
 use super::report::Report;
 use super::room::Room;
 use super::tcp::Stream;
-use crate::scheduler::{ConnId, Geometry, Input, TorrentShape};
 use event::{Event, Told, What};
+use ezio_scheduler::{ConnId, Geometry, Input, TorrentShape};
 
 /// A running room.
 pub(super) struct World<'r> {

@@ -12,6 +12,8 @@
 //! are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). In large rooms the
 //! server plants two trees (`forest`, `place`), and members pass on along them (`relay`).
 
+pub mod neighbours;
+
 mod announce;
 mod bits;
 mod config;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ezio_swarm::scheduler::{Blocks, ConnId, Input, Output, PieceId, Scheduler, TorrentId};
+use ezio_scheduler::{Blocks, ConnId, Input, Output, PieceId, Scheduler, TorrentId};
 
 type BlockId = (u32, u32);
 

@@ -11,7 +11,7 @@ mod world;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use ezio_swarm::scheduler::{
+use ezio_scheduler::{
     BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, Role,
     SENT_AT_ONCE, Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };

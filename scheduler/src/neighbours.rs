@@ -25,27 +25,27 @@ const START: Duration = Duration::from_secs(3);
 const FURTHER: f64 = 12.0;
 
 /// A machine stops dialling to other sites at so many connections.
-pub(crate) const FAR: usize = 8;
+pub const FAR: usize = 8;
 
 /// The rule, for one size of a full mesh.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Neighbours {
+pub struct Neighbours {
     full_mesh: usize,
 }
 
 impl Neighbours {
     /// Rooms of so many machines are a full mesh.
-    pub(crate) const fn up_to(full_mesh: usize) -> Self {
+    pub const fn up_to(full_mesh: usize) -> Self {
         Self { full_mesh }
     }
 
     /// The rule among the machines of one of several sites.
-    pub(crate) const fn at_a_site(self) -> Self {
+    pub const fn at_a_site(self) -> Self {
         Self::up_to(self.full_mesh * 4 / 3)
     }
 
     /// Connections at which a machine stops dialling, in a room of so many.
-    pub(crate) fn enough(self, room: usize) -> usize {
+    pub fn enough(self, room: usize) -> usize {
         if room <= self.full_mesh {
             return self.full_mesh;
         }
@@ -53,14 +53,14 @@ impl Neighbours {
     }
 
     /// As [`Neighbours::enough`], for a machine that started `age` ago.
-    pub(crate) fn enough_for_now(self, room: usize, age: Duration) -> usize {
+    pub fn enough_for_now(self, room: usize, age: Duration) -> usize {
         let first = if room <= self.full_mesh { 2 * FIRST } else { FIRST };
         let further = age.saturating_sub(START).as_secs_f64() * FURTHER;
         self.enough(room).min(first + further as usize)
     }
 
     /// Connections at which a machine takes no more: to far machines, or to others.
-    pub(crate) fn most(self, far: bool) -> usize {
+    pub fn most(self, far: bool) -> usize {
         if far { 2 * FAR } else { self.full_mesh * 4 / 3 }
     }
 }
@@ -69,10 +69,10 @@ impl Neighbours {
 ///
 /// Each neighbour is an entry of the kernel's neighbour table, which holds 1024 by default over all network namespaces of a
 /// host: more than thirty machines *on one host* need `net.ipv4.neigh.default.gc_thresh3` raised.
-pub(crate) const NEIGHBOURS: Neighbours = Neighbours::up_to(FULL_MESH);
+pub const NEIGHBOURS: Neighbours = Neighbours::up_to(FULL_MESH);
 
 /// Machines of the largest room that is a full mesh.
-pub(crate) const FULL_MESH: usize = 48;
+pub const FULL_MESH: usize = 48;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,11 @@
 //! Simulates a room and prints how long it takes, as a multiple of the physical limit.
 //!
-//! `cargo run --release -p ezio-swarm --example simulate -- --clients 1000 --pieces 1500`
+//! `cargo run --release -p ezio-simulator -- --clients 1000 --pieces 1500`
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ezio_swarm::simulator::{Room, run};
+use ezio_simulator::{Room, run};
 
 const HELP: &str = "simulate [OPTION VALUE]…
   --clients N            38

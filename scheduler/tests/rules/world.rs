@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use ezio_swarm::scheduler::{
+use ezio_scheduler::{
     BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, Role, Scheduler,
     SiteId, Start, TorrentId, TorrentShape,
 };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::neighbours::FULL_MESH;
-use crate::scheduler::Tuning;
+use ezio_scheduler::Tuning;
+use ezio_scheduler::neighbours::FULL_MESH;
 
 /// One server (node 0) and its clients (1, 2, …).
 #[derive(Debug, Clone)]

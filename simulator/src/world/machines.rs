@@ -6,7 +6,7 @@ use super::super::link::Nanos;
 use super::super::node::Message;
 use super::World;
 use super::event::{Told, What};
-use crate::scheduler::{Blocks, ConnId, Input, Output, PieceId};
+use ezio_scheduler::{Blocks, ConnId, Input, Output, PieceId};
 
 /// Time between the arrival of a segment and the program's answer.
 const WAKE_UP: Nanos = 50_000;

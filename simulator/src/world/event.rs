@@ -2,7 +2,7 @@
 
 use super::super::link::Nanos;
 use super::super::tcp::Segment;
-use crate::scheduler::{ConnId, Input, Pace, PieceId};
+use ezio_scheduler::{ConnId, Input, Pace, PieceId};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
