@@ -59,6 +59,12 @@ pub fn signature(size: u64, uuid: Option<&str>, label: Option<&str>) -> Result<V
     Ok(page)
 }
 
+/// Is this the first page of swap, and nothing was suspended to it?
+#[must_use]
+pub fn is_signature(page: &[u8]) -> bool {
+    page.get(PAGE - MAGIC.len()..PAGE) == Some(MAGIC)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -105,6 +111,7 @@ mod tests {
         let mut theirs = vec![0; PAGE];
         File::open(file.path()).unwrap().read_exact_at(&mut theirs, 0).unwrap();
         let ours = signature(SIZE, Some(uuid), Some("fifteen bytes k")).unwrap();
+        assert!(is_signature(&theirs) && !is_signature(&theirs[..PAGE - 1]));
         let differs = ours.iter().zip(&theirs).position(|(a, b)| a != b);
         assert_eq!(differs, None, "first byte that differs");
     }

@@ -1,20 +1,36 @@
 //! A physical volume of LVM, by what is in use in its logical volumes. It stays one content: its metadata and the blocks in
 //! use, at their places, so that a machine writes it as any other and has the group with all its ids.
 
+use std::io;
 use std::ops::Range;
 
 use anyhow::{Context, Result};
 use ezio_image::extents::{Extent, ExtentMap};
-use ezio_image::lvm::{PhysicalVolume, Piece};
+use ezio_image::layout::ReadAt;
+use ezio_image::lvm::{LogicalVolume, PhysicalVolume};
+use ezio_image::swap;
 
+use super::joined_volume::JoinedVolume;
 use super::partition::{Planner, Stretch, Window};
-use super::plan::PlannedContent;
+use super::plan::{PlannedContent, PlannedPart};
+use super::source::Source;
 use super::used_blocks::joined;
 
-/// Of swap this is kept: its signature, with UUID and label. The rest is made anew by that.
-const SWAP_HEADER: u64 = 4096;
 /// Kept at both ends of a logical volume: signatures of what was there on the target before would lie here.
 const ENDS: u64 = 128 << 10;
+
+/// A physical volume of the source: its UUID, and the byte that it begins at.
+pub(super) type Found = (String, u64);
+
+/// Looks whether a stretch that begins at `offset` is a physical volume.
+pub(super) fn find(source: &Source, offset: u64) -> io::Result<Option<Found>> {
+    match PhysicalVolume::read(&Window { source, offset }) {
+        Ok(volume) => Ok(volume.map(|volume| (volume.label.uuid, offset))),
+        // The last partition may have a sector.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 impl Planner<'_> {
     /// The content of a physical volume; none where its metadata cannot be read.
@@ -27,8 +43,8 @@ impl Planner<'_> {
             return Ok(None);
         };
         let mut runs: Vec<Extent> = volume.metadata.iter().map(run).collect();
-        for piece in &volume.pieces {
-            runs.extend(self.plan_piece(stretch, &volume, piece)?);
+        for logical in &volume.logical {
+            runs.extend(self.plan_logical(stretch, &volume, logical)?);
         }
         if volume.volumes > 1 {
             self.notes.push(format!(
@@ -39,29 +55,81 @@ impl Planner<'_> {
         Ok(Some(PlannedContent::Blocks(ExtentMap::new(joined(runs)).context("its logical volumes")?)))
     }
 
-    fn plan_piece(&mut self, pv: &Stretch, volume: &PhysicalVolume, piece: &Piece) -> Result<Vec<Extent>> {
-        let name = format!("{}, {}/{}", pv.name, volume.group, piece.name);
-        let [place] = &piece.places[..] else {
-            self.notes.push(format!("{name}: lies in several pieces: copied whole"));
-            return Ok(piece.places.iter().map(run).collect());
-        };
-        if !piece.whole {
-            self.notes.push(format!("{name}: is a part of a logical volume: copied whole"));
-            return Ok(vec![run(place)]);
-        }
-        let size = place.end - place.start;
-        let part = self.plan(Stretch { name, number: 0, offset: pv.offset + place.start, size })?;
-        let at = |range: Range<u64>| run(&(place.start + range.start..place.start + range.end));
-        Ok(match part.content {
-            PlannedContent::Blocks(map) => {
-                let used = map.extents().iter().map(|e| e.offset..e.offset + e.length);
-                used.chain([0..ENDS.min(size), size.saturating_sub(ENDS)..size]).map(at).collect()
+    /// What is in use of what a logical volume has of a physical one.
+    fn plan_logical(
+        &mut self,
+        pv: &Stretch,
+        volume: &PhysicalVolume,
+        logical: &LogicalVolume,
+    ) -> Result<Vec<Extent>> {
+        let places = logical.places_on(&volume.label.uuid);
+        let name = format!("{}, {}/{}", pv.name, volume.group, logical.name);
+        let why = match (&places[..], logical.only_place(&volume.label.uuid)) {
+            ([], _) => return Ok(Vec::new()),
+            (_, Some(place)) => {
+                let size = place.end - place.start;
+                let part = self.plan(Stretch { name, number: 0, offset: pv.offset + place.start, size })?;
+                let window = Window { source: self.source, offset: pv.offset + place.start };
+                let used = used(&part, &window)?.into_iter();
+                return Ok(used
+                    .map(|used| run(&(place.start + used.start..place.start + used.end)))
+                    .collect());
             }
-            PlannedContent::Swap => vec![at(0..SWAP_HEADER.min(size))],
-            PlannedContent::Raw => vec![at(0..size)],
-            PlannedContent::Empty => Vec::new(),
-        })
+            _ if !logical.plain => {
+                "is a part of a volume that is thin, mirrored, cached, or has snapshots".to_owned()
+            }
+            _ => match self.used_of_joined(pv, volume, logical, &name) {
+                Ok(Some(runs)) => return Ok(runs),
+                Ok(None) => "lies on other disks too".to_owned(),
+                Err(error) if error.is::<io::Error>() => {
+                    format!("lies in several pieces, which cannot be joined here ({error:#})")
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        self.notes.push(format!("{name}: {why}: copied whole"));
+        Ok(places.iter().map(run).collect())
     }
+
+    /// The same for one in several segments or stripes, if all of them lie on this source.
+    fn used_of_joined(
+        &mut self,
+        pv: &Stretch,
+        volume: &PhysicalVolume,
+        logical: &LogicalVolume,
+        name: &str,
+    ) -> Result<Option<Vec<Extent>>> {
+        let here = (volume.label.uuid.clone(), pv.offset);
+        let found: Vec<Found> = self.physical.iter().cloned().chain([here]).collect();
+        if !logical.volumes().iter().all(|uuid| found.iter().any(|(known, _)| known == uuid)) {
+            return Ok(None);
+        }
+        let device = JoinedVolume::over(self.source, logical.clone(), found)?;
+        let mut planner = Planner::new(&device.source, self.raw, self.force, self.stop);
+        let part = planner.plan(Stretch { name: name.to_owned(), number: 0, offset: 0, size: logical.size });
+        self.notes.append(&mut planner.notes);
+        let used = used(&part?, &Window { source: &device.source, offset: 0 })?;
+        let places = used.into_iter().flat_map(|used| logical.places(used));
+        let here = places.filter(|place| place.volume == volume.label.uuid);
+        Ok(Some(here.map(|place| Extent { offset: place.offset, length: place.length }).collect()))
+    }
+}
+
+/// What of a logical volume is kept.
+fn used(part: &PlannedPart, volume: &impl ReadAt) -> Result<Vec<Range<u64>>> {
+    let size = part.size;
+    let (blocks, more) = match &part.content {
+        PlannedContent::Blocks(map) => (map.extents(), [0..ENDS.min(size), size.saturating_sub(ENDS)..size]),
+        // Its signature, with UUID and label: the rest is made anew by that. What was suspended to it stays as it is.
+        PlannedContent::Swap => match swap::is_signature(&volume.read_vec(0, swap::PAGE)?) {
+            true => (&[][..], [0..swap::PAGE as u64, 0..0]),
+            false => (&[][..], [0..size, 0..0]),
+        },
+        PlannedContent::Raw => (&[][..], [0..size, 0..0]),
+        PlannedContent::Empty => (&[][..], [0..0, 0..0]),
+    };
+    let blocks = blocks.iter().map(|extent| extent.offset..extent.offset + extent.length);
+    Ok(blocks.chain(more).filter(|range| !range.is_empty()).collect())
 }
 
 fn run(range: &Range<u64>) -> Extent {

@@ -5,6 +5,7 @@ mod cleanliness;
 mod copy;
 mod identity;
 mod in_use;
+mod joined_volume;
 mod loop_device;
 mod lvm;
 mod opaque;
@@ -76,7 +77,7 @@ pub(crate) fn capture_file(
     stop: &Stop,
 ) -> Result<PartitionInfo> {
     let source = Source::open(file, false, None)?;
-    let mut planner = Planner { source: &source, raw: false, force: true, stop, notes: Vec::new() };
+    let mut planner = Planner::new(&source, false, true, stop);
     let (name, number, size) = (info.name.clone(), info.number, source.size);
     let part = planner.plan(Stretch { name, number, offset: 0, size })?;
     let content = copy::copy(&source, &part, None, image, progress, stop)?;

@@ -13,7 +13,7 @@ use super::plan::{PlannedContent, PlannedPart};
 use super::probe;
 use super::source::{Kind, Source};
 use super::used_blocks::{self, Refused};
-use super::{btrfs_copies, in_use, opaque};
+use super::{btrfs_copies, in_use, lvm, opaque};
 use crate::stop::Stop;
 
 /// Where a partition lies on the source, in bytes.
@@ -49,11 +49,17 @@ pub(crate) struct Planner<'a> {
     pub(crate) raw: bool,
     pub(crate) force: bool,
     pub(crate) stop: &'a Stop,
+    /// Physical volumes of LVM on the source.
+    pub(super) physical: Vec<lvm::Found>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    pub(super) fn new(source: &'a Source, raw: bool, force: bool, stop: &'a Stop) -> Self {
+        Self { source, raw, force, stop, physical: Vec::new(), notes: Vec::new() }
+    }
+
     /// Looks at one partition.
     pub(crate) fn plan(&mut self, stretch: Stretch) -> Result<PlannedPart> {
         self.stop.check()?;

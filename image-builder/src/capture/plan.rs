@@ -13,7 +13,7 @@ use ezio_image::names::safe_name;
 use super::opaque;
 use super::partition::{Planner, Stretch};
 use super::source::{Kind, Source};
-use super::{probe, unpartitioned};
+use super::{lvm, probe, unpartitioned};
 use crate::cli::CaptureArgs;
 use crate::stop::Stop;
 
@@ -152,7 +152,7 @@ impl Plan {
             None => partition_name(source),
         };
         let whole = Stretch { name, number: 0, offset: 0, size: source.size };
-        let mut planner = Planner { source, raw: args.raw, force: args.force, stop, notes: Vec::new() };
+        let mut planner = Planner::new(source, args.raw, args.force, stop);
         let part = planner.plan(whole)?;
         let mut plan = Self::new(SourceKind::Partition, None, vec![part]);
         plan.notes = planner.notes;
@@ -168,7 +168,11 @@ impl Plan {
             );
         }
         refuse_cut_short(source, layout.minimum_size())?;
-        let mut planner = Planner { source, raw: false, force: args.force, stop, notes: Vec::new() };
+        let mut planner = Planner::new(source, false, args.force, stop);
+        for partition in layout.partitions() {
+            let found = lvm::find(source, layout.byte_range(partition).start);
+            planner.physical.extend(found.context("cannot read the heads of partitions")?);
+        }
         let mut parts = Vec::new();
         for partition in layout.partitions() {
             parts.push(plan_partition(&mut planner, &layout, partition)?);

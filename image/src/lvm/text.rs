@@ -47,6 +47,18 @@ impl Section {
         }
     }
 
+    /// The texts that its keys have, alone or in lists.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let values = self.0.values().flat_map(|value| match value {
+            Value::List(list) => list.as_slice(),
+            other => std::slice::from_ref(other),
+        });
+        values.filter_map(|value| match value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
     /// The sections in it, by name.
     pub(super) fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
         self.0.iter().filter_map(|(name, value)| match value {
@@ -161,6 +173,7 @@ mod tests {
         assert_eq!(group.list("flags"), Some(&[][..]));
         let stripes = group.section("root").and_then(|root| root.list("stripes")).unwrap();
         assert_eq!(stripes, [Value::Text("pv0".into()), Value::Number(12)]);
+        assert_eq!(group.texts().collect::<Vec<_>>(), ["a-\"b", "READ", "WRITE"]);
         assert_eq!(all.sections().count(), 1);
     }
 
