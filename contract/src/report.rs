@@ -11,6 +11,7 @@
 //! | 1 | (says no version) |
 //! | 2 | `format`, `steps` |
 //! | 3 | `identity` |
+//! | 4 | `step` in place of `identity`, `notes` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -18,7 +19,12 @@ use thiserror::Error;
 use crate::MachineId;
 
 /// Version of the reports that this library makes, and the newest that it reads.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
+
+/// Notes that a report carries at most, and the server keeps of a run; steps of a run likewise.
+pub const MAX_NOTES: usize = 64;
+/// Longest note or step that is kept, in bytes.
+pub const MAX_NOTE: usize = 240;
 
 /// The version of reports that say none.
 fn first_format() -> u32 {
@@ -145,6 +151,9 @@ pub enum Event {
         disks: Vec<String>,
         /// Bytes to receive and write.
         total_bytes: u64,
+        /// What of the image is special, or is not what people may expect of a deployment: a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
     /// The first payload byte has arrived.
     FirstByte,
@@ -158,8 +167,10 @@ pub enum Event {
     Deployed(Progress),
     /// Serves others until it is released.
     Seeding(Progress),
-    /// Something that makes this clone differ from the next was done to its disk, or could not be.
-    Identity {
+    /// Something was done for this machine alone, or could not be: to the identity of the clone, to the length of its file
+    /// system, to boot sectors, or to the firmware's boot entries.
+    #[serde(alias = "identity")]
+    Step {
         /// What, for people.
         step: String,
     },

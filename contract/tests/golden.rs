@@ -25,7 +25,7 @@ fn file_of(event: &Event) -> &'static str {
         Event::Verified(_) => "verified.json",
         Event::Deployed(_) => "deployed.json",
         Event::Seeding(_) => "seeding.json",
-        Event::Identity { .. } => "identity.json",
+        Event::Step { .. } => "step.json",
         Event::Done { .. } => "done.json",
         Event::Failed { .. } => "failed.json",
     }
@@ -52,6 +52,7 @@ fn events() -> Vec<Event> {
             image: "debian-13".into(),
             disks: vec!["/dev/sda ATA QEMU HARDDISK 8.0 GiB".into()],
             total_bytes: 2,
+            notes: vec!["sda3: is encrypted by LUKS: copied whole".into()],
         },
         Event::FirstByte,
         Event::Progress(progress),
@@ -59,7 +60,7 @@ fn events() -> Vec<Event> {
         Event::Verified(progress),
         Event::Deployed(progress),
         Event::Seeding(progress),
-        Event::Identity { step: "/dev/sda2: machine-id: new".into() },
+        Event::Step { step: "identity: /dev/sda2: machine-id: new".into() },
         Event::Done { end: "reboot".into() },
         Event::Failed {
             step: "choose disk".into(),
@@ -108,7 +109,7 @@ fn each_event_is_its_file_both_ways() {
 #[test]
 fn no_event_and_no_file_is_left_out() {
     let mut tested: Vec<String> = events().iter().map(|event| file_of(event).to_owned()).collect();
-    tested.extend(["directive.json", "first-format.json"].map(str::to_owned));
+    tested.extend(["directive.json", "first-format.json", "third-format.json"].map(str::to_owned));
     let mut files: Vec<String> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -137,12 +138,20 @@ fn reports_of_the_first_format_are_read() {
     assert_eq!(read, expected);
 }
 
+/// An init from when steps were those of its identity alone.
+#[test]
+fn steps_of_the_third_format_are_read() {
+    let read = Report::from_json(file("third-format.json").as_bytes()).unwrap();
+    let event = Event::Step { step: "/dev/sda2: machine-id: new".into() };
+    assert_eq!(read, Report { format: 3, ..report(event) });
+}
+
 #[test]
 fn what_is_newer_or_no_report_is_refused_with_a_word() {
-    let newer = file("done.json").replace("\"format\": 3", "\"format\": 4");
+    let newer = file("done.json").replace("\"format\": 4", "\"format\": 5");
     let error = Report::from_json(newer.as_bytes()).unwrap_err();
     assert!(
-        matches!(error, ReportError::Newer(4)) && error.to_string().contains("knows formats up to 3"),
+        matches!(error, ReportError::Newer(5)) && error.to_string().contains("knows formats up to 4"),
         "{error}"
     );
     for wrong in ["", "{}", "[]", "{\"format\": \"x\"}", &file("done.json").replace("\"done\"", "\"dance\"")]

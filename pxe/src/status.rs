@@ -32,6 +32,11 @@ pub(crate) fn table(view: &FleetView) -> String {
             let _ = writeln!(out, "\n{} failed: {step}: {error}\n  next: {next}", label(machine));
         }
     }
+    for image in &view.images {
+        for note in &image.notes {
+            let _ = writeln!(out, "\nimage {}: note: {note}", image.name);
+        }
+    }
     let c = view.counts;
     let _ = writeln!(
         out,

@@ -104,7 +104,9 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     )));
     let started = Event::Started { version: "1".into(), firmware: "bios".into(), address: "10.0.0.9".into() };
     send(&server, &report("r", 0, started)).await;
-    let planned = Event::Planned { image: "golden".into(), disks: vec!["/dev/sda".into()], total_bytes: 10 };
+    let note = "disk: is encrypted by LUKS: copied whole";
+    let (disks, notes) = (vec!["/dev/sda".into()], vec![note.into()]);
+    let planned = Event::Planned { image: "golden".into(), disks, total_bytes: 10, notes };
     send(&server, &report("r", 1, planned)).await;
     let progress = Progress { done_bytes: 5, total_bytes: 10, from_peers_bytes: 3, ..Progress::default() };
     send(&server, &report("r", 2, Event::Progress(progress))).await;
@@ -117,9 +119,11 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     assert_eq!(machine["steps"], json!({"init_s": 0.5}));
     let status = server.command(&["status"]);
     assert!(status.contains(MAC) && status.contains("working 50 %"), "{status}");
+    assert!(status.contains(&format!("image golden: note: {note}")), "{status}");
     send(&server, &report("r", 3, Event::Verified(progress))).await;
     assert_eq!(send(&server, &report("r", 4, Event::Seeding(progress))).await, json!({"release": true}));
-    send(&server, &report("r", 5, Event::Done { end: "reboot".into() })).await;
+    send(&server, &report("r", 5, Event::Step { step: "ext4 of sda2 has 8.0 GiB now".into() })).await;
+    send(&server, &report("r", 6, Event::Done { end: "reboot".into() })).await;
     assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.ends_with("\nexit\n"));
 
     // All of it outlives a restart.
@@ -127,6 +131,9 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     let server = Server::start(&image, &["--state", state_dir]);
     let view = fleet(&server).await;
     assert_eq!(view["machines"][0]["state"], "done");
+    assert_eq!(view["images"][0]["notes"], json!([note]));
+    assert_eq!(view["machines"][0]["notes"], json!([note]));
+    assert_eq!(view["machines"][0]["own_steps"], json!(["ext4 of sda2 has 8.0 GiB now"]));
     assert!(view["machines"][0]["times"]["verified"].as_f64().unwrap() > 1e9);
     assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.ends_with("\nexit\n"));
     assert!(server.command(&["again", MAC]).contains("1 machine will be deployed"));

@@ -66,6 +66,8 @@ struct Grown {
     target: Loop,
     good: bool,
     said: String,
+    /// The room as its server tells it.
+    fleet: String,
 }
 
 fn onto_a_larger_disk(label: &str, mkfs: &[&str]) -> Grown {
@@ -78,7 +80,9 @@ fn onto_a_larger_disk(label: &str, mkfs: &[&str]) -> Grown {
     let target = Loop::blank(&folder.path().join("target.img"), TARGET).unwrap();
 
     let (good, said) = deploy(&server, &[&target.0]);
-    Grown { folder, target, good, said }
+    let pxe = programs::find("ezio-pxe").unwrap();
+    let fleet = output(text(&pxe), &["status", "--json", "--server", &server.url]);
+    Grown { folder, target, good, said, fleet }
 }
 
 /// The table is sound, the file is there, swap was made; gives the size of the file system.
@@ -107,6 +111,9 @@ fn assert_whole(grown: &Grown, label: &str, fsck: &[&str]) -> u64 {
 fn fills_a_larger_disk(label: &str, mkfs: &[&str], fsck: &[&str]) {
     let grown = onto_a_larger_disk(label, mkfs);
     assert!(grown.good && grown.said.contains("growing the "), "{}", grown.said);
+    for line in [" of sda1 has ", "sda2 is made anew at byte"] {
+        assert!(grown.fleet.contains(line), "{line} is missing: {}", grown.fleet);
+    }
     let size = assert_whole(&grown, label, fsck);
     assert!(size > TARGET - (SWAP.1 + 256) * MIB, "{size}");
 }

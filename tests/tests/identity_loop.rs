@@ -163,7 +163,9 @@ fn each_clone_gets_a_name_and_ids_of_its_own() {
             assert!(said.contains(line), "{line} is missing:\n{said}");
         }
         let fleet = pxe(&server, &["status", "--json"]);
-        assert!(fleet.contains("host name lab-01") && fleet.contains("\"done\""), "{fleet}");
+        for line in ["host name lab-01", "identity: /dev/loop", "\"done\""] {
+            assert!(fleet.contains(line), "{line} is missing: {fleet}");
+        }
         let own = check_clone(&device);
         // The systems of one machine share its machine-id, and nothing else.
         let ids: HashSet<&String> = own.iter().filter(|own| own.starts_with("machine-id")).collect();

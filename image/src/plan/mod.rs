@@ -283,6 +283,12 @@ impl Plan {
         self.layout.as_ref()
     }
 
+    /// What people should know of the image, and of what moves or is made anew: a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// The file system that is made longer after all steps, when nobody is served from the target any more.
     #[must_use]
     pub fn growth(&self) -> Option<&Growth> {

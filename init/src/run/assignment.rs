@@ -72,6 +72,23 @@ impl Assignment {
         each.values().sum()
     }
 
+    /// What the plans say beside their steps; with several images, of which disk.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for target in &self.targets {
+            for note in target.plan.notes() {
+                let note = match self.images.as_slice() {
+                    [_] => note.clone(),
+                    _ => format!("{}: {note}", target.path.display()),
+                };
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        notes
+    }
+
     /// The targets as people know them.
     pub(crate) fn names(&self) -> Vec<String> {
         self.targets.iter().map(|t| t.name.clone()).collect()

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ezio_contract::identity::{IdentityAnswer, IdentityRequest};
-use ezio_contract::report::Event;
 use ezio_image::layout::NewIds;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -92,8 +91,7 @@ impl Run<'_> {
         });
         let tell = async {
             while let Some(step) = said.recv().await {
-                self.screen.step(&format!("identity: {step}"));
-                self.reporter.send(Event::Identity { step });
+                self.report_step(format!("identity: {step}"));
             }
         };
         let both = async { tokio::join!(work, tell).0 };

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use ezio_contract::Arch;
-use ezio_contract::report::Event;
+use ezio_contract::report::{Event, MAX_NOTE, MAX_NOTES};
+use ezio_contract::text::one_line;
 use ezio_disk::{Disk, Usage, allows_usb, coming, discover, mark_boot_medium};
 use ezio_image::conf::{EndAction, Orders, Target};
 use ezio_swarm::Config;
@@ -114,7 +115,7 @@ impl Run<'_> {
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
         let boot_entries = assignment.boot_entries;
         let deployed = self.deploy(assignment).await?;
-        deployed.said.iter().for_each(|line| self.screen.step(line));
+        deployed.said.iter().for_each(|line| self.report_step(line.clone()));
         self.wait_for_nodes(&deployed).await.during("re-read of the table")?;
         if boot_entries {
             self.make_boot_entries(&deployed).await.during("boot entries")?;
@@ -192,7 +193,14 @@ impl Run<'_> {
             image: assignment.images.join(", "),
             disks: assignment.names(),
             total_bytes: assignment.payload_bytes(),
+            notes: assignment.notes().iter().take(MAX_NOTES).map(|note| one_line(note, MAX_NOTE)).collect(),
         });
+    }
+
+    /// Something that was done for this machine alone, or could not be.
+    fn report_step(&self, step: String) {
+        self.screen.step(&step);
+        self.reporter.send(Event::Step { step });
     }
 
     async fn deploy(&self, assignment: Assignment) -> Result<Deployed, Failure> {
@@ -241,13 +249,15 @@ impl Run<'_> {
             return Ok(());
         };
         if !self.owns_firmware {
-            self.screen.step("uefi: no boot entry is made: this machine's firmware is left as it is");
+            self.report_step(
+                "uefi: no boot entry is made: this machine's firmware is left as it is".to_owned(),
+            );
             return Ok(());
         }
         let (disks, paths) = (deployed.disks(), self.paths.clone());
         let open = move || EfiVariables::of_machine(&paths);
         let lines = blocking(move || boot_entries::make(&disks, arch, open)).await?;
-        lines.iter().for_each(|line| self.screen.step(&format!("uefi: {line}")));
+        lines.iter().for_each(|line| self.report_step(format!("uefi: {line}")));
         Ok(())
     }
 
@@ -264,7 +274,7 @@ impl Run<'_> {
     async fn grow(&self, growths: Vec<GrowthOnDevice>) -> anyhow::Result<()> {
         for growth in growths {
             self.screen.step(&format!("growing {}", growth.growth));
-            self.screen.step(&blocking(move || growth.carry_out()).await?);
+            self.report_step(blocking(move || growth.carry_out()).await?);
         }
         Ok(())
     }

@@ -39,8 +39,9 @@ impl State {
             report::Event::Planned { .. } => Self::Planned,
             report::Event::FirstByte | report::Event::Progress(_) => Self::Working,
             report::Event::LastByte(_) => Self::Received,
-            report::Event::Verified(_) => Self::Verified,
-            report::Event::Deployed(_) | report::Event::Identity { .. } => Self::Deployed,
+            // A step comes before or after the rest of what makes the disk complete.
+            report::Event::Verified(_) | report::Event::Step { .. } => Self::Verified,
+            report::Event::Deployed(_) => Self::Deployed,
             report::Event::Seeding(_) => Self::Seeding,
             report::Event::Done { .. } => Self::Done,
             report::Event::Failed { .. } => Self::Failed,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ezio_contract::report::{Event, Progress, Report, StepTimes};
+use ezio_contract::report::{Event, MAX_NOTE, MAX_NOTES, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
@@ -14,8 +14,6 @@ pub(super) const MAX_TEXT: usize = 200;
 /// Longest error text that is kept, in bytes.
 const MAX_ERROR: usize = 4096;
 const MAX_DISKS: usize = 32;
-/// Steps towards its identity that are kept: a handful for each of its disks.
-const MAX_STEPS: usize = 64;
 
 /// Why the last run failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,9 +86,12 @@ pub(crate) struct Machine {
     /// Its own steps in the last run.
     #[serde(default)]
     pub(crate) steps: StepTimes,
-    /// What the last run did, and could not do, to make this clone differ from the next.
+    /// What is said of the image that the last run put on it.
     #[serde(default)]
-    pub(crate) identity_steps: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    /// What the last run did, and could not do, for this machine alone.
+    #[serde(default)]
+    pub(crate) own_steps: Vec<String>,
     /// Its numbers, by the template of a host name that asked for one. It keeps them.
     #[serde(default)]
     pub(crate) numbers: BTreeMap<String, u32>,
@@ -132,7 +133,8 @@ impl Machine {
             error: None,
             times: Times { first_seen: now, ..Times::default() },
             steps: StepTimes::default(),
-            identity_steps: Vec::new(),
+            notes: Vec::new(),
+            own_steps: Vec::new(),
             numbers: BTreeMap::new(),
             last_heard: now,
             deployments: 0,
@@ -165,7 +167,8 @@ impl Machine {
         self.sequence = None;
         self.image = None;
         self.disks.clear();
-        self.identity_steps.clear();
+        self.notes.clear();
+        self.own_steps.clear();
         self.progress = Progress::default();
     }
 
@@ -188,7 +191,7 @@ impl Machine {
             Event::LastByte(p) => (&mut times.last_byte, Some(p)),
             Event::Verified(p) => (&mut times.verified, Some(p)),
             Event::Deployed(p) => (&mut times.deployed, Some(p)),
-            Event::Identity { .. } => (&mut times.deployed, None),
+            Event::Step { .. } => (&mut times.verified, None),
             Event::Seeding(p) => (&mut times.seeding, Some(p)),
             Event::Done { .. } => (&mut times.done, None),
             Event::Failed { .. } => (&mut times.failed, None),
@@ -207,13 +210,14 @@ impl Machine {
                 self.version = Some(one_line(version, MAX_TEXT));
                 self.firmware = Some(one_line(firmware, MAX_TEXT));
             }
-            Event::Planned { image, disks, total_bytes } => {
+            Event::Planned { image, disks, total_bytes, notes } => {
                 self.image = Some(one_line(image, MAX_TEXT));
                 self.disks = disks.iter().take(MAX_DISKS).map(|disk| one_line(disk, MAX_TEXT)).collect();
                 self.progress.total_bytes = self.progress.total_bytes.max(*total_bytes);
+                self.notes = notes.iter().take(MAX_NOTES).map(|note| one_line(note, MAX_NOTE)).collect();
             }
-            Event::Identity { step } if newest && self.identity_steps.len() < MAX_STEPS => {
-                self.identity_steps.push(one_line(step, MAX_TEXT));
+            Event::Step { step } if newest && self.own_steps.len() < MAX_NOTES => {
+                self.own_steps.push(one_line(step, MAX_NOTE));
             }
             Event::Failed { step, error, next } if self.life.state == State::Failed => {
                 self.error = Some(Failure {

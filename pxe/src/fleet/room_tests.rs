@@ -77,7 +77,12 @@ fn progress(done_bytes: u64) -> Progress {
 pub(in crate::fleet) fn script() -> Vec<Event> {
     vec![
         Event::Started { version: "1".into(), firmware: "uefi".into(), address: "10.0.0.9".into() },
-        Event::Planned { image: "debian".into(), disks: vec!["/dev/sda".into()], total_bytes: 100 },
+        Event::Planned {
+            image: "debian".into(),
+            disks: vec!["/dev/sda".into()],
+            total_bytes: 100,
+            notes: vec![],
+        },
         Event::FirstByte,
         Event::Progress(progress(50)),
         Event::LastByte(progress(100)),
@@ -269,7 +274,7 @@ fn a_machine_that_died_does_not_hold_the_others() {
 fn another_image_does_not_count() {
     let mut room = room();
     play(&mut room, &numbered(1), "a", 8, 0.0);
-    let planned = Event::Planned { image: "windows".into(), disks: vec![], total_bytes: 5 };
+    let planned = Event::Planned { image: "windows".into(), disks: vec![], total_bytes: 5, notes: vec![] };
     send(&mut room, &numbered(2), "b", 1, planned, 29.0);
     assert!(send(&mut room, &numbered(1), "a", 9, Event::Seeding(progress(100)), 30.0).release);
 }
@@ -283,13 +288,21 @@ fn there_is_an_end_to_machines_and_to_text() {
     }
     assert_eq!(room.boots(&id(None, &["02:00:00:01:00:00"]), "", 1.0), Err(Refusal::Full));
     assert_eq!(room.machines().len(), MAX_MACHINES);
-    let event =
-        Event::Planned { image: "x".repeat(9999), disks: vec!["y".repeat(9999); 999], total_bytes: 1 };
+    let event = Event::Planned {
+        image: "x".repeat(9999),
+        disks: vec!["y".repeat(9999); 999],
+        total_bytes: 1,
+        notes: vec!["z".repeat(9999); 999],
+    };
     let serial = "aä".repeat(5000);
     let long = report(&with_serial(None, Some(&serial), &["02:00:00:00:00:00"]), "r", 0, event);
     room.report(&long, "", 2.0).unwrap();
+    for sequence in 1..99 {
+        let step = Event::Step { step: "s".repeat(9999) };
+        room.report(&Report { sequence, event: step, ..long.clone() }, "", 2.0).unwrap();
+    }
     let machine = room.machines().last().unwrap();
-    assert!(serde_json::to_vec(machine).unwrap().len() < 16_000);
+    assert!(serde_json::to_vec(machine).unwrap().len() < 48_000);
     assert_eq!(room.report(&Report { run: "r".repeat(999), ..long }, "", 2.0), Err(Refusal::Run));
 }
 

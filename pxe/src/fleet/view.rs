@@ -28,6 +28,8 @@ pub(crate) struct ImageView {
     pub(crate) name: String,
     /// Bytes that a machine receives.
     pub(crate) payload_bytes: u64,
+    /// What of it is special, or is not kept: a sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What `POST /api/again` answers.
@@ -57,8 +59,10 @@ pub(crate) struct MachineView {
     pub(crate) firmware: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) disks: Vec<String>,
-    /// What was done to make this clone differ from the next.
-    pub(crate) identity: Vec<String>,
+    /// What is said of the image that it gets.
+    pub(crate) notes: Vec<String>,
+    /// What was done for this machine alone, and could not be: identity, growth, boot entries.
+    pub(crate) own_steps: Vec<String>,
     pub(crate) state: State,
     /// Should have been heard of, and was not.
     pub(crate) silent: bool,
@@ -92,7 +96,8 @@ impl MachineView {
             firmware: machine.firmware,
             image: machine.image,
             disks: machine.disks,
-            identity: machine.identity_steps,
+            notes: machine.notes,
+            own_steps: machine.own_steps,
             state: machine.life.state,
             silent,
             boots_local: machine.life.boots_local,

@@ -45,7 +45,11 @@ impl Overview {
             now: now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             images: images
-                .map(|image| ImageView { name: image.name.clone(), payload_bytes: image.payload_bytes() })
+                .map(|image| ImageView {
+                    name: image.name.clone(),
+                    payload_bytes: image.payload_bytes(),
+                    notes: image.manifest.notes.clone(),
+                })
                 .collect(),
             seeder: *self.seeder.borrow(),
             counts,

@@ -49,7 +49,7 @@ impl Image {
                 serial: None,
             },
             disk: Some(DiskInfo { size, sector_size: 512, label: DiskLabel::None, minimum_size: size }),
-            notes: Vec::new(),
+            notes: vec!["disk: is encrypted by LUKS: copied whole".into()],
             partitions: vec![PartitionInfo {
                 name: "disk".into(),
                 number: 0,
