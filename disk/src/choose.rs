@@ -17,6 +17,8 @@ pub struct Rejected {
     pub disk: String,
     /// Everything that speaks against it.
     pub reasons: Vec<String>,
+    /// It is its size alone: it would do for a smaller image.
+    pub only_too_small: bool,
 }
 
 impl fmt::Display for Rejected {
@@ -51,6 +53,18 @@ pub enum ChooseError {
     SomeTooSmall(Vec<Rejected>),
 }
 
+impl ChooseError {
+    /// Would a disk do for a smaller image?
+    #[must_use]
+    pub fn is_about_size(&self) -> bool {
+        match self {
+            Self::NoneFits(rejected) => rejected.iter().any(|disk| disk.only_too_small),
+            Self::SomeTooSmall(_) => true,
+            Self::NoDisks | Self::SeveralFit { .. } => false,
+        }
+    }
+}
+
 /// One line a disk.
 fn rows(lines: impl Iterator<Item = String>) -> String {
     lines.map(|line| format!("\n  {line}")).collect()
@@ -73,17 +87,17 @@ pub fn choose(disks: &[Disk], rule: &DiskRule, needed: u64, all: bool) -> Result
             continue;
         }
         let small = too_small_by(disk.size, needed);
-        if reasons.is_empty()
-            && let Some(words) = &small
-        {
-            too_small.push(Rejected { disk: disk.to_string(), reasons: vec![words.clone()] });
-        }
+        let only_too_small = reasons.is_empty() && small.is_some();
         reasons.extend(small);
         if reasons.is_empty() {
             fits.push(disk.clone());
-        } else {
-            rejected.push(Rejected { disk: disk.to_string(), reasons });
+            continue;
         }
+        let refused = Rejected { disk: disk.to_string(), reasons, only_too_small };
+        if only_too_small {
+            too_small.push(refused.clone());
+        }
+        rejected.push(refused);
     }
     match fits.len() {
         0 => Err(ChooseError::NoneFits(rejected)),

@@ -59,6 +59,8 @@ pub enum LocateError {
         partition: String,
         /// Everything that speaks against it.
         reasons: Vec<String>,
+        /// It is its size alone: it would do for a smaller image.
+        only_too_small: bool,
     },
 }
 
@@ -129,7 +131,8 @@ pub fn locate(
     let one = found[0];
     let reasons = refusals(one, rule, needed);
     if !reasons.is_empty() {
-        return Err(LocateError::Refused { partition: one.describe(), reasons });
+        let only_too_small = refusals(one, rule, 0).is_empty();
+        return Err(LocateError::Refused { partition: one.describe(), reasons, only_too_small });
     }
     Ok(PartitionTarget {
         path: one.path.to_path_buf(),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
-use ezio_disk::{Disk, choose, locate};
+use ezio_disk::{Disk, LocateError, choose, locate};
 use ezio_image::conf::{Orders, Regenerate, Target, Write};
 use ezio_image::layout::NewIds;
 use ezio_image::plan::{Plan, Room};
@@ -114,13 +114,16 @@ fn targets_for(
     match &write.target {
         Target::WholeDisk { all } => {
             let chosen = choose(disks, &write.disk, image.needed_for_disk()?, *all);
-            let chosen = chosen.map_err(|error| with_help(error, image))?;
+            let chosen = chosen.map_err(|error| with_help(error.is_about_size(), error, image))?;
             chosen.iter().map(|disk| for_disk(image, disk, orders)).collect()
         }
         Target::Partition(selector) => {
             let wanted = write.partition.as_deref();
             let target = locate(disks, selector, &write.disk, image.needed_for_partition(wanted)?);
-            let target = target.map_err(|error| with_help(error, image))?;
+            let target = target.map_err(|error| {
+                let small = matches!(error, LocateError::Refused { only_too_small: true, .. });
+                with_help(small, error, image)
+            })?;
             let name = target.to_string();
             ensure!(
                 orders.identity.regenerate.is_empty(),
@@ -134,15 +137,14 @@ fn targets_for(
     }
 }
 
-/// A refusal, and where something is too small, what makes the image smaller.
-fn with_help(error: impl Into<anyhow::Error>, image: &Image) -> anyhow::Error {
+/// A refusal, and where a smaller image would do, what makes one.
+fn with_help(would_do: bool, error: impl Into<anyhow::Error>, image: &Image) -> anyhow::Error {
     let error = error.into();
-    let text = error.to_string();
     match image {
-        Image::Directory(parts) if text.contains("too small by") => {
+        Image::Directory(parts) if would_do => {
             let name = &parts.manifest.name;
             anyhow!(
-                "{text}\n  on the server, \"image-builder shrink {name} -o OUT\" makes an image that needs less room"
+                "{error}\n  on the server, \"image-builder shrink {name} -o OUT\" makes an image that needs less room"
             )
         }
         _ => error,
