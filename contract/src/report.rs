@@ -11,7 +11,7 @@
 //! | 1 | (says no version) |
 //! | 2 | `format`, `steps` |
 //! | 3 | `identity` |
-//! | 4 | `step` in place of `identity`, `notes` |
+//! | 4 | `step` in place of `identity`, `notes`, `zero_bytes` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -209,6 +209,17 @@ pub struct Progress {
     pub sent_bytes: u64,
     /// Connected peers.
     pub peers: u32,
+    /// Verified bytes of pieces that are nothing but zeros: nobody sent them.
+    #[serde(default)]
+    pub zero_bytes: u64,
+}
+
+impl Progress {
+    /// Verified bytes that somebody sent.
+    #[must_use]
+    pub fn fetched_bytes(&self) -> u64 {
+        self.done_bytes.saturating_sub(self.zero_bytes)
+    }
 }
 
 /// The server's answer to a report.

@@ -41,6 +41,7 @@ fn events() -> Vec<Event> {
         from_peers_bytes: 6,
         sent_bytes: 7,
         peers: 8,
+        zero_bytes: 9,
     };
     vec![
         Event::Started {

@@ -71,6 +71,13 @@ impl Chunk {
         Self::new(blocks, length, Arc::clone(pool))
     }
 
+    /// `length` zeros.
+    pub(crate) fn zeros(length: u32, pool: &Arc<BlockPool>) -> Self {
+        let mut chunk = Self::blank(length, pool);
+        chunk.blocks.iter_mut().for_each(|block| block.0.fill(0));
+        chunk
+    }
+
     /// Bytes in all.
     pub(crate) fn len(&self) -> u32 {
         self.length

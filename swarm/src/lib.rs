@@ -23,6 +23,7 @@ mod session;
 mod store;
 mod swarm;
 mod tracker;
+mod zeros;
 
 use ezio_scheduler::{self as scheduler, neighbours};
 

@@ -67,6 +67,36 @@ async fn several_torrents_are_one_job() {
     everyone_gets_it(&images, 4).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn zeros_are_written_and_never_travel() {
+    const PIECE: usize = 64 << 10;
+    // Zeros at the front, between, and at the short end; and a piece with one byte in it, which does travel.
+    let mut bytes = content(5, 100 * PIECE + 700);
+    for zeros in [0..9, 30..31, 50..80, 99..100] {
+        bytes[zeros.start * PIECE..zeros.end * PIECE].fill(0);
+    }
+    bytes[100 * PIECE..].fill(0);
+    bytes[60 * PIECE + 17] = 1;
+    let zeros = (9 + 1 + 29 + 1) * PIECE as u64 + 700;
+    let images = [of("disk", PIECE as u32, bytes), of("all zeros", PIECE as u32, vec![0; 3 * PIECE + 1])];
+    let (zeros, total) = (zeros + 3 * PIECE as u64 + 1, 103 * PIECE as u64 + 701);
+    let server = server(&images).await;
+    let disks: Vec<Disk> = (0..3).map(|_| Disk::used(&images)).collect();
+    let mut members = Vec::new();
+    for disk in &disks {
+        members.push(member(&images, disk, &[server.listen_addr()]).await);
+    }
+    introduce(&members.iter().collect::<Vec<_>>());
+    for (member, disk) in members.iter().zip(&disks) {
+        completed(member).await.unwrap();
+        disk.assert_holds(&images);
+        let progress = *member.progress().borrow();
+        assert_eq!((progress.done_bytes, progress.zero_bytes), (total, zeros));
+        assert_eq!(progress.from_server_bytes + progress.from_peers_bytes, total - zeros);
+        assert_eq!(member.write_stats().bytes, total, "each byte is written once");
+    }
+}
+
 /// Nobody tells these members of each other but the server, by giving each its place in the trees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_room_that_knows_only_the_server_passes_pieces_along_trees() {

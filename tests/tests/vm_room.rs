@@ -135,7 +135,11 @@ fn check_who_sent_what(seats: &[Seat]) -> Result<()> {
         let Seat { progress, .. } = seat;
         let received = progress.from_server_bytes + progress.from_peers_bytes;
         ensure!(progress.done_bytes == total, "{}: {progress:?}", seat.machine.hardware.name);
-        ensure!(received >= total, "{}: received {received} of {total}", seat.machine.hardware.name);
+        ensure!(
+            received + progress.zero_bytes >= total,
+            "{}: received {received} of {total}",
+            seat.machine.hardware.name
+        );
     }
     let from_server: u64 = seats.iter().map(|seat| seat.progress.from_server_bytes).sum();
     ensure!(

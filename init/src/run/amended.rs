@@ -106,6 +106,10 @@ impl Storage for Amended {
         self.inner.write_vectored_at(offset, bufs)
     }
 
+    fn write_zeros_at(&self, offset: u64, length: u64) -> Result<(), StorageError> {
+        self.inner.write_zeros_at(offset, length)
+    }
+
     fn begin_writeback(&self, offset: u64, length: u64) {
         self.inner.begin_writeback(offset, length);
     }

@@ -112,6 +112,12 @@ impl Storage for HeldHead {
         Ok(())
     }
 
+    fn write_zeros_at(&self, offset: u64, length: u64) -> Result<(), StorageError> {
+        let front = self.length.saturating_sub(offset).min(length);
+        self.write_at(offset, &vec![0; front as usize])?;
+        if front == length { Ok(()) } else { self.inner.write_zeros_at(offset + front, length - front) }
+    }
+
     fn begin_writeback(&self, offset: u64, length: u64) {
         self.inner.begin_writeback(offset, length);
     }

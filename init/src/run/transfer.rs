@@ -79,7 +79,7 @@ pub(crate) async fn complete(
             _ = ticks.tick() => {
                 let now = *progress.borrow();
                 tell(Moment::Progress(now));
-                if let Some(time) = arrivals.silence(received(&now), Instant::now()).filter(|_| !all_here) {
+                if let Some(time) = arrivals.silence(news(&now), Instant::now()).filter(|_| !all_here) {
                     let silence = Silence { time, peers: now.peers, bound };
                     if bound.is_some_and(|bound| time >= bound) {
                         bail!("{silence}");
@@ -90,11 +90,11 @@ pub(crate) async fn complete(
             }
         };
         let now = *progress.borrow_and_update();
-        if !begun && received(&now) > 0 {
+        if !begun && now.from_server_bytes + now.from_peers_bytes > 0 {
             begun = true;
             tell(Moment::FirstByte);
         }
-        if !has_piece && now.done_bytes > 0 {
+        if !has_piece && now.fetched_bytes() > 0 {
             has_piece = true;
             tell(Moment::FirstPiece);
         }
@@ -108,7 +108,8 @@ pub(crate) async fn complete(
     }
 }
 
-fn received(progress: &Progress) -> u64 {
+/// What grows as long as there is any.
+fn news(progress: &Progress) -> u64 {
     progress.from_server_bytes + progress.from_peers_bytes + progress.done_bytes
 }
 

@@ -197,7 +197,7 @@ impl Machine {
             Event::Failed { .. } => (&mut times.failed, None),
         };
         // Progress may begin before anything has arrived.
-        let idle = matches!(&report.event, Event::Progress(p) if p.done_bytes == 0);
+        let idle = matches!(&report.event, Event::Progress(p) if p.fetched_bytes() == 0);
         let first = time.is_none() && !idle;
         if first {
             *time = Some(now);

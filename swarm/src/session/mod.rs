@@ -4,6 +4,7 @@
 mod connection;
 mod core;
 mod dial;
+mod had;
 mod handshake;
 mod listen;
 mod outbox;
@@ -16,6 +17,7 @@ mod transmit;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Notify, watch};
@@ -25,9 +27,11 @@ use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site};
 use crate::neighbours::{NEIGHBOURS, Neighbours};
-use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId, TorrentShape};
+use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, TorrentId, TorrentShape};
 use crate::storage::StorageError;
 use crate::store::{Store, StoreEvents};
+use crate::zeros::ZeroPieces;
+use had::Had;
 use outbox::Close;
 use rate_limit::RateLimit;
 use sites::Sites;
@@ -58,6 +62,8 @@ pub(crate) struct Engine {
     torrents: HashMap<[u8; 20], TorrentId>,
     core: Mutex<Core>,
     store: Arc<Store>,
+    /// Pieces that are had because they are zeros, and that the target has yet to get.
+    to_be_zeros: Vec<Range<u32>>,
     pool: Arc<BlockPool>,
     pub(crate) addresses: AddressBook,
     sites: RwLock<Arc<Sites>>,
@@ -88,8 +94,17 @@ impl Engine {
         let member: [u8; 8] = rand::random();
         policy.member = u64::from_be_bytes(member);
         policy.memory = arriving;
-        let start: Vec<Start<'_>> =
-            contents.iter().map(|c| if c.complete { Start::All } else { Start::None }).collect();
+        let zeros = ZeroPieces::of(contents.iter().map(|c| &*c.metainfo), &geometry);
+        let to_be_zeros: Vec<Range<u32>> = (0..)
+            .zip(&contents)
+            .filter(|(_, c)| !c.complete)
+            .filter_map(|(torrent, _)| geometry.pieces_of(TorrentId(torrent)))
+            .flat_map(|pieces| zeros.of_torrent(&pieces).collect::<Vec<_>>())
+            .collect();
+        let size = |piece| u64::from(geometry.piece_size(PieceId(piece)));
+        let zero_bytes = to_be_zeros.iter().cloned().flatten().map(size).sum();
+        let had = Had::new(&geometry, to_be_zeros.iter().cloned().flatten());
+        let start = had.start(contents.iter().map(|c| c.complete));
         let scheduler = Scheduler::new(policy, geometry.clone(), &start);
         // All of it is kept for use: memory that goes back and forth to the system costs as much as copying.
         let pool = BlockPool::new(config.memory);
@@ -99,11 +114,13 @@ impl Engine {
             store: Arc::new(Store::new(
                 targets,
                 geometry.clone(),
+                zeros,
                 Arc::clone(&pool),
                 cache,
                 arriving / 2,
                 Arc::new(Events(Weak::clone(engine))),
             )),
+            to_be_zeros,
             peer_id: new_peer_id(),
             member,
             port,
@@ -116,7 +133,7 @@ impl Engine {
             limit_down: config.limit_down.map(RateLimit::new),
             outcome: watch::Sender::new(Outcome::Running),
             ticker: Notify::new(),
-            watchers: progress::Watchers::new(geometry.total_length()),
+            watchers: progress::Watchers::new(geometry.total_length(), zero_bytes),
             geometry,
             contents,
             config,
@@ -133,6 +150,7 @@ impl Engine {
         tasks: &mut JoinSet<()>,
     ) -> std::io::Result<()> {
         self.store.run()?;
+        self.to_be_zeros.iter().cloned().for_each(|pieces| self.store.write_zeros(pieces));
         tasks.spawn(listen::run(Arc::clone(self), listener));
         tasks.spawn(dial::run(Arc::clone(self)));
         tasks.spawn(progress::run(Arc::clone(self)));

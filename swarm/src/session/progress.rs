@@ -23,14 +23,17 @@ const ROOM_STEPS: u32 = 2;
 pub(crate) struct Watchers {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) room: watch::Sender<Room>,
+    /// Bytes of pieces that were had at once, for they are zeros.
+    zero_bytes: u64,
     samples: Mutex<VecDeque<(Instant, u64, u64)>>,
 }
 
 impl Watchers {
-    pub(crate) fn new(total_bytes: u64) -> Self {
+    pub(crate) fn new(total_bytes: u64, zero_bytes: u64) -> Self {
         Self {
             progress: watch::Sender::new(Progress { total_bytes, ..Progress::default() }),
             room: watch::Sender::new(Room::default()),
+            zero_bytes,
             samples: Mutex::default(),
         }
     }
@@ -61,6 +64,7 @@ impl Watchers {
             from_server_bytes: stats.received_from_server,
             from_peers_bytes: stats.received.saturating_sub(stats.received_from_server),
             sent_bytes: stats.sent,
+            zero_bytes: self.zero_bytes,
             peers: u32::try_from(members.len()).unwrap_or(u32::MAX),
         });
     }

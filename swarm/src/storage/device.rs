@@ -6,14 +6,16 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use ezio_image::extents::{ExtentMap, Slice};
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::uio::{preadv, pwritev};
 
 use super::recorder::Recorder;
-use super::{Action, Storage, StorageError, WriteStats};
+use super::{Action, Storage, StorageError, WriteStats, ZEROS};
 
 /// Buffers that the kernel takes in one call (`IOV_MAX`).
 const MAX_BUFFERS: usize = 1024;
+/// So many zeros are the device's to make, if it can; of fewer it takes as long to ask it as to write them.
+const ZEROS_BY_DEVICE: u64 = 64 << 10;
 
 /// What a device must be able to do. Calls may move fewer bytes than asked, as the system's do.
 /// A seam for faults in tests; the real one is [`File`].
@@ -33,6 +35,15 @@ pub trait Medium: Send + Sync {
     /// # Errors
     /// As `fdatasync(2)`.
     fn sync(&self) -> io::Result<()>;
+    /// Makes a range read as zeros without writing them: `Ok` promises that it does, from now on. An error says that
+    /// nothing is known of it: it is to be written.
+    ///
+    /// # Errors
+    /// As `fallocate(2)`.
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        let _ = (offset, length);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Starts writing out a range; a hint.
     fn begin_writeback(&self, offset: u64, length: u64) {
         let _ = (offset, length);
@@ -60,6 +71,25 @@ impl Medium for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        let end = offset.saturating_add(length);
+        let (offset, length) = (signed(offset)?, signed(length)?);
+        let about = self.metadata()?;
+        if about.is_file() && about.len() < end {
+            // It would not become longer by this.
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // On a block device the kernel takes this for a discard only where the device promises that zeros are read
+        // afterwards; a file gets a hole.
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if fallocate(self, hole, offset, length).is_ok() {
+            return Ok(());
+        }
+        // The device writes them itself, or the kernel does.
+        let zeros = FallocateFlags::FALLOC_FL_ZERO_RANGE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        Ok(fallocate(self, zeros, offset, length)?)
     }
 
     fn begin_writeback(&self, offset: u64, length: u64) {
@@ -125,6 +155,22 @@ impl<M: Medium> DeviceStorage<M> {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(self.error(Action::Read, at + done, content + done, e)),
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a range of the device zeros, by the device itself or by writing them.
+    fn zero_part(&self, at: u64, content: u64, length: u64) -> Result<(), StorageError> {
+        if length >= ZEROS_BY_DEVICE && self.medium.zero(at, length).is_ok() {
+            self.recorder.wrote(at, length);
+            return Ok(());
+        }
+        let zeros = vec![0; length.min(ZEROS) as usize];
+        let mut done = 0;
+        while done < length {
+            let step = (length - done).min(ZEROS) as usize;
+            self.write_part(at + done, content + done, &mut [IoSlice::new(&zeros[..step])])?;
+            done += step as u64;
         }
         Ok(())
     }
@@ -209,6 +255,17 @@ impl<M: Medium> Storage for DeviceStorage<M> {
             }
             if let Some(offset) = offset {
                 self.write_part(self.base.saturating_add(offset), content, &mut part)?;
+            }
+            content += length;
+        }
+        Ok(())
+    }
+
+    fn write_zeros_at(&self, start: u64, length: u64) -> Result<(), StorageError> {
+        let mut content = start;
+        for Slice { offset, length } in self.parts(Action::Write, start, length)? {
+            if let Some(offset) = offset {
+                self.zero_part(self.base.saturating_add(offset), content, length)?;
             }
             content += length;
         }

@@ -68,6 +68,28 @@ fn padding_is_written_nowhere_and_reads_as_zeros() {
 }
 
 #[test]
+fn zeros_lie_where_they_should_and_nowhere_else() {
+    // One run that the system makes zeros by itself, one that is too short for that, and one behind the file's end.
+    let map = map(&[(4096, 200 << 10), (300 << 10, 1000), (400 << 10, 128 << 10)]);
+    let file = Arc::new(tempfile::tempfile().unwrap());
+    file.write_all_at(&vec![0xee; 450 << 10], 0).unwrap();
+    let total = map.total_length();
+    let storage = DeviceStorage::new(Arc::clone(&file), "disk", 512, map.clone());
+    storage.write_zeros_at(100, total - 100).unwrap();
+    let mut disk = vec![1; (512 + (528 << 10)) as usize];
+    file.read_exact_at(&mut disk, 0).unwrap();
+    let mut expected = vec![0xee; 450 << 10];
+    expected.resize(disk.len(), 0);
+    for Slice { offset, length } in map.slices(100, total - 100) {
+        let from = 512 + offset.unwrap() as usize;
+        expected[from..from + length as usize].fill(0);
+    }
+    assert!(disk == expected);
+    assert_eq!(storage.write_stats().bytes, total - 100);
+    assert!(storage.write_zeros_at(total, 1).is_err());
+}
+
+#[test]
 fn a_read_error_names_device_offset_and_piece() {
     let mut medium = Faulty::new(4096, 100);
     medium.bad = Some((1500, 5)); // EIO

@@ -59,6 +59,10 @@ impl Storage for Mirror {
         self.on_all(|storage| storage.write_vectored_at(content_offset, bufs))
     }
 
+    fn write_zeros_at(&self, content_offset: u64, length: u64) -> Result<(), StorageError> {
+        self.on_all(|storage| storage.write_zeros_at(content_offset, length))
+    }
+
     fn begin_writeback(&self, content_offset: u64, length: u64) {
         self.first.begin_writeback(content_offset, length);
         for other in &self.others {

@@ -17,6 +17,9 @@ pub use run_files::RunFiles;
 
 use std::io::{IoSlice, IoSliceMut};
 
+/// Zeros that are written in one call.
+const ZEROS: u64 = 1 << 20;
+
 /// A place for the content of one torrent. Offsets count bytes of content.
 pub trait Storage: Send + Sync {
     /// Fills `buf` from the content at `content_offset`.
@@ -59,6 +62,21 @@ pub trait Storage: Send + Sync {
         for buf in bufs {
             self.write_at(at, buf)?;
             at += buf.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes `length` bytes of the content zeros.
+    ///
+    /// # Errors
+    /// As [`Storage::write_at`].
+    fn write_zeros_at(&self, content_offset: u64, length: u64) -> Result<(), StorageError> {
+        let zeros = vec![0; length.min(ZEROS) as usize];
+        let (mut at, end) = (content_offset, content_offset + length);
+        while at < end {
+            let step = (end - at).min(ZEROS);
+            self.write_at(at, &zeros[..step as usize])?;
+            at += step;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod reader;
 mod writer;
 
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -19,6 +20,7 @@ use ezio_image::metainfo::Metainfo;
 use crate::block::{BLOCK, Block, BlockPool, CHUNK, CHUNK_BLOCKS, Chunk, ChunkId};
 use crate::scheduler::{Geometry, PieceId};
 use crate::storage::{Storage, StorageError};
+use crate::zeros::ZeroPieces;
 use cache::Cache;
 use queue::Queue;
 use writer::WriteQueue;
@@ -54,6 +56,7 @@ struct HashJob {
 pub(crate) struct Store {
     torrents: Vec<Torrent>,
     geometry: Geometry,
+    zeros: ZeroPieces,
     pool: Arc<BlockPool>,
     cache: Mutex<Cache>,
     to_hash: Queue<HashJob>,
@@ -75,6 +78,7 @@ impl Store {
     pub(crate) fn new(
         torrents: Vec<(Arc<Metainfo>, Arc<dyn Storage>)>,
         geometry: Geometry,
+        zeros: ZeroPieces,
         pool: Arc<BlockPool>,
         cache_bytes: u64,
         write_bytes: u64,
@@ -85,6 +89,7 @@ impl Store {
         Self {
             torrents,
             geometry,
+            zeros,
             pool,
             cache: Mutex::new(Cache::new(cache_bytes)),
             to_hash: Queue::default(),
@@ -131,6 +136,11 @@ impl Store {
         }
     }
 
+    /// These pieces, all of one torrent, are to be zeros on the target.
+    pub(crate) fn write_zeros(&self, pieces: Range<u32>) {
+        self.to_write.push_zeros(pieces);
+    }
+
     /// No more pieces will come: what is left is written, and all is synced.
     pub(crate) fn finish(&self) {
         self.to_write.finish();
@@ -139,6 +149,11 @@ impl Store {
     /// The chunk with a block of a piece that we have: at once if it is in memory, else it is read and given
     /// to what `loaded` makes.
     pub(crate) fn chunk(&self, id: ChunkId, loaded: impl FnOnce() -> Loaded) -> Option<Arc<Chunk>> {
+        if self.zeros.holds(PieceId(id.piece)) {
+            let size = self.geometry.piece_size(PieceId(id.piece));
+            let length = size.saturating_sub(id.index * CHUNK).min(CHUNK);
+            return Some(Arc::new(Chunk::zeros(length, &self.pool)));
+        }
         let mut cache = self.cache();
         if let Some(chunk) = cache.get(id) {
             return Some(chunk);

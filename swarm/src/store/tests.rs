@@ -67,7 +67,7 @@ fn store_of(
     let (sender, receiver) = channel();
     let events = Arc::new(Teller(Mutex::new(sender)));
     let torrents = vec![(Arc::new(metainfo), storage)];
-    let store = Arc::new(Store::new(torrents, geometry, pool, cache, gather, events));
+    let store = Arc::new(Store::new(torrents, geometry, ZeroPieces::default(), pool, cache, gather, events));
     store.run().unwrap();
     (store, receiver)
 }

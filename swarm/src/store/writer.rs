@@ -6,8 +6,9 @@
 //! pages starts that and does not wait). ARCHITECTURE.md has the measurements that speak for it, and against O_DIRECT.
 //! It also takes runs of any alignment, works on every target, and serves later uploads from memory that is free anyway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,16 @@ use crate::storage::StorageError;
 const MAX_AGE: Duration = Duration::from_secs(2);
 /// Bytes of one run in one call.
 const MAX_RUN: u64 = 8 << 20;
+/// Zeros of one run: a device that can makes them in no time, and what has arrived waits for one that cannot.
+const MAX_ZEROS: u64 = 32 << 20;
 
 type Run = Vec<(PieceId, Vec<Arc<Chunk>>)>;
 
 #[derive(Default)]
 struct State {
     pending: BTreeMap<u32, Vec<Arc<Chunk>>>,
+    /// Pieces to be made zeros when there is nothing else to write.
+    zeros: VecDeque<Range<u32>>,
     bytes: u64,
     oldest: Option<Instant>,
     /// Piece behind the last one that was written.
@@ -47,6 +52,7 @@ pub(super) struct WriteQueue {
 
 enum Next {
     Run(Run),
+    Zeros(Range<u32>),
     Finish,
     Closed,
 }
@@ -83,6 +89,11 @@ impl WriteQueue {
         }
     }
 
+    pub(super) fn push_zeros(&self, pieces: Range<u32>) {
+        self.lock().zeros.push_back(pieces);
+        self.news.notify_one();
+    }
+
     pub(super) fn finish(&self) {
         self.lock().finish = true;
         self.news.notify_one();
@@ -102,6 +113,9 @@ impl WriteQueue {
             if state.pending.is_empty() {
                 state.sweep = None;
                 state.oldest = None;
+                if let Some(zeros) = state.next_zeros(store) {
+                    return Next::Zeros(zeros);
+                }
                 if state.expected == 0 && std::mem::take(&mut state.finish) {
                     return Next::Finish;
                 }
@@ -126,6 +140,20 @@ impl WriteQueue {
 }
 
 impl State {
+    /// The next pieces to be made zeros, one behind the other.
+    fn next_zeros(&mut self, store: &Store) -> Option<Range<u32>> {
+        let run = self.zeros.front_mut()?;
+        let most = MAX_ZEROS / u64::from(store.geometry.piece_size(PieceId(run.start)).max(1));
+        let end = run.end.min(run.start.saturating_add((most as u32).max(1)));
+        let some = run.start..end;
+        run.start = end;
+        if run.start == run.end {
+            self.zeros.pop_front();
+        }
+        self.head = end;
+        Some(some)
+    }
+
     /// The next pieces to write, one behind the other: those at the head, else those of the sweep; none at its end.
     fn next_run(&mut self, store: &Store) -> Option<Run> {
         let from = if self.pending.contains_key(&self.head) { self.head } else { self.sweep? };
@@ -160,6 +188,11 @@ pub(super) fn run(store: &Store) {
                 Ok(()) => store.events.finished(),
                 Err(error) => return store.events.broken(error),
             },
+            Next::Zeros(pieces) => {
+                if let Err(error) = write_zeros(store, pieces) {
+                    return store.events.broken(error);
+                }
+            }
             Next::Run(run) => {
                 if let Err(error) = write(store, &run) {
                     return store.events.broken(error);
@@ -191,4 +224,14 @@ fn write(store: &Store, run: &Run) -> Result<(), StorageError> {
         .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))?;
     torrent.storage.begin_writeback(offset, length);
     Ok(())
+}
+
+fn write_zeros(store: &Store, pieces: Range<u32>) -> Result<(), StorageError> {
+    let (torrent, index) = store.torrent_of(PieceId(pieces.start));
+    let piece_length = torrent.metainfo.piece_length();
+    let length = pieces.map(|piece| u64::from(store.geometry.piece_size(PieceId(piece)))).sum();
+    torrent
+        .storage
+        .write_zeros_at(u64::from(index) * u64::from(piece_length), length)
+        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))
 }

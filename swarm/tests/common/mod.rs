@@ -57,8 +57,13 @@ fn image(name: &str, piece_length: u32, content: Vec<u8>, extents: ExtentMap, ra
 
 /// A raw image.
 pub(crate) fn raw(name: &str, piece_length: u32, length: usize) -> Image {
-    let extents = ExtentMap::contiguous(length as u64).unwrap();
-    image(name, piece_length, content(length as u64, length), extents, true)
+    of(name, piece_length, content(length as u64, length))
+}
+
+/// A raw image of these bytes.
+pub(crate) fn of(name: &str, piece_length: u32, content: Vec<u8>) -> Image {
+    let extents = ExtentMap::contiguous(content.len() as u64).unwrap();
+    image(name, piece_length, content, extents, true)
 }
 
 /// An image of runs with gaps between them; `runs` are their lengths.
@@ -80,6 +85,15 @@ pub(crate) struct Disk(Vec<Arc<File>>);
 impl Disk {
     pub(crate) fn blank(images: &[Image]) -> Self {
         Self(images.iter().map(|_| Arc::new(tempfile::tempfile().unwrap())).collect())
+    }
+
+    /// Nothing of it is what it is to be.
+    pub(crate) fn used(images: &[Image]) -> Self {
+        let disk = Self::blank(images);
+        for (file, image) in disk.0.iter().zip(images) {
+            file.write_all_at(&vec![0xee; image.extents.target_end() as usize], 0).unwrap();
+        }
+        disk
     }
 
     pub(crate) fn full(images: &[Image]) -> Self {

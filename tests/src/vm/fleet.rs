@@ -50,6 +50,8 @@ pub struct Progress {
     pub from_server_bytes: u64,
     /// Received from other machines.
     pub from_peers_bytes: u64,
+    /// Zeros, which nobody sends.
+    pub zero_bytes: u64,
 }
 
 /// When the first event of each kind came, in seconds of Unix time.
