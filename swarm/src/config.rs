@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use ezio_image::metainfo::Metainfo;
+use ezio_sha1::Method;
 
 use crate::storage::Storage;
 
@@ -47,6 +48,8 @@ pub struct Config {
     /// Who is where, for a server to tell its members; the first range that fits counts. Members get
     /// theirs from the server.
     pub sites: Vec<Site>,
+    /// How pieces are hashed, several at once where they come faster than one by one.
+    pub hashing: Method,
     /// Seed of all random choices: two members must differ.
     pub seed: u64,
 }
@@ -62,6 +65,7 @@ impl Default for Config {
             memory: 160 << 20,
             max_connections: 200,
             sites: Vec::new(),
+            hashing: Method::fastest(),
             seed: rand::random(),
         }
     }

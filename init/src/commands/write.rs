@@ -10,6 +10,7 @@ use ezio_disk::{BlockTarget, start_of};
 use ezio_image::conf::units::human_size;
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{Plan, Room};
+use ezio_sha1::Method;
 use ezio_swarm::{Config, Swarm};
 use tokio::sync::watch;
 
@@ -114,8 +115,15 @@ fn config(options: &WriteOptions, source: &Source, plan: &Plan) -> anyhow::Resul
         peers: options.peers.clone(),
         limit_up: options.limit_up,
         limit_down: options.limit_down,
+        hashing: hashing().unwrap_or(defaults.hashing),
         ..defaults
     })
+}
+
+/// How pieces are hashed, as `EZIO_SHA1` has it (1, 8 or 16 lanes): so a processor with SHA instructions can be measured as
+/// one without them.
+fn hashing() -> Option<Method> {
+    std::env::var("EZIO_SHA1").ok()?.parse().ok().and_then(Method::in_lanes)
 }
 
 /// Takes the target and clears it. A file is made, or grown.

@@ -149,7 +149,7 @@ impl Engine {
         listener: tokio::net::TcpListener,
         tasks: &mut JoinSet<()>,
     ) -> std::io::Result<()> {
-        self.store.run()?;
+        self.store.run(self.config.hashing)?;
         self.to_be_zeros.iter().cloned().for_each(|pieces| self.store.write_zeros(pieces));
         tasks.spawn(listen::run(Arc::clone(self), listener));
         tasks.spawn(dial::run(Arc::clone(self)));

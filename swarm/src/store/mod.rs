@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use ezio_image::metainfo::Metainfo;
+use ezio_sha1::Method;
 
 use crate::block::{BLOCK, Block, BlockPool, CHUNK, CHUNK_BLOCKS, Chunk, ChunkId};
 use crate::scheduler::{Geometry, PieceId};
@@ -99,23 +100,23 @@ impl Store {
         }
     }
 
-    /// Starts the threads; they end after [`Store::close`].
+    /// Starts the threads, which hash by this method; they end after [`Store::close`].
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn run(self: &Arc<Self>) -> io::Result<()> {
+    pub(crate) fn run(self: &Arc<Self>, hashing: Method) -> io::Result<()> {
         let hashers = thread::available_parallelism().map_or(1, usize::from).min(MAX_HASHERS);
-        let spawn = |name: &str, run: fn(&Self)| {
+        let spawn = |name: &str, run: fn(&Self, Method)| {
             let store = Arc::clone(self);
-            thread::Builder::new().name(name.to_owned()).spawn(move || run(&store)).map(drop)
+            thread::Builder::new().name(name.to_owned()).spawn(move || run(&store, hashing)).map(drop)
         };
         for _ in 0..hashers {
             spawn("ezio-hash", hasher::run)?;
         }
         for _ in 0..READERS {
-            spawn("ezio-read", reader::run)?;
+            spawn("ezio-read", |store, _| reader::run(store))?;
         }
-        spawn("ezio-write", writer::run)
+        spawn("ezio-write", |store, _| writer::run(store))
     }
 
     /// Ends the threads once they have done what they are at.
@@ -130,7 +131,7 @@ impl Store {
         self.to_write.expect();
         let job = HashJob { piece, blocks };
         if self.geometry.piece_size(piece) <= HASHED_AT_ONCE {
-            hasher::check(self, job);
+            hasher::check(self, Method::ONE_BY_ONE, vec![job]);
         } else {
             self.to_hash.push(job);
         }

@@ -22,12 +22,19 @@ impl<T> Queue<T> {
 
     /// The next item; none once the queue is closed.
     pub(super) fn pop(&self) -> Option<T> {
+        self.pop_some(1).pop()
+    }
+
+    /// All that is there, up to `most` items, and at least one; none once the queue is closed.
+    pub(super) fn pop_some(&self, most: usize) -> Vec<T> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self
             .news
             .wait_while(state, |(items, closed)| items.is_empty() && !*closed)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.1 { None } else { state.0.pop_front() }
+        let (items, closed) = &mut *state;
+        let count = if *closed { 0 } else { items.len().min(most) };
+        items.drain(..count).collect()
     }
 
     pub(super) fn close(&self) {

@@ -68,7 +68,7 @@ fn store_of(
     let events = Arc::new(Teller(Mutex::new(sender)));
     let torrents = vec![(Arc::new(metainfo), storage)];
     let store = Arc::new(Store::new(torrents, geometry, ZeroPieces::default(), pool, cache, gather, events));
-    store.run().unwrap();
+    store.run(Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE)).unwrap();
     (store, receiver)
 }
 
@@ -128,6 +128,26 @@ fn pieces_too_large_to_be_hashed_at_once_are_hashed_by_threads() {
     assert_eq!(next(&told), Told::Failed(1));
     store.finish();
     assert_eq!(until_finished(&told), (vec![], vec![vec![2]]));
+    store.close();
+}
+
+#[test]
+fn of_pieces_that_are_hashed_together_the_wrong_one_fails() {
+    let (store, told) = store_of(2 * HASHED_AT_ONCE, 20, u64::MAX, 1 << 20, file(40));
+    let jobs = (0..20).map(|piece| HashJob {
+        piece: PieceId(u32::from(piece)),
+        blocks: blocks(&store, if piece == 13 { 14 } else { piece }),
+    });
+    (0..20).for_each(|_| store.to_write.expect());
+    hasher::check(&store, Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE), jobs.collect());
+    let mut verdicts = Vec::new();
+    while verdicts.len() < 20 {
+        // The writer tells of what it has written meanwhile.
+        verdicts.extend(Some(next(&told)).filter(|told| !matches!(told, Told::Stored(_))));
+    }
+    for (piece, verdict) in (0..20).zip(verdicts) {
+        assert_eq!(verdict, if piece == 13 { Told::Failed(piece) } else { Told::Verified(piece) });
+    }
     store.close();
 }
 

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use ezio_sha1::Method;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub const NAME: &str = "loopback";
 pub const GOAL: f64 = 1.4;
 /// Cores that everything together may use.
 const CORES: usize = 2;
+/// What a processor without SHA instructions may have instead: AVX2, AVX-512.
+const LANES: [usize; 2] = [8, 16];
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// What one transfer gave.
@@ -68,12 +71,17 @@ pub fn run(mib: u64) -> Result<Vec<Transfer>> {
     capture(&image, &folder)?;
     fs::remove_file(image).context("remove the image's source")?;
     let pair = Pair { work: work.path(), image: &folder, mib };
-    Ok(vec![
-        pair.ezio()?,
+    let mut transfers = vec![
+        pair.ezio(None)?,
         pair.bare("sendfile, SHA-1, write", true)?,
         pair.bare("sendfile, write", false)?,
         sha1(mib),
-    ])
+    ];
+    for method in LANES.iter().filter_map(|&lanes| Method::in_lanes(lanes)) {
+        transfers.push(pair.ezio(Some(method))?);
+        transfers.push(sha1_in_lanes(mib, method));
+    }
+    Ok(transfers)
 }
 
 /// This thread, and the programs that it starts from now on, have no more than the first processors to themselves.
@@ -94,9 +102,22 @@ struct Pair<'a> {
 
 impl Pair<'_> {
     fn spawn(&self, program: &Path, args: &[&str], finish: Finish) -> Result<Process> {
+        self.spawn_with(program, args, None, finish)
+    }
+
+    fn spawn_with(
+        &self,
+        program: &Path,
+        args: &[&str],
+        hashing: Option<Method>,
+        finish: Finish,
+    ) -> Result<Process> {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let mut command = Command::new(program);
         command.args(args);
+        if let Some(method) = hashing {
+            command.env("EZIO_SHA1", method.lanes().to_string());
+        }
         let log = self.work.join(format!("{name}-{}.log", args.first().unwrap_or(&"")));
         Process::spawn(command, &name, &log, finish)
     }
@@ -114,7 +135,8 @@ impl Pair<'_> {
         Ok(target)
     }
 
-    fn ezio(&self) -> Result<Transfer> {
+    /// With `hashing`, the receiver hashes as if the processor had no SHA instructions.
+    fn ezio(&self, hashing: Option<Method>) -> Result<Transfer> {
         let image = self.image.display().to_string();
         let args = ["serve", &image, "--dhcp", "off", "--listen", "127.0.0.1"];
         let mut server = self.spawn(&programs::find("ezio-pxe")?, &args, Finish::Never)?;
@@ -124,9 +146,11 @@ impl Pair<'_> {
         let path = target.display().to_string();
         let args = ["write", &source, &path, "--progress", "json", "--seed", "forever"];
         let began = Instant::now();
-        let mut client = self.spawn(&programs::find("ezio-init")?, &args, Finish::Event)?;
+        let mut client = self.spawn_with(&programs::find("ezio-init")?, &args, hashing, Finish::Event)?;
         let done = client.wait_done(LIMIT)?;
-        self.judge("ezio", done - began, &target, &mut server, &mut client)
+        let name =
+            hashing.map_or("ezio".to_owned(), |method| format!("ezio, SHA-1 in {} lanes", method.lanes()));
+        self.judge(&name, done - began, &target, &mut server, &mut client)
     }
 
     /// Nothing but what has to be done: the least that any program takes.
@@ -187,6 +211,21 @@ impl Transfer {
             ..Self::default()
         }
     }
+}
+
+/// SHA-1 on one core of pieces that are there together, in the lanes of its vector registers.
+fn sha1_in_lanes(mib: u64, method: Method) -> Transfer {
+    let pieces = vec![vec![0x5a; 1 << 20]; method.lanes()];
+    let parts: Vec<[&[u8]; 1]> = pieces.iter().map(|piece| [piece.as_slice()]).collect();
+    let messages: Vec<&[&[u8]]> = parts.iter().map(|part| part.as_slice()).collect();
+    let rounds = mib.div_ceil(messages.len() as u64);
+    let began = Instant::now();
+    for _ in 0..rounds {
+        black_box(method.hash(black_box(&messages)));
+    }
+    let name = format!("SHA-1 in {} lanes, one core", method.lanes());
+    let lanes = Transfer::new(&name, rounds * messages.len() as u64, began.elapsed());
+    Transfer { core_seconds: lanes.seconds, ..lanes }
 }
 
 /// SHA-1 on one core, of bytes that are in its cache.
