@@ -16,6 +16,8 @@ pub(super) struct Announcements {
     /// Own pieces in the order of their coming; each connection knows how far it was told.
     log: Vec<PieceId>,
     due: Option<Duration>,
+    /// Something is to be announced at once.
+    urgent: bool,
 }
 
 impl Announcements {
@@ -33,19 +35,22 @@ impl Announcements {
 }
 
 impl Scheduler {
-    /// A piece was verified: announces it now where that matters, else to each peer when that was not told lately.
-    pub(super) fn announce_fresh(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+    /// A piece was verified: it is to be announced now where that matters, else to each peer when that was not told lately.
+    pub(super) fn announce_fresh(&mut self, piece: PieceId) {
         let t = &self.config.tuning;
         let rare = if self.pieces.have.count() < t.ramp { t.rare.0 } else { t.rare.1 };
         if self.pieces.copies[piece.index()] < rare && !self.has_trees() {
-            self.announce_all(out);
+            self.announcements.urgent = true;
         } else {
             self.announcements.due.get_or_insert(self.now + SWEEP);
         }
     }
 
-    /// When it is time, tells those who were not told lately.
-    pub(super) fn announce_due(&mut self, out: &mut Vec<Output>) {
+    /// Tells everybody what cannot wait; when it is time, those who were not told lately.
+    pub(super) fn announce(&mut self) {
+        if self.announcements.urgent {
+            return self.announce_all();
+        }
         if self.announcements.due.is_none_or(|due| due > self.now) {
             return;
         }
@@ -57,22 +62,22 @@ impl Scheduler {
             if self.now.saturating_sub(conn.told) < self.config.tuning.announce {
                 self.announcements.due = Some(self.now + SWEEP);
             } else {
-                self.announce_to(id, out);
+                self.announce_to(id);
             }
         }
     }
 
     /// Tells everybody.
-    pub(super) fn announce_all(&mut self, out: &mut Vec<Output>) {
-        self.announcements.due = None;
+    pub(super) fn announce_all(&mut self) {
+        (self.announcements.due, self.announcements.urgent) = (None, false);
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
-            self.announce_to(id, out);
+            self.announce_to(id);
         }
     }
 
     /// Tells one peer everything it was not told.
-    pub(super) fn announce_to(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    pub(super) fn announce_to(&mut self, id: ConnId) {
         let log = &self.announcements.log;
         let Some(conn) = self.conns.get_mut(id) else { return };
         if conn.announced == log.len() {
@@ -83,7 +88,7 @@ impl Scheduler {
         let server = conn.peer.role == Role::Server;
         let news =
             log[conn.announced..].iter().filter(|p| range.contains(&p.0) && (server || !conn.has.get(p.0)));
-        out.extend(news.map(|&p| Output::Have(id, p)));
+        self.out.extend(news.map(|&p| Output::Have(id, p)));
         conn.announced = log.len();
         conn.told = self.now;
     }

@@ -130,8 +130,6 @@ pub enum Input<'a> {
     OwnSite(Option<SiteId>),
     /// The site of a connection's peer became known.
     PeerSite(ConnId, Option<SiteId>),
-    /// The time named by [`super::Scheduler::next_wakeup`] has come.
-    Tick,
 }
 
 /// Why a connection is to be closed.
@@ -147,7 +145,7 @@ pub enum Reason {
     Dead,
 }
 
-/// What the driver is to do. Everything for one connection out of one call belongs into one write.
+/// What the driver is to do. Everything for one connection out of one [`super::Scheduler::poll`] belongs into one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Send a REQUEST for each block.
@@ -170,8 +168,6 @@ pub enum Output {
     NotInterested(ConnId),
     /// Send UNCHOKE.
     Unchoke(ConnId),
-    /// Send CHOKE.
-    Choke(ConnId),
     /// Send these blocks, in order, after those named before; answer with [`Input::Sent`] as the kernel takes them.
     Serve(ConnId, Blocks),
     /// Send a REJECT REQUEST for each block (only where BEP 6 is spoken).
@@ -182,6 +178,28 @@ pub enum Output {
     Discard(PieceId),
     /// Close the connection (and tell [`Input::Closed`]).
     Disconnect(ConnId, Reason),
-    /// Every piece is verified. Comes once, when that happens or at the first call if it was so from the start.
+    /// Every piece is verified. Comes once, when that happens or at the first [`super::Scheduler::poll`] if it was so from the start.
     Complete,
+}
+
+impl Output {
+    /// The connection that it is for.
+    pub(crate) fn conn(&self) -> Option<ConnId> {
+        match *self {
+            Self::Request(id, _)
+            | Self::Cancel(id, _)
+            | Self::Have(id, _)
+            | Self::Suggest(id, _)
+            | Self::Place(id, _)
+            | Self::Report(id)
+            | Self::Near(id)
+            | Self::Interested(id)
+            | Self::NotInterested(id)
+            | Self::Unchoke(id)
+            | Self::Serve(id, _)
+            | Self::Reject(id, _)
+            | Self::Disconnect(id, _) => Some(id),
+            Self::Check(_) | Self::Discard(_) | Self::Complete => None,
+        }
+    }
 }

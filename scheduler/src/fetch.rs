@@ -35,7 +35,7 @@ impl Scheduler {
         ((self.down.per_s() / 40.0) as u64).clamp(u64::from(min), u64::from(max.max(min)))
     }
 
-    pub(super) fn on_suggested(&mut self, id: ConnId, piece: PieceId, out: &mut Vec<Output>) {
+    pub(super) fn on_suggested(&mut self, id: ConnId, piece: PieceId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if self.geometry.locate(piece).0 != conn.peer.torrent
             || self.pieces.have.get(piece.0)
@@ -44,15 +44,28 @@ impl Scheduler {
             return;
         }
         if conn.peer.role != Role::Server {
-            return self.on_offered(id, piece, out);
+            self.due.offered.push((id, piece));
+            return;
         }
         conn.suggested.push_back(piece);
         conn.steered = self.now;
-        self.take_suggestions(id, out);
+        if !self.due.suggesting.contains(&id) {
+            self.due.suggesting.push(id);
+        }
     }
 
-    /// Asks a server for what it suggested, as far as memory allows.
-    fn take_suggestions(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    /// Asks servers for what they suggested.
+    pub(super) fn take_suggestions(&mut self) {
+        let mut suggesting = std::mem::take(&mut self.due.suggesting);
+        suggesting.retain(|&id| {
+            self.take_suggestions_of(id);
+            self.conns.get(id).is_some_and(|conn| !conn.suggested.is_empty())
+        });
+        self.due.suggesting = suggesting;
+    }
+
+    /// Asks one for what it suggested, as far as memory allows.
+    fn take_suggestions_of(&mut self, id: ConnId) {
         while let Some(conn) = self.conns.get_mut(id) {
             if conn.closing || conn.choked || conn.peer.role != Role::Server {
                 return;
@@ -68,7 +81,7 @@ impl Scheduler {
                 conn.suggested.pop_front();
             }
             if wanted {
-                self.ask(id, piece, u64::MAX, out);
+                self.ask(id, piece, u64::MAX);
             }
         }
     }
@@ -78,39 +91,21 @@ impl Scheduler {
         self.memory() + size <= self.config.memory.max(2 * size)
     }
 
-    /// Asks again after something came from `id`, if only the news of a piece: cheap when enough is outstanding.
-    pub(super) fn refill(&mut self, id: ConnId, out: &mut Vec<Output>) {
-        if self.conns.get(id).is_some_and(|c| !c.suggested.is_empty()) {
-            self.take_suggestions(id, out);
-        }
-        if self.pulled() + self.run() <= self.ahead() {
-            self.fill(out);
-        } else {
-            self.ask_parents(out);
-        }
-    }
-
     /// Bytes asked for, but not of parents: those wait for what is still on its way there.
     pub(super) fn pulled(&self) -> u64 {
         self.pending_bytes - self.relayed()
     }
 
     /// Asks until enough is outstanding or nobody has more for us.
-    pub(super) fn fill(&mut self, out: &mut Vec<Output>) {
-        if self.complete || self.config.role == Role::Server {
+    pub(super) fn fill(&mut self) {
+        if !std::mem::take(&mut self.due.fill) || self.complete || self.config.role == Role::Server {
             return;
         }
-        for at in 0..self.conns.ids().len() {
-            let id = self.conns.ids()[at];
-            if self.conns.get(id).is_some_and(|c| !c.suggested.is_empty()) {
-                self.take_suggestions(id, out);
-            }
-        }
-        self.ask_parents(out);
+        self.ask_parents();
         let run = self.run();
         while self.pulled() + run <= self.ahead() {
             let Some((id, piece)) = self.choose(run) else { break };
-            self.ask(id, piece, run, out);
+            self.ask(id, piece, run);
         }
     }
 
@@ -212,7 +207,7 @@ impl Scheduler {
     }
 
     /// Asks a peer for the first run of free blocks of a piece, of at most about `bytes`.
-    pub(super) fn ask(&mut self, id: ConnId, piece: PieceId, bytes: u64, out: &mut Vec<Output>) {
+    pub(super) fn ask(&mut self, id: ConnId, piece: PieceId, bytes: u64) {
         let Some(conn) = self.conns.get(id) else { return };
         let suspect = self.members.get(conn.member).suspect;
         let Some(active) = self.pieces.start(&self.geometry, piece) else { return };
@@ -232,11 +227,11 @@ impl Scheduler {
             self.pieces.started.retain(|&p| p != piece);
         }
         self.pieces.refresh(piece);
-        self.send_request(id, Blocks { piece, first: first as u32, count: count as u32 }, out);
+        self.send_request(id, Blocks { piece, first: first as u32, count: count as u32 });
     }
 
     /// Notes and sends a request whose blocks are already marked.
-    pub(super) fn send_request(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+    pub(super) fn send_request(&mut self, id: ConnId, blocks: Blocks) {
         let bytes = u64::from(self.geometry.bytes_of(blocks));
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
@@ -248,8 +243,8 @@ impl Scheduler {
         }
         conn.pending_bytes += bytes;
         self.pending_bytes += bytes;
-        out.push(Output::Request(id, blocks));
-        self.announce_to(id, out);
+        self.out.push(Output::Request(id, blocks));
+        self.announce_to(id);
     }
 }
 

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 64;
 
 impl Scheduler {
     /// Looks for late requests.
-    pub(super) fn find_late(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn find_late(&mut self) {
         if self.complete {
             return;
         }
@@ -43,7 +43,7 @@ impl Scheduler {
             let silence = if owes { now.saturating_sub(conn.progress) } else { Duration::ZERO };
             if silence > DEAD {
                 conn.closing = true;
-                out.push(Output::Disconnect(id, Reason::Dead));
+                self.out.push(Output::Disconnect(id, Reason::Dead));
             }
             if silence > patience {
                 conn.late = true;
@@ -59,14 +59,12 @@ impl Scheduler {
             if left == 0 || self.pulled() > 2 * self.ahead() {
                 break;
             }
-            left -= usize::from(
-                self.ask_second(id, pending, ending, out) || self.ask_once_more(id, pending, out),
-            );
+            left -= usize::from(self.ask_second(id, pending, ending) || self.ask_once_more(id, pending));
         }
     }
 
     /// Asks a client of another kind again for what it has skipped, when nobody else has it. Whether it was asked.
-    fn ask_once_more(&mut self, id: ConnId, skipped: Pending, out: &mut Vec<Output>) -> bool {
+    fn ask_once_more(&mut self, id: ConnId, skipped: Pending) -> bool {
         let Some(conn) = self.conns.get(id).filter(|c| !c.ours() && !c.choked && !c.closing) else {
             return false;
         };
@@ -77,8 +75,8 @@ impl Scheduler {
         }
         let progress = conn.progress;
         self.take_pending(id, skipped.piece, skipped.block);
-        out.push(Output::Cancel(id, block));
-        self.send_request(id, block, out);
+        self.out.push(Output::Cancel(id, block));
+        self.send_request(id, block);
         // Being asked is no progress: who stays silent is dead in the end.
         if let Some(conn) = self.conns.get_mut(id) {
             conn.progress = progress;
@@ -87,27 +85,27 @@ impl Scheduler {
     }
 
     /// A piece that has to come from one peer alone starts over when that one sends no more.
-    pub(super) fn restart_abandoned(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn restart_abandoned(&mut self) {
         let sends = |id, piece: PieceId| {
             self.conns.get(id).is_some_and(|c| !c.choked && !c.closing && c.has.get(piece.0))
         };
         let sole = |piece| self.pieces.active(piece).and_then(|a| a.sole);
         let abandoned = |&piece: &PieceId| sole(piece).is_some_and(|id| !sends(id, piece));
         let abandoned: Vec<PieceId> = self.pieces.started.iter().copied().filter(abandoned).collect();
-        abandoned.into_iter().for_each(|piece| self.restart(piece, out));
+        abandoned.into_iter().for_each(|piece| self.restart(piece));
     }
 
     /// Forgets what is here of a piece and under way.
-    pub(super) fn restart(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+    pub(super) fn restart(&mut self, piece: PieceId) {
         let Some(active) = self.pieces.end(&self.geometry, piece) else { return };
         for (block, state) in (0..).zip(&active.blocks) {
             let Block::Asked(first, second) = *state else { continue };
             for id in [Some(first), second].into_iter().flatten() {
-                self.cancel(id, piece, block, out);
+                self.cancel(id, piece, block);
             }
         }
         self.pieces.refresh(piece);
-        out.push(Output::Discard(piece));
+        self.out.push(Output::Discard(piece));
     }
 
     /// How long an answer may take: what answers took lately, with room; less when every missing piece is on its way.
@@ -118,7 +116,7 @@ impl Scheduler {
     }
 
     /// Asks a second peer for one block; whether there was one to ask.
-    fn ask_second(&mut self, first: ConnId, late: Pending, ending: bool, out: &mut Vec<Output>) -> bool {
+    fn ask_second(&mut self, first: ConnId, late: Pending, ending: bool) -> bool {
         let Some(active) = self.pieces.active(late.piece) else { return false };
         if active.blocks.get(late.block as usize) != Some(&Block::Asked(first, None)) {
             return false;
@@ -152,29 +150,29 @@ impl Scheduler {
         let block = Blocks::one(late.piece, late.block);
         if ending {
             active.blocks[late.block as usize] = Block::Asked(first, Some(second));
-            self.send_request(second, block, out);
+            self.send_request(second, block);
         } else {
-            self.move_requests(first, block, second, out);
+            self.move_requests(first, block, second);
         }
         true
     }
 
     /// Requests that wait at one peer go to another.
-    pub(super) fn move_requests(&mut self, from: ConnId, blocks: Blocks, to: ConnId, out: &mut Vec<Output>) {
+    pub(super) fn move_requests(&mut self, from: ConnId, blocks: Blocks, to: ConnId) {
         for block in blocks.first..blocks.first + blocks.count {
             self.take_pending(from, blocks.piece, block);
             if let Some(active) = self.pieces.active_mut(blocks.piece) {
                 active.blocks[block as usize] = Block::Asked(to, None);
             }
         }
-        out.push(Output::Cancel(from, blocks));
-        self.send_request(to, blocks, out);
+        self.out.push(Output::Cancel(from, blocks));
+        self.send_request(to, blocks);
     }
 
     /// A request is void, if it is still out.
-    pub(super) fn cancel(&mut self, id: ConnId, piece: PieceId, block: u32, out: &mut Vec<Output>) {
+    pub(super) fn cancel(&mut self, id: ConnId, piece: PieceId, block: u32) {
         if self.take_pending(id, piece, block).is_some() {
-            out.push(Output::Cancel(id, Blocks::one(piece, block)));
+            self.out.push(Output::Cancel(id, Blocks::one(piece, block)));
         }
     }
 }

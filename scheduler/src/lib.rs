@@ -1,12 +1,13 @@
 //! Who fetches what from whom, and who is served first: the policy of the swarm, as a pure state machine.
 //!
-//! A driver tells it what happens ([`Input`], with the time since any fixed moment) and does what it answers ([`Output`]).
-//! It knows no sockets and no clock, and takes all chance from its seed: the same inputs give the same outputs, in a
-//! simulator of a thousand nodes as on real connections.
+//! A driver tells it what happens ([`Input`], with the time since any fixed moment), which changes its state and decides nothing;
+//! [`Scheduler::poll`] then goes through its rules, in one order, and says what is to be done ([`Output`]). It knows no sockets
+//! and no clock, and takes all chance from its seed: the same inputs give the same outputs, in a simulator of a thousand nodes
+//! as on real connections.
 //!
 //! All torrents of a job are one set of pieces with global numbers ([`Geometry`]); a connection carries one of them.
 //!
-//! The policy, by file: `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
+//! The policy, by file: `poll` has the order of the rules, `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
 //! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links; where these
 //! are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). In large rooms the
@@ -29,6 +30,7 @@ mod pace;
 mod peer;
 mod pieces;
 mod place;
+mod poll;
 mod rate;
 mod receive;
 mod relay;
@@ -48,6 +50,7 @@ use members::Members;
 use peer::Conns;
 use pieces::Pieces;
 use place::Places;
+use poll::Due;
 use rate::{LinkRate, Rate};
 use relay::Relay;
 use serve::Serving;
@@ -58,9 +61,6 @@ pub use config::{Config, Tuning};
 pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
 pub use pace::Pace;
-
-/// Time between two looks at rates, late requests and stalled connections.
-const TICK: Duration = Duration::from_millis(50);
 
 /// What of a torrent is there at the start.
 #[derive(Debug, Clone, Copy)]
@@ -121,8 +121,10 @@ pub struct Scheduler {
     places: Places,
     relays: Vec<Relay>,
     shape: Shape,
-    /// It became known where somebody is.
-    moved: bool,
+    /// What rules have to look at.
+    due: Due,
+    /// What is to be done.
+    out: Vec<Output>,
     stats: Stats,
     last_tick: Duration,
     last_offer: Duration,
@@ -155,7 +157,8 @@ impl Scheduler {
             places: Places::default(),
             relays: Vec::new(),
             shape: Shape::default(),
-            moved: false,
+            due: Due::default(),
+            out: Vec::new(),
             stats: Stats::default(),
             last_tick: Duration::ZERO,
             last_offer: Duration::ZERO,
@@ -187,98 +190,50 @@ impl Scheduler {
         }
     }
 
-    /// Takes one input at time `now` (never before that of the call before) and appends what is to be done to `out`.
-    pub fn handle(&mut self, now: Duration, input: Input<'_>, out: &mut Vec<Output>) {
+    /// Takes one input at time `now`, never before that of the call before. It changes state, and notes what follows from it
+    /// without any choice; the rest is [`Scheduler::poll`]'s, once for all inputs that come together.
+    pub fn handle(&mut self, now: Duration, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
-            Input::Connected(conn, peer) => self.on_connected(conn, peer, out),
-            Input::Closed(conn) => self.on_closed(conn, out),
-            Input::Bitfield(conn, bits) => self.on_bitfield(conn, Start::Bitfield(bits), out),
-            Input::HaveAll(conn) => self.on_bitfield(conn, Start::All, out),
-            Input::HaveNone(conn) => self.on_bitfield(conn, Start::None, out),
-            Input::Have(conn, pieces) => self.on_have(conn, pieces, out),
-            Input::Choked(conn) => self.on_choked(conn, out),
-            Input::Unchoked(conn) => self.on_unchoked(conn, out),
-            Input::Interested(conn) => self.on_interested(conn, true, out),
-            Input::NotInterested(conn) => self.on_interested(conn, false, out),
-            Input::Suggested(conn, piece) => self.on_suggested(conn, piece, out),
-            Input::Placed(conn, place) => self.on_placed(conn, place, out),
+            Input::Connected(conn, peer) => self.on_connected(conn, peer),
+            Input::Closed(conn) => self.on_closed(conn),
+            Input::Bitfield(conn, bits) => self.on_bitfield(conn, Start::Bitfield(bits)),
+            Input::HaveAll(conn) => self.on_bitfield(conn, Start::All),
+            Input::HaveNone(conn) => self.on_bitfield(conn, Start::None),
+            Input::Have(conn, pieces) => self.on_have(conn, pieces),
+            Input::Choked(conn) => self.on_choked(conn),
+            Input::Unchoked(conn) => self.on_unchoked(conn),
+            Input::Interested(_) | Input::NotInterested(_) => self.due.steer = true,
+            Input::Suggested(conn, piece) => self.on_suggested(conn, piece),
+            Input::Placed(conn, place) => self.on_placed(conn, place),
             Input::Reported(conn, paces) => self.on_reported(conn, paces),
-            Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks, out),
-            Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks, out),
-            Input::Verified(piece) => self.on_verified(piece, out),
-            Input::Failed(piece) => self.on_failed(piece, out),
-            Input::Stored(piece) => self.on_stored(piece, out),
-            Input::Requested(conn, blocks) => self.on_requested(conn, blocks, out),
+            Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks),
+            Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks),
+            Input::Verified(piece) => self.on_verified(piece),
+            Input::Failed(piece) => self.on_failed(piece),
+            Input::Stored(piece) => self.on_stored(piece),
+            Input::Requested(conn, blocks) => self.on_requested(conn, blocks),
             Input::Cancelled(conn, blocks) => self.on_cancelled(conn, blocks),
-            Input::Sent(conn, bytes) => self.on_sent(conn, bytes, out),
+            Input::Sent(conn, bytes) => self.on_sent(conn, bytes),
             Input::OwnSite(site) => {
                 self.config.site = site;
-                self.moved = true;
+                self.due.moved = true;
             }
             Input::PeerSite(conn, site) => {
                 if let Some(conn) = self.conns.get_mut(conn) {
                     conn.peer.site = site;
                 }
-                self.moved = true;
+                self.due.moved = true;
             }
-            Input::Tick => {}
         }
-        if self.now.saturating_sub(self.last_tick) >= TICK {
-            self.tick(out);
-        }
-        if !self.complete && self.pieces.have.count() == self.geometry.piece_count() {
-            self.complete = true;
-            out.push(Output::Complete);
-            self.finish(out);
-        }
-        self.announce_due(out);
     }
 
-    /// When [`Input::Tick`] is due at the latest; none while there is nothing to wait for.
+    /// When [`Scheduler::poll`] is due at the latest, also if nothing happens; none while there is nothing to wait for.
     pub fn next_wakeup(&self) -> Option<Duration> {
         (!self.conns.ids().is_empty()).then(|| {
-            let tick = self.last_tick + TICK;
+            let tick = self.last_tick + poll::TICK;
             self.announcements.due().map_or(tick, |due| due.min(tick)).max(self.now)
         })
-    }
-
-    fn tick(&mut self, out: &mut Vec<Output>) {
-        let step = self.now - self.last_tick;
-        self.last_tick = self.now;
-        if self.serving.is_idle() {
-            self.stats.idle_up += step;
-        }
-        if !self.complete && self.pending_bytes == 0 {
-            self.stats.idle_down += step;
-        }
-        self.down.step(step);
-        self.up.step(step);
-        self.link.step(step, self.down.per_s().max(self.up.per_s()));
-        for at in 0..self.conns.ids().len() {
-            let id = self.conns.ids()[at];
-            let now = self.now;
-            if let Some(conn) = self.conns.get_mut(id) {
-                if conn.pending_bytes > 0 || (conn.down.known() && now.saturating_sub(conn.progress) < step) {
-                    conn.down.step(step);
-                }
-                if conn.in_service > 0 || now.saturating_sub(conn.taken) < step {
-                    conn.up.step(step);
-                }
-            }
-        }
-        self.find_late(out);
-        self.restart_abandoned(out);
-        self.recall(out);
-        self.expire_suggestions();
-        self.tend_places(out);
-        self.doubt_places(out);
-        self.steer(out);
-        self.fill(out);
-        self.pump(out);
-        self.offer(out);
-        self.report(out);
-        self.look_at_shape(out);
     }
 
     /// Whether this block is still to come: if not, its bytes can be dropped (tell [`Input::Arrived`] all the same).

@@ -23,8 +23,9 @@ const TRIES: usize = 8;
 
 impl Scheduler {
     /// Offers something while few requests wait.
-    pub(super) fn offer(&mut self, out: &mut Vec<Output>) {
-        if self.config.role != Role::Member
+    pub(super) fn offer(&mut self) {
+        if !std::mem::take(&mut self.due.offer)
+            || self.config.role != Role::Member
             || self.has_trees()
             || self.now.saturating_sub(self.last_offer) < PAUSE
             || !self.runs_out(self.link.per_s() * FEW.as_secs_f64())
@@ -42,7 +43,7 @@ impl Scheduler {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.offered = self.now;
             }
-            out.push(Output::Suggest(id, piece));
+            self.out.push(Output::Suggest(id, piece));
             return;
         }
     }
@@ -52,7 +53,6 @@ impl Scheduler {
         let conn = self.conns.get(id)?;
         if conn.peer.role != Role::Member
             || conn.closing
-            || conn.choking
             || conn.owed() > 0
             || self.now.saturating_sub(conn.offered) < PAUSE_FOR_ONE
             || self.crosses(conn)
@@ -71,12 +71,19 @@ impl Scheduler {
         rarest.piece
     }
 
+    /// Asks members for what they have offered.
+    pub(super) fn take_offers(&mut self) {
+        let mut offered = std::mem::take(&mut self.due.offered);
+        offered.drain(..).for_each(|(id, piece)| self.take_offer(id, piece));
+        self.due.offered = offered;
+    }
+
     /// A member has time for us, and had this piece to offer when it wrote.
-    pub(super) fn on_offered(&mut self, id: ConnId, piece: PieceId, out: &mut Vec<Output>) {
+    fn take_offer(&mut self, id: ConnId, piece: PieceId) {
         let Some(conn) = self.conns.get(id) else { return };
         let suspect = self.members.get(conn.member).suspect;
         let able = !conn.choked && !conn.closing && !conn.late && !suspect && !self.crosses(conn);
-        if !able || conn.pending_bytes > 0 || !conn.has.get(piece.0) {
+        if !able || conn.pending_bytes > 0 || !conn.has.get(piece.0) || self.pieces.have.get(piece.0) {
             return;
         }
         let free = match self.pieces.active(piece) {
@@ -84,9 +91,9 @@ impl Scheduler {
             Some(active) => active.free > 0 && active.sole.is_none() && !active.failed,
         };
         if free {
-            self.ask(id, piece, self.run(), out);
+            self.ask(id, piece, self.run());
         } else if let Some((other, blocks)) = self.waiting_elsewhere(id, piece) {
-            self.move_requests(other, blocks, id, out);
+            self.move_requests(other, blocks, id);
         }
     }
 
@@ -126,6 +133,7 @@ impl Scheduler {
 
 #[cfg(test)]
 mod tests {
+    use super::super::poll::tell;
     use super::super::{Config, Geometry, Input, Peer, Start, TorrentId, TorrentShape};
     use super::*;
 
@@ -141,7 +149,7 @@ mod tests {
         let id = ConnId(number as u32);
         let peer = Peer { torrent: TorrentId(0), member: number, role: Role::Member, site: None, fast: true };
         for input in [Input::Connected(id, peer), Input::Bitfield(id, &[bitfield]), Input::Unchoked(id)] {
-            scheduler.handle(Duration::from_millis(1), input, out);
+            tell(scheduler, Duration::from_millis(1), input, out);
         }
         id
     }
@@ -161,7 +169,7 @@ mod tests {
         let third = ConnId(3);
         out.clear();
         for tick in 1..10u64 {
-            scheduler.handle(Duration::from_millis(100 * tick), Input::Tick, &mut out);
+            scheduler.poll(Duration::from_millis(100 * tick), &mut out);
         }
         let offers = offers(&out);
         assert!(offers.contains(&(first, PieceId(1))), "{offers:?}");
@@ -174,9 +182,9 @@ mod tests {
         let (mut scheduler, mut out) = (member(Start::All, 2), Vec::new());
         let id = join(&mut scheduler, 1, 0, &mut out);
         let all = Blocks { piece: PieceId(0), first: 0, count: 4 };
-        scheduler.handle(Duration::from_millis(1), Input::Requested(id, all), &mut out);
+        tell(&mut scheduler, Duration::from_millis(1), Input::Requested(id, all), &mut out);
         out.clear();
-        scheduler.handle(Duration::from_millis(100), Input::Tick, &mut out);
+        scheduler.poll(Duration::from_millis(100), &mut out);
         assert_eq!(offers(&out), []);
     }
 
@@ -188,9 +196,9 @@ mod tests {
         assert!(out.contains(&Output::Request(slow, asked)), "{out:?}");
         let idle = join(&mut scheduler, 2, 0b1000_0000, &mut out);
         out.clear();
-        scheduler.handle(Duration::from_millis(100), Input::Suggested(idle, PieceId(0)), &mut out);
+        tell(&mut scheduler, Duration::from_millis(100), Input::Suggested(idle, PieceId(0)), &mut out);
         assert_eq!(out, [], "it has not waited for long");
-        scheduler.handle(Duration::from_millis(300), Input::Suggested(idle, PieceId(0)), &mut out);
+        tell(&mut scheduler, Duration::from_millis(300), Input::Suggested(idle, PieceId(0)), &mut out);
         assert!(out.contains(&Output::Cancel(slow, asked)), "{out:?}");
         assert!(out.contains(&Output::Request(idle, asked)), "{out:?}");
     }
@@ -201,7 +209,7 @@ mod tests {
         let id = join(&mut scheduler, 1, 0b1000_0000, &mut out);
         out.clear();
         for piece in [0, 1, 2, u32::MAX] {
-            scheduler.handle(Duration::from_millis(2), Input::Suggested(id, PieceId(piece)), &mut out);
+            tell(&mut scheduler, Duration::from_millis(2), Input::Suggested(id, PieceId(piece)), &mut out);
         }
         assert_eq!(out, []);
     }

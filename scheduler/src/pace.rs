@@ -70,7 +70,7 @@ impl Stopwatch {
 
 impl Scheduler {
     /// A member tells a server how fast its streams are, when it is time.
-    pub(super) fn report(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn report(&mut self) {
         if self.config.role != Role::Member || self.now.saturating_sub(self.last_report) < REPORT {
             return;
         }
@@ -79,7 +79,7 @@ impl Scheduler {
             return;
         }
         let is_server = |c: &Conn| c.peer.role == Role::Server && !c.closing;
-        out.extend(self.conns.iter().find(|(_, c)| is_server(c)).map(|(id, _)| Output::Report(id)));
+        self.out.extend(self.conns.iter().find(|(_, c)| is_server(c)).map(|(id, _)| Output::Report(id)));
     }
 
     /// What [`Output::Report`] is to carry. The next begins where this one ends.

@@ -34,12 +34,10 @@ pub(super) struct Conn {
     pub(super) has: Bits,
     /// How many of them we miss.
     pub(super) useful: u32,
-    /// They choke us; we choke them.
+    /// They choke us.
     pub(super) choked: bool,
-    pub(super) choking: bool,
-    /// We told them that we are interested; they told us.
+    /// We told them that we are interested.
     pub(super) interested: bool,
-    pub(super) wants_us: bool,
     /// Requests of ours, oldest first.
     pub(super) pending: VecDeque<Pending>,
     pub(super) pending_bytes: u64,
@@ -72,7 +70,6 @@ pub(super) struct Conn {
     pub(super) in_service: u64,
     /// When the kernel last took some.
     pub(super) taken: Duration,
-    pub(super) up: Rate,
     /// Runs while the kernel has something of ours to send.
     pub(super) stopwatch: Stopwatch,
     /// How much of the log of own pieces it has been told.
@@ -90,9 +87,7 @@ impl Conn {
             has: Bits::new(pieces),
             useful: 0,
             choked: true,
-            choking: true,
             interested: false,
-            wants_us: false,
             pending: VecDeque::new(),
             pending_bytes: 0,
             down: Rate::default(),
@@ -110,7 +105,6 @@ impl Conn {
             turn: None,
             in_service: 0,
             taken: now,
-            up: Rate::default(),
             stopwatch: Stopwatch::default(),
             announced: 0,
             told: now,

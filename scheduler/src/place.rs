@@ -66,20 +66,26 @@ impl Places {
 }
 
 impl Scheduler {
-    /// A member came. Where there are trees it gets a place, if it is early; who is late, or behind a thin link, of which trees
-    /// know nothing, has them taken back.
-    pub(super) fn member_came(&mut self, id: ConnId, torrent: TorrentId, out: &mut Vec<Output>) {
-        if self.config.role != Role::Server {
-            return;
+    /// Members have come. Where there are trees they get a place, if they are early; who is late, or behind a thin link, of
+    /// which trees know nothing, has them taken back.
+    pub(super) fn seat_newcomers(&mut self) {
+        for id in std::mem::take(&mut self.due.came) {
+            self.member_comes_to_site(id);
+            if let Some(torrent) = self.conns.get(id).map(|conn| conn.peer.torrent) {
+                self.seat(id, torrent);
+            }
         }
+    }
+
+    fn seat(&mut self, id: ConnId, torrent: TorrentId) {
         match self.places.0.get(&torrent) {
             // It may have been away when the trees were taken back.
-            Some(State::Over) => out.push(Output::Place(id, None)),
+            Some(State::Over) => self.out.push(Output::Place(id, None)),
             Some(State::Planted(trees)) => {
                 let joins = trees.whole && self.may_have_trees(torrent);
                 match self.places.get_mut(torrent).filter(|_| joins).map(|trees| trees.forest.join(id)) {
-                    Some(changed) => self.tell_places(torrent, &changed, out),
-                    None => self.uproot(torrent, out),
+                    Some(changed) => self.tell_places(torrent, &changed),
+                    None => self.uproot(torrent),
                 }
             }
             Some(State::Large(_)) => {}
@@ -101,16 +107,20 @@ impl Scheduler {
     }
 
     /// Plants trees where it is time, and takes back those that hold up the room.
-    pub(super) fn tend_places(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn tend_places(&mut self) {
+        if !std::mem::take(&mut self.due.trees) {
+            return;
+        }
         let settle = self.config.tuning.settle;
         for torrent in self.places.0.keys().copied().collect::<Vec<_>>() {
             match self.places.0.get(&torrent) {
-                Some(State::Large(since)) if self.now - *since >= settle => self.plant(torrent, out),
+                Some(State::Large(since)) if self.now - *since >= settle => self.plant(torrent),
                 Some(State::Planted(trees)) => {
                     let end = self.geometry.pieces_of(torrent).map_or(0, |r| r.end);
+                    // When all has left, what is on its way arrives, or is asked for where it is.
                     let leaves = trees.leaves(end);
-                    if self.hold_up(torrent, leaves) {
-                        self.uproot(torrent, out);
+                    if (leaves && !trees.whole) || self.hold_up(torrent, leaves) {
+                        self.uproot(torrent);
                     }
                 }
                 _ => {}
@@ -119,7 +129,7 @@ impl Scheduler {
     }
 
     /// Plants trees, if it is not too late. Who got most is next to the server, and who got least has one below at most.
-    fn plant(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
+    fn plant(&mut self, torrent: TorrentId) {
         let range = self.geometry.pieces_of(torrent).filter(|_| self.may_have_trees(torrent));
         let Some(range) = range else {
             self.places.0.insert(torrent, State::Over);
@@ -132,7 +142,7 @@ impl Scheduler {
         let next = [range.start, range.start + 1];
         let trees = Trees { forest, whole: true, next, watch: Watch::new(self.now, self.stats.sent) };
         self.places.0.insert(torrent, State::Planted(trees));
-        self.tell_places(torrent, &members, out);
+        self.tell_places(torrent, &members);
     }
 
     /// Pieces that the machine behind a connection has, of all torrents.
@@ -147,7 +157,7 @@ impl Scheduler {
         self.conns.iter().filter(move |(_, c)| is_member(c)).map(|(id, _)| id)
     }
 
-    fn tell_places(&self, torrent: TorrentId, members: &[ConnId], out: &mut Vec<Output>) {
+    fn tell_places(&mut self, torrent: TorrentId, members: &[ConnId]) {
         let Some(trees) = self.places.get(torrent) else { return };
         let Some(range) = self.geometry.pieces_of(torrent) else { return };
         // What most have does not come down any more.
@@ -160,18 +170,15 @@ impl Scheduler {
             let Some(spot) = trees.forest.spot(id) else { continue };
             let parents = spot.parents.map(|parent| parent.map_or(self.config.member, number));
             let place = Place { parents, children: spot.children.map(|child| child.map(number)), from };
-            out.push(Output::Place(id, Some(place)));
+            self.out.push(Output::Place(id, Some(place)));
         }
     }
 
     /// A member of a torrent went, or its place is no good.
-    pub(super) fn place_failed(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
-        let end = self.geometry.pieces_of(torrent).map_or(0, |r| r.end);
-        let Some(trees) = self.places.get_mut(torrent) else { return };
-        trees.whole = false;
-        // When all has left, what is on its way arrives, or is asked for where it is.
-        if trees.leaves(end) {
-            self.uproot(torrent, out);
+    pub(super) fn place_failed(&mut self, torrent: TorrentId) {
+        if let Some(trees) = self.places.get_mut(torrent) {
+            trees.whole = false;
+            self.due.trees = true;
         }
     }
 
@@ -188,18 +195,19 @@ impl Scheduler {
     }
 
     /// Takes back all trees, and plants no more.
-    pub(super) fn uproot_all(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn uproot_all(&mut self) {
         for torrent in self.places.0.keys().copied().collect::<Vec<_>>() {
             if !matches!(self.places.0.get(&torrent), Some(State::Over)) {
-                self.uproot(torrent, out);
+                self.uproot(torrent);
             }
         }
     }
 
-    fn uproot(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
+    fn uproot(&mut self, torrent: TorrentId) {
         self.places.0.insert(torrent, State::Over);
         // Those, too, that have come back on another connection.
-        out.extend(self.members_of(torrent).map(|id| Output::Place(id, None)));
+        let members: Vec<ConnId> = self.members_of(torrent).collect();
+        self.out.extend(members.into_iter().map(|id| Output::Place(id, None)));
     }
 
     /// A member asks the server for a piece: it goes down a tree now.

@@ -9,49 +9,47 @@ use super::pieces::Block;
 use super::{Scheduler, Start};
 
 impl Scheduler {
-    pub(super) fn on_connected(&mut self, id: ConnId, peer: Peer, out: &mut Vec<Output>) {
+    pub(super) fn on_connected(&mut self, id: ConnId, peer: Peer) {
         let member = self.members.intern(peer.member);
         let known = usize::from(peer.torrent.0) < self.geometry.torrent_count();
         let mut conn = Conn::new(peer, member, self.geometry.piece_count(), self.now);
         conn.announced = self.announcements.len();
-        conn.choking = false;
         conn.closing = !known || self.members.get(member).shunned;
         let refuse = conn.closing;
         self.conns.insert(id, conn);
         self.find_relatives(peer.torrent);
         if refuse {
-            out.push(Output::Disconnect(id, if known { Reason::Corrupt } else { Reason::Protocol }));
+            self.out.push(Output::Disconnect(id, if known { Reason::Corrupt } else { Reason::Protocol }));
         } else {
-            out.push(Output::Unchoke(id));
-            if peer.role == Role::Member {
-                if self.config.role == Role::Server {
-                    self.member_comes_to_site(id, out);
-                }
-                self.member_came(id, peer.torrent, out);
+            self.out.push(Output::Unchoke(id));
+            if peer.role == Role::Member && self.config.role == Role::Server {
+                self.due.came.push(id);
             }
         }
     }
 
-    pub(super) fn on_closed(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    pub(super) fn on_closed(&mut self, id: ConnId) {
         let Some(conn) = self.conns.remove(id) else { return };
+        // Its number may soon be another's.
+        self.out.retain(|output| output.conn() != Some(id));
+        self.due.forget(id);
         self.pending_bytes -= conn.pending_bytes;
         for p in &conn.pending {
             self.pieces.release(&self.geometry, p.piece, p.block, id);
         }
-        self.pieces.only_from(id).into_iter().for_each(|piece| self.restart(piece, out));
+        self.pieces.only_from(id).into_iter().for_each(|piece| self.restart(piece));
         if conn.peer.role != Role::Server {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
         self.steering.closed(id);
         self.find_relatives(conn.peer.torrent);
         if conn.peer.role == Role::Member {
-            self.place_failed(conn.peer.torrent, out);
+            self.place_failed(conn.peer.torrent);
         }
-        self.fill(out);
-        self.pump(out);
+        (self.due.fill, self.due.pump) = (true, true);
     }
 
-    pub(super) fn on_bitfield(&mut self, id: ConnId, start: Start<'_>, out: &mut Vec<Output>) {
+    pub(super) fn on_bitfield(&mut self, id: ConnId, start: Start<'_>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
         for (index, piece) in range.enumerate() {
@@ -67,16 +65,16 @@ impl Scheduler {
                 }
             }
         }
-        self.peer_changed(id, out);
-        self.fill(out);
+        self.due.peers.push(id);
+        self.due.fill = true;
     }
 
-    pub(super) fn on_have(&mut self, id: ConnId, pieces: &[PieceId], out: &mut Vec<Output>) {
+    pub(super) fn on_have(&mut self, id: ConnId, pieces: &[PieceId]) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let range = self.geometry.pieces_of(conn.peer.torrent).unwrap_or_default();
         if pieces.iter().any(|p| !range.contains(&p.0)) {
             conn.closing = true;
-            out.push(Output::Disconnect(id, Reason::Protocol));
+            self.out.push(Output::Disconnect(id, Reason::Protocol));
             return;
         }
         let mut useful = false;
@@ -93,28 +91,33 @@ impl Scheduler {
             }
             self.steering.announced(id, piece);
         }
-        self.peer_changed(id, out);
-        if useful {
-            self.refill(id, out);
-        }
-        if self.config.role == Role::Server {
-            self.steer(out);
+        self.due.peers.push(id);
+        self.due.fill |= useful;
+        self.due.steer = true;
+    }
+
+    /// Whoever has something for us is told so.
+    pub(super) fn show_interest(&mut self) {
+        for &id in &self.due.peers {
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            if conn.useful > 0 && !conn.interested && !conn.closing {
+                conn.interested = true;
+                self.out.push(Output::Interested(id));
+            }
         }
     }
 
-    /// Interest and use of a peer follow from what it has.
-    fn peer_changed(&mut self, id: ConnId, out: &mut Vec<Output>) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        if conn.useful > 0 && !conn.interested && !conn.closing {
-            conn.interested = true;
-            out.push(Output::Interested(id));
-        }
+    /// Parts with whoever is of no use any more, nor we to it.
+    pub(super) fn part(&mut self) {
+        let mut peers = std::mem::take(&mut self.due.peers);
         if self.complete {
-            self.part_if_finished(id, out);
+            peers.iter().for_each(|&id| self.part_if_finished(id));
         }
+        peers.clear();
+        self.due.peers = peers;
     }
 
-    pub(super) fn part_if_finished(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    fn part_if_finished(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
         if conn.has.count() == range.len() as u32
@@ -123,24 +126,32 @@ impl Scheduler {
             && conn.in_service == 0
         {
             conn.closing = true;
-            out.push(Output::Disconnect(id, Reason::Finished));
+            self.out.push(Output::Disconnect(id, Reason::Finished));
         }
     }
 
-    /// We are complete: nothing is asked any more, and whoever is complete too is of no use.
-    pub(super) fn finish(&mut self, out: &mut Vec<Output>) {
-        for id in self.conns.ids().to_vec() {
-            self.announce_to(id, out);
+    /// When all is here, nothing is asked any more, and whoever is complete too is of no use.
+    pub(super) fn finish(&mut self) {
+        if self.complete || self.pieces.have.count() < self.geometry.piece_count() {
+            return;
+        }
+        self.complete = true;
+        self.out.push(Output::Complete);
+        self.announce_all();
+        for &id in self.conns.ids() {
+            self.due.peers.push(id);
+        }
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
             if let Some(conn) = self.conns.get_mut(id)
                 && std::mem::take(&mut conn.interested)
             {
-                out.push(Output::NotInterested(id));
+                self.out.push(Output::NotInterested(id));
             }
-            self.part_if_finished(id, out);
         }
     }
 
-    pub(super) fn on_choked(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    pub(super) fn on_choked(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.choked = true;
         if conn.peer.fast {
@@ -151,33 +162,24 @@ impl Scheduler {
         for p in void {
             self.pieces.release(&self.geometry, p.piece, p.block, id);
         }
-        self.fill(out);
+        self.due.fill = true;
     }
 
-    pub(super) fn on_unchoked(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    pub(super) fn on_unchoked(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.choked = false;
-            self.fill(out);
+            self.due.fill = true;
         }
     }
 
-    pub(super) fn on_interested(&mut self, id: ConnId, wants: bool, out: &mut Vec<Output>) {
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.wants_us = wants;
-            self.steer(out);
-        }
-    }
-
-    pub(super) fn on_rejected(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+    pub(super) fn on_rejected(&mut self, id: ConnId, blocks: Blocks) {
         for block in blocks.first..blocks.first.saturating_add(blocks.count.min(1 << 16)) {
             if self.take_pending(id, blocks.piece, block).is_some() {
                 self.pieces.release(&self.geometry, blocks.piece, block, id);
             }
         }
-        if let Some(torrent) = self.conns.get(id).map(|c| c.peer.torrent).filter(|&t| self.is_parent(id, t)) {
-            self.give_up_place(torrent, out);
-        }
-        self.fill(out);
+        self.doubt_parent(id);
+        self.due.fill = true;
     }
 
     /// Takes a block off the list of those asked of a connection; when it was asked for, if it was.
@@ -191,14 +193,14 @@ impl Scheduler {
         Some(asked)
     }
 
-    pub(super) fn on_arrived(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+    pub(super) fn on_arrived(&mut self, id: ConnId, blocks: Blocks) {
         for block in blocks.first..blocks.first.saturating_add(blocks.count.min(1 << 16)) {
-            self.take_block(id, blocks.piece, block, out);
+            self.take_block(id, blocks.piece, block);
         }
-        self.refill(id, out);
+        self.due.fill = true;
     }
 
-    fn take_block(&mut self, id: ConnId, piece: PieceId, block: u32, out: &mut Vec<Output>) {
+    fn take_block(&mut self, id: ConnId, piece: PieceId, block: u32) {
         let bytes = self.geometry.bytes_of(Blocks::one(piece, block));
         let wanted = self.wants(piece, block);
         let asked = self.take_pending(id, piece, block);
@@ -235,10 +237,10 @@ impl Scheduler {
         active.here += 1;
         let all = active.here as usize == active.blocks.len();
         if let Some(other) = other {
-            self.cancel(other, piece, block, out);
+            self.cancel(other, piece, block);
         }
         if all {
-            out.push(Output::Check(piece));
+            self.out.push(Output::Check(piece));
         }
     }
 
@@ -247,7 +249,7 @@ impl Scheduler {
         matches!(state, Some(Block::Asked(a, b)) if *a == id || *b == Some(id))
     }
 
-    pub(super) fn on_verified(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+    pub(super) fn on_verified(&mut self, piece: PieceId) {
         let Some(active) = self.pieces.end(&self.geometry, piece) else { return };
         let mut sources = active.blocks.iter().filter_map(|b| match b {
             Block::Here(m) => Some(*m),
@@ -274,11 +276,11 @@ impl Scheduler {
             }
         }
         self.announcements.add(piece);
-        self.announce_fresh(piece, out);
-        self.serve_awaited(piece, out);
+        self.announce_fresh(piece);
+        self.serve_awaited(piece);
     }
 
-    pub(super) fn on_failed(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+    pub(super) fn on_failed(&mut self, piece: PieceId) {
         let Some(active) = self.pieces.end(&self.geometry, piece) else { return };
         let mut sources: Vec<u32> = Vec::new();
         for block in &active.blocks {
@@ -299,17 +301,17 @@ impl Scheduler {
                     && conn.member == member
                     && !std::mem::replace(&mut conn.closing, true)
                 {
-                    out.push(Output::Disconnect(id, Reason::Corrupt));
+                    self.out.push(Output::Disconnect(id, Reason::Corrupt));
                 }
             }
         }
-        self.fill(out);
+        self.due.fill = true;
     }
 
-    pub(super) fn on_stored(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+    pub(super) fn on_stored(&mut self, piece: PieceId) {
         let bytes = u64::from(self.geometry.piece_size(piece));
         self.unstored = self.unstored.saturating_sub(bytes);
-        self.fill(out);
+        self.due.fill = true;
     }
 
     /// Blocks of a run that exist.

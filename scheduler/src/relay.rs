@@ -35,6 +35,8 @@ pub(super) struct Relay {
     /// None: there are no trees any more.
     branches: Option<[Branch; 2]>,
     children: [Option<u64>; 2],
+    /// A parent has refused to pass on.
+    refused: bool,
 }
 
 impl Relay {
@@ -66,18 +68,25 @@ impl Scheduler {
     }
 
     /// The server says where this member is in the trees; or a member tells the server that its place is no good.
-    pub(super) fn on_placed(&mut self, id: ConnId, place: Option<Place>, out: &mut Vec<Output>) {
+    pub(super) fn on_placed(&mut self, id: ConnId, place: Option<Place>) {
         let Some(conn) = self.conns.get(id) else { return };
         let (torrent, role) = (conn.peer.torrent, conn.peer.role);
         if place.is_none() && role == Role::Member {
-            self.place_failed(torrent, out);
+            self.place_failed(torrent);
         } else if role == Role::Server {
-            self.take_place(torrent, place, out);
-            self.fill(out);
+            self.due.placed.push((torrent, place));
+            self.due.fill = true;
         }
     }
 
-    fn take_place(&mut self, torrent: TorrentId, place: Option<Place>, out: &mut Vec<Output>) {
+    /// Takes the places that the server has given.
+    pub(super) fn take_places(&mut self) {
+        for (torrent, place) in std::mem::take(&mut self.due.placed) {
+            self.take_place(torrent, place);
+        }
+    }
+
+    fn take_place(&mut self, torrent: TorrentId, place: Option<Place>) {
         let Some(range) = self.geometry.pieces_of(torrent) else { return };
         let at = self.relays.iter().position(|r| r.torrent == torrent);
         let before = at.and_then(|at| self.relays.swap_remove(at).branches);
@@ -91,23 +100,23 @@ impl Scheduler {
             })
         });
         let children = place.map_or([None; 2], |place| place.children);
-        self.relays.push(Relay { torrent, since: self.now, branches, children });
+        self.relays.push(Relay { torrent, since: self.now, branches, children, refused: false });
         self.relays.sort_by_key(|r| r.torrent);
         self.find_relatives(torrent);
         let kept = [0, 1].map(|tree| branches.and_then(|b| same(tree, b[tree].parent)?.conn));
         for id in self.conns.ids().to_vec() {
             if self.conns.get(id).is_some_and(|c| c.peer.torrent == torrent) && !kept.contains(&Some(id)) {
-                self.take_back(id, place.is_some(), out);
+                self.take_back(id, place.is_some());
             }
         }
         if place.is_none() {
-            self.refuse_children(torrent, out);
-            self.announce_all(out);
+            self.refuse_children(torrent);
+            self.announce_all();
         }
     }
 
     /// Takes back requests for pieces of which nothing is here: all of them, or those that the peer does not have itself.
-    fn take_back(&mut self, id: ConnId, all: bool, out: &mut Vec<Output>) {
+    fn take_back(&mut self, id: ConnId, all: bool) {
         let Some(conn) = self.conns.get(id) else { return };
         let untouched = |p: PieceId| self.pieces.active(p).is_some_and(|a| a.here == 0);
         let mut pieces: Vec<PieceId> = conn.pending.iter().map(|p| p.piece).collect();
@@ -117,7 +126,7 @@ impl Scheduler {
             for block in 0..self.geometry.blocks_in(piece) {
                 let state = self.pieces.active(piece).and_then(|a| a.blocks.get(block as usize));
                 if state == Some(&Block::Asked(id, None)) {
-                    self.cancel(id, piece, block, out);
+                    self.cancel(id, piece, block);
                     self.pieces.release(&self.geometry, piece, block, id);
                 }
             }
@@ -125,11 +134,11 @@ impl Scheduler {
     }
 
     /// Nobody waits for what does not come.
-    fn refuse_children(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
+    fn refuse_children(&mut self, torrent: TorrentId) {
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             if let Some(conn) = self.conns.get_mut(id).filter(|c| c.peer.torrent == torrent && !c.closing) {
-                out.extend(conn.awaited.drain(..).map(|queued| Output::Reject(id, queued.blocks)));
+                self.out.extend(conn.awaited.drain(..).map(|queued| Output::Reject(id, queued.blocks)));
             }
         }
     }
@@ -158,35 +167,36 @@ impl Scheduler {
         }
     }
 
-    /// Whether a connection leads to a parent.
-    pub(super) fn is_parent(&self, id: ConnId, torrent: TorrentId) -> bool {
-        let leads = |b: &Branch| b.conn == Some(id);
-        self.relay(torrent).is_some_and(|r| r.branches.iter().flatten().any(leads))
+    /// A peer has refused something: a parent may not.
+    pub(super) fn doubt_parent(&mut self, id: ConnId) {
+        for relay in &mut self.relays {
+            relay.refused |= relay.branches.iter().flatten().any(|b| b.conn == Some(id));
+        }
     }
 
-    /// Gives up a place whose parents cannot be reached, or have gone. A connection may close because there is another to the
+    /// Gives up a place whose parents refuse to pass on, cannot be reached, or have gone. A connection may close because there is another to the
     /// same machine: that one may come a little later.
-    pub(super) fn doubt_places(&mut self, out: &mut Vec<Output>) {
-        let doubtful = |r: &&Relay| r.is_alone() && self.now.saturating_sub(r.since) > UNREACHED;
-        if let Some(torrent) = self.relays.iter().find(doubtful).map(|r| r.torrent).filter(|_| !self.complete)
-        {
-            self.give_up_place(torrent, out);
+    pub(super) fn doubt_places(&mut self) {
+        let now = self.now;
+        let is_doubtful = |r: &&Relay| r.refused || (r.is_alone() && now.saturating_sub(r.since) > UNREACHED);
+        while let Some(relay) = self.relays.iter().find(is_doubtful).filter(|_| !self.complete) {
+            self.give_up_place(relay.torrent);
         }
     }
 
     /// Tells the server that this place is no good.
-    pub(super) fn give_up_place(&mut self, torrent: TorrentId, out: &mut Vec<Output>) {
+    fn give_up_place(&mut self, torrent: TorrentId) {
         let is_server = |c: &Conn| c.peer.role == Role::Server && c.peer.torrent == torrent && !c.closing;
-        out.extend(self.conns.iter().find(|(_, c)| is_server(c)).map(|(id, _)| Output::Place(id, None)));
-        self.take_place(torrent, None, out);
+        self.out.extend(self.conns.iter().find(|(_, c)| is_server(c)).map(|(id, _)| Output::Place(id, None)));
+        self.take_place(torrent, None);
     }
 
     /// Asks parents for what comes next. One torrent after the other.
-    pub(super) fn ask_parents(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn ask_parents(&mut self) {
         for at in 0..self.relays.len() {
             let Some(mut branches) = self.relays[at].branches else { continue };
             let end = self.geometry.pieces_of(self.relays[at].torrent).map_or(0, |r| r.end);
-            branches.iter_mut().for_each(|branch| self.ask_parent(branch, end, out));
+            branches.iter_mut().for_each(|branch| self.ask_parent(branch, end));
             self.relays[at].branches = Some(branches);
             if branches.iter().any(|b| b.next < end) {
                 return;
@@ -194,7 +204,7 @@ impl Scheduler {
         }
     }
 
-    fn ask_parent(&mut self, branch: &mut Branch, end: u32, out: &mut Vec<Output>) {
+    fn ask_parent(&mut self, branch: &mut Branch, end: u32) {
         let most = (AHEAD * self.geometry.largest_piece()).max(self.ahead() / 2);
         let Some(id) = branch.conn else { return };
         loop {
@@ -213,7 +223,7 @@ impl Scheduler {
                 return;
             }
             branch.next += 2;
-            self.ask(id, piece, u64::MAX, out);
+            self.ask(id, piece, u64::MAX);
         }
     }
 

@@ -38,7 +38,7 @@ impl Serving {
 }
 
 impl Scheduler {
-    pub(super) fn on_requested(&mut self, id: ConnId, blocks: Blocks, out: &mut Vec<Output>) {
+    pub(super) fn on_requested(&mut self, id: ConnId, blocks: Blocks) {
         let exists = self.valid(blocks);
         let here = exists && self.pieces.have.get(blocks.piece.0);
         let awaits = exists && !here && self.can_be_awaited(blocks.piece);
@@ -49,12 +49,12 @@ impl Scheduler {
             return;
         }
         let room = conn.queue_blocks + blocks.count.min(QUEUE) <= QUEUE;
-        if !here || !room || conn.choking || conn.closing {
+        if !here || !room || conn.closing {
             if conn.peer.fast {
-                out.push(Output::Reject(id, blocks));
+                self.out.push(Output::Reject(id, blocks));
             } else if !conn.closing {
                 conn.closing = true;
-                out.push(Output::Disconnect(id, Reason::Protocol));
+                self.out.push(Output::Disconnect(id, Reason::Protocol));
             }
             return;
         }
@@ -73,11 +73,11 @@ impl Scheduler {
             self.steering.took(id, blocks.piece);
             self.leaves(blocks.piece);
         }
-        self.pump(out);
+        self.due.pump = true;
     }
 
     /// A piece is here: it goes to those who wait for it.
-    pub(super) fn serve_awaited(&mut self, piece: PieceId, out: &mut Vec<Output>) {
+    pub(super) fn serve_awaited(&mut self, piece: PieceId) {
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let Some(conn) = self.conns.get_mut(id) else { continue };
@@ -87,7 +87,7 @@ impl Scheduler {
             let (now, later) = conn.awaited.drain(..).partition(|q| q.blocks.piece == piece);
             conn.awaited = later;
             let now: VecDeque<Queued> = now;
-            now.into_iter().for_each(|q| self.on_requested(id, q.blocks, out));
+            now.into_iter().for_each(|q| self.on_requested(id, q.blocks));
         }
     }
 
@@ -99,22 +99,17 @@ impl Scheduler {
         conn.awaited = without(&conn.awaited, blocks);
     }
 
-    pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32, out: &mut Vec<Output>) {
+    pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32) {
         self.stats.sent += u64::from(bytes);
         self.up.add(bytes);
         let now = self.now;
         if let Some(conn) = self.conns.get_mut(id) {
             conn.in_service = conn.in_service.saturating_sub(u64::from(bytes));
             conn.taken = now;
-            conn.up.add(bytes);
             conn.stopwatch.sent(now, bytes, conn.in_service == 0);
         }
-        self.steer(out);
-        self.pump(out);
-        self.offer(out);
-        if self.complete {
-            self.part_if_finished(id, out);
-        }
+        (self.due.steer, self.due.pump, self.due.offer) = (true, true, true);
+        self.due.peers.push(id);
     }
 
     /// Whether nobody waits for a turn, and those who have theirs asked for no more than `few` bytes.
@@ -139,10 +134,13 @@ impl Scheduler {
     }
 
     /// Gives the driver what is to be sent next, as far as it takes it.
-    pub(super) fn pump(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn pump(&mut self) {
+        if !std::mem::take(&mut self.due.pump) {
+            return;
+        }
         let chunk = self.chunk();
         let mut slots = std::mem::take(&mut self.serving.slots);
-        slots.retain(|&id| self.give(id, chunk, out));
+        slots.retain(|&id| self.give(id, chunk));
         let stall = self.stall();
         // First pieces go to one child after the other: half of those below begin sooner.
         let large = self.geometry.largest_piece() >= LARGE;
@@ -171,9 +169,9 @@ impl Scheduler {
             }
             if !self.has_trees() {
                 // In the packets of the first block.
-                self.announce_to(id, out);
+                self.announce_to(id);
             }
-            self.give(id, chunk, out);
+            self.give(id, chunk);
             slots.push(id);
         }
         self.serving.slots = slots;
@@ -187,7 +185,7 @@ impl Scheduler {
     }
 
     /// Gives a served connection more of its run; whether it keeps its slot.
-    fn give(&mut self, id: ConnId, chunk: u64, out: &mut Vec<Output>) -> bool {
+    fn give(&mut self, id: ConnId, chunk: u64) -> bool {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return false };
         while conn.in_service < chunk
@@ -205,7 +203,7 @@ impl Scheduler {
             conn.queue_blocks -= part.count;
             conn.in_service += u64::from(self.geometry.bytes_of(part));
             conn.stopwatch.start(now);
-            out.push(Output::Serve(id, part));
+            self.out.push(Output::Serve(id, part));
         }
         let more = conn.queue.front().is_some_and(|r| conn.turn.is_none_or(|p| p == r.blocks.piece));
         if more || conn.in_service > 0 {

@@ -126,7 +126,7 @@ impl Scheduler {
     }
 
     /// The server looks for groups, when it is time.
-    pub(super) fn look_at_shape(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn look_at_shape(&mut self) {
         let pause = LOOK.max(LOOK_FOR_EACH * self.conns.ids().len() as u32);
         if self.config.role != Role::Server
             || self.shape.told
@@ -136,33 +136,33 @@ impl Scheduler {
         }
         self.shape.looked = self.now;
         if self.shape.look() {
-            self.tell_sites(out);
+            self.tell_sites();
         }
     }
 
     /// A member came, or came back. Whoever has a site by the operator's table says that there is one.
-    pub(super) fn member_comes_to_site(&mut self, id: ConnId, out: &mut Vec<Output>) {
+    pub(super) fn member_comes_to_site(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if conn.peer.site.is_some() {
             self.shape.told = true;
         } else if let Some(&site) = self.shape.sites.get(&conn.peer.member) {
             conn.peer.site = Some(site);
-            out.push(Output::Near(id));
+            self.out.push(Output::Near(id));
         }
     }
 
     /// It has become known where somebody is: all hear of it. Trees know of no thin links.
-    fn tell_sites(&mut self, out: &mut Vec<Output>) {
+    fn tell_sites(&mut self) {
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.peer.role == Role::Member) {
                 conn.peer.site = self.shape.sites.get(&conn.peer.member).copied();
                 if conn.peer.site.is_some() {
-                    out.push(Output::Near(id));
+                    self.out.push(Output::Near(id));
                 }
             }
         }
-        self.uproot_all(out);
+        self.uproot_all();
     }
 
     /// What [`Output::Near`] is to carry: the members at the site of a connection's peer, itself left out.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::bits::Bits;
-use super::event::{Output, Role};
+use super::event::Role;
 use super::geometry::PieceId;
 use super::peer::Conn;
 
@@ -60,8 +60,8 @@ impl Scheduler {
     }
 
     /// When it has become known who is where: takes back what was asked across and need not come that way.
-    pub(super) fn recall(&mut self, out: &mut Vec<Output>) {
-        if !std::mem::take(&mut self.moved) {
+    pub(super) fn recall(&mut self) {
+        if !std::mem::take(&mut self.due.moved) {
             return;
         }
         let crossing = self.crossing();
@@ -69,7 +69,7 @@ impl Scheduler {
         let void = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, p.piece, p.block)));
         let void: Vec<_> = void.filter(|(_, piece, _)| !crossing.allows(*piece)).collect();
         for (id, piece, block) in void {
-            self.cancel(id, piece, block, out);
+            self.cancel(id, piece, block);
             self.pieces.release(&self.geometry, piece, block, id);
         }
     }

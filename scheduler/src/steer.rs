@@ -170,8 +170,8 @@ impl Scheduler {
     }
 
     /// Suggests pieces while less than enough is under way.
-    pub(super) fn steer(&mut self, out: &mut Vec<Output>) {
-        if self.config.role != Role::Server {
+    pub(super) fn steer(&mut self) {
+        if !std::mem::take(&mut self.due.steer) || self.config.role != Role::Server {
             return;
         }
         let t = &self.config.tuning;
@@ -193,7 +193,7 @@ impl Scheduler {
             let Some((id, piece)) = self.next_gift() else { return };
             let size = u64::from(self.geometry.piece_size(piece));
             self.steering.give(id, piece, size, self.now);
-            out.push(Output::Suggest(id, piece));
+            self.out.push(Output::Suggest(id, piece));
         }
     }
 
@@ -266,6 +266,7 @@ impl Scheduler {
 mod tests {
     use super::super::event::Blocks;
     use super::super::geometry::BLOCK_SIZE;
+    use super::super::poll::tell;
     use super::super::{Config, Geometry, Input, Peer, Start, TorrentShape};
     use super::*;
 
@@ -277,8 +278,8 @@ mod tests {
         let peer = Peer { torrent: TorrentId(0), member, role: Role::Member, site: None, fast: true };
         let mut suggested = vec![0; PIECES as usize];
         let mut out = Vec::new();
-        for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id), Input::Tick] {
-            server.handle(start, input, &mut out);
+        for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id)] {
+            tell(server, start, input, &mut out);
         }
         for step in 0u64..2000 {
             let now = start + Duration::from_micros(50 * step);
@@ -289,9 +290,9 @@ mod tests {
             match out.remove(at) {
                 Output::Suggest(_, piece) => {
                     suggested[piece.index()] += 1;
-                    server.handle(now, Input::Requested(id, Blocks { piece, first: 0, count: 1 }), &mut out);
+                    tell(server, now, Input::Requested(id, Blocks { piece, first: 0, count: 1 }), &mut out);
                 }
-                _ => server.handle(now, Input::Sent(id, BLOCK_SIZE), &mut out),
+                _ => tell(server, now, Input::Sent(id, BLOCK_SIZE), &mut out),
             }
         }
         suggested
@@ -312,7 +313,7 @@ mod tests {
         let gone = [Input::Closed(first), Input::Closed(second)];
         let there = [Input::Connected(second, peer), Input::HaveNone(second), Input::Have(second, &all)];
         for input in there.into_iter().chain(gone) {
-            server.handle(now, input, &mut out);
+            tell(&mut server, now, input, &mut out);
         }
         assert_eq!(take_all(&mut server, ConnId(3), Duration::from_secs(9)), [1; PIECES as usize]);
     }

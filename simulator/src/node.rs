@@ -12,7 +12,7 @@ pub(super) enum Message {
     Bitfield(Vec<u8>),
     Have(PieceId),
     Interested(bool),
-    Choked(bool),
+    Unchoked,
     Request(Blocks),
     Cancel(Blocks),
     Reject(Blocks),
@@ -30,7 +30,7 @@ impl Message {
         match self {
             Self::Bitfield(bits) => 68 + 160 + 5 + bits.len() as u32,
             Self::Have(_) | Self::Suggest(_) => 9,
-            Self::Interested(_) | Self::Choked(_) => 5,
+            Self::Interested(_) | Self::Unchoked => 5,
             Self::Place(_) => 90,
             Self::Near(members) => 20 + 6 * members.len() as u32,
             Self::Report(paces) => 20 + 16 * paces.len() as u32,

@@ -137,7 +137,6 @@ impl Ledger {
             Output::Interested(id) => assert!(!std::mem::replace(&mut self.conn(id).interested, true)),
             Output::NotInterested(id) => assert!(std::mem::replace(&mut self.conn(id).interested, false)),
             Output::Unchoke(_) => {}
-            Output::Choke(_) => panic!("nobody is choked"),
             Output::Serve(id, blocks) => {
                 assert!(self.have.contains(&blocks.piece.0), "sends what it has not");
                 each(blocks).for_each(|b| assert!(self.conn(id).answers(b), "sends what was not asked"));

@@ -108,7 +108,6 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Requested(c, b)),
         (conn.clone(), blocks).prop_map(|(c, b)| Input::Cancelled(c, b)),
         (conn, any::<u32>()).prop_map(|(c, bytes)| Input::Sent(c, bytes)),
-        Just(Input::Tick),
     ]
 }
 
@@ -123,23 +122,47 @@ proptest! {
     #[test]
     fn nothing_that_a_peer_sends_breaks_it(
         role in prop::sample::select(vec![Role::Server, Role::Member]),
-        inputs in prop::collection::vec((input(), 0u64..200), 0..200),
+        inputs in prop::collection::vec((input(), 0u64..200, any::<bool>()), 0..200),
     ) {
         let shape = TorrentShape { piece_length: 32768, total_length: 300_000 };
         let geometry = Geometry::new([shape, shape]);
         let start = if role == Role::Server { Start::All } else { Start::None };
         let mut scheduler = Scheduler::new(Config::new(role, 1), geometry, &[start, start]);
         let (mut now, mut out) = (Duration::ZERO, Vec::new());
-        for (input, wait) in inputs {
+        for (input, wait, alone) in inputs {
             now += Duration::from_millis(wait);
-            scheduler.handle(now, input, &mut out);
+            scheduler.handle(now, input);
+            if alone {
+                scheduler.poll(now, &mut out);
+            }
             prop_assert!(scheduler.outstanding() <= 2 * (96 << 20));
         }
     }
 }
 
+/// Tells one input, and runs the rules.
+fn tell(scheduler: &mut Scheduler, now: Duration, input: Input<'_>, out: &mut Vec<Output>) {
+    scheduler.handle(now, input);
+    scheduler.poll(now, out);
+}
+
 fn peer(member: u64, role: Role) -> Peer {
     Peer { torrent: TorrentId(0), member, role, site: None, fast: true }
+}
+
+#[test]
+fn what_was_to_be_said_to_one_peer_is_not_said_to_the_next_by_its_number() {
+    let shape = TorrentShape { piece_length: 32768, total_length: 32768 };
+    let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
+    let (id, mut out) = (ConnId(0), Vec::new());
+    let stranger = Peer { torrent: TorrentId(7), ..peer(1, Role::Member) };
+    for input in
+        [Input::Connected(id, stranger), Input::Closed(id), Input::Connected(id, peer(2, Role::Member))]
+    {
+        scheduler.handle(Duration::ZERO, input);
+    }
+    scheduler.poll(Duration::ZERO, &mut out);
+    assert_eq!(out, [Output::Unchoke(id)]);
 }
 
 /// It need not be the only one that has the block, and may be.
@@ -151,14 +174,16 @@ fn a_peer_that_skips_a_request_is_asked_once_more_after_two_seconds() {
     let mut out = Vec::new();
     let foreign = Input::Connected(id, peer(1, Role::Foreign));
     for input in [foreign, Input::HaveAll(id), Input::Unchoked(id)] {
-        scheduler.handle(Duration::ZERO, input, &mut out);
+        tell(&mut scheduler, Duration::ZERO, input, &mut out);
     }
     assert!(out.contains(&Output::Request(id, Blocks { piece, first: 0, count: 2 })), "{out:?}");
     out.clear();
     let mut asked = Vec::new();
     for ms in (0..60_000).step_by(50) {
-        let input = if ms == 100 { Input::Arrived(id, Blocks::one(piece, 1)) } else { Input::Tick };
-        scheduler.handle(Duration::from_millis(ms), input, &mut out);
+        if ms == 100 {
+            scheduler.handle(Duration::from_millis(ms), Input::Arrived(id, Blocks::one(piece, 1)));
+        }
+        scheduler.poll(Duration::from_millis(ms), &mut out);
         for output in out.drain(..) {
             match output {
                 Output::Request(_, blocks) if blocks == Blocks::one(piece, 0) => asked.push(ms),
@@ -180,19 +205,20 @@ fn a_place_is_given_up_only_when_a_parent_stays_away() {
     let [server, parent, again] = [ConnId(0), ConnId(1), ConnId(2)];
     let shape = TorrentShape { piece_length: 32768, total_length: 300_000 };
     let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
-    let mut gives_up = |ms, input| {
+    let mut gives_up = |ms, input: Option<Input<'_>>| {
         let mut out = Vec::new();
-        scheduler.handle(Duration::from_millis(ms), input, &mut out);
+        input.into_iter().for_each(|input| scheduler.handle(Duration::from_millis(ms), input));
+        scheduler.poll(Duration::from_millis(ms), &mut out);
         out.contains(&Output::Place(server, None))
     };
-    assert!(!gives_up(0, Input::Connected(server, peer(0, Role::Server))));
-    assert!(!gives_up(1, Input::Connected(parent, peer(1, Role::Member))));
+    assert!(!gives_up(0, Some(Input::Connected(server, peer(0, Role::Server)))));
+    assert!(!gives_up(1, Some(Input::Connected(parent, peer(1, Role::Member)))));
     let place = Place { parents: [1, 2], from: [0, 1], children: [None; 2] };
-    assert!(!gives_up(2, Input::Placed(server, Some(place))));
-    assert!(!gives_up(3, Input::Closed(parent)), "the other parent is not there yet either");
-    assert!(!gives_up(4, Input::Connected(again, peer(1, Role::Member))));
-    assert!(!gives_up(4900, Input::Tick));
-    assert!(gives_up(5200, Input::Tick), "the second parent never came");
+    assert!(!gives_up(2, Some(Input::Placed(server, Some(place)))));
+    assert!(!gives_up(3, Some(Input::Closed(parent))), "the other parent is not there yet either");
+    assert!(!gives_up(4, Some(Input::Connected(again, peer(1, Role::Member)))));
+    assert!(!gives_up(4900, None));
+    assert!(gives_up(5200, None), "the second parent never came");
 }
 
 #[test]
@@ -203,23 +229,23 @@ fn a_neighbour_is_told_every_other_second_of_all_that_is_not_rare() {
     let mut out = Vec::new();
     for id in 0..5 {
         let peer = peer(id.into(), Role::Member);
-        scheduler.handle(Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
+        tell(&mut scheduler, Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
         let has =
             if holders.contains(&id) { Input::HaveAll(ConnId(id)) } else { Input::HaveNone(ConnId(id)) };
-        scheduler.handle(Duration::ZERO, has, &mut out);
-        scheduler.handle(Duration::ZERO, Input::Unchoked(ConnId(id)), &mut out);
+        tell(&mut scheduler, Duration::ZERO, has, &mut out);
+        tell(&mut scheduler, Duration::ZERO, Input::Unchoked(ConnId(id)), &mut out);
     }
     let (mut asked, mut verified, mut told) = (VecDeque::new(), HashMap::new(), BTreeMap::new());
     for ms in (0..12_000).step_by(50) {
         let now = Duration::from_millis(ms);
-        scheduler.handle(now, Input::Tick, &mut out);
+        scheduler.poll(now, &mut out);
         if let Some((id, blocks)) = asked.pop_front() {
-            scheduler.handle(now, Input::Arrived(id, blocks), &mut out);
+            tell(&mut scheduler, now, Input::Arrived(id, blocks), &mut out);
         }
         while let Some(at) = out.iter().position(|o| matches!(o, Output::Check(_))) {
             if let Output::Check(piece) = out.swap_remove(at) {
                 verified.insert(piece, ms);
-                scheduler.handle(now, Input::Verified(piece), &mut out);
+                tell(&mut scheduler, now, Input::Verified(piece), &mut out);
             }
         }
         for output in out.drain(..) {
@@ -245,11 +271,16 @@ fn a_thin_link_serves_few_at_a_time() {
     let mut out = Vec::new();
     for (id, piece) in (0..20).flat_map(|id| (0..20).map(move |n| (ConnId(id), PieceId(20 * id + n)))) {
         if piece.0 % 20 == 0 {
-            scheduler.handle(Duration::ZERO, Input::Connected(id, peer(id.0.into(), Role::Member)), &mut out);
-            scheduler.handle(Duration::ZERO, Input::HaveNone(id), &mut out);
+            tell(
+                &mut scheduler,
+                Duration::ZERO,
+                Input::Connected(id, peer(id.0.into(), Role::Member)),
+                &mut out,
+            );
+            tell(&mut scheduler, Duration::ZERO, Input::HaveNone(id), &mut out);
         }
         let piece = Blocks { piece, first: 0, count: 2 };
-        scheduler.handle(Duration::ZERO, Input::Requested(id, piece), &mut out);
+        tell(&mut scheduler, Duration::ZERO, Input::Requested(id, piece), &mut out);
     }
     let (mut ms, mut served, mut most) = (0, VecDeque::<(ConnId, u32)>::new(), 0);
     for round in 0..400 {
@@ -266,7 +297,7 @@ fn a_thin_link_serves_few_at_a_time() {
         let bytes = left.min(SENT_AT_ONCE);
         ms += if round % 50 == 49 { 180 } else { 33 };
         served.extend((left > bytes).then_some((id, left - bytes)));
-        scheduler.handle(Duration::from_millis(ms), Input::Sent(id, bytes), &mut out);
+        tell(&mut scheduler, Duration::from_millis(ms), Input::Sent(id, bytes), &mut out);
     }
     assert_eq!(most, 5);
 }
@@ -287,10 +318,10 @@ fn two_trees(seconds: u64, mut link: impl FnMut(u64, [bool; 2]) -> (usize, u64))
     };
     for (id, member, torrent) in [(0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 1, 1)] {
         let peer = Peer { torrent: TorrentId(torrent), ..peer(member, Role::Member) };
-        scheduler.handle(Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
-        scheduler.handle(Duration::ZERO, Input::HaveNone(ConnId(id)), &mut out);
+        tell(&mut scheduler, Duration::ZERO, Input::Connected(ConnId(id), peer), &mut out);
+        tell(&mut scheduler, Duration::ZERO, Input::HaveNone(ConnId(id)), &mut out);
     }
-    (0..16).for_each(|n| scheduler.handle(Duration::ZERO, ask(n % 2, n as u32 / 2), &mut out));
+    (0..16).for_each(|n| tell(&mut scheduler, Duration::ZERO, ask(n % 2, n as u32 / 2), &mut out));
     while ms < 1000 * seconds {
         for output in out.drain(..) {
             match output {
@@ -303,14 +334,14 @@ fn two_trees(seconds: u64, mut link: impl FnMut(u64, [bool; 2]) -> (usize, u64))
         ms += took;
         let now = Duration::from_millis(ms);
         let id = ConnId(member as u32);
-        scheduler.handle(now, Input::Sent(id, 32768), &mut out);
-        scheduler.handle(now, Input::Have(id, &[PieceId(2 * got[member] + id.0)]), &mut out);
+        tell(&mut scheduler, now, Input::Sent(id, 32768), &mut out);
+        tell(&mut scheduler, now, Input::Have(id, &[PieceId(2 * got[member] + id.0)]), &mut out);
         queued[member] -= 2;
         got[member] += 1;
-        scheduler.handle(now, ask(member, got[member] + 7), &mut out);
+        tell(&mut scheduler, now, ask(member, got[member] + 7), &mut out);
         if ms >= ticked + 50 {
             ticked = ms;
-            scheduler.handle(now, Input::Tick, &mut out);
+            scheduler.poll(now, &mut out);
         }
     }
     (got, keep)

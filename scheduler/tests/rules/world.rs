@@ -211,7 +211,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Tick(node) => {
-                self.tell(node, Input::Tick);
+                self.poll(node);
                 self.later(1..60, Event::Tick(node));
             }
             Event::Hashed(node, piece, right) if right => {
@@ -360,10 +360,9 @@ impl World {
             Message::Reject(blocks) => self.tell(node, Input::Rejected(id, blocks)),
             Message::Block(piece, block, right) => {
                 let wanted = scheduler.wants(piece, block);
-                let mut out = Vec::new();
-                scheduler.handle(self.now, Input::Arrived(id, Blocks::one(piece, block)), &mut out);
+                scheduler.handle(self.now, Input::Arrived(id, Blocks::one(piece, block)));
                 ledger.arrived(id, piece, block, right, wanted && !scheduler.wants(piece, block));
-                self.act(node, out);
+                self.poll(node);
             }
             Message::Closed => {}
         }
@@ -406,9 +405,23 @@ impl World {
             return;
         }
         let Kind::Ours(scheduler, ledger) = &mut self.nodes[node].kind else { return };
-        let mut out = Vec::new();
         ledger.tell(&input, scheduler);
-        scheduler.handle(self.now, input, &mut out);
+        scheduler.handle(self.now, input);
+        // Several of these may come together.
+        let several =
+            matches!(input, Input::Have(..) | Input::Requested(..) | Input::Stored(_) | Input::PeerSite(..));
+        if !several || self.rng.random_bool(0.5) {
+            self.poll(node);
+        }
+    }
+
+    fn poll(&mut self, node: usize) {
+        if self.is_silent(node) {
+            return;
+        }
+        let Kind::Ours(scheduler, _) = &mut self.nodes[node].kind else { return };
+        let mut out = Vec::new();
+        scheduler.poll(self.now, &mut out);
         self.act(node, out);
     }
 
@@ -436,7 +449,6 @@ impl World {
                 Output::Interested(id) => (id, Message::Interest(true)),
                 Output::NotInterested(id) => (id, Message::Interest(false)),
                 Output::Unchoke(id) => (id, Message::Unchoke(true)),
-                Output::Choke(id) => (id, Message::Unchoke(false)),
                 Output::Serve(id, blocks) => {
                     let wire = self.nodes[node].wires[&id];
                     self.upload(wire, usize::from(self.wires[wire].nodes[1] == node), blocks);

@@ -57,6 +57,8 @@ impl Ord for Event {
 
 pub(super) enum Told {
     Plain(Input<'static>),
+    /// Time has passed.
+    Nothing,
     Bitfield(ConnId, Vec<u8>),
     Report(ConnId, Vec<Pace>),
     Have(ConnId, PieceId),

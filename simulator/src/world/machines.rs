@@ -29,8 +29,8 @@ impl World<'_> {
             }
             Message::Interested(true) => Input::Interested(id),
             Message::Interested(false) => Input::NotInterested(id),
-            Message::Choked(true) => Input::Choked(id),
-            Message::Choked(false) => Input::Unchoked(id),
+
+            Message::Unchoked => Input::Unchoked(id),
             Message::Request(b) => Input::Requested(id, b),
             Message::Cancel(b) => Input::Cancelled(id, b),
             Message::Reject(b) => Input::Rejected(id, b),
@@ -89,11 +89,13 @@ impl World<'_> {
         let now = Duration::from_nanos(self.now);
         let mut out = Vec::new();
         match told {
-            Told::Plain(input) => scheduler.handle(now, input, &mut out),
-            Told::Bitfield(id, bits) => scheduler.handle(now, Input::Bitfield(id, &bits), &mut out),
-            Told::Report(id, paces) => scheduler.handle(now, Input::Reported(id, &paces), &mut out),
-            Told::Have(id, piece) => scheduler.handle(now, Input::Have(id, &[piece]), &mut out),
+            Told::Plain(input) => scheduler.handle(now, input),
+            Told::Nothing => {}
+            Told::Bitfield(id, bits) => scheduler.handle(now, Input::Bitfield(id, &bits)),
+            Told::Report(id, paces) => scheduler.handle(now, Input::Reported(id, &paces)),
+            Told::Have(id, piece) => scheduler.handle(now, Input::Have(id, &[piece])),
         }
+        scheduler.poll(now, &mut out);
         n.outstanding = n.outstanding.max(scheduler.outstanding());
         if let Some(wake) = scheduler.next_wakeup() {
             let wake = wake.as_nanos() as u64;
@@ -126,8 +128,7 @@ impl World<'_> {
             }
             Output::Interested(id) => (id, Message::Interested(true)),
             Output::NotInterested(id) => (id, Message::Interested(false)),
-            Output::Unchoke(id) => (id, Message::Choked(false)),
-            Output::Choke(id) => (id, Message::Choked(true)),
+            Output::Unchoke(id) => (id, Message::Unchoked),
             Output::Serve(id, blocks) => {
                 let good = !self.nodes[node as usize].corrupt;
                 let stream = self.stream(node, id);

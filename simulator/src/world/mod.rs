@@ -146,7 +146,7 @@ impl<'r> World<'r> {
             What::Wake(node, at) => {
                 if self.nodes[node as usize].wake == at {
                     self.nodes[node as usize].wake = 0;
-                    self.told.push_back((node, Told::Plain(Input::Tick)));
+                    self.told.push_back((node, Told::Nothing));
                 }
             }
         }

@@ -91,7 +91,7 @@ impl Core {
 
     /// Tells the scheduler.
     pub(super) fn input(&mut self, input: Input<'_>) {
-        self.scheduler.handle(self.now, input, &mut self.out);
+        self.scheduler.handle(self.now, input);
     }
 
     /// Time until the scheduler wants to look at the clock.
@@ -175,6 +175,7 @@ impl Core {
 
     /// Does what the scheduler has decided since the last time. The connection `own` need not be woken.
     pub(super) fn dispatch(&mut self, own: Option<ConnId>, effects: &mut Effects) {
+        self.scheduler.poll(self.now, &mut self.out);
         let mut out = std::mem::take(&mut self.out);
         let mut touched = std::mem::take(&mut self.touched);
         for output in out.drain(..) {
@@ -222,7 +223,6 @@ impl Core {
             Output::Interested(id) => (id, Deliver::One(Message::Interested)),
             Output::NotInterested(id) => (id, Deliver::One(Message::NotInterested)),
             Output::Unchoke(id) => (id, Deliver::One(Message::Unchoke)),
-            Output::Choke(id) => (id, Deliver::One(Message::Choke)),
             Output::Serve(id, b) => (id, Deliver::Serve(b)),
             Output::Disconnect(id, why) => (id, Deliver::Close(Close::Scheduler(why))),
             Output::Place(id, place) => {

@@ -157,7 +157,7 @@ impl Engine {
         tasks.spawn(tick(Arc::clone(self)));
         tasks.spawn(connection::watch(Arc::clone(self)));
         // A job that has everything is complete without anything happening.
-        self.with_core(|core| core.input(Input::Tick));
+        self.with_core(|_| ());
         Ok(())
     }
 
@@ -283,7 +283,7 @@ async fn tick(engine: Arc<Engine>) {
             Some(wait) => tokio::time::sleep(wait.max(std::time::Duration::from_millis(2))).await,
             None => engine.ticker.notified().await,
         }
-        engine.with_core(|core| core.input(Input::Tick));
+        engine.with_core(|_| ());
     }
 }
 
