@@ -21,8 +21,8 @@ const MARKER: &str = "EZIO-RUNNING ";
 /// Another processor is emulated slowly.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
-/// From power-on, by the network, to their own disks, one of which starts by its boot entry alone. A third machine is told to
-/// take the image of the other architecture.
+/// From power-on, by the network, to their own disks, one of which starts by its boot entry alone, though its partition has
+/// got another id than in the image. A third machine is told to take the image of the other architecture.
 #[test]
 fn one_server_boots_and_deploys_machines_of_both_architectures() -> Result<()> {
     programs::need_root()?;
@@ -35,7 +35,7 @@ fn one_server_boots_and_deploys_machines_of_both_architectures() -> Result<()> {
     let misled = machine(3, Firmware::Bios);
     let conf = format!(
         "image = \"small-arm64\"\non-error = \"hold\"\n\n\
-         [[machine]]\nmatch.uuid = \"{}\"\nimage = \"small-amd64\"\n",
+         [[machine]]\nmatch.uuid = \"{}\"\nimage = \"small-amd64\"\nidentity.regenerate = [\"disk-guid\"]\n",
         amd64.uuid
     );
     let uuids = [(arm64.uuid.clone(), "aarch64"), (amd64.uuid.clone(), "x86_64")];

@@ -58,6 +58,30 @@ fn a_loader_gets_an_entry_once() {
     assert_eq!(EfiVariables::at(variables).boot_entries().unwrap().entries.len(), 1);
 }
 
+/// As a clone with `regenerate = ["disk-guid"]` gets it; efibootmgr is the judge of the entry.
+#[test]
+fn a_partition_with_a_new_id_is_what_its_entry_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = disk_with(folder.path(), "EFI/debian/shimx64.efi");
+    let (layout, ids) = partitions(&target).unwrap().renewed(uuid::Uuid::new_v4);
+    for (offset, bytes) in layout.encode(SIZE, 512).unwrap().writes() {
+        target.write_all_at(*offset, bytes).unwrap();
+    }
+    let variables = folder.path().join("variables");
+    fs::create_dir(&variables).unwrap();
+    make(&target, Some(variables.clone())).unwrap();
+    let mut efibootmgr = Command::new("efibootmgr");
+    // It wants the slash.
+    efibootmgr
+        .arg("-v")
+        .env("LIBEFIVAR_OPS", "efivarfs")
+        .env("EFIVARFS_PATH", format!("{}/", variables.display()));
+    let output = efibootmgr.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    let [(old, new)] = &ids[..] else { panic!("{ids:?}") };
+    assert!(said.contains(&format!("hd(1,gpt,{new},")) && !said.contains(old), "{said}");
+}
+
 #[test]
 fn firmware_that_takes_no_entry_matters_where_it_would_not_find_the_loader_by_itself() {
     let folder = tempfile::tempdir().unwrap();
