@@ -21,6 +21,8 @@ mod raw {
     nix::ioctl_write_ptr_bad!(blkpg, nix::request_code_none!(0x12, 105), super::BlkpgArgument);
     nix::ioctl_write_ptr_bad!(blkdiscard, nix::request_code_none!(0x12, 119), [u64; 2]);
     nix::ioctl_write_ptr!(ext4_resize_fs, b'f', 16, u64);
+    // The number is that of a structure that ends where the id begins.
+    nix::ioctl_write_ptr_bad!(ext4_setfsuuid, nix::request_code_write!(b'f', 44, 8), super::ExtUuid);
     nix::ioctl_write_ptr!(xfs_growfs_data, b'X', 110, super::XfsGrowfsData);
     nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, super::BtrfsVolArgs);
 
@@ -49,6 +51,14 @@ struct BlkpgPartition {
     number: c_int,
     device_name: [c_char; 64],
     volume_name: [c_char; 64],
+}
+
+/// `struct fsuuid` with an id behind it.
+#[repr(C)]
+pub(crate) struct ExtUuid {
+    length: u32,
+    flags: u32,
+    uuid: [u8; 16],
 }
 
 /// `struct xfs_growfs_data`.
@@ -120,6 +130,13 @@ pub(crate) fn delete_partition(device: &File, number: u32) -> Result<(), Errno> 
 pub(crate) fn resize_ext(folder: &File, blocks: u64) -> Result<(), Errno> {
     // SAFETY: the descriptor is open, and `blocks` is the 64-bit number that the kernel reads.
     unsafe { raw::ext4_resize_fs(folder.as_raw_fd(), &raw const blocks) }.map(drop)
+}
+
+/// Gives the ext2/3/4 that is mounted at this folder another id.
+pub(crate) fn set_ext_uuid(folder: &File, uuid: [u8; 16]) -> Result<(), Errno> {
+    let wanted = ExtUuid { length: 16, flags: 0, uuid };
+    // SAFETY: the descriptor is open; `wanted` lives until the call returns and has the kernel's layout.
+    unsafe { raw::ext4_setfsuuid(folder.as_raw_fd(), &raw const wanted) }.map(drop)
 }
 
 /// Makes the XFS that is mounted at this folder so many blocks long.

@@ -7,6 +7,7 @@
 //! locate    -> the one partition that is meant
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
 //! grow_mounted -> a file system that the kernel makes longer
+//! renew_mounted_id -> one that it gives another id
 //! ```
 
 mod boot_medium;
@@ -20,6 +21,7 @@ mod locate;
 mod reread;
 mod target;
 mod usage;
+mod volume_id;
 
 pub use boot_medium::mark_boot_medium;
 pub use checked::{IoError, Operation};
@@ -31,3 +33,4 @@ pub use locate::{LocateError, PartitionTarget, locate, start_of};
 pub use reread::PartitionSpan;
 pub use target::{BlockTarget, TargetError};
 pub use usage::Usage;
+pub use volume_id::renew_mounted_id;

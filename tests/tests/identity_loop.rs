@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use ezio_tests::loop_deploy::{deploy, output, partition, text};
+use ezio_tests::loop_deploy::{deploy, output, partition, run, text};
 use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::Server;
 use ezio_tests::{mounts, programs};
@@ -221,4 +221,118 @@ fn an_identity_that_cannot_be_given_is_no_success() {
     let (good, said) = deploy(&server, &[&listed.0]);
     assert!(!good && said.contains("hosts.csv has no line for this machine"), "{said}");
     assert!(fs::read(file).unwrap().iter().all(|byte| *byte == 0), "it is heard before anything is erased");
+}
+
+/// Ids of file systems in the golden image: root, home, swap, exFAT.
+const OLD_VOLUMES: [&str; 4] = [
+    "11111111-2222-4333-8444-000000000001",
+    "11111111-2222-4333-8444-000000000002",
+    "11111111-2222-4333-8444-000000000003",
+    "1234-5678",
+];
+
+/// A disk whose root and home are made with such features, with this RESUME in the settings of its initramfs, and what a
+/// program of a loader has inside.
+fn disk_with_volumes(folder: &Path, features: [&str; 2], resume: &str, loader: &str) -> PathBuf {
+    let disk = folder.join("golden.img");
+    fs::File::create(&disk).unwrap().set_len(66 * MIB).unwrap();
+    let table = "label: gpt\nsize=16MiB\nsize=16MiB\nsize=16MiB, type=S\nsize=16MiB\n";
+    partition(text(&disk), table, &folder.join("table"));
+    let part = |index: u64| Loop::new(&disk, (1 + 16 * index) * MIB, 16 * MIB).unwrap();
+    let [root_id, home_id, swap_id, exfat_id] = OLD_VOLUMES;
+    let [root, home, swap, exfat] = [0, 1, 2, 3].map(part);
+    for (device, id, features) in [(&root, root_id, features[0]), (&home, home_id, features[1])] {
+        output("/usr/sbin/mkfs.ext4", &["-q", "-U", id, "-O", features, &device.0]);
+    }
+    output("/usr/sbin/mkswap", &["-U", swap_id, &swap.0]);
+    output("/usr/sbin/mkfs.exfat", &[&exfat.0]);
+    output("/usr/sbin/tune.exfat", &["-I", &format!("0x{}", exfat_id.replace('-', "")), &exfat.0]);
+    mounted(&root.0, "rw", |root| {
+        for path in ["etc/initramfs-tools/conf.d", "boot/grub", "EFI/other"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        let write = |path: &str, text: &str| fs::write(root.join(path), text).unwrap();
+        let fstab = format!(
+            "UUID={root_id} / ext4 defaults 0 1\n/dev/disk/by-uuid/{home_id} /home ext4 defaults 0 2\n\
+             UUID={swap_id} none swap sw 0 0\nUUID={exfat_id} /data exfat nofail 0 0\n"
+        );
+        write("etc/fstab", &fstab);
+        write("etc/initramfs-tools/conf.d/resume", resume);
+        write(
+            "boot/grub/grub.cfg",
+            &format!("search --fs-uuid --set=root {root_id}\nlinux /k root=UUID={root_id}\n"),
+        );
+        write("EFI/other/grubx64.efi", &format!("{}{loader}\0", "x".repeat((1 << 20) - 9)));
+    });
+    disk
+}
+
+/// What blkid says of the four.
+fn volumes(device: &Loop) -> Vec<String> {
+    let id = |number: u32| {
+        output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "UUID", &format!("{}p{number}", device.0)])
+    };
+    (1..=4).map(|number| id(number).trim().to_owned()).collect()
+}
+
+fn deployed_with_new_volumes(folder: &Path, disk: &Path, target: &Loop) -> (bool, String) {
+    let image = folder.join("golden");
+    capture(disk, &image);
+    let conf = "image = \"golden\"\n[identity]\nregenerate = [\"fs-uuid\"]\n";
+    deploy(&serve(&image, conf), &[&target.0])
+}
+
+#[test]
+fn file_systems_get_new_ids_and_what_names_them_follows() {
+    need();
+    let folder = tempfile::tempdir().unwrap();
+    let features = ["metadata_csum,metadata_csum_seed", "^metadata_csum,^uninit_bg"];
+    let disk = disk_with_volumes(folder.path(), features, "RESUME=none\n", "");
+    let target = Loop::blank(&folder.path().join("target.img"), 80 * MIB).unwrap();
+    let (good, said) = deployed_with_new_volumes(folder.path(), &disk, &target);
+    assert!(good && said.contains("new ids in etc/fstab, boot/grub/grub.cfg"), "{said}");
+    let new = volumes(&target);
+    assert!(new.iter().all(|id| !OLD_VOLUMES.contains(&id.as_str())), "{new:?}");
+    let [root, home, swap, exfat] = &new[..] else { panic!("{new:?}") };
+    mounted(&format!("{}p1", target.0), "ro", |tree| {
+        let fstab = format!(
+            "UUID={root} / ext4 defaults 0 1\n/dev/disk/by-uuid/{home} /home ext4 defaults 0 2\n\
+             UUID={swap} none swap sw 0 0\nUUID={exfat} /data exfat nofail 0 0\n"
+        );
+        assert_eq!(read(tree, "etc/fstab"), fstab);
+        let cfg = format!("search --fs-uuid --set=root {root}\nlinux /k root=UUID={root}\n");
+        assert_eq!(read(tree, "boot/grub/grub.cfg"), cfg);
+        // All that it names by id is there, by the word of another; names of udev are not made everywhere.
+        let found = run("/usr/bin/findmnt", &["--verify", "--tab-file", text(&tree.join("etc/fstab"))]);
+        let found = String::from_utf8_lossy(&[found.stdout, found.stderr].concat()).into_owned();
+        let lost = |line: &str| line.contains("unreachable") && line.contains("UUID=");
+        assert!(found.contains("/home") && !found.lines().any(lost), "{found}");
+    });
+    for number in [1, 2] {
+        output("/usr/sbin/e2fsck", &["-f", "-n", &format!("{}p{number}", target.0)]);
+    }
+    output("/usr/sbin/fsck.exfat", &["-n", &format!("{}p4", target.0)]);
+}
+
+/// A file system whose id cannot change keeps it, and so do what a loader has inside, and the swap that an initramfs may wake
+/// up from. The run has failed; the system is whole.
+#[test]
+fn an_id_that_cannot_follow_stays() {
+    need();
+    let folder = tempfile::tempdir().unwrap();
+    let features = ["metadata_csum,^metadata_csum_seed", "^metadata_csum,^uninit_bg"];
+    // In upper case, as some write it, and across what is read at a time.
+    let loader = OLD_VOLUMES[1].to_uppercase();
+    let disk = disk_with_volumes(folder.path(), features, "", &loader);
+    let target = Loop::blank(&folder.path().join("target.img"), 80 * MIB).unwrap();
+    let (good, said) = deployed_with_new_volumes(folder.path(), &disk, &target);
+    let words = ["tune2fs -O metadata_csum_seed", "EFI/other/grubx64.efi has it inside", "swap keeps its id"];
+    assert!(!good && words.iter().all(|word| said.contains(word)), "{said}");
+    let ids = volumes(&target);
+    assert_eq!(ids[..3], OLD_VOLUMES[..3]);
+    mounted(&format!("{}p1", target.0), "ro", |tree| {
+        let fstab = read(tree, "etc/fstab");
+        assert!(ids.iter().all(|id| fstab.contains(id.as_str())), "{ids:?}\n{fstab}");
+    });
+    output("/usr/sbin/e2fsck", &["-f", "-n", &format!("{}p1", target.0)]);
 }

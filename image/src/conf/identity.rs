@@ -1,5 +1,6 @@
 //! The tables `[identity]` and `[windows]`: what makes one clone differ from the next.
 
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct Identity {
 pub enum Regenerate {
     /// The ids of the partition table: of the disk and of each partition.
     DiskGuid,
-    /// The ids of the file systems.
+    /// The ids of the file systems and of swap.
     FsUuid,
 }
 
@@ -53,18 +54,21 @@ pub struct Windows {
     pub join: Option<Template>,
 }
 
+/// As it is written.
+impl fmt::Display for Regenerate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiskGuid => "disk-guid",
+            Self::FsUuid => "fs-uuid",
+        })
+    }
+}
+
 impl Identity {
     /// What is wrong with it, in words.
     pub(super) fn contradiction(&self) -> Option<String> {
         if let Some(hosts) = self.hosts.as_ref().filter(|path| !stays_below(path)) {
             return Some(format!("hosts: {hosts:?} leads out of the folder of ezio.conf"));
-        }
-        if self.regenerate.contains(&Regenerate::FsUuid) {
-            return Some(
-                "regenerate: fs-uuid is not done: checksums, boot loaders and what starts a system from memory (initramfs) \
-                 keep the ids of file systems in places that no file names; disk-guid is done"
-                    .to_owned(),
-            );
         }
         let known = |name: &Template| {
             let own = OF_MACHINE.iter().any(|own| name.names(own)) || name.names(COUNTER);

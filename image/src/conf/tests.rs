@@ -153,7 +153,6 @@ fn mistakes_are_refused_by_line_and_column() {
             15,
             &["regenerate", "`mbr`", "`disk-guid`"],
         ),
-        ("image = \"a\"\n[identity]\nregenerate = [\"fs-uuid\"]\n", 2, 1, &["fs-uuid is not done"]),
         ("image = \"a\"\n[identity]\nhost = 1\n", 3, 1, &["unknown field `host`", "`hostname`"]),
         ("image = \"a\"\n[windows]\njoin = \"{{hostname}}\"\n", 2, 1, &["unattend = \"FILE\" is missing"]),
         (

@@ -12,10 +12,8 @@ use crate::layout::ReadAt;
 const HIDDEN: usize = 0x1c;
 /// Offset of exFAT's partition offset, eight bytes.
 const PARTITION_OFFSET: usize = 64;
-/// exFAT's boot region: eleven sectors and one of their checksum. Its copy follows.
-const REGION: u64 = 12;
 /// No volume of these kinds is smaller; here, so that both of exFAT's regions can be read.
-const SMALLEST: u64 = 2 * REGION * 4096;
+const SMALLEST: u64 = 2 * exfat::REGION * 4096;
 
 /// What to write so that a volume says where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +32,28 @@ pub(super) struct BootSectors {
     pub(super) sector: u64,
     /// Byte offset of the copy on the volume.
     pub(super) copy: Option<u64>,
+    /// Where in it the volume's serial number is, and of how many bytes.
+    pub(super) serial: (usize, usize),
+}
+
+impl BootSectors {
+    /// Both of a volume of so many bytes, by their byte offsets on it: what is there in place of a copy is left out.
+    pub(super) fn read(
+        &self,
+        volume: &Volume<'_, impl ReadAt>,
+        length: u64,
+    ) -> io::Result<Vec<(u64, Fields)>> {
+        let copy = self.copy.filter(|at| at.saturating_add(512) <= length);
+        let own = Fields(volume.read(0, 512)?);
+        let mut all = Vec::new();
+        for at in [Some(0), copy].into_iter().flatten() {
+            let sector = Fields(volume.read(at, 512)?);
+            if sector.bytes(3, 8) == own.bytes(3, 8) && sector.bytes(510, 2) == [0x55, 0xaa] {
+                all.push((at, sector));
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// What to change on the volume in this range of a device so that it says that it begins at the byte `start` of a disk.
@@ -67,17 +87,12 @@ fn hidden_sectors(
     let Some(is) = start.checked_div(boot.sector).and_then(|sector| u32::try_from(sector).ok()) else {
         return Ok(None);
     };
-    let own = Fields(volume.read(0, 512)?);
-    let mut changes = Vec::new();
-    let copy = boot.copy.filter(|at| at.saturating_add(512) <= length);
-    for at in [Some(0), copy].into_iter().flatten() {
-        let sector = Fields(volume.read(at, 512)?);
-        let alike = sector.bytes(3, 8) == own.bytes(3, 8) && sector.bytes(510, 2) == [0x55, 0xaa];
-        if alike && sector.le(HIDDEN, 4) != u64::from(is) {
-            changes.push((volume.offset + at + HIDDEN as u64, is.to_le_bytes().to_vec()));
-        }
-    }
-    Ok((!changes.is_empty()).then(|| Moved { was: own.le(HIDDEN, 4), is: is.into(), changes }))
+    let was = Fields(volume.read(0, 512)?).le(HIDDEN, 4);
+    let sectors = boot.read(volume, length)?;
+    let wrong = sectors.iter().filter(|(_, sector)| sector.le(HIDDEN, 4) != u64::from(is));
+    let changes: Vec<_> =
+        wrong.map(|(at, _)| (volume.offset + at + HIDDEN as u64, is.to_le_bytes().to_vec())).collect();
+    Ok((!changes.is_empty()).then(|| Moved { was, is: is.into(), changes }))
 }
 
 fn partition_offset(volume: &Volume<'_, impl ReadAt>, start: u64) -> io::Result<Option<Moved>> {
@@ -87,21 +102,6 @@ fn partition_offset(volume: &Volume<'_, impl ReadAt>, start: u64) -> io::Result<
     let Some(is) = start.checked_div(sector).filter(|is| *is != was && (512..=4096).contains(&sector)) else {
         return Ok(None);
     };
-    let mut changes = Vec::new();
-    for region in [0, REGION * sector] {
-        let mut bytes = volume.read(region, (REGION * sector) as usize)?;
-        bytes[PARTITION_OFFSET..PARTITION_OFFSET + 8].copy_from_slice(&is.to_le_bytes());
-        let (summed, sums) = bytes.split_at_mut(((REGION - 1) * sector) as usize);
-        let sum = checksum(summed).to_le_bytes();
-        sums.as_chunks_mut().0.iter_mut().for_each(|word| *word = sum);
-        changes.push((volume.offset + region, bytes));
-    }
+    let changes = exfat::regions_with(volume, sector, PARTITION_OFFSET, &is.to_le_bytes())?;
     Ok(Some(Moved { was, is, changes }))
-}
-
-/// Of exFAT's boot region (section 3.4): all bytes but flags and percentage of the boot sector, which change while it is
-/// mounted.
-fn checksum(region: &[u8]) -> u32 {
-    let counted = region.iter().enumerate().filter(|(at, _)| !matches!(at, 106 | 107 | 112));
-    counted.fold(0u32, |sum, (_, byte)| sum.rotate_right(1).wrapping_add(u32::from(*byte)))
 }

@@ -41,6 +41,34 @@ impl Boot {
     }
 }
 
+/// The boot region: eleven sectors and one of their checksum. Its copy follows.
+pub(super) const REGION: u64 = 12;
+
+/// Both boot regions with these bytes at `at` of their boot sectors, by their byte offsets on the device; `sector` is the
+/// size of a sector.
+pub(super) fn regions_with(
+    volume: &Volume<'_, impl ReadAt>,
+    sector: u64,
+    at: usize,
+    bytes: &[u8],
+) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let region_with = |region: u64| {
+        let mut whole = volume.read(region, (REGION * sector) as usize)?;
+        whole[at..at + bytes.len()].copy_from_slice(bytes);
+        let (summed, sums) = whole.split_at_mut(((REGION - 1) * sector) as usize);
+        let sum = checksum(summed).to_le_bytes();
+        sums.as_chunks_mut().0.iter_mut().for_each(|word| *word = sum);
+        Ok((volume.offset + region, whole))
+    };
+    [0, REGION * sector].into_iter().map(region_with).collect()
+}
+
+/// Of a boot region (section 3.4): all bytes but flags and percentage of the boot sector, which change while it is mounted.
+fn checksum(region: &[u8]) -> u32 {
+    let counted = region.iter().enumerate().filter(|(at, _)| !matches!(at, 106 | 107 | 112));
+    counted.fold(0u32, |sum, (_, byte)| sum.rotate_right(1).wrapping_add(u32::from(*byte)))
+}
+
 pub(super) fn boot_sector(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
     Ok(Boot::read(volume)?.map(|boot| boot.0))
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use uuid::Uuid;
+
 use super::grow::Resize;
 use super::{Fields, FileSystem, Volume, power};
 use crate::layout::ReadAt;
@@ -9,6 +11,10 @@ use crate::layout::ReadAt;
 const NEEDS_RECOVERY: u64 = 0x4;
 const HAS_64_BIT_COUNTS: u64 = 0x80;
 const BIGALLOC: u64 = 0x200;
+const CHECKSUM_SEED: u64 = 0x2000;
+/// Bits of what is compatible and of what is so for readers.
+const STABLE_INODES: u64 = 0x800;
+const CHECKSUMS: u64 = 0x10 | 0x400;
 /// Bits of `s_state`.
 const CLEAN: u64 = 1;
 const HAS_ERRORS: u64 = 2;
@@ -52,4 +58,22 @@ pub(super) fn resize(volume: &Volume<'_, impl ReadAt>, size: u64) -> io::Result<
     let Some(fields) = superblock(volume)? else { return Ok(None) };
     let block = power(fields.le(0x18, 4)).saturating_mul(1024);
     Ok(size.checked_div(block).map(|blocks| Resize::Ext { blocks }))
+}
+
+/// Its id, and why the kernel gives it no other, if it does not.
+pub(super) fn id(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<(Uuid, Option<&'static str>)>> {
+    let Some(fields) = superblock(volume)? else { return Ok(None) };
+    let Ok(id) = Uuid::from_slice(fields.bytes(0x68, 16)) else { return Ok(None) };
+    let (compatible, incompatible, read_only) = (fields.le(0x5c, 4), fields.le(0x60, 4), fields.le(0x64, 4));
+    let bound = if compatible & STABLE_INODES != 0 {
+        Some("its files are encrypted by keys that are made of it (stable_inodes)")
+    } else if read_only & CHECKSUMS != 0 && incompatible & CHECKSUM_SEED == 0 {
+        Some(
+            "its checksums begin with it: \"tune2fs -O metadata_csum_seed\" on the golden machine parts them, where the \
+             loader reads that (GRUB of Debian 12 and later)",
+        )
+    } else {
+        None
+    };
+    Ok(Some((id, bound)))
 }

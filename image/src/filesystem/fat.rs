@@ -137,7 +137,8 @@ pub(super) fn boot_sectors(volume: &Volume<'_, impl ReadAt>) -> io::Result<Optio
     let (sector, reserved) = (boot.fields.le(11, 2), boot.fields.le(14, 2));
     let copy =
         Some(boot.fields.le(50, 2)).filter(|at| boot.kind == Kind::Fat32 && (1..reserved).contains(at));
-    Ok(Some(BootSectors { sector, copy: copy.map(|at| at * sector) }))
+    let serial = if boot.kind == Kind::Fat32 { (0x43, 4) } else { (0x27, 4) };
+    Ok(Some(BootSectors { sector, copy: copy.map(|at| at * sector), serial }))
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {

@@ -22,6 +22,7 @@ mod ntfs;
 mod ntfs_grow;
 mod ntfs_record;
 mod swap;
+mod volume_id;
 mod xfs;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use beginning::{Moved, moved};
 pub use grow::{Growing, Resize, growing, refuses_to_grow};
 pub use kind::{Kind, kind};
 pub use ntfs_grow::{Patch, PatchContent};
+pub use volume_id::{NewVolumeId, Renewal, new_volume_id, refuses_new_id};
 
 /// A file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub(super) fn boot_sector(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option
 pub(super) fn boot_sectors(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<BootSectors>> {
     let Some(boot) = boot_sector(volume)? else { return Ok(None) };
     let sector = boot.le(11, 2);
-    Ok(Some(BootSectors { sector, copy: boot.le(0x28, 8).checked_mul(sector) }))
+    Ok(Some(BootSectors { sector, copy: boot.le(0x28, 8).checked_mul(sector), serial: (0x48, 8) }))
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {

@@ -279,3 +279,43 @@ fn boot_sectors_say_where_their_volume_lies() {
     let ext = made("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q"]);
     assert_eq!(moved(&ext, &(0..8 * MIB), MIB).unwrap(), None);
 }
+
+/// blkid says so, and each file system's own checker has nothing against it.
+#[test]
+fn a_volume_gets_an_id_that_others_read() {
+    let fresh = uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef);
+    let whole = "01234567-89ab-4def-8123-456789abcdef";
+    for (program, package, size, arguments, id, check) in [
+        ("mkfs.vfat", "dosfstools", 32 * MIB, &["-F", "16"][..], "6745-2301", &["fsck.fat", "-n"][..]),
+        ("mkfs.vfat", "dosfstools", 64 * MIB, &["-F", "32"], "6745-2301", &["fsck.fat", "-n"]),
+        ("mkfs.exfat", "exfatprogs", 16 * MIB, &[], "6745-2301", &["fsck.exfat", "-n"]),
+        ("mkntfs", "ntfs-3g", 16 * MIB, &["-q", "-Q", "-F"], "EF4DAB8967452301", &["ntfsfix", "-n"]),
+        ("mkswap", "util-linux", 8 * MIB, &[], whole, &["swaplabel"]),
+    ] {
+        let made = made_by(program, package, size, arguments);
+        let path = made.path().to_str().unwrap();
+        let blkid =
+            || run("blkid", "util-linux", &["-p", "-o", "value", "-s", "UUID", path]).trim().to_owned();
+        let found = new_volume_id(made.as_file(), size, fresh).unwrap().unwrap();
+        assert_eq!((found.was, found.is.as_str()), (blkid(), id), "{program}");
+        let Renewal::Written(patches) = found.renewal else { panic!("{program}") };
+        for Patch { offset, content } in patches {
+            let PatchContent::Bytes(bytes) = content else { panic!("{program}") };
+            made.as_file().write_all_at(&bytes, offset).unwrap();
+        }
+        assert_eq!(blkid(), id, "{program}");
+        run(check[0], package, &[&check[1..], &[path]].concat());
+        let again = new_volume_id(made.as_file(), size, fresh).unwrap().unwrap();
+        assert_eq!(again.was, id, "{program}");
+    }
+    let ext = |features: &str| {
+        let made = made_by("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q", "-O", features]);
+        new_volume_id(made.as_file(), 8 * MIB, fresh).unwrap().unwrap().renewal
+    };
+    for free in ["metadata_csum,metadata_csum_seed", "^metadata_csum,^uninit_bg"] {
+        assert_eq!(ext(free), Renewal::Mounted(fresh.into_bytes()), "{free}");
+    }
+    for bound in ["metadata_csum,^metadata_csum_seed", "^metadata_csum,uninit_bg", "stable_inodes"] {
+        assert!(matches!(ext(bound), Renewal::Refused(_)), "{bound}");
+    }
+}

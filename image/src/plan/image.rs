@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::grow::{self, Arrangement, Growth};
 use super::stale::Stale;
 use super::{CLEARED, Payload, Plan, PlanError, Room, Step, clear, fits};
-use crate::conf::Grow;
+use crate::conf::{Grow, Regenerate};
 use crate::directory::{CheckedImage, Torrent};
+use crate::filesystem::refuses_new_id;
 use crate::layout::{Layout, LayoutError, NewIds, Partition, Table, TableImage};
 use crate::manifest::{Content, PartitionInfo, SourceKind, UNPARTITIONED};
 use crate::swap;
@@ -78,8 +79,7 @@ impl CheckedImage {
     /// # Errors
     /// It has no table, or a Windows that would not start any more.
     pub fn with_new_table_ids(&self, fresh: impl FnMut() -> Uuid) -> Result<(Self, NewIds), PlanError> {
-        let refuse =
-            |why: &str| PlanError::NoNewIds { image: self.manifest.name.clone(), why: why.to_owned() };
+        let refuse = |why: &str| self.no_new_ids(Regenerate::DiskGuid, why);
         let layout = self.layout.as_ref().filter(|_| self.manifest.source.kind == SourceKind::Disk);
         let layout = layout.ok_or_else(|| refuse("there is no partition table of its own in it"))?;
         if self.manifest.partitions.iter().any(|p| p.filesystem.as_deref() == Some("ntfs")) {
@@ -87,6 +87,28 @@ impl CheckedImage {
         }
         let (layout, ids) = layout.renewed(fresh);
         Ok((self.with_layout(layout), ids))
+    }
+
+    /// Are all its file systems such that they can get new ids?
+    ///
+    /// # Errors
+    /// One cannot, or nothing is known of them.
+    pub fn allows_new_volume_ids(&self) -> Result<(), PlanError> {
+        let refuse = |why: &str| self.no_new_ids(Regenerate::FsUuid, why);
+        if self.manifest.source.kind != SourceKind::Disk {
+            return Err(refuse("nothing is known of the file systems in it"));
+        }
+        for info in &self.manifest.partitions {
+            let filesystem = info.filesystem.as_deref().filter(|_| info.content != Content::Empty);
+            if let Some((name, why)) = filesystem.and_then(|name| Some((name, refuses_new_id(name)?))) {
+                return Err(refuse(&format!("{} ({name}) keeps its id: {why}", info.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn no_new_ids(&self, what: Regenerate, why: &str) -> PlanError {
+        PlanError::NoNewIds { what, image: self.manifest.name.clone(), why: why.to_owned() }
     }
 
     fn partition(&self, wanted: Option<&str>) -> Result<(&PartitionInfo, &Torrent), PlanError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::conf::Grow;
+use crate::conf::{Grow, Regenerate};
 use crate::extents::ExtentMap;
 use crate::layout::{Layout, LayoutError, TableImage};
 use crate::metainfo::{Metainfo, MetainfoError};
@@ -89,8 +89,10 @@ pub enum PlanError {
         why: String,
     },
     /// Its ids cannot be made anew.
-    #[error("regenerate = [\"disk-guid\"]: {image}: {why}")]
+    #[error("regenerate = [\"{what}\"]: {image}: {why}")]
     NoNewIds {
+        /// Which ids.
+        what: Regenerate,
         /// The image.
         image: String,
         /// Why not.

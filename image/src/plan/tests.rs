@@ -219,3 +219,20 @@ fn what_lies_outside_all_partitions_is_a_payload_that_leaves_them_and_the_table_
         assert!(text.contains(words), "{text}");
     }
 }
+
+#[test]
+fn new_ids_are_refused_where_a_file_system_keeps_its_own() {
+    let allowed = |filesystem: Option<&str>| {
+        let mut image = gpt_image();
+        image.manifest.partitions.iter_mut().for_each(|info| info.filesystem = filesystem.map(str::to_owned));
+        checked(image).allows_new_volume_ids().map_err(|error| error.to_string())
+    };
+    assert_eq!((allowed(Some("ext4")), allowed(Some("vfat")), allowed(None)), (Ok(()), Ok(()), Ok(())));
+    for (filesystem, word) in
+        [("xfs", "xfs_admin -U"), ("btrfs", "every block"), ("crypto_LUKS", "not reached")]
+    {
+        let error = allowed(Some(filesystem)).unwrap_err();
+        assert!(error.contains("fs-uuid") && error.contains(word), "{error}");
+    }
+    assert!(checked(raw_image()).allows_new_volume_ids().is_err(), "nothing is known of it");
+}

@@ -9,6 +9,7 @@ mod linux;
 pub(crate) mod plan;
 mod references;
 mod ssh_keys;
+mod volume_ids;
 mod windows;
 
 use std::path::{Path, PathBuf};
@@ -40,13 +41,19 @@ pub(crate) fn carry_out(
 ) -> anyhow::Result<()> {
     let found = find::look_at(&target.devices)?;
     let mut failure = None;
+    let mut new_ids = target.new_ids.clone();
+    if plan.renews_volume_ids() {
+        let renewed = volume_ids::renew(&target.devices, &found, &mut tell)?;
+        new_ids.extend(renewed.new_ids);
+        failure = renewed.failure;
+    }
     for found in &found {
         let mut steps = plan.steps_for(found.system);
-        if !target.new_ids.is_empty() {
-            steps.push(Step { change: Change::References(target.new_ids.clone()), needed: true });
+        if !new_ids.is_empty() {
+            steps.push(Step { change: Change::References(new_ids.clone()), needed: true });
         }
         if let Some(said) = found.unreachable() {
-            if !target.new_ids.is_empty() {
+            if !new_ids.is_empty() {
                 failure.get_or_insert(anyhow!("{said}; files in it may name partitions by their old ids"));
             }
             tell(said);

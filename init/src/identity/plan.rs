@@ -21,6 +21,7 @@ pub(crate) struct IdentityPlan {
     linux: Vec<Step>,
     windows: Vec<Step>,
     new_table_ids: bool,
+    new_volume_ids: bool,
 }
 
 /// Is this to be done, and must it be? What the conf does not say is done where a whole disk is written.
@@ -53,12 +54,18 @@ impl IdentityPlan {
             linux: hostname.into_iter().chain(renewed.into_iter().flatten()).collect(),
             windows: windows.into_iter().collect(),
             new_table_ids: identity.regenerate.contains(&Regenerate::DiskGuid),
+            new_volume_ids: identity.regenerate.contains(&Regenerate::FsUuid),
         }
     }
 
     /// Is there nothing to do?
     pub(crate) fn is_empty(&self) -> bool {
-        self.linux.is_empty() && self.windows.is_empty() && !self.new_table_ids
+        self.linux.is_empty() && self.windows.is_empty() && !self.new_table_ids && !self.new_volume_ids
+    }
+
+    /// Do file systems and swap get ids of their own?
+    pub(super) fn renews_volume_ids(&self) -> bool {
+        self.new_volume_ids
     }
 
     /// What is to be done to a partition with this system.
@@ -101,6 +108,9 @@ impl fmt::Display for IdentityPlan {
                 f,
                 "  new ids of the disk and its partitions, and of what names them in fstab and loader"
             )?;
+        }
+        if self.new_volume_ids {
+            writeln!(f, "  new ids of file systems and swap, and of what names them in fstab and loader")?;
         }
         for (system, steps) in [("Linux", &self.linux), ("Windows", &self.windows)] {
             for step in steps {

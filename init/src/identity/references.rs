@@ -1,13 +1,20 @@
-//! Where a system names its partitions by ids of the partition table (`PARTUUID=`): these follow when the ids change.
+//! Where a system names its partitions by ids of the partition table (`PARTUUID=`) or of file systems (`UUID=`): these follow
+//! when the ids change.
 
 use crate::target::tree::Tree;
 
 /// Files that may name partitions: of the system, of boot loaders in it or on a partition of their own.
-const FILES: [&str; 10] = [
+const FILES: [&str; 16] = [
     "etc/fstab",
     "etc/crypttab",
     "etc/default/grub",
     "etc/kernel/cmdline",
+    "etc/initramfs-tools/conf.d/resume",
+    "boot/extlinux/extlinux.conf",
+    "extlinux/extlinux.conf",
+    "boot/syslinux/syslinux.cfg",
+    "boot/refind_linux.conf",
+    "refind_linux.conf",
     "boot/grub/grub.cfg",
     "boot/grub2/grub.cfg",
     "grub/grub.cfg",
@@ -17,8 +24,11 @@ const FILES: [&str; 10] = [
 ];
 /// Folders of such files.
 const FOLDERS: [&str; 2] = ["loader/entries", "boot/loader/entries"];
+/// Units of systemd that mount something, by the ends of their names.
+const UNITS: &str = "etc/systemd/system";
+const UNIT_KINDS: [&str; 3] = [".mount", ".automount", ".swap"];
 /// Folder of loaders, a folder each.
-const LOADERS: &str = "EFI";
+pub(super) const LOADERS: &str = "EFI";
 
 /// Puts the new ids in place of the old ones; says in which files.
 pub(super) fn follow(tree: &Tree, ids: &[(String, String)]) -> anyhow::Result<Option<String>> {
@@ -26,7 +36,12 @@ pub(super) fn follow(tree: &Tree, ids: &[(String, String)]) -> anyhow::Result<Op
     for folder in FOLDERS {
         paths.extend(tree.names(folder)?.iter().map(|name| format!("{folder}/{name}")));
     }
-    paths.extend(tree.names(LOADERS)?.iter().map(|name| format!("{LOADERS}/{name}/grub.cfg")));
+    let units =
+        tree.names(UNITS)?.into_iter().filter(|name| UNIT_KINDS.iter().any(|end| name.ends_with(end)));
+    paths.extend(units.map(|name| format!("{UNITS}/{name}")));
+    for loader in tree.names(LOADERS)? {
+        paths.extend(["grub.cfg", "refind.conf"].map(|name| format!("{LOADERS}/{loader}/{name}")));
+    }
     let mut changed = Vec::new();
     for path in paths {
         let Some(old) = tree.read(&path)? else { continue };
@@ -36,7 +51,7 @@ pub(super) fn follow(tree: &Tree, ids: &[(String, String)]) -> anyhow::Result<Op
             changed.push(path);
         }
     }
-    Ok((!changed.is_empty()).then(|| format!("new ids of partitions in {}", changed.join(", "))))
+    Ok((!changed.is_empty()).then(|| format!("new ids in {}", changed.join(", "))))
 }
 
 /// Each old id is replaced where it stands for itself, in upper or lower case.

@@ -133,7 +133,7 @@ fn partitions_are_named_by_their_new_ids() {
     write("loader/entries/debian.conf", "options root=PARTUUID=aaaa-01 ro\n");
     write("EFI/debian/grub.cfg", "search.fs_uuid aaaa root\n");
     let said = apply(&folder, Change::References(vec![("aaaa-01".into(), "bbbb-01".into())])).unwrap();
-    assert_eq!(said.unwrap(), "new ids of partitions in etc/fstab, loader/entries/debian.conf");
+    assert_eq!(said.unwrap(), "new ids in etc/fstab, loader/entries/debian.conf");
     assert_eq!(text(&folder, "etc/fstab"), "PARTUUID=bbbb-01 / ext4\nPARTUUID=cccc-01 /x ext4\n");
     assert_eq!(text(&folder, "loader/entries/debian.conf"), "options root=PARTUUID=bbbb-01 ro\n");
 }

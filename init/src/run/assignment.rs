@@ -47,6 +47,10 @@ pub(crate) struct PlannedTarget {
 impl Assignment {
     /// Chooses the targets among these disks, and checks that the images (one for each of `orders.writes`) fit them.
     pub(crate) fn make(images: &[Image], orders: &Orders, disks: &[Disk]) -> anyhow::Result<Self> {
+        ensure!(
+            orders.writes.len() == 1 || !orders.identity.regenerate.contains(&Regenerate::FsUuid),
+            "regenerate = [\"fs-uuid\"] is for machines with one image: what is on one disk may name file systems of another"
+        );
         let mut free = disks.to_vec();
         let mut targets: Vec<PlannedTarget> = Vec::new();
         for (image, write) in images.iter().zip(&orders.writes) {
@@ -153,6 +157,9 @@ fn with_help(would_do: bool, error: impl Into<anyhow::Error>, image: &Image) -> 
 
 fn for_disk(image: &Image, disk: &Disk, orders: &Orders) -> anyhow::Result<PlannedTarget> {
     let name = disk.to_string();
+    if orders.identity.regenerate.contains(&Regenerate::FsUuid) {
+        image.allows_new_volume_ids()?;
+    }
     let (image, new_ids) = match orders.identity.regenerate.contains(&Regenerate::DiskGuid) {
         true => image.with_new_table_ids().map(|(image, ids)| (Cow::Owned(image), ids))?,
         false => (Cow::Borrowed(image), NewIds::new()),

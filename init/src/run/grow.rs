@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use ezio_disk::{BlockTarget, grow_mounted};
 use ezio_image::conf::units::human_size;
-use ezio_image::filesystem::{self, Growing, Patch, PatchContent, Resize};
+use ezio_image::filesystem::{self, Growing, Resize};
 use ezio_image::plan::Growth;
 
 use crate::target::mount::{Access, Mounted};
+use crate::target::patches;
 
 /// A file system to be grown, and where it is.
 #[derive(Debug, Clone)]
@@ -43,7 +44,11 @@ pub(crate) fn grow(device: &Path) -> anyhow::Result<Option<u64>> {
         filesystem::growing(&target, 0, target.size()).with_context(|| device.display().to_string())?;
     match growing {
         None => return Ok(None),
-        Some(Growing::Written(patches)) => write(target, &patches)?,
+        Some(Growing::Written(patches)) => {
+            patches::write(&target, &patches)?;
+            // It is opened anew below.
+            drop(target);
+        }
         Some(Growing::Mounted(resize)) => {
             // The kernel wants it for itself.
             drop(target);
@@ -60,16 +65,6 @@ pub(crate) fn grow(device: &Path) -> anyhow::Result<Option<u64>> {
     target.drop_cache()?;
     let now = filesystem::inspect(&target, 0)?.with_context(|| format!("{} is empty", device.display()))?;
     Ok(Some(now.size))
-}
-
-fn write(target: BlockTarget, patches: &[Patch]) -> anyhow::Result<()> {
-    for Patch { offset, content } in patches {
-        match content {
-            PatchContent::Bytes(bytes) => target.write_all_at(*offset, bytes)?,
-            PatchContent::Fill { byte, length } => target.fill_at(*offset, *byte, *length)?,
-        }
-    }
-    Ok(target.sync()?)
 }
 
 /// What the kernel may have against it; it gives a number alone.

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use ezio_contract::Arch;
 use ezio_image::checksums::Checksums;
-use ezio_image::conf::Grow;
+use ezio_image::conf::{Grow, Regenerate};
 use ezio_image::directory::{self, CheckedImage, Files, is_small_file};
 use ezio_image::layout::NewIds;
 use ezio_image::manifest::CHECKSUM_FILE;
@@ -93,8 +93,21 @@ impl Image {
                 Ok((Self::Directory(Box::new(parts)), ids))
             }
             Self::Torrent(torrent) => Err(PlanError::NoNewIds {
+                what: Regenerate::DiskGuid,
                 image: torrent.metainfo.name().to_owned(),
                 why: "there is no partition table of its own in it".to_owned(),
+            }),
+        }
+    }
+
+    /// Are its file systems such that they can get new ids?
+    pub(crate) fn allows_new_volume_ids(&self) -> Result<(), PlanError> {
+        match self {
+            Self::Directory(parts) => parts.allows_new_volume_ids(),
+            Self::Torrent(torrent) => Err(PlanError::NoNewIds {
+                what: Regenerate::FsUuid,
+                image: torrent.metainfo.name().to_owned(),
+                why: "nothing is known of the file systems in it".to_owned(),
             }),
         }
     }

@@ -2,4 +2,5 @@
 //! its tree of files, which nothing leads out of.
 
 pub(crate) mod mount;
+pub(crate) mod patches;
 pub(crate) mod tree;

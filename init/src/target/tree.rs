@@ -16,6 +16,8 @@ use rustix::io::Errno;
 
 /// Largest file that is read, in bytes: those of an identity have a few kilobytes.
 const MAX_FILE: u64 = 4 << 20;
+/// Bytes that are searched at a time.
+const CHUNK: u64 = 1 << 20;
 /// Entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 65536;
 /// Links that lead from one to the next, as the kernel counts.
@@ -87,6 +89,34 @@ impl Tree {
         read.with_context(|| format!("reading {path}"))?;
         ensure!(bytes.len() as u64 <= MAX_FILE, "{path} has more than {MAX_FILE} bytes");
         Ok(Some(bytes))
+    }
+
+    /// Which of these are in a file, in upper or lower case; it has at most `most` bytes. None where there is no file.
+    pub(crate) fn search(&self, path: &str, wanted: &[&str], most: u64) -> anyhow::Result<Vec<String>> {
+        let opened = self.open(Path::new(path), OFlags::RDONLY);
+        let Some(file) = there(opened).with_context(|| format!("opening {path}"))? else {
+            return Ok(Vec::new());
+        };
+        let longest = wanted.iter().map(|text| text.len()).max().unwrap_or(0);
+        let mut file = std::fs::File::from(file).take(most);
+        let (mut window, mut found) = (Vec::new(), Vec::new());
+        loop {
+            let kept = window.len();
+            (&mut file).take(CHUNK).read_to_end(&mut window).with_context(|| format!("reading {path}"))?;
+            if window.len() == kept {
+                return Ok(found);
+            }
+            for text in wanted {
+                let is_there = window
+                    .windows(text.len().max(1))
+                    .any(|bytes| bytes.eq_ignore_ascii_case(text.as_bytes()));
+                if is_there && !found.iter().any(|known| known == text) {
+                    found.push((*text).to_owned());
+                }
+            }
+            // What begins here may end in what is read next.
+            window.drain(..window.len().saturating_sub(longest));
+        }
     }
 
     /// Text of a file; what is no text in it is shown as such.
