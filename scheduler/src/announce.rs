@@ -7,9 +7,6 @@ use super::Scheduler;
 use super::event::{ConnId, Output, Role};
 use super::geometry::PieceId;
 
-/// So often we look for who is to be told.
-const SWEEP: Duration = Duration::from_millis(125);
-
 /// What is to be announced.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
@@ -38,11 +35,11 @@ impl Scheduler {
     /// A piece was verified: it is to be announced now where that matters, else to each peer when that was not told lately.
     pub(super) fn announce_fresh(&mut self, piece: PieceId) {
         let t = &self.config.tuning;
-        let rare = if self.pieces.have.count() < t.ramp { t.rare.0 } else { t.rare.1 };
-        if self.pieces.copies[piece.index()] < rare && !self.has_trees() {
+        let rare = if self.pieces.have.count() < t.ramp { t.rare_at_first } else { t.rare };
+        if u32::from(self.pieces.copies[piece.index()]) < rare && !self.has_trees() {
             self.announcements.urgent = true;
         } else {
-            self.announcements.due.get_or_insert(self.now + SWEEP);
+            self.announcements.due.get_or_insert(self.now + self.config.tuning.announce_sweep);
         }
     }
 
@@ -60,7 +57,7 @@ impl Scheduler {
             let id = self.conns.ids()[at];
             let Some(conn) = self.conns.get(id).filter(|c| c.announced < log) else { continue };
             if self.now.saturating_sub(conn.told) < self.config.tuning.announce {
-                self.announcements.due = Some(self.now + SWEEP);
+                self.announcements.due = Some(self.now + self.config.tuning.announce_sweep);
             } else {
                 self.announce_to(id);
             }

@@ -14,13 +14,6 @@ use super::peer::{Conn, Pending};
 use super::pieces::{Block, Rarest};
 use super::site::{Crossing, mix};
 
-/// How fast a peer was that was asked for nothing for so long says nothing any more: else who was slow once would not be asked
-/// again, as long as others have enough.
-const FORGOTTEN: Duration = Duration::from_secs(2);
-
-/// Suggestions remembered of one connection: more than a server makes ahead with the smallest pieces.
-const SUGGESTIONS: usize = 4096;
-
 impl Scheduler {
     /// Bytes that should be outstanding.
     pub(super) fn ahead(&self) -> u64 {
@@ -31,15 +24,16 @@ impl Scheduler {
 
     /// Bytes of one run of requests.
     pub(super) fn run(&self) -> u64 {
-        let (min, max) = self.config.tuning.run;
-        ((self.down.per_s() / 40.0) as u64).clamp(u64::from(min), u64::from(max.max(min)))
+        let t = &self.config.tuning;
+        let bytes = (self.down.per_s() * t.run.as_secs_f64()) as u64;
+        bytes.clamp(t.run_min.into(), t.run_max.max(t.run_min).into())
     }
 
     pub(super) fn on_suggested(&mut self, id: ConnId, piece: PieceId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if self.geometry.locate(piece).0 != conn.peer.torrent
             || self.pieces.have.get(piece.0)
-            || conn.suggested.len() >= SUGGESTIONS
+            || conn.suggested.len() >= self.config.tuning.suggestions as usize
         {
             return;
         }
@@ -135,10 +129,12 @@ impl Scheduler {
         if conn.choked || conn.closing || conn.late || conn.useful == 0 || steers {
             return None;
         }
-        let forgotten = conn.pending_bytes == 0 && self.now.saturating_sub(conn.progress) > FORGOTTEN;
-        let rate = if conn.down.known() && !forgotten { conn.down.per_s().max(mean / 8.0) } else { mean }
-            .max(1000.0);
-        let most = (rate * 1.0).max(2.0 * run as f64);
+        let t = &self.config.tuning;
+        let forgotten = conn.pending_bytes == 0 && self.now.saturating_sub(conn.progress) > t.forgotten;
+        let rate =
+            if conn.down.known() && !forgotten { conn.down.per_s().max(mean * t.slowest_peer) } else { mean }
+                .max(1000.0);
+        let most = (rate * t.peer_queue.as_secs_f64()).max(2.0 * run as f64);
         let after = (conn.pending_bytes + run) as f64;
         (after <= most).then_some(after / rate)
     }
@@ -151,9 +147,9 @@ impl Scheduler {
     /// A server that steers is asked for what it did not suggest only when all else failed: it suggests nothing, or only what
     /// there is no room for before something else is complete.
     fn is_starving(&self, server: &Conn) -> bool {
-        const PATIENCE: Duration = Duration::from_secs(3);
-        let steered = self.now.saturating_sub(server.steered) <= PATIENCE && server.suggested.is_empty();
-        self.idle() > PATIENCE && !steered
+        let patience = self.config.tuning.starving;
+        let steered = self.now.saturating_sub(server.steered) <= patience && server.suggested.is_empty();
+        self.idle() > patience && !steered
     }
 
     /// The piece to ask of this peer: one already begun, else the rarest in the window.
@@ -202,8 +198,9 @@ impl Scheduler {
     /// since. So first a few ask, then, of those, a few more each. Who has nothing else to wait for asks sooner.
     fn patience_for_rare(&self, torrent: TorrentId) -> f64 {
         let t = &self.config.tuning;
-        let fan = (t.fan.0 + f64::from(self.pieces.have.count()) * t.fan_growth).min(t.fan.1);
-        f64::from(self.conns.of_torrent(torrent)) / (fan * (1.0 + self.idle().as_secs_f64() / 0.05))
+        let fan = (t.fan + f64::from(self.pieces.have.count()) * t.fan_growth).min(t.fan_most);
+        f64::from(self.conns.of_torrent(torrent))
+            / (fan * (1.0 + self.idle().as_secs_f64() / t.fan_haste.as_secs_f64()))
     }
 
     /// Asks a peer for the first run of free blocks of a piece, of at most about `bytes`.

@@ -7,22 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::SiteId;
+use super::tuning::Tuning;
 
-/// A stream counts as no slower than this part of what its ends can do: what is blocked for a second is no worse than what
-/// crawls.
-const SLOWEST: f64 = 1.0 / 64.0;
-/// So many times slower than within groups, on the geometric mean, are streams between them.
-const CLEARLY: f64 = 4.0;
-/// So many times faster are the streams of a machine to the site that it belongs to.
-const NEARER: f64 = 2.0;
-/// What an end can do is the rate that so many of its streams exceed.
-const BEST: f64 = 0.05;
-/// Bytes that a stream counts beyond what it carried: one packet, so that each has a rate.
-const PACKET: f64 = 1448.0;
-/// A machine with fewer streams cannot be told.
-const STREAMS: usize = 4;
-/// Fewer machines are no group.
-const GROUP: usize = 3;
 /// Rounds of the power method: enough where groups are clear, and where they are not there is nothing to find.
 const ROUNDS: usize = 24;
 
@@ -34,8 +20,8 @@ struct Flow {
 }
 
 impl Flow {
-    fn rate(&self) -> f64 {
-        (self.bytes + PACKET) / self.busy.max(1e-6)
+    fn rate(&self, packet: f64) -> f64 {
+        (self.bytes + packet) / self.busy.max(1e-6)
     }
 }
 
@@ -50,7 +36,10 @@ pub(super) struct Ends {
 pub(super) struct Flows(BTreeMap<(u64, u64), Flow>);
 
 /// How near pairs of machines are: the logarithm of the rate between them, beside the best of their ends'; 0 is near.
-pub(super) struct Nearness(BTreeMap<u64, Vec<(u64, f64)>>);
+pub(super) struct Nearness {
+    near: BTreeMap<u64, Vec<(u64, f64)>>,
+    tuning: Tuning,
+}
 
 impl Flows {
     pub(super) fn add(&mut self, from: u64, to: u64, bytes: f64, busy: f64) {
@@ -70,16 +59,16 @@ impl Flows {
     }
 
     /// What each machine can do: the rate that few of its streams exceed.
-    pub(super) fn ends(&self) -> Ends {
+    pub(super) fn ends(&self, t: &Tuning) -> Ends {
         let (mut sends, mut receives) = (BTreeMap::<u64, Vec<f64>>::new(), BTreeMap::<u64, Vec<f64>>::new());
         for (&(from, to), flow) in &self.0 {
-            sends.entry(from).or_default().push(flow.rate());
-            receives.entry(to).or_default().push(flow.rate());
+            sends.entry(from).or_default().push(flow.rate(t.packet));
+            receives.entry(to).or_default().push(flow.rate(t.packet));
         }
         let best = |rates: BTreeMap<u64, Vec<f64>>| -> BTreeMap<u64, f64> {
             let best = |mut rates: Vec<f64>| {
                 rates.sort_by(|a, b| b.total_cmp(a));
-                rates[(rates.len() as f64 * BEST) as usize]
+                rates[(rates.len() as f64 * t.best.min(0.9)) as usize]
             };
             rates.into_iter().map(|(member, rates)| (member, best(rates))).collect()
         };
@@ -87,11 +76,11 @@ impl Flows {
     }
 
     /// How fast all streams are, beside what their ends can do.
-    pub(super) fn nearness(&self, ends: &Ends) -> Nearness {
+    pub(super) fn nearness(&self, ends: &Ends, t: &Tuning) -> Nearness {
         let mut pairs = BTreeMap::<(u64, u64), (f64, f64)>::new();
         for (&(from, to), flow) in &self.0 {
             let Some((sends, receives)) = ends.sends.get(&from).zip(ends.receives.get(&to)) else { continue };
-            let log = (flow.rate() / sends.min(*receives)).clamp(SLOWEST, 1.0).ln();
+            let log = (flow.rate(t.packet) / sends.min(*receives)).clamp(t.slowest, 1.0).ln();
             let pair = pairs.entry((from.min(to), from.max(to))).or_default();
             *pair = (pair.0 + log, pair.1 + 1.0);
         }
@@ -100,7 +89,7 @@ impl Flows {
             near.entry(a).or_default().push((b, sum / count));
             near.entry(b).or_default().push((a, sum / count));
         }
-        Nearness(near)
+        Nearness { near, tuning: t.clone() }
     }
 }
 
@@ -121,12 +110,13 @@ impl Mean {
 
 impl Nearness {
     fn of(&self, member: u64) -> &[(u64, f64)] {
-        self.0.get(&member).map_or(&[], Vec::as_slice)
+        self.near.get(&member).map_or(&[], Vec::as_slice)
     }
 
     /// Machines that can be told.
     pub(super) fn members(&self) -> impl Iterator<Item = u64> {
-        self.0.iter().filter(|(_, pairs)| pairs.len() >= STREAMS).map(|(&member, _)| member)
+        let streams = self.tuning.streams as usize;
+        self.near.iter().filter(move |(_, pairs)| pairs.len() >= streams).map(|(&member, _)| member)
     }
 
     /// The site that a machine is nearest to; none if another, or its own, is about as near.
@@ -150,7 +140,7 @@ impl Nearness {
             Some(own) => told.iter().find(|(_, site)| *site == own),
             None => told.get(1),
         };
-        rival.is_some_and(|(mean, _)| best - mean >= NEARER.ln()).then_some(site)
+        rival.is_some_and(|(mean, _)| best - mean >= self.tuning.nearer.ln()).then_some(site)
     }
 
     /// How many times slower streams between these parts are than those within the worst of them; none while too few streams
@@ -202,8 +192,8 @@ impl Nearness {
         let (right, left): (BTreeSet<u64>, BTreeSet<u64>) =
             group.iter().partition(|member| side[member] > 0.0);
         let parts = [left, right];
-        let clear = parts.iter().all(|part| part.len() >= GROUP)
-            && self.gap(&parts, false).is_some_and(|gap| gap >= CLEARLY);
+        let clear = parts.iter().all(|part| part.len() >= self.tuning.group as usize)
+            && self.gap(&parts, false).is_some_and(|gap| gap >= self.tuning.clearly);
         clear.then_some(parts)
     }
 
@@ -254,9 +244,14 @@ mod tests {
         flows
     }
 
+    fn nearness(flows: &Flows) -> Nearness {
+        let tuning = Tuning::default();
+        flows.nearness(&flows.ends(&tuning), &tuning)
+    }
+
     /// The groups, each machine in that which it is nearest to.
     fn groups(flows: &Flows) -> Vec<BTreeSet<u64>> {
-        let nearness = flows.nearness(&flows.ends());
+        let nearness = nearness(flows);
         let (mut open, mut sites) = (vec![nearness.members().collect()], BTreeMap::new());
         let mut next = 0;
         while let Some(group) = open.pop() {
@@ -302,7 +297,7 @@ mod tests {
     #[test]
     fn whoever_comes_later_goes_to_the_site_that_it_is_nearest_to() {
         let flows = room(38, 1, |a, b| if (a < 19) == (b < 19) { 2.5e6 } else { 2.5e4 });
-        let nearness = flows.nearness(&flows.ends());
+        let nearness = nearness(&flows);
         let site = |member: u64| (member != 3).then(|| SiteId(u16::from(member >= 19)));
         assert_eq!(nearness.nearest(3, site, None), Some(SiteId(0)));
         assert_eq!(nearness.nearest(3, site, Some(SiteId(1))), Some(SiteId(0)));

@@ -8,15 +8,6 @@ use super::geometry::PieceId;
 use super::peer::{Conn, Pending};
 use super::pieces::Block;
 
-/// A connection that owes us blocks and sends none of them for so long is closed.
-const DEAD: Duration = Duration::from_secs(30);
-/// Who was late and owes nothing any more is asked again after so long.
-const FORGIVEN: Duration = Duration::from_secs(5);
-/// A peer that does not answer a request, but later ones, or that sends nothing any more, is asked once more after so long.
-const SKIPPED: Duration = Duration::from_secs(2);
-/// Late blocks asked again in one tick, at most.
-const AT_ONCE: usize = 64;
-
 impl Scheduler {
     /// Looks for late requests.
     pub(super) fn find_late(&mut self) {
@@ -35,13 +26,13 @@ impl Scheduler {
             let Some(conn) = self.conns.get_mut(id) else { continue };
             if conn.pending.is_empty() {
                 // What it owed was asked of others. It gets another chance.
-                conn.late &= now.saturating_sub(conn.progress) < FORGIVEN;
+                conn.late &= now.saturating_sub(conn.progress) < self.config.tuning.forgiven;
             }
             if conn.pending.is_empty() || conn.closing {
                 continue;
             }
             let silence = if owes { now.saturating_sub(conn.progress) } else { Duration::ZERO };
-            if silence > DEAD {
+            if silence > self.config.tuning.dead {
                 conn.closing = true;
                 self.out.push(Output::Disconnect(id, Reason::Dead));
             }
@@ -54,12 +45,12 @@ impl Scheduler {
         }
         late.retain(|(id, p)| !self.awaits(*id, p.piece));
         late.sort_by_key(|(_, p)| p.at);
-        let mut left = AT_ONCE;
+        let mut left = self.config.tuning.late_at_once;
         for (id, pending) in late {
             if left == 0 || self.pulled() > 2 * self.ahead() {
                 break;
             }
-            left -= usize::from(self.ask_second(id, pending, ending) || self.ask_once_more(id, pending));
+            left -= u32::from(self.ask_second(id, pending, ending) || self.ask_once_more(id, pending));
         }
     }
 
@@ -68,9 +59,11 @@ impl Scheduler {
         let Some(conn) = self.conns.get(id).filter(|c| !c.ours() && !c.choked && !c.closing) else {
             return false;
         };
-        let silent = self.now.saturating_sub(conn.progress) > SKIPPED;
+        let silent = self.now.saturating_sub(conn.progress) > self.config.tuning.skipped;
         let block = Blocks::one(skipped.piece, skipped.block);
-        if self.now.saturating_sub(skipped.at) <= SKIPPED || !(silent || conn.answered > skipped.at) {
+        if self.now.saturating_sub(skipped.at) <= self.config.tuning.skipped
+            || !(silent || conn.answered > skipped.at)
+        {
             return false;
         }
         let progress = conn.progress;

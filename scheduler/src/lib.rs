@@ -38,6 +38,7 @@ mod serve;
 mod shape;
 mod site;
 mod steer;
+mod tuning;
 mod watch;
 
 use std::time::Duration;
@@ -57,10 +58,11 @@ use serve::Serving;
 use shape::Shape;
 use steer::Steering;
 
-pub use config::{Config, Tuning};
+pub use config::Config;
 pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
 pub use pace::Pace;
+pub use tuning::{NUMBERS, Number, Tuning};
 
 /// What of a torrent is there at the start.
 #[derive(Debug, Clone, Copy)]
@@ -231,7 +233,7 @@ impl Scheduler {
     /// When [`Scheduler::poll`] is due at the latest, also if nothing happens; none while there is nothing to wait for.
     pub fn next_wakeup(&self) -> Option<Duration> {
         (!self.conns.ids().is_empty()).then(|| {
-            let tick = self.last_tick + poll::TICK;
+            let tick = self.last_tick + self.config.tuning.tick;
             self.announcements.due().map_or(tick, |due| due.min(tick)).max(self.now)
         })
     }

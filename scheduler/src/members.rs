@@ -19,9 +19,6 @@ pub(super) struct Members {
     list: Vec<Member>,
 }
 
-/// A piece that came from one machine alone and failed so often shuns the machine.
-const STRIKES: u32 = 2;
-
 impl Members {
     pub(super) fn intern(&mut self, id: u64) -> usize {
         *self.index.entry(id).or_insert_with(|| {
@@ -44,7 +41,8 @@ impl Members {
     }
 
     /// These machines (each once) sent a piece with a wrong hash; the one to shun from now on, if any.
-    pub(super) fn failed(&mut self, contributors: &[u32]) -> Option<usize> {
+    /// `strikes`: so many pieces that came from it alone shun it.
+    pub(super) fn failed(&mut self, contributors: &[u32], strikes: u32) -> Option<usize> {
         for &c in contributors {
             if let Some(member) = self.list.get_mut(c as usize) {
                 member.suspect = true;
@@ -53,7 +51,7 @@ impl Members {
         let [only] = contributors else { return None };
         let member = self.list.get_mut(*only as usize)?;
         member.strikes += 1;
-        (member.strikes >= STRIKES && !std::mem::replace(&mut member.shunned, true)).then_some(*only as usize)
+        (member.strikes >= strikes && !std::mem::replace(&mut member.shunned, true)).then_some(*only as usize)
     }
 
     /// A piece that came from this machine alone was right.

@@ -4,8 +4,6 @@
 //! Whoever asks knows its own requests in others' queues, and not how long these queues are. Without offers some uploaders
 //! would idle while others have a second of work, and all would have to ask far ahead to keep every link busy.
 
-use std::time::Duration;
-
 use rand::RngExt;
 
 use super::Scheduler;
@@ -13,28 +11,21 @@ use super::event::{Blocks, ConnId, Output, Role};
 use super::geometry::{BLOCK_SIZE, PieceId};
 use super::pieces::{Block, Rarest};
 
-/// Requests for less than so much of the link are few.
-const FEW: Duration = Duration::from_millis(100);
-/// Time between two offers, and between two to the same member.
-const PAUSE: Duration = Duration::from_millis(5);
-const PAUSE_FOR_ONE: Duration = Duration::from_millis(200);
-/// Members looked at for an offer, at most.
-const TRIES: usize = 8;
-
 impl Scheduler {
     /// Offers something while few requests wait.
     pub(super) fn offer(&mut self) {
         if !std::mem::take(&mut self.due.offer)
             || self.config.role != Role::Member
             || self.has_trees()
-            || self.now.saturating_sub(self.last_offer) < PAUSE
-            || !self.runs_out(self.link.per_s() * FEW.as_secs_f64())
+            || self.now.saturating_sub(self.last_offer) < self.config.tuning.offer
+            || !self.runs_out(self.link.per_s() * self.config.tuning.few.as_secs_f64())
         {
             return;
         }
         let count = self.conns.ids().len();
+        let tries = count.min(self.config.tuning.offer_tries as usize);
         let mut some: Vec<ConnId> =
-            (0..TRIES.min(count)).map(|_| self.conns.ids()[self.rng.random_range(0..count)]).collect();
+            (0..tries).map(|_| self.conns.ids()[self.rng.random_range(0..count)]).collect();
         // Who is furthest behind first.
         some.sort_by_key(|id| self.conns.get(*id).map(|conn| conn.has.count()));
         for id in some {
@@ -54,7 +45,7 @@ impl Scheduler {
         if conn.peer.role != Role::Member
             || conn.closing
             || conn.owed() > 0
-            || self.now.saturating_sub(conn.offered) < PAUSE_FOR_ONE
+            || self.now.saturating_sub(conn.offered) < self.config.tuning.offer_again
             || self.crosses(conn)
         {
             return None;
@@ -127,12 +118,15 @@ impl Scheduler {
         let before =
             conn.pending.iter().take_while(|p| p.piece != blocks.piece || p.block != blocks.first).count();
         let wait = before as f64 * f64::from(BLOCK_SIZE) / conn.down.per_s().max(1.0);
-        wait > 2.0 * FEW.as_secs_f64() || self.now.saturating_sub(conn.progress) > 2 * FEW
+        let long = 2 * self.config.tuning.few;
+        wait > long.as_secs_f64() || self.now.saturating_sub(conn.progress) > long
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::poll::tell;
     use super::super::{Config, Geometry, Input, Peer, Start, TorrentId, TorrentShape};
     use super::*;

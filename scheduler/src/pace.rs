@@ -10,11 +10,6 @@ use super::Scheduler;
 use super::event::{Output, Role};
 use super::peer::Conn;
 
-/// Time between two reports of a member.
-const REPORT: Duration = Duration::from_millis(500);
-/// Less time than this says nothing, if nothing was sent in it.
-const BRIEF: Duration = Duration::from_millis(100);
-
 /// What went to one member since the last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -55,12 +50,12 @@ impl Stopwatch {
     }
 
     /// What it shows, from 0 again; none if that says nothing.
-    fn read(&mut self, now: Duration) -> Option<(u32, Duration)> {
+    fn read(&mut self, now: Duration, brief: Duration) -> Option<(u32, Duration)> {
         if let Some(since) = &mut self.since {
             self.busy += now.saturating_sub(*since);
             *since = now;
         }
-        if self.bytes == 0 && self.busy < BRIEF {
+        if self.bytes == 0 && self.busy < brief {
             return None;
         }
         let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
@@ -71,7 +66,9 @@ impl Stopwatch {
 impl Scheduler {
     /// A member tells a server how fast its streams are, when it is time.
     pub(super) fn report(&mut self) {
-        if self.config.role != Role::Member || self.now.saturating_sub(self.last_report) < REPORT {
+        if self.config.role != Role::Member
+            || self.now.saturating_sub(self.last_report) < self.config.tuning.report
+        {
             return;
         }
         self.last_report = self.now;
@@ -89,10 +86,10 @@ impl Scheduler {
         let mut paces = Vec::new();
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
-            let now = self.now;
+            let (now, brief) = (self.now, self.config.tuning.brief);
             if let Some(conn) = self.conns.get_mut(id)
                 && conn.peer.role == Role::Member
-                && let Some((bytes, busy)) = conn.stopwatch.read(now)
+                && let Some((bytes, busy)) = conn.stopwatch.read(now, brief)
             {
                 let busy = busy.max(Duration::from_secs_f64(f64::from(bytes) / link));
                 paces.push(Pace { member: conn.peer.member, bytes, busy });

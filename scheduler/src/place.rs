@@ -16,11 +16,6 @@ use super::geometry::{PieceId, TorrentId};
 use super::peer::Conn;
 use super::watch::Watch;
 
-/// Members get places before so many pieces have left, or one in so many.
-const EARLY: (usize, usize) = (64, 8);
-/// Pieces that leave for one tree before the other's, at most.
-const LEAD: u32 = 3;
-
 /// The trees of one torrent.
 #[derive(Debug)]
 pub(super) struct Trees {
@@ -100,10 +95,12 @@ impl Scheduler {
     /// Whether little has left yet, and all members are at one site.
     fn may_have_trees(&self, torrent: TorrentId) -> bool {
         let Some(range) = self.geometry.pieces_of(torrent) else { return false };
+        let t = &self.config.tuning;
         let given = range.clone().filter(|&p| !self.steering.is_left(PieceId(p))).count();
         let mut sites = self.members_of(torrent).map(|id| self.conns.get(id).and_then(|conn| conn.peer.site));
         let first = sites.next();
-        given <= EARLY.0.max(range.len() / EARLY.1) && sites.all(|site| Some(site) == first)
+        given as f64 <= f64::from(t.early).max(range.len() as f64 * t.early_part)
+            && sites.all(|site| Some(site) == first)
     }
 
     /// Plants trees where it is time, and takes back those that hold up the room.
@@ -191,7 +188,7 @@ impl Scheduler {
         let [Some(even), Some(odd)] = trees.forest.roots() else { return false };
         let other = if id == even { odd } else { even };
         (id == even || id == odd)
-            && next(id).zip(next(other)).is_some_and(|(own, other)| own > other + 2 * LEAD)
+            && next(id).zip(next(other)).is_some_and(|(own, other)| own > other + 2 * self.config.tuning.lead)
     }
 
     /// Takes back all trees, and plants no more.

@@ -6,9 +6,6 @@ use super::Scheduler;
 use super::event::{ConnId, Output, Place};
 use super::geometry::{PieceId, TorrentId};
 
-/// Time between two looks at rates, late requests and stalled connections.
-pub(super) const TICK: Duration = Duration::from_millis(50);
-
 /// What has changed since the rules ran last.
 #[derive(Debug, Default)]
 pub(super) struct Due {
@@ -51,7 +48,7 @@ impl Scheduler {
     /// together, and at [`Scheduler::next_wakeup`].
     pub fn poll(&mut self, now: Duration, out: &mut Vec<Output>) {
         self.now = self.now.max(now);
-        let tick = self.now.saturating_sub(self.last_tick) >= TICK;
+        let tick = self.now.saturating_sub(self.last_tick) >= self.config.tuning.tick;
         if tick {
             self.measure();
             let due = &mut self.due;
@@ -97,16 +94,17 @@ impl Scheduler {
         if !self.complete && self.pending_bytes == 0 {
             self.stats.idle_down += step;
         }
-        self.down.step(step);
-        self.up.step(step);
-        self.link.step(step, self.down.per_s().max(self.up.per_s()));
+        let t = &self.config.tuning;
+        self.down.step(step, t.rate_memory);
+        self.up.step(step, t.rate_memory);
+        self.link.step(step, self.down.per_s().max(self.up.per_s()), t);
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
-            let now = self.now;
+            let (now, memory) = (self.now, self.config.tuning.rate_memory);
             if let Some(conn) = self.conns.get_mut(id)
                 && (conn.pending_bytes > 0 || (conn.down.known() && now.saturating_sub(conn.progress) < step))
             {
-                conn.down.step(step);
+                conn.down.step(step, memory);
             }
         }
     }

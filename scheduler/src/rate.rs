@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-/// Bytes a second, averaged over about `MEMORY`.
+use super::tuning::Tuning;
+
+/// Bytes a second, averaged over a while.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rate {
     bytes: u64,
@@ -10,21 +12,19 @@ pub(super) struct Rate {
     weight: f64,
 }
 
-const MEMORY: f64 = 0.6;
-
 impl Rate {
     pub(super) fn add(&mut self, bytes: u32) {
         self.bytes += u64::from(bytes);
     }
 
     /// Closes a step of length `step` in which bytes could have flowed.
-    pub(super) fn step(&mut self, step: Duration) {
+    pub(super) fn step(&mut self, step: Duration, memory: Duration) {
         let t = step.as_secs_f64();
         if t <= 0.0 {
             return;
         }
         // A plain mean at first, an exponential one later.
-        let keep = (-t / MEMORY).exp();
+        let keep = (-t / memory.as_secs_f64()).exp();
         self.weight = self.weight * keep + (1.0 - keep);
         let sample = self.bytes as f64 / t;
         self.per_s += (sample - self.per_s) * ((1.0 - keep) / self.weight.max(1e-9));
@@ -51,16 +51,12 @@ pub(super) struct LinkRate {
     most: f64,
 }
 
-/// A burst is no rate; an hour ago was another network. Seconds.
-const BURST: f64 = 2.0;
-const FORGET: f64 = 100.0;
-
 impl LinkRate {
     /// Closes a step in which bytes flowed at `per_s`.
-    pub(super) fn step(&mut self, step: Duration, per_s: f64) {
+    pub(super) fn step(&mut self, step: Duration, per_s: f64, tuning: &Tuning) {
         let t = step.as_secs_f64();
-        self.lately += (per_s - self.lately) * (1.0 - (-t / BURST).exp());
-        self.most = (self.most * (-t / FORGET).exp()).max(self.lately);
+        self.lately += (per_s - self.lately) * (1.0 - (-t / tuning.link_burst.as_secs_f64()).exp());
+        self.most = (self.most * (-t / tuning.link_forget.as_secs_f64()).exp()).max(self.lately);
     }
 
     pub(super) fn per_s(&self) -> f64 {

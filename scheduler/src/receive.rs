@@ -295,7 +295,7 @@ impl Scheduler {
             self.pieces.failed.push(piece);
         }
         self.pieces.refresh(piece);
-        if let Some(member) = self.members.failed(&sources) {
+        if let Some(member) = self.members.failed(&sources, self.config.tuning.strikes) {
             for id in self.conns.ids().to_vec() {
                 if let Some(conn) = self.conns.get_mut(id)
                     && conn.member == member

@@ -12,11 +12,6 @@ use super::geometry::{PieceId, TorrentId};
 use super::peer::Conn;
 use super::pieces::Block;
 
-/// A parent that cannot be reached for so long is none.
-const UNREACHED: Duration = Duration::from_secs(5);
-/// Pieces asked ahead of each parent, at least.
-const AHEAD: u64 = 2;
-
 /// One tree, as this member sees it.
 #[derive(Debug, Clone, Copy)]
 struct Branch {
@@ -177,8 +172,8 @@ impl Scheduler {
     /// Gives up a place whose parents refuse to pass on, cannot be reached, or have gone. A connection may close because there is another to the
     /// same machine: that one may come a little later.
     pub(super) fn doubt_places(&mut self) {
-        let now = self.now;
-        let is_doubtful = |r: &&Relay| r.refused || (r.is_alone() && now.saturating_sub(r.since) > UNREACHED);
+        let (now, unreached) = (self.now, self.config.tuning.unreached);
+        let is_doubtful = |r: &&Relay| r.refused || (r.is_alone() && now.saturating_sub(r.since) > unreached);
         while let Some(relay) = self.relays.iter().find(is_doubtful).filter(|_| !self.complete) {
             self.give_up_place(relay.torrent);
         }
@@ -205,7 +200,8 @@ impl Scheduler {
     }
 
     fn ask_parent(&mut self, branch: &mut Branch, end: u32) {
-        let most = (AHEAD * self.geometry.largest_piece()).max(self.ahead() / 2);
+        let most =
+            (u64::from(self.config.tuning.relay_ahead) * self.geometry.largest_piece()).max(self.ahead() / 2);
         let Some(id) = branch.conn else { return };
         loop {
             while branch.next < end

@@ -12,17 +12,6 @@ use super::event::{Blocks, ConnId, Output, Reason, Role, SENT_AT_ONCE};
 use super::geometry::PieceId;
 use super::peer::{Conn, Queued};
 
-/// Requests queued for one peer, at most, in blocks.
-const QUEUE: u32 = 4096;
-/// Runs that a peer may wait for, at most.
-const AWAITED: usize = 1024;
-
-/// Pieces that a machine passes on to one child at a time, if they have so many bytes.
-const FIRST: u32 = 8;
-const LARGE: u64 = 256 << 10;
-/// While children take what there is, somebody else has a turn so often.
-const OTHERS: Duration = Duration::from_secs(1);
-
 /// Who is being served.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
@@ -42,13 +31,17 @@ impl Scheduler {
         let exists = self.valid(blocks);
         let here = exists && self.pieces.have.get(blocks.piece.0);
         let awaits = exists && !here && self.can_be_awaited(blocks.piece);
-        let now = self.now;
+        let (now, t) = (self.now, &self.config.tuning);
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if awaits && conn.peer.role == Role::Member && conn.awaited.len() < AWAITED && !conn.closing {
+        if awaits
+            && conn.peer.role == Role::Member
+            && conn.awaited.len() < t.awaited as usize
+            && !conn.closing
+        {
             conn.awaited.push_back(Queued { blocks, at: now });
             return;
         }
-        let room = conn.queue_blocks + blocks.count.min(QUEUE) <= QUEUE;
+        let room = conn.queue_blocks + blocks.count.min(t.queue) <= t.queue;
         if !here || !room || conn.closing {
             if conn.peer.fast {
                 self.out.push(Output::Reject(id, blocks));
@@ -122,15 +115,17 @@ impl Scheduler {
 
     /// Bytes given to the driver ahead for one connection: what it sends at once, at least.
     fn chunk(&self) -> u64 {
-        ((self.up.per_s() / 50.0) as u64).clamp(SENT_AT_ONCE.into(), 2 << 20)
+        let t = &self.config.tuning;
+        let bytes = (self.up.per_s() * t.given.as_secs_f64()) as u64;
+        bytes.clamp(SENT_AT_ONCE.into(), t.given_most.max(SENT_AT_ONCE).into())
     }
 
     /// How long a connection may take nothing and still count as busy: longer at low rates, where what each slot sends at once
-    /// takes its time. (After 1.25 rounds instead of 2.5 a server on a busy host served dozens at once.)
+    /// takes its time.
     fn stall(&self) -> Duration {
         let t = &self.config.tuning;
         let round = f64::from(t.slots * SENT_AT_ONCE);
-        t.stall.max(Duration::from_secs_f64((2.5 * round / self.up.per_s().max(1.0)).min(1.0)))
+        t.stall.max(Duration::from_secs_f64((t.stall_rounds * round / self.up.per_s().max(1.0)).min(1.0)))
     }
 
     /// Gives the driver what is to be sent next, as far as it takes it.
@@ -143,8 +138,8 @@ impl Scheduler {
         slots.retain(|&id| self.give(id, chunk));
         let stall = self.stall();
         // First pieces go to one child after the other: half of those below begin sooner.
-        let large = self.geometry.largest_piece() >= LARGE;
-        let first = large && self.pieces.have.count() < FIRST && self.has_trees();
+        let large = self.geometry.largest_piece() >= self.config.tuning.first_size.into();
+        let first = large && self.pieces.have.count() < self.config.tuning.first && self.has_trees();
         let most = if first { 1 } else { self.config.tuning.slots as usize };
         loop {
             let busy = slots
@@ -157,7 +152,7 @@ impl Scheduler {
             }
             let Some(id) = self.next_served() else { break };
             if self.is_behind_children(id, &slots, stall) {
-                if self.now.saturating_sub(self.serving.other) < OTHERS {
+                if self.now.saturating_sub(self.serving.other) < self.config.tuning.others {
                     break;
                 }
                 self.serving.other = self.now;

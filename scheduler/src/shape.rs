@@ -1,6 +1,6 @@
 //! The shape of the room: the server finds out which machines are near each other, where nobody told it, and tells them.
 //!
-//! Members report how fast their streams are ([`super::pace`]); once a [`LOOK`] the server sees whether there are groups
+//! Members report how fast their streams are ([`super::pace`]); twice a second the server sees whether there are groups
 //! ([`super::flows`]). Groups must show in what is reported after they were seen, too: what chance put together, it does not hold
 //! together. From then on each machine knows who is at its site, as if it were in the operator's table ([`super::site`]); and
 //! whoever comes later, or was taken for another's neighbour, goes to the site that it is nearest to.
@@ -12,17 +12,7 @@ use super::Scheduler;
 use super::event::{ConnId, Output, Peer, Role, SiteId};
 use super::flows::{Flows, Nearness};
 use super::pace::Pace;
-
-/// Time between two looks: that between two reports, and more in large rooms, so that a look, which takes some 0.1 ms for each
-/// machine, is a fiftieth of a core at most.
-const LOOK: Duration = Duration::from_millis(500);
-const LOOK_FOR_EACH: Duration = Duration::from_millis(5);
-/// What of older reports counts at a look: those of the last three seconds, about.
-const KEEP: f64 = 0.85;
-/// So many times slower are streams between groups, in all that is reported after the groups were seen.
-const CONFIRMED: f64 = 3.0;
-/// Parts between which so little is sent that so many looks do not say more are forgotten.
-const LOOKS: u32 = 16;
+use super::tuning::Tuning;
 
 /// Two parts of the room, or of a site, that were seen to be apart, and what was reported since.
 #[derive(Debug)]
@@ -48,20 +38,20 @@ pub(super) struct Shape {
 
 impl Shape {
     /// Takes in what was reported since the last look; whether it has become known where somebody is.
-    fn look(&mut self) -> bool {
+    fn look(&mut self, t: &Tuning) -> bool {
         let fresh = std::mem::take(&mut self.fresh);
-        self.flows.merge(KEEP, &fresh);
-        let ends = self.flows.ends();
-        let nearness = self.flows.nearness(&ends);
+        self.flows.merge(t.flow_keep, &fresh);
+        let ends = self.flows.ends(t);
+        let nearness = self.flows.nearness(&ends, t);
         let settled = self.settle(&nearness);
         let found = self.guess.take().is_some_and(|mut guess| {
             guess.since.merge(1.0, &fresh);
             guess.looks += 1;
-            match guess.since.nearness(&ends).gap(&guess.parts, true) {
-                Some(gap) if gap >= CONFIRMED => self.part(&nearness, &guess),
+            match guess.since.nearness(&ends, t).gap(&guess.parts, true) {
+                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess),
                 Some(_) => false,
                 None => {
-                    self.guess = Some(guess).filter(|guess| guess.looks < LOOKS);
+                    self.guess = Some(guess).filter(|guess| guess.looks < t.looks);
                     false
                 }
             }
@@ -127,7 +117,8 @@ impl Scheduler {
 
     /// The server looks for groups, when it is time.
     pub(super) fn look_at_shape(&mut self) {
-        let pause = LOOK.max(LOOK_FOR_EACH * self.conns.ids().len() as u32);
+        let t = &self.config.tuning;
+        let pause = t.look.max(t.look_for_each * self.conns.ids().len() as u32);
         if self.config.role != Role::Server
             || self.shape.told
             || self.now.saturating_sub(self.shape.looked) < pause
@@ -135,7 +126,7 @@ impl Scheduler {
             return;
         }
         self.shape.looked = self.now;
-        if self.shape.look() {
+        if self.shape.look(&self.config.tuning) {
             self.tell_sites();
         }
     }

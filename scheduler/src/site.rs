@@ -4,16 +4,11 @@
 //! alike by a hash of the piece and the member; the others wait until it is here. Who has nothing else left to wait for takes
 //! the chosen one's place, the next in rank first.
 
-use std::time::Duration;
-
 use super::Scheduler;
 use super::bits::Bits;
 use super::event::Role;
 use super::geometry::PieceId;
 use super::peer::Conn;
-
-/// A member of the next rank takes over after so long without anything under way.
-const NEXT: Duration = Duration::from_secs(1);
 
 /// Which pieces may be asked of peers at other sites.
 pub(super) struct Crossing {
@@ -55,7 +50,7 @@ impl Scheduler {
                 }
             }
         }
-        let ranks = 1 + (self.idle().as_secs_f64() / NEXT.as_secs_f64()) as u32;
+        let ranks = 1 + (self.idle().as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
         Crossing { here, members, own: self.config.member, ranks }
     }
 

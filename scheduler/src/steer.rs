@@ -15,14 +15,7 @@ use super::bits::Bits;
 use super::event::{ConnId, Output, Role};
 use super::geometry::{PieceId, TorrentId};
 use super::peer::Conn;
-
-/// A suggestion that was not taken up for so long has been ignored.
-const IGNORED: Duration = Duration::from_millis(1000);
-/// Who took nothing of what it asked for so long ago does not keep the server from giving to others.
-const ASLEEP: Duration = Duration::from_secs(4);
-/// A piece that was asked for so long ago and is not announced was lost on its way, or came corrupt from somebody else. A
-/// piece takes a second on a thin link, and its announcement waits for two.
-const LOST: Duration = Duration::from_secs(4);
+use super::tuning::Tuning;
 
 /// What one member was given.
 #[derive(Debug, Default)]
@@ -140,13 +133,13 @@ impl Steering {
     }
 
     /// Suggestions that were ignored; what nobody else has is left to give again.
-    fn expire(&mut self, now: Duration) -> Vec<(ConnId, PieceId)> {
+    fn expire(&mut self, now: Duration, t: &Tuning) -> Vec<(ConnId, PieceId)> {
         let mut ignored = Vec::new();
         for (&id, load) in &mut self.loads {
-            while load.open.front().is_some_and(|(_, at)| now.saturating_sub(*at) > IGNORED) {
+            while load.open.front().is_some_and(|(_, at)| now.saturating_sub(*at) > t.ignored) {
                 ignored.extend(load.open.pop_front().map(|(piece, _)| (id, piece)));
             }
-            load.coming.retain(|_, at| now.saturating_sub(*at) <= LOST);
+            load.coming.retain(|_, at| now.saturating_sub(*at) <= t.lost);
         }
         for (id, piece) in &ignored {
             if self.holder[piece.index()] == Some(*id) {
@@ -164,7 +157,7 @@ impl Steering {
 impl Scheduler {
     /// Takes back what was ignored.
     pub(super) fn expire_suggestions(&mut self) {
-        for (id, piece) in self.steering.expire(self.now) {
+        for (id, piece) in self.steering.expire(self.now, &self.config.tuning) {
             self.steering.settle(id, u64::from(self.geometry.piece_size(piece)));
         }
     }
@@ -180,13 +173,15 @@ impl Scheduler {
         let next = self.steering.left.first_from(0).map(|p| u64::from(self.geometry.piece_size(PieceId(p))));
         let piece = next.unwrap_or_else(|| self.geometry.largest_piece());
         let sent_in = |time: Duration| (self.up.per_s() * time.as_secs_f64()) as u64;
-        let pieces = sent_in(2 * t.steer).clamp(5 * piece / 4, 5 * piece / 2);
+        let of_pieces = |count: f64| (count * piece as f64) as u64;
+        let (few, most) = (of_pieces(t.steer_pieces), of_pieces(t.steer_pieces_most));
+        let pieces = sent_in(2 * t.steer).clamp(few, most.max(few));
         let enough = sent_in(t.steer)
             .max(pieces)
             .clamp(u64::from(t.steer_min), u64::from(t.steer_max.max(t.steer_min)));
         let takes = |conn: &&Conn| {
             let asked = conn.queue.front().map_or(Duration::ZERO, |queued| queued.at);
-            self.now.saturating_sub(conn.taken.max(asked)) < ASLEEP
+            self.now.saturating_sub(conn.taken.max(asked)) < t.asleep
         };
         let queued: u64 = self.conns.iter().map(|(_, conn)| conn).filter(takes).map(Conn::owed).sum();
         while queued + self.steering.ahead < enough {

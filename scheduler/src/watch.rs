@@ -7,15 +7,6 @@ use super::Scheduler;
 use super::event::ConnId;
 use super::geometry::TorrentId;
 
-/// Time between two looks: long beside the two seconds that a HAVE waits for company.
-const LOOK: Duration = Duration::from_secs(8);
-/// A server that sends less than this part of what its link carries is held up by a member next to it.
-const HELD_UP: f64 = 0.8;
-/// Pieces that most must have got from one look to the next, for it to say something.
-const ENOUGH: f64 = 16.0;
-/// What a room gains by trees, about, as a part of its time.
-const GAIN: f64 = 0.03;
-
 /// What the last looks at the trees of a torrent showed.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -35,12 +26,12 @@ impl Watch {
 }
 
 impl Scheduler {
-    /// Whether trees hold up their room, once a [`LOOK`]. `leaves`: some pieces have not left the server yet.
+    /// Whether trees hold up their room, when it is time. `leaves`: some pieces have not left the server yet.
     pub(super) fn hold_up(&mut self, torrent: TorrentId, leaves: bool) -> bool {
         let (now, all_sent, link) = (self.now, self.stats.sent, self.link.per_s());
         let Some(trees) = self.places.get_mut(torrent) else { return false };
         let passed = now - trees.watch.looked;
-        if passed < LOOK {
+        if passed < self.config.tuning.watch {
             return false;
         }
         trees.watch.looked = now;
@@ -49,7 +40,7 @@ impl Scheduler {
         let got = members.iter().filter_map(|id| self.conns.get(*id)).map(|conn| conn.has.count()).sum();
         // In a small torrent nobody gets so much that it shows who lags. Who waits for a silent parent asks nobody else.
         let stands_still = std::mem::replace(&mut trees.watch.got, got) == got && sent == 0;
-        let held_up = leaves && (sent as f64) < HELD_UP * link * passed.as_secs_f64();
+        let held_up = leaves && (sent as f64) < self.config.tuning.held_up * link * passed.as_secs_f64();
         held_up || stands_still || self.somebody_lags(torrent, sent > 0)
     }
 
@@ -68,6 +59,7 @@ impl Scheduler {
             }
             *looks += 1;
         }
+        let gain = self.config.tuning.tree_gain;
         got.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
         let Some((&least, &best)) = got.first().zip(got.last()) else { return false };
         let most = got[got.len() / 2];
@@ -75,11 +67,11 @@ impl Scheduler {
             trees.watch.had.clear();
             return !sends;
         }
-        if most.0 < ENOUGH * most.1 {
+        if most.0 < self.config.tuning.watch_enough * most.1 {
             return false;
         }
         let behind = |(pieces, looks): (f64, f64), than: (f64, f64)| {
-            pieces < than.0 / than.1 * ((1.0 - GAIN) * looks - 0.5)
+            pieces < than.0 / than.1 * ((1.0 - gain) * looks - 0.5)
         };
         behind(least, most) || behind(most, best)
     }

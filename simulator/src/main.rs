@@ -2,9 +2,12 @@
 //!
 //! `cargo run --release -p ezio-simulator -- --clients 1000 --pieces 1500`
 
+mod sensitivity;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use ezio_scheduler::Number;
 use ezio_simulator::{Room, run};
 
 const HELP: &str = "simulate [OPTION VALUE]…
@@ -27,7 +30,8 @@ const HELP: &str = "simulate [OPTION VALUE]…
   --seed N               1
   --steps N              of S/B, for the rate over time (20)
   --runs N               that many seeds
-  --tune KEY=VALUE,…     numbers of the policy: ahead, ahead-min, run, window, forest, settle, slots, fan, stall, announce, steer, steer-min, late (ms or KiB)";
+  --tune NAME=VALUE,…    numbers of the policy, each in its unit (scheduler/src/tuning.rs)
+  --sensitivity NAME,…   what half and double of these numbers (all) do to some rooms, and nothing else";
 
 fn main() -> Result<()> {
     let mut room = Room::default();
@@ -68,6 +72,7 @@ fn main() -> Result<()> {
             "--runs" => runs = number()? as u64,
             "--limit" => room.limit = Duration::from_secs_f64(number()?),
             "--steps" => room.steps = number()? as usize,
+            "--sensitivity" => return sensitivity::print(&value),
             "--tune" => value.split(',').try_for_each(|item| tune(&mut room, item))?,
             _ => bail!("{HELP}"),
         }
@@ -93,25 +98,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// `NAME=VALUE`: sets a number of the policy, in its unit.
 fn tune(room: &mut Room, item: &str) -> Result<()> {
-    let (key, value) = item.split_once('=').context("KEY=VALUE")?;
-    let value: f64 = value.parse()?;
-    let (t, ms, kib) = (&mut room.tuning, Duration::from_secs_f64(value / 1e3), (value * 1024.0) as u32);
-    match key {
-        "ahead" => t.ahead = ms,
-        "ahead-min" => t.ahead_min = kib,
-        "run" => t.run.0 = kib,
-        "window" => t.window = value as u32,
-        "forest" => t.forest = value as u32,
-        "settle" => t.settle = ms,
-        "slots" => t.slots = value as u32,
-        "fan" => t.fan.1 = value,
-        "stall" => t.stall = ms,
-        "announce" => t.announce = ms,
-        "steer" => t.steer = ms,
-        "steer-min" => t.steer_min = kib,
-        "late" => t.late = ms,
-        _ => bail!("no such number: {key}"),
-    }
+    let (name, value) = item.split_once('=').context("NAME=VALUE")?;
+    let number = Number::named(name).with_context(|| format!("no such number: {name}"))?;
+    number.set(&mut room.tuning, value.parse()?);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ezio_scheduler::Tuning;
+use ezio_scheduler::{NUMBERS, Tuning};
 use ezio_simulator::{Report, Room, run};
 
 fn room() -> Room {
@@ -106,4 +106,19 @@ fn a_room_at_one_switch_is_not_cut_whoever_is_slow() {
 fn little_more_crosses_in_a_room_too_large_for_a_full_mesh() {
     let report = finishes(&Room { clients: 80, switches: 2, ..room() }, 1.5);
     assert!(report.crossed < 1.4, "{report}");
+}
+
+/// No number of the policy is a cliff: with half of it, and with double, a room still comes near the limit.
+#[test]
+fn half_and_double_of_each_number_cost_little() {
+    let room = Room { clients: 8, size: 8 << 20, ..Room::default() };
+    let usual = run(&room).last;
+    for number in NUMBERS {
+        for factor in [0.5, 2.0] {
+            let mut room = room.clone();
+            number.set(&mut room.tuning, number.get(&Tuning::default()) * factor);
+            let last = run(&room).last;
+            assert!(last < usual + 0.15, "{} times {factor}: {last} instead of {usual}", number.name);
+        }
+    }
 }
