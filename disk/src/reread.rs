@@ -60,6 +60,14 @@ pub(crate) fn reread(device: &File, wanted: &[PartitionSpan]) -> Result<(), Errn
     Ok(())
 }
 
+/// Makes the kernel know a partition at another place, until it reads the table again. Nobody may have it open.
+pub(crate) fn replace(device: &File, span: &PartitionSpan) -> Result<(), Errno> {
+    match retry_while_busy(TRIES, || ioctl::delete_partition(device, span.number), || sleep(PAUSE)) {
+        Ok(()) | Err(Errno::ENXIO) => ioctl::add_partition(device, span.number, span.start, span.length),
+        Err(error) => Err(error),
+    }
+}
+
 fn forget_all(device: &File) -> Result<(), Errno> {
     for number in 1..=HIGHEST {
         match ioctl::delete_partition(device, number) {

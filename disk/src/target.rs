@@ -241,6 +241,15 @@ impl BlockTarget {
         })
     }
 
+    /// Makes the kernel know a partition at another place, until it reads the table again. Tries for five seconds while
+    /// others have the partition open. Does nothing on a file.
+    ///
+    /// # Errors
+    /// Something uses the partition, or the kernel refuses the new place.
+    pub fn replace_partition(&self, span: PartitionSpan) -> Result<(), TargetError> {
+        self.ask("make the kernel know the place of a partition of", |device| reread::replace(device, &span))
+    }
+
     fn ask(
         &self,
         what: &'static str,

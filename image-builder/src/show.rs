@@ -75,6 +75,17 @@ fn table(image: &Image) -> String {
             text(&partition.uuid),
             text(&partition.label)
         );
+        for volume in partition.lvm.iter().flat_map(|lvm| &lvm.volumes) {
+            let kept = if volume.whole { "copied whole" } else { "what is in use" };
+            let _ = writeln!(
+                out,
+                "  {:<10} {:>10} {:>10} {:<10} {kept}",
+                volume.name,
+                human_size(volume.size),
+                human_size(volume.used),
+                text(&volume.filesystem)
+            );
+        }
     }
     let _ = writeln!(out, "\n{} of data in all", human_size(total));
     for note in &manifest.notes {

@@ -20,8 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::layout::{Layout, Table};
 
 mod check;
+mod lvm;
 
 pub use check::{ManifestError, RAW_DISK};
+pub use lvm::{LvmInfo, VolumeInfo};
 
 /// File name of the manifest inside an image directory.
 pub const MANIFEST_FILE: &str = "manifest.toml";
@@ -160,6 +162,9 @@ pub struct PartitionInfo {
     pub label: Option<String>,
     /// How its content is kept.
     pub content: Content,
+    /// What is in it, where it is a physical volume of LVM that could be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lvm: Option<LvmInfo>,
 }
 
 /// How the content of a partition is kept and restored.

@@ -144,5 +144,6 @@ fn describe(part: &PlannedPart, content: manifest::Content) -> PartitionInfo {
         uuid: part.facts.uuid.clone(),
         label: part.facts.label.clone(),
         content,
+        lvm: None,
     }
 }

@@ -131,6 +131,7 @@ pub fn import_torrent(
         uuid: None,
         label: None,
         content,
+        lvm: None,
     };
     let partition = torrent.kind == SourceKind::Partition;
     let mut evidence = Evidence { told: orders.arch, partition, ..Evidence::default() };

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use ezio_image::extents::{Extent, ExtentMap};
 use ezio_image::layout::ReadAt;
 use ezio_image::lvm::{LogicalVolume, PhysicalVolume};
+use ezio_image::manifest::{LvmInfo, VolumeInfo};
 use ezio_image::swap;
 
 use super::joined_volume::JoinedVolume;
@@ -32,9 +33,16 @@ pub(super) fn find(source: &Source, offset: u64) -> io::Result<Option<Found>> {
     }
 }
 
+/// What of a logical volume is kept: runs on the physical volume, and what the manifest says.
+struct Kept {
+    runs: Vec<Extent>,
+    whole: bool,
+    filesystem: Option<String>,
+}
+
 impl Planner<'_> {
-    /// The content of a physical volume; none where its metadata cannot be read.
-    pub(super) fn plan_lvm(&mut self, stretch: &Stretch) -> Result<Option<PlannedContent>> {
+    /// The content of a physical volume, and what is in it; none where its metadata cannot be read.
+    pub(super) fn plan_lvm(&mut self, stretch: &Stretch) -> Result<Option<(PlannedContent, LvmInfo)>> {
         let device = Window { source: self.source, offset: stretch.offset };
         let read = PhysicalVolume::read(&device);
         let Some(volume) =
@@ -43,8 +51,18 @@ impl Planner<'_> {
             return Ok(None);
         };
         let mut runs: Vec<Extent> = volume.metadata.iter().map(run).collect();
+        let mut infos = Vec::new();
         for logical in &volume.logical {
-            runs.extend(self.plan_logical(stretch, &volume, logical)?);
+            let Some(kept) = self.plan_logical(stretch, &volume, logical)? else { continue };
+            let own = joined(kept.runs);
+            infos.push(VolumeInfo {
+                name: logical.name.clone(),
+                size: logical.size,
+                used: own.iter().map(|extent| extent.length).sum(),
+                whole: kept.whole,
+                filesystem: kept.filesystem,
+            });
+            runs.extend(own);
         }
         if volume.volumes > 1 {
             self.notes.push(format!(
@@ -52,34 +70,33 @@ impl Planner<'_> {
                 stretch.name, volume.group, volume.volumes
             ));
         }
-        Ok(Some(PlannedContent::Blocks(ExtentMap::new(joined(runs)).context("its logical volumes")?)))
+        let map = ExtentMap::new(joined(runs)).context("its logical volumes")?;
+        Ok(Some((PlannedContent::Blocks(map), LvmInfo::new(&volume, infos))))
     }
 
-    /// What is in use of what a logical volume has of a physical one.
+    /// What is kept of what a logical volume has of a physical one; none where it has nothing.
     fn plan_logical(
         &mut self,
         pv: &Stretch,
         volume: &PhysicalVolume,
         logical: &LogicalVolume,
-    ) -> Result<Vec<Extent>> {
+    ) -> Result<Option<Kept>> {
         let places = logical.places_on(&volume.label.uuid);
         let name = format!("{}, {}/{}", pv.name, volume.group, logical.name);
         let why = match (&places[..], logical.only_place(&volume.label.uuid)) {
-            ([], _) => return Ok(Vec::new()),
+            ([], _) => return Ok(None),
             (_, Some(place)) => {
                 let size = place.end - place.start;
                 let part = self.plan(Stretch { name, number: 0, offset: pv.offset + place.start, size })?;
                 let window = Window { source: self.source, offset: pv.offset + place.start };
-                let used = used(&part, &window)?.into_iter();
-                return Ok(used
-                    .map(|used| run(&(place.start + used.start..place.start + used.end)))
-                    .collect());
+                let at = |used: Range<u64>| run(&(place.start + used.start..place.start + used.end));
+                return kept(part, &window, |used| vec![at(used)]).map(Some);
             }
             _ if !logical.plain => {
                 "is a part of a volume that is thin, mirrored, cached, or has snapshots".to_owned()
             }
-            _ => match self.used_of_joined(pv, volume, logical, &name) {
-                Ok(Some(runs)) => return Ok(runs),
+            _ => match self.plan_joined(pv, volume, logical, &name) {
+                Ok(Some(kept)) => return Ok(Some(kept)),
                 Ok(None) => "lies on other disks too".to_owned(),
                 Err(error) if error.is::<io::Error>() => {
                     format!("lies in several pieces, which cannot be joined here ({error:#})")
@@ -88,17 +105,17 @@ impl Planner<'_> {
             },
         };
         self.notes.push(format!("{name}: {why}: copied whole"));
-        Ok(places.iter().map(run).collect())
+        Ok(Some(Kept { runs: places.iter().map(run).collect(), whole: true, filesystem: None }))
     }
 
     /// The same for one in several segments or stripes, if all of them lie on this source.
-    fn used_of_joined(
+    fn plan_joined(
         &mut self,
         pv: &Stretch,
         volume: &PhysicalVolume,
         logical: &LogicalVolume,
         name: &str,
-    ) -> Result<Option<Vec<Extent>>> {
+    ) -> Result<Option<Kept>> {
         let here = (volume.label.uuid.clone(), pv.offset);
         let found: Vec<Found> = self.physical.iter().cloned().chain([here]).collect();
         if !logical.volumes().iter().all(|uuid| found.iter().any(|(known, _)| known == uuid)) {
@@ -108,14 +125,22 @@ impl Planner<'_> {
         let mut planner = Planner::new(&device.source, self.raw, self.force, self.stop);
         let part = planner.plan(Stretch { name: name.to_owned(), number: 0, offset: 0, size: logical.size });
         self.notes.append(&mut planner.notes);
-        let used = used(&part?, &Window { source: &device.source, offset: 0 })?;
-        let places = used.into_iter().flat_map(|used| logical.places(used));
-        let here = places.filter(|place| place.volume == volume.label.uuid);
-        Ok(Some(here.map(|place| Extent { offset: place.offset, length: place.length }).collect()))
+        kept(part?, &Window { source: &device.source, offset: 0 }, |used| {
+            let here = logical.places(used).filter(|place| place.volume == volume.label.uuid);
+            here.map(|place| Extent { offset: place.offset, length: place.length }).collect()
+        })
+        .map(Some)
     }
 }
 
-/// What of a logical volume is kept.
+/// What of a logical volume is kept, by what `places` says of where its bytes lie.
+fn kept(part: PlannedPart, volume: &impl ReadAt, places: impl Fn(Range<u64>) -> Vec<Extent>) -> Result<Kept> {
+    let used = used(&part, volume)?;
+    let whole = used == [0..part.size];
+    Ok(Kept { runs: used.into_iter().flat_map(places).collect(), whole, filesystem: part.filesystem })
+}
+
+/// Which bytes of it.
 fn used(part: &PlannedPart, volume: &impl ReadAt) -> Result<Vec<Range<u64>>> {
     let size = part.size;
     let (blocks, more) = match &part.content {

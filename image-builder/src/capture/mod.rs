@@ -170,5 +170,6 @@ fn describe(part: &PlannedPart, content: Content) -> PartitionInfo {
         uuid: part.uuid.clone(),
         label: part.label.clone(),
         content,
+        lvm: part.lvm.clone(),
     }
 }

@@ -39,6 +39,7 @@ impl Stretch {
             uuid: None,
             label: None,
             content,
+            lvm: None,
         }
     }
 }
@@ -67,6 +68,7 @@ impl<'a> Planner<'a> {
         let own = filesystem::inspect(&Window { source: self.source, offset: stretch.offset }, 0)
             .with_context(|| format!("cannot read the superblock of {}", stretch.name))?
             .unwrap_or_default();
+        let mut lvm = None;
         let content = match probed.filesystem.as_deref() {
             _ if self.raw => PlannedContent::Raw,
             Some("swap") => PlannedContent::Swap,
@@ -76,7 +78,10 @@ impl<'a> Planner<'a> {
                 PlannedContent::Swap
             }
             Some("LVM2_member") => match self.plan_lvm(&stretch)? {
-                Some(content) => content,
+                Some((content, info)) => {
+                    lvm = Some(info);
+                    content
+                }
                 None => self.copied_whole(
                     &stretch,
                     "is a physical volume of LVM without a volume group that can be read",
@@ -85,7 +90,7 @@ impl<'a> Planner<'a> {
             Some(filesystem) => self.plan_filesystem(&stretch, filesystem, &own)?,
             None => PlannedContent::Raw,
         };
-        let mut part = stretch.part(content);
+        let mut part = PlannedPart { lvm, ..stretch.part(content) };
         part.filesystem_size = Some(own.size).filter(|size| (1..=part.size).contains(size));
         // A swap area that was suspended to is swap again on the machines.
         part.filesystem = match probed.filesystem.as_deref() {

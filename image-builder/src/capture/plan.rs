@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{BOOT_CODE_LENGTH, Entry, Layout, LayoutError, Partition, boot_code};
-use ezio_image::manifest::{DiskInfo, DiskLabel, RAW_DISK, SourceKind, UNPARTITIONED};
+use ezio_image::manifest::{DiskInfo, DiskLabel, LvmInfo, RAW_DISK, SourceKind, UNPARTITIONED};
 use ezio_image::names::safe_name;
 
 use super::opaque;
@@ -44,6 +44,8 @@ pub(crate) struct PlannedPart {
     pub(crate) uuid: Option<String>,
     pub(crate) label: Option<String>,
     pub(crate) content: PlannedContent,
+    /// What is in it, where it is a physical volume of LVM.
+    pub(crate) lvm: Option<LvmInfo>,
 }
 
 /// How a partition's content is kept.

@@ -444,6 +444,16 @@ fn what_grows_is_none_the_last_or_a_partition_of_the_image() {
     assert_eq!(orders("none").grow, Grow::None);
     assert_eq!(orders("last").grow, Grow::Last);
     assert_eq!(orders("nvme0n1p2").grow, Grow::Partition("nvme0n1p2".into()));
+    let volume = |partition: Option<&str>, volume: &str| Grow::Volume {
+        partition: partition.map(str::to_owned),
+        volume: volume.to_owned(),
+    };
+    assert_eq!(orders("sda3/root").grow, volume(Some("sda3"), "root"));
+    assert_eq!(orders("last/home+1").grow, volume(None, "home+1"));
+    for text in ["sda3/root", "last/root"] {
+        assert_eq!(orders(text).grow.to_string(), text);
+    }
+    assert!(grow("sda3/vg0/root").is_err() && grow("sda3/").is_err());
     let refused = grow("/dev/sda2").unwrap_err().to_string();
     assert!(refused.contains("name of a partition in the image"), "{refused}");
     assert_eq!(

@@ -41,6 +41,7 @@ pub(crate) fn info(name: &str, number: u32, start: u64, sectors: u64, content: C
         uuid: None,
         label: None,
         content,
+        lvm: None,
     }
 }
 

@@ -190,7 +190,7 @@ fn stripes(
     for [volume, start] in pairs {
         let (Value::Text(volume), Value::Number(start)) = (volume, start) else { return None };
         let Some(extents) = volumes.get(volume.as_str()) else { return Some(None) };
-        let offset = start.checked_mul(extent)?.checked_add(extents.first)?;
+        let offset = start.value.checked_mul(extent)?.checked_add(extents.first)?;
         offset.checked_add(each).filter(|end| *end <= extents.end)?;
         stripes.push(Stripe { volume: extents.uuid.clone(), offset });
     }

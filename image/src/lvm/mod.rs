@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::layout::ReadAt;
 
 mod area;
+mod grow;
 mod label;
 mod logical;
 mod text;
@@ -15,6 +16,7 @@ mod text;
 use logical::Extents;
 use text::Section;
 
+pub use grow::{Grown, Moved};
 pub use label::Label;
 pub use logical::{LogicalVolume, Place, Segment, Stripe};
 
@@ -35,6 +37,8 @@ pub struct PhysicalVolume {
     pub metadata: Vec<Range<u64>>,
     /// The logical volumes of the group, wherever they lie.
     pub logical: Vec<LogicalVolume>,
+    /// The metadata of the group.
+    pub text: String,
 }
 
 impl PhysicalVolume {
@@ -45,8 +49,8 @@ impl PhysicalVolume {
     pub fn read(device: &impl ReadAt) -> io::Result<Option<Self>> {
         let Some(label) = Label::read(device)? else { return Ok(None) };
         for area in &label.areas {
-            if let Some(text) = area::read(device, area)?
-                && let Some(volume) = Self::parse(&label, &text)
+            if let Some(found) = area::read(device, area)?
+                && let Some(volume) = Self::parse(&label, found.text)
             {
                 return Ok(Some(volume));
             }
@@ -55,8 +59,9 @@ impl PhysicalVolume {
     }
 
     /// The volume with this label in the metadata of its group.
-    fn parse(label: &Label, text: &str) -> Option<Self> {
-        let all = text::parse(text)?;
+    #[must_use]
+    pub fn parse(label: &Label, text: String) -> Option<Self> {
+        let all = text::parse(&text)?;
         let (group, section) = all.sections().next()?;
         let extent = section.number("extent_size")?.checked_mul(SECTOR)?;
         let volumes = volumes(section, extent)?;
@@ -68,6 +73,7 @@ impl PhysicalVolume {
             volumes: volumes.len(),
             metadata: std::iter::once(0..own.first).chain(behind).collect(),
             logical: logical::read(section, extent, &volumes)?,
+            text,
         })
     }
 }

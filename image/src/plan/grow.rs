@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::{Uuid, uuid};
 
-use super::PlanError;
+use super::{PlanError, lvm};
 use crate::conf::Grow;
 use crate::conf::units::human_size;
 use crate::directory::CheckedImage;
@@ -36,12 +36,32 @@ pub struct Growth {
     pub from: u64,
     /// Bytes of its partition.
     pub to: u64,
+    /// Of a physical volume of LVM, the logical volume that grows with it.
+    pub volume: Option<VolumeGrowth>,
+}
+
+/// A logical volume to be made longer, with the file system on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeGrowth {
+    /// Its name in the group.
+    pub name: String,
+    /// File system as blkid names it.
+    pub filesystem: String,
+    /// Bytes that it has.
+    pub from: u64,
+    /// Bytes that it will have.
+    pub to: u64,
 }
 
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, filesystem, from, to, .. } = self;
-        write!(f, "the {filesystem} of {name} from {} to {}", human_size(*from), human_size(*to))
+        let Self { name, filesystem, from, to, volume, .. } = self;
+        write!(f, "the {filesystem} of {name} from {} to {}", human_size(*from), human_size(*to))?;
+        if let Some(VolumeGrowth { name, filesystem, from, to }) = volume {
+            let (from, to) = (human_size(*from), human_size(*to));
+            write!(f, ", in it the logical volume {name} ({filesystem}) from {from} to {to}")?;
+        }
+        Ok(())
     }
 }
 
@@ -83,7 +103,8 @@ impl CheckedImage {
             info.size = range.end - range.start;
         }
         let room = partitions.iter().find(|p| p.number == wanted.number).map_or(wanted.size, |p| p.size);
-        let growth = growth(wanted, Some(wanted.number), room)?;
+        let (growth, said) = growth(wanted, Some(wanted.number), room, grow)?;
+        notes.extend(said);
         if room == wanted.size {
             notes.push(format!("{} keeps its size: the disk has no room for more", wanted.name));
         }
@@ -93,9 +114,9 @@ impl CheckedImage {
     /// The partition that is to grow.
     fn to_grow(&self, layout: &Layout, grow: &Grow) -> Result<Option<&PartitionInfo>, PlanError> {
         let all = &self.manifest.partitions;
-        match grow {
-            Grow::None => Ok(None),
-            Grow::Partition(name) => match all.iter().find(|p| p.name == *name) {
+        match (grow, grow.partition()) {
+            (Grow::None, _) => Ok(None),
+            (_, Some(name)) => match all.iter().find(|p| p.name == name) {
                 Some(info) if layout.partition(info.number).is_some_and(Partition::is_extended) => {
                     Err(refuse(
                         name,
@@ -109,7 +130,7 @@ impl CheckedImage {
                     Err(refuse(name, why))
                 }
             },
-            Grow::Last => {
+            (_, None) => {
                 let holds_something = |info: &&PartitionInfo| {
                     info.has_torrent() && layout.partition(info.number).is_some_and(|p| !serves_another(p))
                 };
@@ -121,26 +142,38 @@ impl CheckedImage {
     }
 }
 
-/// Growth of the file system of a partition that has `room` bytes on the target; none where there is nothing to do.
+/// Growth of the file system of a partition that has `room` bytes on the target; none where there is nothing to do. And what
+/// people should know of it.
 pub(super) fn growth(
     info: &PartitionInfo,
     number: Option<u32>,
     room: u64,
-) -> Result<Option<Growth>, PlanError> {
+    grow: &Grow,
+) -> Result<(Option<Growth>, Vec<String>), PlanError> {
+    let filesystem = info.filesystem.clone().unwrap_or_default();
+    if let (Some(volume), "LVM2_member") = (&info.lvm, filesystem.as_str()) {
+        return lvm::growth(info, volume, number, room, grow.volume());
+    }
+    if let Some(volume) = grow.volume() {
+        return Err(refuse(
+            &grow.to_string(),
+            format!("the image knows of no LVM on {} with {volume:?} in it", info.name),
+        ));
+    }
     // Swap is made anew as long as its partition, and nothing has no length.
     if !info.has_torrent() {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
-    let filesystem = info.filesystem.clone().unwrap_or_default();
     if let Some(why) = filesystem::refuses_to_grow(&filesystem) {
         return Err(refuse(&info.name, why));
     }
     let from = info.filesystem_size.unwrap_or(info.size);
     let worth_it = room.saturating_sub(from) >= WORTH_IT;
-    Ok(worth_it.then(|| Growth { name: info.name.clone(), number, filesystem, from, to: room }))
+    let (name, to) = (info.name.clone(), room);
+    Ok((worth_it.then_some(Growth { name, number, filesystem, from, to, volume: None }), Vec::new()))
 }
 
-fn refuse(name: &str, why: impl Into<String>) -> PlanError {
+pub(super) fn refuse(name: &str, why: impl Into<String>) -> PlanError {
     PlanError::Grow { name: name.to_owned(), why: why.into() }
 }
 

@@ -209,13 +209,13 @@ impl CheckedImage {
 
 /// How the file system grows where the target is what it is on.
 fn growth_of_target(info: &PartitionInfo, grow: &Grow, size: u64) -> Result<Option<Growth>, PlanError> {
-    match grow {
-        Grow::None => Ok(None),
-        Grow::Partition(name) if *name != info.name => {
+    match (grow, grow.partition()) {
+        (Grow::None, _) => Ok(None),
+        (_, Some(name)) if *name != info.name => {
             let why = format!("{} is what goes there, onto all of the target", info.name);
-            Err(PlanError::Grow { name: name.clone(), why })
+            Err(PlanError::Grow { name: name.to_owned(), why })
         }
-        _ => grow::growth(info, None, size),
+        _ => grow::growth(info, None, size, grow).map(|(growth, _)| growth),
     }
 }
 

@@ -18,6 +18,7 @@ use stale::Stale;
 mod display;
 mod grow;
 mod image;
+mod lvm;
 mod stale;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod grow_tests;
 #[cfg(test)]
 mod tests;
 
-pub use grow::Growth;
+pub use grow::{Growth, VolumeGrowth};
 
 /// Cleared at the beginning and at the end of a disk before anything else: old tables and boot code.
 const CLEARED: u64 = 1 << 20;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
-use ezio_disk::{Disk, LocateError, choose, locate};
+use ezio_disk::{Disk, LocateError, PartitionSpan, choose, locate};
 use ezio_image::conf::{Orders, Regenerate, Target, Write};
 use ezio_image::layout::NewIds;
 use ezio_image::plan::{Plan, Room};
@@ -184,7 +184,9 @@ impl PlannedTarget {
             Some(number) => self.path.with_file_name(self.partition_name(number)),
             None => self.path.clone(),
         };
-        Some(GrowthOnDevice { device, growth })
+        let spans = self.plan.layout().map(PartitionSpan::of).unwrap_or_default();
+        let span = spans.into_iter().find(|span| Some(span.number) == growth.number);
+        Some(GrowthOnDevice { disk: self.path.clone(), span, device, growth })
     }
 
     /// Kernel's name of a partition of this disk: "nvme0n1" + "p1", "sda" + "1": a number is parted from a number.

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use ezio_disk::{BlockTarget, grow_mounted};
+use ezio_disk::{BlockTarget, PartitionSpan, grow_mounted};
 use ezio_image::conf::units::human_size;
 use ezio_image::filesystem::{self, Growing, Resize};
 use ezio_image::plan::Growth;
@@ -13,26 +13,38 @@ use ezio_image::plan::Growth;
 use crate::target::mount::{Access, Mounted};
 use crate::target::patches;
 
+/// blkid's name of a physical volume.
+const LVM: &str = "LVM2_member";
+
 /// A file system to be grown, and where it is.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowthOnDevice {
+    /// Node of the disk that was written.
+    pub(super) disk: PathBuf,
+    /// Its partition there; none where the target is what the file system is on.
+    pub(super) span: Option<PartitionSpan>,
     /// Node of its partition.
-    pub(crate) device: PathBuf,
-    pub(crate) growth: Growth,
+    pub(super) device: PathBuf,
+    pub(super) growth: Growth,
 }
 
 impl GrowthOnDevice {
     /// Grows it, and says how long it is then. The deployed system is whole before and after, and whenever this fails.
     pub(crate) fn carry_out(&self) -> anyhow::Result<String> {
-        let Self { device, growth } = self;
-        let grown = grow(device).with_context(|| {
+        let Self { device, growth, .. } = self;
+        let failed = || {
             format!(
                 "{}, on {}: the system is deployed and whole, with this file system at its old size",
                 growth,
                 device.display()
             )
-        });
-        let Some(size) = grown? else { bail!("{} holds no file system that can be grown", device.display()) };
+        };
+        if growth.filesystem == LVM {
+            return self.grow_lvm().with_context(failed);
+        }
+        let Some(size) = grow(device).with_context(failed)? else {
+            bail!("{} holds no file system that can be grown", device.display())
+        };
         Ok(format!("{} of {} has {} now", growth.filesystem, growth.name, human_size(size)))
     }
 }

@@ -6,6 +6,7 @@ mod boot_entries;
 pub(crate) mod briefing;
 pub(crate) mod deployment;
 pub(crate) mod grow;
+mod grow_lvm;
 mod held_head;
 mod hooks;
 mod identity;

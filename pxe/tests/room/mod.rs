@@ -60,6 +60,7 @@ impl Image {
                 uuid: None,
                 label: None,
                 content: Content::Raw { info_hash: info_hash.as_string() },
+                lvm: None,
             }],
         };
         let manifest = toml::to_string(&manifest).unwrap();
