@@ -124,12 +124,6 @@ impl Directory {
         let lists = |file: &str| self.text(file).is_ok_and(|text| text.contains(partition));
         let (dot, other) = (format!("{partition}."), self.names.iter());
         let others: Vec<&str> = other.filter(|name| name.starts_with(&dot)).map(String::as_str).collect();
-        if lists("lvm_vg_dev.list") {
-            return anyhow!(
-                "{partition} of {path} is a physical volume of LVM, whose volumes Clonezilla saves one by one: that is \
-                 not understood yet; restore the image with Clonezilla and capture the disk"
-            );
-        }
         if lists("luks-dev.list") {
             return anyhow!(
                 "{partition} of {path} is encrypted (LUKS), and Clonezilla saved what is in it: restore the image with \

@@ -2,6 +2,7 @@
 //! then the contents, each decompressed and written once, on the fly.
 
 mod content;
+mod lvm;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -125,6 +126,14 @@ fn write_content(
         PlannedContent::Swap => return Ok(manifest::Content::Swap),
         PlannedContent::Empty => return Ok(manifest::Content::Empty),
         PlannedContent::Blocks { map, saved } => (Part::Runs { name, map }, saved),
+        PlannedContent::Lvm(volume) => {
+            let mut reader = volume.open(plan.directory)?;
+            let kept = Part::Runs { name, map: &volume.map };
+            let content =
+                image.content(&kept, piece_length, &mut reader, &mut |length| watch(name, length))?;
+            reader.finish()?;
+            return Ok(content);
+        }
         PlannedContent::Whole { saved } => (Part::Whole { name, size: part.size }, saved),
     };
     let mut stream = content::Stream::open(plan.directory, saved, part.size)?;
@@ -144,6 +153,9 @@ fn describe(part: &PlannedPart, content: manifest::Content) -> PartitionInfo {
         uuid: part.facts.uuid.clone(),
         label: part.facts.label.clone(),
         content,
-        lvm: None,
+        lvm: match &part.content {
+            PlannedContent::Lvm(volume) => Some(volume.info.clone()),
+            _ => None,
+        },
     }
 }

@@ -10,6 +10,7 @@ use ezio_image::layout::{Entry, Layout, Partition};
 use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
 
 use super::content::Stream;
+use super::lvm;
 use crate::directory::{Directory, Disk, Facts, Form, Saved};
 
 /// Type of Microsoft's reserved partition (MSR): room that Windows may use, without content.
@@ -64,6 +65,8 @@ pub(super) enum PlannedContent {
         /// Where they come from.
         saved: Saved,
     },
+    /// A physical volume of LVM, made of its logical ones.
+    Lvm(Box<lvm::Volume>),
     /// Nothing: it is made anew.
     Swap,
     /// Nothing.
@@ -75,6 +78,7 @@ impl PlannedContent {
     pub(super) fn stored(&self) -> Option<Option<&ExtentMap>> {
         match self {
             Self::Blocks { map, .. } => Some(Some(map)),
+            Self::Lvm(volume) => Some(Some(&volume.map)),
             Self::Whole { .. } => Some(None),
             Self::Swap | Self::Empty => None,
         }
@@ -200,6 +204,10 @@ impl<'a> Plan<'a> {
             PlannedContent::Swap
         } else if is_reserved(partition) {
             PlannedContent::Empty
+        } else if let Some(volume) = lvm::Volume::find(directory, &name, size, &mut self.notes)? {
+            let (filesystem, uuid) = (Some("LVM2_member".to_owned()), Some(volume.uuid.clone()));
+            facts = Facts { filesystem, uuid, label: None };
+            PlannedContent::Lvm(Box::new(volume))
         } else if let Some(files) = directory.saved(&name) {
             let known = facts.filesystem.clone();
             facts.filesystem = known.or_else(|| Some(files.filesystem.clone()).filter(|fs| fs != "dd"));
@@ -247,7 +255,8 @@ impl<'a> Plan<'a> {
 
     /// Bytes that the image will take at least; contents that are kept whole are sparse.
     pub(super) fn needed_room(&self) -> u64 {
-        let blocks = self.parts.iter().filter(|part| matches!(part.content, PlannedContent::Blocks { .. }));
+        let is_map = |part: &&PlannedPart| matches!(part.content.stored(), Some(Some(_)));
+        let blocks = self.parts.iter().filter(is_map);
         blocks.map(PlannedPart::content_length).sum()
     }
 }
@@ -256,6 +265,7 @@ impl PlannedPart {
     fn content_length(&self) -> u64 {
         match &self.content {
             PlannedContent::Blocks { map, .. } => map.total_length(),
+            PlannedContent::Lvm(volume) => volume.map.total_length(),
             PlannedContent::Whole { .. } => self.size,
             PlannedContent::Swap | PlannedContent::Empty => 0,
         }
@@ -282,6 +292,13 @@ impl fmt::Display for Plan<'_> {
             let content = match &part.content {
                 PlannedContent::Blocks { map, .. } => {
                     format!("{} in use, in {} runs", human_size(map.total_length()), map.extents().len())
+                }
+                PlannedContent::Lvm(volume) => {
+                    format!(
+                        "{} of {} logical volumes",
+                        human_size(volume.map.total_length()),
+                        volume.info.volumes.len()
+                    )
                 }
                 PlannedContent::Whole { .. } => "kept whole".to_owned(),
                 PlannedContent::Swap => "made anew".to_owned(),

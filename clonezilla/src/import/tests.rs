@@ -171,8 +171,7 @@ fn what_is_not_understood_is_refused_with_a_word() {
         bench
     };
     missing("", "").refused("is incomplete: sda1 was saved, and no file of it is there");
-    missing("lvm_vg_dev.list", "vg /dev/sda1 UUID\n").refused("sda1 of");
-    missing("lvm_vg_dev.list", "vg /dev/sda1 UUID\n").refused("physical volume of LVM");
+    missing("lvm_vg_dev.list", "vg /dev/sda1 UUID\n").refused("cannot read");
     missing("luks-dev.list", "/dev/sda1 UUID ocs_luks_sda1\n").refused("(LUKS)");
     missing("sda1.ntfs-img.gz.aa", "").refused("sda1.ntfs-img.gz.aa of");
     missing("sda1.ext4-ptcl-img.lrz.aa", "LRZI").refused("lrzip cannot be read as a stream");

@@ -16,6 +16,8 @@ const TYPE: &[u8; 8] = b"LVM2 001";
 const CHECKED: usize = 20;
 /// Where the header of the physical volume is within its sector.
 const HEADER: usize = 32;
+/// Version of what follows the header, and its flag that the volume is of a group.
+const EXTENSION: [u32; 2] = [2, 1];
 
 /// What the label says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,26 @@ impl Label {
         sector[self.header + 32..self.header + 40].copy_from_slice(&size.to_le_bytes());
         seal(&mut sector);
         Ok((at, sector))
+    }
+
+    /// The label as a sector, and where it goes; the first extent is at `first`.
+    pub(super) fn encode(&self, first: u64) -> (u64, Vec<u8>) {
+        let mut sector = Vec::with_capacity(SECTOR as usize);
+        sector.extend_from_slice(MAGIC);
+        sector.extend_from_slice(&self.sector.to_le_bytes());
+        sector.extend_from_slice(&[0; 4]);
+        sector.extend_from_slice(&(self.header as u32).to_le_bytes());
+        sector.extend_from_slice(TYPE);
+        sector.extend_from_slice(self.uuid.as_bytes());
+        let areas = self.areas.iter().flat_map(|area| [area.start, area.end - area.start]);
+        // Extents: from the first one on, as far as the size says.
+        for number in [self.size, first, 0, 0, 0].into_iter().chain(areas).chain([0, 0]) {
+            sector.extend_from_slice(&number.to_le_bytes());
+        }
+        EXTENSION.iter().for_each(|number| sector.extend_from_slice(&number.to_le_bytes()));
+        sector.resize(SECTOR as usize, 0);
+        seal(&mut sector);
+        (self.sector * SECTOR, sector)
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::layout::ReadAt;
 
 mod area;
+mod backup;
 mod grow;
 mod label;
 mod logical;

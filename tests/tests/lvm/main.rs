@@ -1,0 +1,6 @@
+//! LVM: a physical volume goes to a larger disk and fills it; what Clonezilla saved of one becomes one.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+mod bench;
+mod clonezilla;
+mod grown;
