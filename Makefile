@@ -31,8 +31,11 @@ export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL := x86_64-unknown-linux-musl
 BIN := $(CURDIR)/build/bin
-# What differs for machines of another architecture: their init, which rust's own linker links, and where dist is.
+# What differs for machines of another architecture: their init, which rust's own linker links, and where dist is. The C of
+# zstd in it asks nothing of a C library that musl has not.
 MUSL_arm64 := aarch64-unknown-linux-musl
+export CC_aarch64_unknown_linux_musl := aarch64-linux-gnu-gcc
+export AR_aarch64_unknown_linux_musl := aarch64-linux-gnu-ar
 INIT := $(if $(filter amd64,$(ARCH)),$(BIN)/ezio-init,$(TARGET_DIR)/$(MUSL_$(ARCH))/initrd/ezio-init)
 DIST := $(if $(filter amd64,$(ARCH)),dist,dist/$(ARCH))
 CHAIN := build/debian/$(ARCH)

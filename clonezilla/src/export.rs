@@ -75,11 +75,18 @@ impl DiskImage<'_> {
         self.torrents.get(name).and_then(Torrent::runs)
     }
 
+    /// The content of a partition.
+    fn stored(&self, name: &str) -> Result<Stored> {
+        let torrent = self.torrents.get(name).with_context(|| format!("{name} has no data"))?;
+        Stored::open(self.folder, self.manifest.store, torrent)
+            .with_context(|| format!("cannot open the data of {name}"))
+    }
+
     /// Bytes that lie outside all partitions; zeros where nothing is kept.
     fn outside(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start))?];
         let Some(runs) = self.runs(UNPARTITIONED) else { return Ok(bytes) };
-        let stored = Stored::new(self.folder, UNPARTITIONED, Some(runs));
+        let stored = self.stored(UNPARTITIONED)?;
         for run in runs.extents() {
             let (from, to) = (run.offset.max(range.start), (run.offset + run.length).min(range.end));
             if from < to {
@@ -125,7 +132,7 @@ fn write_partition(
 ) -> Result<()> {
     let name = &part.name;
     let runs = image.runs(name);
-    let stored = Stored::new(image.folder, name, runs);
+    let stored = image.stored(name)?;
     let mut read = |offset: u64, buffer: &mut [u8]| -> Result<()> {
         let bytes = buffer.len();
         let read = stored.read_exact_at(offset, buffer);

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ezio_contract::Arch;
 
+use crate::store_args::StoreArgs;
+
 /// Captures golden disks into images, checks them, and packs the kernel and initrd that machines
 /// boot from the network to receive them.
 #[derive(Debug, Parser)]
@@ -49,6 +51,9 @@ pub(crate) enum Command {
 /// F2FS, HFS+ and more); a partition that it does not know is copied whole. Swap is not copied: machines
 /// make their own with the same UUID and label.
 ///
+/// The data of each partition is one file of zstd frames (DIR/sda1.zst), which zstd -d unpacks as well. Those
+/// who want to seed it by another BitTorrent client take --store files, or export --torrent-files later.
+///
 /// DIR appears under its name when all is written; until then the data lies beside it in
 /// DIR.partial-XXXXXX, which an error or Ctrl-C removes.
 #[derive(Debug, Args)]
@@ -70,7 +75,7 @@ pub(crate) struct CaptureArgs {
     pub(crate) name: Option<String>,
     /// Copy everything, used or not, as one file named "disk" (for a partition: by its name)
     ///
-    /// The data file is sparse: blocks of zeros take no room in it, yet are sent and written.
+    /// Blocks of zeros take no room in the image, yet are sent and written.
     #[arg(long)]
     pub(crate) raw: bool,
     /// Architecture of the machines that the image is for: amd64 or arm64; others refuse it [default: by the loaders on
@@ -90,6 +95,8 @@ pub(crate) struct CaptureArgs {
     /// the partition's data, 64K to 4M, for 1000 to 2000 pieces]
     #[arg(long, value_name = "BYTES", value_parser = parse_piece_length)]
     pub(crate) piece_length: Option<u32>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// Show no progress
     #[arg(long)]
     pub(crate) no_progress: bool,
@@ -127,8 +134,8 @@ pub(crate) struct ImportArgs {
     pub(crate) data: Option<PathBuf>,
     /// Of a torrent: share its files by hard links instead of a second copy
     ///
-    /// Whoever changes them later changes the image, too.
-    #[arg(long, conflicts_with_all = ["disk", "partition"])]
+    /// Whoever changes them later changes the image, too. It is an image of --store files then.
+    #[arg(long, conflicts_with_all = ["disk", "partition", "level"])]
     pub(crate) link: bool,
     /// Image directory to write; it must not exist (but see --force)
     #[arg(short, long, value_name = "OUT")]
@@ -151,6 +158,8 @@ pub(crate) struct ImportArgs {
     /// Length of a piece, a power of two from 16K to 64M [default: as capture chooses it]
     #[arg(long, value_name = "BYTES", value_parser = parse_piece_length)]
     pub(crate) piece_length: Option<u32>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     /// Show no progress
     #[arg(long)]
     pub(crate) no_progress: bool,
@@ -206,14 +215,14 @@ pub(crate) struct ShrinkArgs {
 Examples:
   image-builder export /srv/images/lab --raw lab.img
   image-builder export /srv/images/lab --clonezilla /home/partimag/lab
-  image-builder export /srv/images/lab --torrent-files /srv/torrents/lab --link")]
+  image-builder export /srv/images/lab --torrent-files /srv/torrents/lab")]
 pub(crate) struct ExportArgs {
     /// Image directory
     #[arg(value_name = "IMAGE")]
     pub(crate) directory: PathBuf,
     #[command(flatten)]
     pub(crate) form: ExportForm,
-    /// With --torrent-files: hard links instead of a second copy
+    /// With --torrent-files: hard links instead of a second copy, of an image with --store files
     #[arg(long, requires = "torrent_files")]
     pub(crate) link: bool,
     /// Show no progress

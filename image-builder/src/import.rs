@@ -9,7 +9,7 @@ use ezio_clonezilla::{Directory, Orders, Plan, Torrent, Watch, Which, import, im
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::Manifest;
 use ezio_image::names::{is_safe_name, safe_name};
-use ezio_imagedir::{Architecture, check_target};
+use ezio_imagedir::{Architecture, Keep, check_target};
 
 use crate::cli::ImportArgs;
 use crate::progress::Progress;
@@ -81,6 +81,7 @@ impl<'a> Run<'a> {
             name: &self.name,
             output: self.output,
             replace: args.force,
+            keep: if args.link { Keep::Files } else { args.store.keep() },
             piece_length: args.piece_length,
             arch: args.arch,
             builder: crate::BUILDER,

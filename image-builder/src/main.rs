@@ -13,6 +13,7 @@ mod progress;
 mod show;
 mod shrink;
 mod stop;
+mod store_args;
 mod verify;
 
 use std::io::Write as _;

@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use ezio_contract::Arch;
 use ezio_image::conf::units::human_size;
 use ezio_image::directory::{Image, Torrent};
-use ezio_image::manifest::{Content, DiskLabel, Manifest, PartitionInfo, SourceKind};
+use ezio_image::manifest::{
+    Content, DiskLabel, Manifest, PartitionInfo, SourceKind, Store, packed_file_name,
+};
+use ezio_image::names::is_safe_name;
 
 use crate::cli::ShowArgs;
 use crate::image_dir;
@@ -22,11 +26,11 @@ pub(crate) fn run(args: &ShowArgs) -> Result<()> {
         let json = serde_json::to_string_pretty(&image.manifest).context("cannot print the manifest")?;
         crate::print(&(json + "\n"))
     } else {
-        crate::print(&table(&image))
+        crate::print(&table(&image, &args.directory))
     }
 }
 
-fn table(image: &Image) -> String {
+fn table(image: &Image, directory: &Path) -> String {
     let manifest = &image.manifest;
     let mut out = format!("{}, captured {} by {}\n", manifest.name, manifest.created, manifest.builder);
     let kind = match manifest.source.kind {
@@ -59,18 +63,21 @@ fn table(image: &Image) -> String {
     }
     let _ = writeln!(
         out,
-        "\n{:<12} {:>10} {:>10} {:<10} {:<36} {:<16} PIECES",
-        "PARTITION", "SIZE", "DATA", "TYPE", "UUID", "LABEL"
+        "\n{:<12} {:>10} {:>10} {:>10} {:<10} {:<36} {:<16} PIECES",
+        "PARTITION", "SIZE", "DATA", "STORED", "TYPE", "UUID", "LABEL"
     );
-    let mut total = 0;
+    let (mut total, mut all_stored) = (0, 0);
     for partition in &manifest.partitions {
         let (data, pieces) = data_of(image, partition, &mut total);
+        let stored = stored(manifest, partition, directory);
+        all_stored += stored.unwrap_or(0);
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         let _ = writeln!(
             out,
-            "{:<12} {:>10} {data:>10} {:<10} {:<36} {:<16} {pieces}",
+            "{:<12} {:>10} {data:>10} {:>10} {:<10} {:<36} {:<16} {pieces}",
             partition.name,
             human_size(partition.size),
+            stored.map_or_else(|| "-".to_owned(), human_size),
             text(&partition.filesystem),
             text(&partition.uuid),
             text(&partition.label)
@@ -87,11 +94,23 @@ fn table(image: &Image) -> String {
             );
         }
     }
-    let _ = writeln!(out, "\n{} of data in all", human_size(total));
+    let _ = write!(out, "\n{} of data in all", human_size(total));
+    if all_stored > 0 {
+        let ratio = total as f64 / all_stored as f64;
+        let _ = write!(out, ", compressed to {} ({ratio:.2} to 1)", human_size(all_stored));
+    }
+    out.push('\n');
     for note in &manifest.notes {
         let _ = writeln!(out, "note: {note}");
     }
     out
+}
+
+/// Bytes of the file that holds a partition compressed; none where it is not, or is missing.
+fn stored(manifest: &Manifest, partition: &PartitionInfo, directory: &Path) -> Option<u64> {
+    let packed = manifest.store == Store::Zstd && partition.has_torrent() && is_safe_name(&partition.name);
+    let path = directory.join(packed_file_name(&partition.name));
+    packed.then(|| std::fs::metadata(path).ok()).flatten().map(|metadata| metadata.len())
 }
 
 /// The architecture of its machines, as text.

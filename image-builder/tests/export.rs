@@ -21,7 +21,8 @@ fn the_image_of_a_partition_goes_out_again() {
     fs::File::create(path("root.img")).unwrap().set_len(32 << 20).unwrap();
     good("mkfs.ext4", &["-q", "-d", &path("tree"), &path("root.img")]);
     let image = path("image");
-    assert!(builder(&["capture", &path("root.img"), "-o", &image, "--no-progress"]).status.success());
+    let capture = ["capture", &path("root.img"), "-o", &image, "--no-progress", "--store", "files"];
+    assert!(builder(&capture).status.success());
     let export = |form: &str, to: &str, more: &[&str]| {
         let output = builder(&[&["export", &image, form, &path(to), "--no-progress"], more].concat());
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -63,4 +64,44 @@ fn the_image_of_a_partition_goes_out_again() {
         ["tree", "root.img", "image", "raw.img", "files", "linked"]
             .contains(&f.unwrap().file_name().to_str().unwrap())
     }));
+}
+
+#[test]
+fn a_compressed_image_goes_out_as_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let builder = env!("CARGO_BIN_EXE_image-builder");
+    fs::create_dir(path("tree")).unwrap();
+    fs::write(path("tree/text"), "a line like all the others\n".repeat(100_000)).unwrap();
+    fs::File::create(path("root.img")).unwrap().set_len(32 << 20).unwrap();
+    good("mkfs.ext4", &["-q", "-d", &path("tree"), &path("root.img")]);
+    for raw in [&["--raw"][..], &[]] {
+        for store in ["files", "zstd"] {
+            let (from, to) = (path("root.img"), path(store));
+            let fixed = ["capture", &from, "-o", &to, "--store", store, "--name", "root", "--force"];
+            good(builder, &[&fixed, raw].concat());
+            good(builder, &["export", &path(store), "--torrent-files", &path(&format!("{store}-files"))]);
+        }
+        good("diff", &["-r", &path("files-files"), &path("zstd-files")]);
+        assert!(fs::read_dir(path("zstd")).unwrap().all(|file| file.unwrap().metadata().unwrap().is_file()));
+        for folder in ["files-files", "zstd-files"] {
+            fs::remove_dir_all(path(folder)).unwrap();
+        }
+    }
+    good(builder, &["export", &path("zstd"), "--raw", &path("raw.img")]);
+    good("cmp", &[&path("raw.img"), &path("root.img")]);
+    let refused = run(builder, &["export", &path("zstd"), "--torrent-files", &path("x"), "--link"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("--link is for images with --store files"), "{said}");
+
+    let packed = path("zstd/root.zst");
+    let mut bytes = fs::read(&packed).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&packed, bytes).unwrap();
+    for form in ["--raw", "--torrent-files"] {
+        let refused = run(builder, &["export", &path("zstd"), form, &path("refused")]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("root.zst: frame 0 at byte 0"), "{said}");
+        assert!(!fs::exists(path("refused")).unwrap());
+    }
 }

@@ -27,7 +27,12 @@ struct Captured {
 }
 
 impl Captured {
+    /// With a file a run.
     fn new() -> Self {
+        Self::with(&["--store", "files"])
+    }
+
+    fn with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tree = folder.path().join("tree");
         fs::create_dir(&tree).unwrap();
@@ -36,18 +41,24 @@ impl Captured {
                 (0..50_000u32).flat_map(|n| (n.wrapping_mul(i + 1)).to_le_bytes()).collect();
             fs::write(tree.join(format!("file{i}")), content).unwrap();
         }
+        // The others can hardly be compressed.
+        let numbers: String = (0..200_000).map(|n| format!("{n} ")).collect();
+        fs::write(tree.join("numbers"), numbers).unwrap();
         let source = folder.path().join("root.img");
         fs::File::create(&source).unwrap().set_len(64 << 20).unwrap();
         run("mkfs.ext4", &["-q", "-L", "a root", "-d", tree.to_str().unwrap(), source.to_str().unwrap()]);
         let captured = Self { folder };
-        let output = builder(&[
-            "capture",
-            captured.source().to_str().unwrap(),
-            "-o",
-            captured.image().to_str().unwrap(),
-        ]);
-        assert!(output.status.success(), "{}", text(&output.stderr));
+        captured.capture("image", more);
         captured
+    }
+
+    fn capture(&self, name: &str, more: &[&str]) -> PathBuf {
+        let target = self.folder.path().join(name);
+        let source = self.source();
+        let fixed = ["capture", source.to_str().unwrap(), "-o", target.to_str().unwrap()];
+        let output = builder(&[&fixed, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        target
     }
 
     fn source(&self) -> PathBuf {
@@ -100,6 +111,50 @@ fn a_partition_file_is_captured_shown_and_whole() {
         let data = fs::read(&run).unwrap();
         assert!(data == source[offset..offset + data.len()], "{name}");
     }
+}
+
+#[test]
+fn what_is_compressed_is_the_same_content_at_any_level() {
+    let captured = Captured::new();
+    let content: Vec<u8> = captured.runs().iter().flat_map(|run| fs::read(run).unwrap()).collect();
+    let torrent = fs::read(captured.image().join("root.torrent")).unwrap();
+    let mut lengths = Vec::new();
+    for level in ["1", "12", "by itself"] {
+        let more = ["--level", level, "--name", "root"];
+        let image = captured.capture(level, if level == "by itself" { &more[2..] } else { &more });
+        assert!(fs::read(image.join("root.torrent")).unwrap() == torrent, "{level}");
+        let packed = image.join("root.zst");
+        let unpacked = Command::new("zstd").arg("-dc").arg(&packed).output();
+        assert!(unpacked.expect("zstd is missing: apt-get install zstd").stdout == content, "{level}");
+        lengths.push(fs::metadata(&packed).unwrap().len());
+        let verified = builder(&["verify", image.to_str().unwrap()]);
+        assert!(verified.status.success(), "{}", text(&verified.stderr));
+        let shown = text(&builder(&["show", image.to_str().unwrap()]).stdout);
+        assert!(shown.contains(" to 1)\n"), "{shown}");
+    }
+    assert!(lengths[1] < lengths[0], "{lengths:?}");
+}
+
+#[test]
+fn verify_names_frames_that_are_damaged() {
+    let captured = Captured::with(&["--piece-length", "64K"]);
+    let packed = captured.image().join("root.zst");
+    let bytes = fs::read(&packed).unwrap();
+    let mut changed = bytes.clone();
+    changed[bytes.len() / 2] ^= 1;
+    fs::write(&packed, changed).unwrap();
+    let said = captured.damage();
+    let (_, told) = said.split_once("root.zst: frame ").unwrap_or_else(|| panic!("{said}"));
+    let number = told.split(' ').next().unwrap();
+    assert!(said.contains(&format!("root: piece {number} of ")), "{said}");
+    assert!(said.contains(&format!(", from frame {number} on)")), "{said}");
+    assert!(said.contains("DAMAGED, 2 problems"), "{said}");
+
+    fs::write(&packed, &bytes[..bytes.len() - 1]).unwrap();
+    let said = captured.damage();
+    assert!(said.contains("root.zst: it is cut short") && said.contains("DAMAGED, 1 problems"), "{said}");
+    fs::remove_file(&packed).unwrap();
+    assert!(captured.damage().contains("root.zst: No such file"));
 }
 
 #[test]
@@ -162,7 +217,7 @@ fn verify_finds_changed_and_missing_files() {
 
     fs::write(&manifest, before.replace("name = \"root\"", "name = \"../root\"")).unwrap();
     assert!(captured.damage().contains("cannot be the name of a file"));
-    fs::write(&manifest, before.replace("format = 2", "format = 99")).unwrap();
+    fs::write(&manifest, before.replace("format = 3", "format = 99")).unwrap();
     assert!(captured.damage().contains("format 99"));
     fs::remove_file(&manifest).unwrap();
     assert!(captured.damage().contains("is no image directory"));
@@ -204,7 +259,8 @@ fn a_raw_image_is_one_sparse_file() {
     content[(8 << 20) - 1] = 1;
     fs::write(&source, &content).unwrap();
     let image = folder.path().join("image");
-    let output = builder(&["capture", "--raw", source.to_str().unwrap(), "-o", image.to_str().unwrap()]);
+    let fixed = ["capture", "--raw", source.to_str().unwrap(), "-o", image.to_str().unwrap()];
+    let output = builder(&[&fixed[..], &["--store", "files"]].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(fs::read(image.join("disk")).unwrap() == content);
     let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(image.join("disk")).unwrap());

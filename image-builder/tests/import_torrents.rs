@@ -58,8 +58,12 @@ impl Bench {
     /// The image is whole, and each of its runs is what lies there on the disk.
     fn is_that_of_the_disk(&self, name: &str) {
         good(env!("CARGO_BIN_EXE_image-builder"), &["verify", "--no-progress", &self.text("image")]);
+        let files = self.folder.path().join("files");
+        let _ = fs::remove_dir_all(&files);
+        let builder = env!("CARGO_BIN_EXE_image-builder");
+        good(builder, &["export", &self.text("image"), "--torrent-files", &self.text("files")]);
         let (disk, mut used) = (fs::read(self.path("disk")).unwrap(), 0);
-        for run in fs::read_dir(self.path("image").join(name)).unwrap() {
+        for run in fs::read_dir(files.join(name)).unwrap() {
             let run = run.unwrap();
             let offset = usize::from_str_radix(run.file_name().to_str().unwrap(), 16).unwrap();
             let bytes = fs::read(run.path()).unwrap();
@@ -86,7 +90,7 @@ fn what_partclone_writes_for_bittorrent_becomes_an_image() {
     let shared = |name: &str| fs::metadata(bench.path("image/sda1").join(name)).unwrap().nlink() == 2;
     let first = fs::read_dir(&saved).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap());
     let first = first.filter(|name| name.starts_with('0')).max().unwrap();
-    assert!(!shared(&first));
+    assert!(bench.path("image/sda1.zst").is_file() && !bench.path("image/sda1").exists());
     let (imported, said) = bench.import(&saved.join("torrent.info"), &["--link"]);
     assert!(imported, "{said}");
     assert!(shared(&first));
@@ -140,7 +144,10 @@ fn a_torrent_becomes_an_image_with_the_data_beside_it() {
     let builder = env!("CARGO_BIN_EXE_image-builder");
     for (more, name) in [(&[][..], "disk"), (&["--raw"], "raw")] {
         let folder = bench.text(&format!("first-{name}"));
-        good(builder, &[&["capture", &disk, "-o", &folder, "--name", name, "--no-progress"], more].concat());
+        good(
+            builder,
+            &[&["capture", &disk, "-o", &folder, "--name", name, "--store", "files"], more].concat(),
+        );
         let torrent = fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path());
         let torrent = torrent.into_iter().find(|f| f.extension().is_some_and(|e| e == "torrent")).unwrap();
         let (imported, said) = bench.import(&torrent, &["--link"]);

@@ -81,6 +81,8 @@ pub struct ExtentMap {
     /// `starts[i]` is the content offset at which `extents[i]` begins.
     starts: Vec<u64>,
     total_length: u64,
+    /// Do the runs lie on the target in the order of the content?
+    in_order: bool,
 }
 
 impl ExtentMap {
@@ -119,7 +121,8 @@ impl ExtentMap {
                 return Err(ExtentError::Overlap { offset: pair[1].offset });
             }
         }
-        Ok(Self { extents, starts, total_length })
+        let in_order = extents == by_offset;
+        Ok(Self { extents, starts, total_length, in_order })
     }
 
     /// One run of `length` bytes from offset 0: a raw image.
@@ -152,7 +155,10 @@ impl ExtentMap {
     /// content, offset on the target, length in bytes)`.
     pub fn content_at(&self, offset: u64, length: u64) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let end = offset.saturating_add(length);
-        self.extents.iter().zip(&self.starts).filter_map(move |(run, begin)| {
+        // An image has tens of thousands of runs: only some of them are looked at, if they lie in order.
+        let first = self.extents.partition_point(|run| self.in_order && run.offset + run.length <= offset);
+        let runs = self.extents[first..].iter().take_while(move |run| !self.in_order || run.offset < end);
+        runs.zip(&self.starts[first..]).filter_map(move |(run, begin)| {
             let from = offset.max(run.offset);
             let to = end.min(run.offset + run.length);
             (from < to).then(|| (begin + (from - run.offset), from, to - from))

@@ -9,10 +9,13 @@
 //! NAME/sda1.torrent       one per partition with content; `disk.torrent` for a raw disk
 //! NAME/unpartitioned.torrent
 //!                         what lies outside all partitions, as a partition's (where there is anything but zeros)
-//! NAME/sda1/0000…         one file per run of used blocks, named by its offset in 32 hex digits
-//! NAME/disk               the data of a raw image, one (sparse) file
+//! NAME/sda1.zst           its data in frames of zstd                         (store "zstd")
+//! NAME/sda1/0000…         one file per run of used blocks, named by its offset in 32 hex digits (store "files")
+//! NAME/disk               the data of a raw image, one (sparse) file         (store "files")
 //! NAME/SHA256SUMS         of all of the above but the data, whose hashes are in the torrents
 //! ```
+//!
+//! `docs/image-format.md` says all of it byte by byte.
 
 use ezio_contract::Arch;
 use serde::{Deserialize, Serialize};
@@ -36,7 +39,7 @@ pub const HIDDEN_FILE: &str = "hidden.bin";
 /// File name of the checksums, in the format of `sha256sum`.
 pub const CHECKSUM_FILE: &str = "SHA256SUMS";
 /// Newest version of the format; older ones are read too.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Name of what lies outside all partitions. It stands among them, with the number 0; its offsets are the disk's.
 pub const UNPARTITIONED: &str = "unpartitioned";
 
@@ -58,6 +61,9 @@ pub struct Manifest {
     /// Architecture of the machines that it is for; none: of any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arch: Option<Arch>,
+    /// How the data of its partitions is kept.
+    #[serde(skip_serializing_if = "Store::is_files", default)]
+    pub store: Store,
     /// Where it was captured from.
     pub source: Source,
     /// The disk; none for an image of a single partition.
@@ -68,6 +74,33 @@ pub struct Manifest {
     #[serde(rename = "partition", default)]
     pub partitions: Vec<PartitionInfo>,
 }
+
+/// How the data of partitions is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    /// The files that the torrents name, which any client can seed: one a run of used blocks, or one in all. So do all
+    /// images of formats 1 and 2.
+    #[default]
+    Files,
+    /// One file of zstd frames a partition ([`packed_file_name`]).
+    Zstd,
+}
+
+impl Store {
+    fn is_files(&self) -> bool {
+        *self == Self::Files
+    }
+}
+
+/// Name of the file of frames that holds the data of a partition.
+#[must_use]
+pub fn packed_file_name(partition: &str) -> String {
+    format!("{partition}{PACKED}")
+}
+
+/// End of its name.
+const PACKED: &str = ".zst";
 
 /// Where an image came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,25 +1,14 @@
-//! The content of one partition, read once: what is in use goes into the image, and its pieces are hashed on the way.
-//! One thread reads, one hashes, one writes, with a few blocks between them.
+//! The content of one partition: where it comes from, which of it is kept, and how.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::Receiver;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use ezio_image::extents::ExtentMap;
-use ezio_image::metainfo::{Metainfo, run_file_name};
+use ezio_image::manifest::Store;
 
 use crate::pieces::PieceHasher;
-use crate::sparse::write_sparse;
-
-/// Bytes read at once.
-const BLOCK: u64 = 1 << 20;
-/// Blocks between two threads.
-const DEPTH: usize = 8;
 
 /// What a partition holds.
 pub trait Content: Send {
@@ -29,7 +18,8 @@ pub trait Content: Send {
     /// What cannot be read, and where.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
-    /// A file that holds just the run of this index, if the image is to share it: it is linked, not written.
+    /// A file that holds just the run of this index, if the image is to share it: it is linked, not written. An image that
+    /// keeps its data in frames shares nothing.
     fn existing(&self, _run: usize) -> Option<&Path> {
         None
     }
@@ -38,17 +28,40 @@ pub trait Content: Send {
 /// Told of the bytes that are done, as they are; its error ends the copying.
 pub type Watch<'a> = dyn FnMut(u64) -> Result<()> + 'a;
 
+/// How an image keeps the data of its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// In the files that the torrents name.
+    Files,
+    /// In frames of zstd, of this level; none: as hard as can be while the disk that is read sets the pace.
+    Zstd {
+        /// From 1 to [`ezio_frames::MAX_LEVEL`].
+        level: Option<i32>,
+    },
+}
+
+impl Keep {
+    /// What the manifest says of it.
+    #[must_use]
+    pub fn store(self) -> Store {
+        match self {
+            Self::Files => Store::Files,
+            Self::Zstd { .. } => Store::Zstd,
+        }
+    }
+}
+
 /// Which bytes of a partition are kept, and under which name.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
-    /// These runs, a file each.
+    /// These runs, a file each in the torrent.
     Runs {
         /// Name of the partition in the image.
         name: &'a str,
         /// The runs, in order of their offsets.
         map: &'a ExtentMap,
     },
-    /// Every byte, in one file.
+    /// Every byte, one file in the torrent.
     Whole {
         /// Name of the partition in the image.
         name: &'a str,
@@ -76,72 +89,8 @@ impl Part<'_> {
     }
 }
 
-/// A stretch of content on its way from the reader to the writer.
-struct Block {
-    run: usize,
-    /// Offset in the run's file.
-    position: u64,
-    data: Arc<Vec<u8>>,
-}
-
-/// Copies the content of one partition into `folder` and makes its torrent.
-pub(crate) fn copy(
-    part: &Part<'_>,
-    piece_length: u32,
-    folder: &Path,
-    content: &mut dyn Content,
-    watch: &mut Watch<'_>,
-) -> Result<Metainfo> {
-    let name = part.name();
-    let whole;
-    let (map, runs, mut files) = match part {
-        Part::Runs { map, .. } => (*map, Some(*map), Files::runs(folder.join(name), map)?),
-        Part::Whole { size, .. } => {
-            whole = ExtentMap::contiguous(*size)?;
-            (&whole, None, Files::raw(folder.join(name)))
-        }
-    };
-    files.link(content, map.extents().len())?;
-    let (to_writer, from_reader) = sync_channel::<Result<Block>>(DEPTH);
-    let (to_hasher, for_hasher) = sync_channel::<Arc<Vec<u8>>>(DEPTH);
-    let hashes = thread::scope(|scope| -> Result<Vec<u8>> {
-        scope.spawn(|| read_all(content, map, to_writer));
-        let hasher = scope.spawn(|| hash_all(for_hasher, piece_length));
-        for block in from_reader {
-            let block = block?;
-            // The hasher ends only when we let go of its channel.
-            let _ = to_hasher.send(Arc::clone(&block.data));
-            files.write(&block)?;
-            watch(block.data.len() as u64)?;
-        }
-        drop(to_hasher);
-        hasher.join().map_err(|_| anyhow!("the hashing of {name} broke down"))
-    })?;
-    files.finish(map.total_length())?;
-    Metainfo::create(name, piece_length, map.total_length(), runs, &hashes)
-        .with_context(|| format!("cannot make the torrent of {name}"))
-}
-
-fn read_all(content: &mut dyn Content, map: &ExtentMap, out: SyncSender<Result<Block>>) {
-    for (run, extent) in map.extents().iter().enumerate() {
-        let mut position = 0;
-        while position < extent.length {
-            let length = BLOCK.min(extent.length - position);
-            // Never more than BLOCK.
-            let mut data = vec![0; length as usize];
-            let read = content.read(extent.offset + position, &mut data);
-            let failed = read.is_err();
-            let sent = out.send(read.map(|()| Block { run, position, data: Arc::new(data) }));
-            // The writer has given up: its error is the one to tell.
-            if failed || sent.is_err() {
-                return;
-            }
-            position += length;
-        }
-    }
-}
-
-fn hash_all(blocks: Receiver<Arc<Vec<u8>>>, piece_length: u32) -> Vec<u8> {
+/// The hashes of all pieces of what comes, 20 bytes each.
+pub(crate) fn hash_all(blocks: Receiver<Arc<Vec<u8>>>, piece_length: u32) -> Vec<u8> {
     let mut hasher = PieceHasher::new(piece_length);
     let mut hashes = Vec::new();
     for block in blocks {
@@ -149,74 +98,4 @@ fn hash_all(blocks: Receiver<Arc<Vec<u8>>>, piece_length: u32) -> Vec<u8> {
     }
     hasher.finish(|hash| hashes.extend(hash));
     hashes
-}
-
-/// Writes the data of one partition.
-struct Files {
-    path: PathBuf,
-    /// Names of the run files; none for a raw image.
-    runs: Option<Vec<String>>,
-    open: Option<(usize, File)>,
-    /// Runs that need no writing.
-    linked: HashSet<usize>,
-}
-
-impl Files {
-    fn runs(folder: PathBuf, map: &ExtentMap) -> Result<Self> {
-        fs::create_dir(&folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
-        let names = map.extents().iter().map(|e| run_file_name(e.offset)).collect();
-        Ok(Self { path: folder, runs: Some(names), open: None, linked: HashSet::new() })
-    }
-
-    fn raw(path: PathBuf) -> Self {
-        Self { path, runs: None, open: None, linked: HashSet::new() }
-    }
-
-    fn file_path(&self, run: usize) -> PathBuf {
-        match &self.runs {
-            Some(names) => names.get(run).map_or_else(|| self.path.clone(), |name| self.path.join(name)),
-            None => self.path.clone(),
-        }
-    }
-
-    /// Links the runs that are files already.
-    fn link(&mut self, content: &dyn Content, runs: usize) -> Result<()> {
-        for (run, existing) in (0..runs).filter_map(|run| content.existing(run).map(|path| (run, path))) {
-            let path = self.file_path(run);
-            fs::hard_link(existing, &path)
-                .with_context(|| format!("cannot link {} to {}", path.display(), existing.display()))?;
-            self.linked.insert(run);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, block: &Block) -> Result<()> {
-        if self.linked.contains(&block.run) {
-            return Ok(());
-        }
-        let path = self.file_path(block.run);
-        let raw = self.runs.is_none();
-        let file = match &mut self.open {
-            Some((run, file)) if *run == block.run => file,
-            open => {
-                let file =
-                    File::create_new(&path).with_context(|| format!("cannot make {}", path.display()))?;
-                &mut open.insert((block.run, file)).1
-            }
-        };
-        let written = match raw {
-            true => write_sparse(file, block.position, &block.data),
-            false => file.write_all(&block.data),
-        };
-        written.with_context(|| format!("cannot write {} at byte {}", path.display(), block.position))
-    }
-
-    fn finish(self, length: u64) -> Result<()> {
-        if self.runs.is_none()
-            && let Some((_, file)) = self.open
-        {
-            file.set_len(length).with_context(|| format!("cannot write {}", self.path.display()))?;
-        }
-        Ok(())
-    }
 }

@@ -3,15 +3,19 @@
 
 mod architecture;
 mod content;
+mod copy;
+mod level;
 mod output;
+mod packed;
 mod pieces;
+mod run_files;
 mod small_files;
 mod sparse;
 mod stored;
 mod writer;
 
 pub use architecture::{Architecture, Evidence};
-pub use content::{Content, Part, Watch};
+pub use content::{Content, Keep, Part, Watch};
 pub use output::check_target;
 pub use pieces::{PieceHasher, piece_length_for};
 pub use small_files::small_files;

@@ -1,41 +1,57 @@
 //! One image directory, from its first file to its checksums.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use ezio_image::checksums::Checksums;
+use ezio_image::directory::Torrent;
 use ezio_image::manifest::{self, CHECKSUM_FILE, MANIFEST_FILE, Manifest};
 
-use crate::content::{Content, Part, Watch, copy};
+use crate::content::{Content, Keep, Part, Watch};
+use crate::copy::copy;
 use crate::output::Output;
 use crate::pieces::piece_length_for;
+use crate::stored::Stored;
 
 /// Room for torrents, manifest and the like, in bytes.
 const EXTRA_ROOM: u64 = 1 << 20;
+/// How short a content may become in frames: what is known of it beforehand. Most become a quarter to a half.
+const BEST_RATIO: u64 = 8;
 
 /// An image directory that is being written. Dropped before [`ImageWriter::finish`] it leaves nothing behind.
 #[derive(Debug)]
 pub struct ImageWriter {
     output: Output,
     replace: bool,
+    keep: Keep,
+    torrents: BTreeMap<String, Torrent>,
     sums: Checksums,
 }
 
 impl ImageWriter {
-    /// Begins an image that is to be `target`, with contents of `needed` bytes. An image that is there already is
+    /// Begins an image that is to be `target`, with contents of `needed` bytes, which it is to keep like this. An image that is there already is
     /// replaced at the end, if at all.
     ///
     /// # Errors
     /// Something is in the way, or there is no room.
-    pub fn create(target: &Path, replace: bool, needed: u64) -> Result<Self> {
+    pub fn create(target: &Path, replace: bool, keep: Keep, needed: u64) -> Result<Self> {
+        let needed = match keep {
+            Keep::Files => needed,
+            Keep::Zstd { .. } => needed / BEST_RATIO,
+        };
         let output = Output::create(target, replace, needed.saturating_add(EXTRA_ROOM))?;
-        Ok(Self { output, replace, sums: Checksums::default() })
+        Ok(Self { output, replace, keep, torrents: BTreeMap::new(), sums: Checksums::default() })
     }
 
-    /// Where it is written, until it is finished.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.output.folder()
+    /// What was written of a partition with content, read back.
+    ///
+    /// # Errors
+    /// There is no such content, or it cannot be opened.
+    pub fn stored(&self, name: &str) -> Result<Stored> {
+        let torrent = self.torrents.get(name).with_context(|| format!("nothing of {name} was written"))?;
+        Ok(Stored::open(self.output.folder(), self.keep.store(), torrent)?)
     }
 
     /// Writes one small file, and its checksum.
@@ -60,9 +76,10 @@ impl ImageWriter {
     ) -> Result<manifest::Content> {
         let length = part.length();
         let piece_length = piece_length.unwrap_or_else(|| piece_length_for(length));
-        let metainfo = copy(part, piece_length, self.output.folder(), content, watch)?;
+        let metainfo = copy(part, self.keep, piece_length, self.output.folder(), content, watch)?;
         self.write(&format!("{}.torrent", part.name()), &metainfo.to_torrent(&[]))?;
         let info_hash = metainfo.info_hash().as_string();
+        self.torrents.insert(part.name().to_owned(), Torrent::new(Arc::new(metainfo))?);
         Ok(match part {
             Part::Whole { .. } => manifest::Content::Raw { info_hash },
             Part::Runs { .. } => manifest::Content::Blocks { info_hash, used: length },

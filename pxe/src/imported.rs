@@ -11,6 +11,7 @@ use ezio_clonezilla::{Directory, Orders, Plan, import, jobs};
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::MANIFEST_FILE;
 use ezio_image::names::safe_name;
+use ezio_imagedir::Keep;
 
 /// Folder of the imported images, in the folder of state.
 const FOLDER: &str = "imported";
@@ -61,8 +62,15 @@ fn import_one(plan: &Plan<'_>, output: &Path) -> Result<()> {
     let name = output.file_name().unwrap_or_default().to_string_lossy();
     let (total, mut done, mut told) = (plan.total_length(), 0, Instant::now());
     tracing::info!("{name}: importing {} from Clonezilla's image", human_size(total));
-    let orders =
-        Orders { name: &name, output, replace: true, piece_length: None, arch: None, builder: BUILDER };
+    let orders = Orders {
+        name: &name,
+        output,
+        replace: true,
+        keep: Keep::Zstd { level: None },
+        piece_length: None,
+        arch: None,
+        builder: BUILDER,
+    };
     let (manifest, architecture) = import(plan, &orders, &mut |part, length| {
         done += length;
         if told.elapsed() >= LINE_EVERY {

@@ -23,22 +23,34 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What libtorrent's script and `ezio-init` say when all is there and verified.
 const COMPLETE: &str = "\"complete\"";
 
-/// A raw image of random bytes, captured: `DIR/disk` is the data, `DIR/disk.torrent` its torrent.
+/// A raw image of random bytes, captured: `DIR/disk.torrent` is its torrent.
 struct Image {
     folder: tempfile::TempDir,
     bytes: Vec<u8>,
 }
 
 impl Image {
-    fn new() -> Self {
+    /// Whose data others can seed: `DIR/disk`.
+    fn in_files() -> Self {
+        Self::new("files")
+    }
+
+    /// Whose data we alone can read.
+    fn packed() -> Self {
+        Self::new("zstd")
+    }
+
+    fn new(store: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut bytes = Vec::new();
         fs::File::open("/dev/urandom").unwrap().take(SIZE).read_to_end(&mut bytes).unwrap();
+        // Something that can be compressed, too, and across the border of two frames.
+        bytes[300_000..2_000_000].fill(0);
         let source = folder.path().join("source.img");
         fs::write(&source, &bytes).unwrap();
         let mut capture = Command::new(programs::find("image-builder").unwrap());
         run(capture
-            .args(["capture", "--no-progress", "--raw"])
+            .args(["capture", "--no-progress", "--raw", "--store", store])
             .arg(source)
             .arg("-o")
             .arg(folder.path().join("image")))
@@ -136,7 +148,7 @@ fn aria2_seeder(torrent: &Path, folder: &Path, port: u16) -> Process {
 #[test]
 fn aria2_downloads_from_our_seeder_through_our_tracker() {
     programs::need(&["aria2c", "curl"]).unwrap();
-    let image = Image::new();
+    let image = Image::packed();
     let server = Server::start(&image.directory(), &[]).unwrap();
     let got = image.folder.path().join("got");
     let mut aria2 = Command::new("aria2c");
@@ -172,7 +184,7 @@ fn libtorrent_seeder(torrent: &Path, folder: &Path, port: u16) -> Process {
 #[test]
 fn libtorrent_downloads_from_our_seeder_through_our_tracker() {
     programs::need(&["curl"]).unwrap();
-    let image = Image::new();
+    let image = Image::packed();
     let server = Server::start(&image.directory(), &[]).unwrap();
     libtorrent_downloads(&image, &image.torrent_of(&server));
 }
@@ -194,7 +206,7 @@ fn transmission(mut command: Command, image: &Image, torrent: &Path, folder: &Pa
 #[test]
 fn transmission_seeds_our_torrent_to_us() {
     programs::need(&["transmission-cli"]).unwrap();
-    let image = Image::new();
+    let image = Image::in_files();
     let port = free_port().unwrap();
     let mut command = Command::new("transmission-cli");
     command.args(["--verify", "--port", &port.to_string()]);
@@ -205,7 +217,7 @@ fn transmission_seeds_our_torrent_to_us() {
 #[test]
 fn transmission_downloads_from_our_seeder_through_our_tracker() {
     programs::need(&["transmission-cli"]).unwrap();
-    let image = Image::new();
+    let image = Image::packed();
     let room = Room::build(Links { members: 1, ..Links::default() }).unwrap();
     let serve = room.command(SERVER, programs::find("ezio-pxe").unwrap());
     let server = Server::start_at(room.address(SERVER).into(), serve, &image.directory(), &[]).unwrap();
@@ -217,7 +229,7 @@ fn transmission_downloads_from_our_seeder_through_our_tracker() {
 
 #[test]
 fn aria2_seeds_our_torrent_to_us() {
-    let image = Image::new();
+    let image = Image::in_files();
     let port = free_port().unwrap();
     let _seeder = aria2_seeder(&image.torrent(), &image.directory(), port);
     image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
@@ -225,7 +237,7 @@ fn aria2_seeds_our_torrent_to_us() {
 
 #[test]
 fn libtorrent_seeds_our_torrent_to_us() {
-    let image = Image::new();
+    let image = Image::in_files();
     let port = free_port().unwrap();
     let _seeder = libtorrent_seeder(&image.torrent(), &image.directory(), port);
     image.write(&image.torrent(), &["--peer", &format!("127.0.0.1:{port}")]);
@@ -243,7 +255,7 @@ fn made_by_transmission(image: &Image) -> PathBuf {
 
 #[test]
 fn a_torrent_made_by_transmission_is_written() {
-    let image = Image::new();
+    let image = Image::in_files();
     let torrent = made_by_transmission(&image);
     let port = free_port().unwrap();
     let _seeder = aria2_seeder(&torrent, &image.directory(), port);
@@ -253,7 +265,7 @@ fn a_torrent_made_by_transmission_is_written() {
 /// libtorrent gives no metadata of private torrents.
 #[test]
 fn a_magnet_link_that_names_a_peer_and_no_tracker_is_enough() {
-    let image = Image::new();
+    let image = Image::in_files();
     let torrent = made_by_transmission(&image);
     let port = free_port().unwrap();
     let _seeder = libtorrent_seeder(&torrent, &image.directory(), port);
@@ -368,7 +380,7 @@ impl Opentracker {
 #[test]
 fn opentracker_leads_us_to_a_seeder_over_http_and_udp() {
     for scheme in ["http", "udp"] {
-        let image = Image::new();
+        let image = Image::in_files();
         let tracker = Opentracker::start(&image.torrent());
         // aria2 speaks to trackers over UDP only together with its DHT.
         let theirs = image.torrent_with("theirs.torrent", &tracker.announce("http"));
@@ -380,7 +392,7 @@ fn opentracker_leads_us_to_a_seeder_over_http_and_udp() {
 #[test]
 fn opentracker_leads_others_to_us_over_http_and_udp() {
     for scheme in ["http", "udp"] {
-        let image = Image::new();
+        let image = Image::in_files();
         let tracker = Opentracker::start(&image.torrent());
         let torrent = image.torrent_with("tracked.torrent", &tracker.announce(scheme));
         // This one announces itself to nobody.

@@ -16,7 +16,7 @@ use ezio_contract::Arch;
 use ezio_image::manifest::{
     self, BOOT_CODE_FILE, DiskInfo, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo, Source,
 };
-use ezio_imagedir::{Architecture, Evidence, ImageWriter, Part, Stored};
+use ezio_imagedir::{Architecture, Evidence, ImageWriter, Keep, Part};
 
 pub(crate) use written::look;
 
@@ -32,6 +32,8 @@ pub struct Orders<'a> {
     pub output: &'a Path,
     /// Replaces an image directory of that name.
     pub replace: bool,
+    /// How the image keeps its data.
+    pub keep: Keep,
     /// Bytes of a piece; none: by the length of the content.
     pub piece_length: Option<u32>,
     /// The operator's word on the architecture.
@@ -52,7 +54,7 @@ pub fn import(
     orders: &Orders<'_>,
     watch: &mut Watch<'_>,
 ) -> Result<(Manifest, Architecture)> {
-    let mut image = ImageWriter::create(orders.output, orders.replace, plan.needed_room())?;
+    let mut image = ImageWriter::create(orders.output, orders.replace, orders.keep, plan.needed_room())?;
     if let Some(layout) = &plan.layout {
         image.write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
     }
@@ -73,8 +75,7 @@ pub fn import(
         let content = write_content(plan, part, &mut image, orders.piece_length, watch)?;
         let mut info = describe(part, content);
         if let Some(map) = part.content.stored() {
-            let stored = Stored::new(image.folder(), &part.name, map);
-            written::look(&stored, &mut info, map, &mut notes, &mut evidence)
+            written::look(&image.stored(&part.name)?, &mut info, map, &mut notes, &mut evidence)
                 .with_context(|| format!("cannot read what was written of {}", part.name))?;
         }
         partitions.push(info);
@@ -108,6 +109,7 @@ pub(crate) fn manifest(
         builder: orders.builder.to_owned(),
         notes,
         arch,
+        store: orders.keep.store(),
         source,
         disk,
         partitions,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ezio_image::extents::{Extent, ExtentMap};
 use ezio_image::manifest::{Content, Manifest, SourceKind};
+use ezio_imagedir::Keep;
 
 use super::{Orders, Plan, import, jobs};
 use crate::Directory;
@@ -62,8 +63,15 @@ impl Bench {
         for (which, output) in jobs(&directory, &self.folder.path().join("out"))? {
             let plan = Plan::make(&directory, &which)?;
             let (name, builder) = ("out", "a test");
-            let orders =
-                Orders { name, output: &output, replace: false, piece_length: None, arch: None, builder };
+            let orders = Orders {
+                name,
+                output: &output,
+                replace: false,
+                keep: Keep::Files,
+                piece_length: None,
+                arch: None,
+                builder,
+            };
             made.push((output.clone(), import(&plan, &orders, &mut |_, _| Ok(()))?.0));
         }
         Ok(made)

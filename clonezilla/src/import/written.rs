@@ -10,7 +10,7 @@ use ezio_imagedir::{Evidence, Stored};
 
 /// Looks at one partition. What people should know becomes a note: the image is kept as it was saved.
 pub(crate) fn look(
-    stored: &Stored<'_>,
+    stored: &Stored,
     info: &mut PartitionInfo,
     map: Option<&ExtentMap>,
     notes: &mut Vec<String>,

@@ -14,7 +14,7 @@ use ezio_image::layout::Layout;
 use ezio_image::manifest::{Content, DiskInfo, DiskLabel, PartitionInfo, RAW_DISK, Source, SourceKind};
 use ezio_image::metainfo::Metainfo;
 use ezio_image::names::safe_name;
-use ezio_imagedir::{Architecture, Evidence, ImageWriter, Part, Stored};
+use ezio_imagedir::{Architecture, Evidence, ImageWriter, Part};
 
 use crate::import::{Orders, Watch, look, manifest};
 use data::Data;
@@ -110,7 +110,7 @@ pub fn import_torrent(
         torrent.data.path().display()
     );
     let needed = if link { 0 } else { torrent.total_length() };
-    let mut image = ImageWriter::create(orders.output, orders.replace, needed)?;
+    let mut image = ImageWriter::create(orders.output, orders.replace, orders.keep, needed)?;
     let (name, size) = (torrent.name.clone(), torrent.size);
     let map = torrent.hashes.map.clone();
     let part = match torrent.hashes.whole {
@@ -136,8 +136,7 @@ pub fn import_torrent(
     let partition = torrent.kind == SourceKind::Partition;
     let mut evidence = Evidence { told: orders.arch, partition, ..Evidence::default() };
     let mut notes = Vec::new();
-    let stored = Stored::new(image.folder(), &name, torrent.runs());
-    look(&stored, &mut info, torrent.runs(), &mut notes, &mut evidence)
+    look(&image.stored(&name)?, &mut info, torrent.runs(), &mut notes, &mut evidence)
         .with_context(|| format!("cannot read what was written of {name}"))?;
     let architecture = evidence.judge();
     let source =

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &CaptureArgs, stop: &Stop) -> Result<()> {
     if args.dry_run {
         return crate::print(&format!("{plan}{architecture}\n"));
     }
-    let image = ImageWriter::create(&args.output, args.force, needed_room(&plan))?;
+    let image = ImageWriter::create(&args.output, args.force, args.store.keep(), needed_room(&plan))?;
     let started = std::time::Instant::now();
     let manifest = write_image(&name, &source, &plan, architecture.arch, args, image, stop)?;
     let read = plan.total_length();
@@ -144,6 +144,7 @@ fn write_image(
         created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         builder: crate::BUILDER.to_owned(),
         arch,
+        store: args.store.keep().store(),
         source: ManifestSource {
             kind: plan.kind,
             path: source.path.display().to_string(),

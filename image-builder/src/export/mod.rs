@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use ezio_image::conf::units::human_size;
 use ezio_image::directory::CheckedImage;
+use ezio_imagedir::Stored;
 
 use crate::cli::ExportArgs;
 use crate::image_dir::open_checked;
@@ -46,4 +47,13 @@ pub(crate) fn run(args: &ExportArgs, stop: &Stop) -> Result<()> {
 struct Image<'a> {
     folder: &'a Path,
     parts: CheckedImage,
+}
+
+impl Image<'_> {
+    /// The content of a partition.
+    fn stored(&self, name: &str) -> Result<Stored> {
+        let torrent = self.parts.torrents.get(name).with_context(|| format!("{name} has no data"))?;
+        Stored::open(self.folder, self.parts.manifest.store, torrent)
+            .with_context(|| format!("cannot open the data of {name}"))
+    }
 }

@@ -11,7 +11,7 @@ use ezio_image::filesystem;
 use ezio_image::layout::ReadAt;
 use ezio_image::manifest::SourceKind;
 use ezio_image::plan::{Payload, Plan, Room, Step};
-use ezio_imagedir::{Stored, write_sparse};
+use ezio_imagedir::write_sparse;
 use tempfile::NamedTempFile;
 
 use super::Image;
@@ -35,7 +35,7 @@ pub(super) fn export(
     disk.set_len(size).with_context(writing)?;
     for step in plan.steps() {
         match step {
-            Step::Payload(payload) => copy(payload, image.folder, disk, watch).with_context(writing)?,
+            Step::Payload(payload) => copy(payload, image, disk, watch).with_context(writing)?,
             Step::Write { offset, bytes, .. } => disk.write_all_at(bytes, *offset).with_context(writing)?,
             Step::Table { image, .. } => {
                 for (offset, bytes) in image.writes() {
@@ -72,12 +72,11 @@ fn plan(image: &CheckedImage) -> Result<(Plan, u64)> {
 
 fn copy(
     payload: &Payload,
-    folder: &Path,
+    image: &Image<'_>,
     disk: &File,
     watch: &mut dyn FnMut(&str, u64) -> Result<()>,
 ) -> Result<()> {
-    let runs = (!payload.metainfo.is_raw()).then_some(&*payload.extents);
-    let stored = Stored::new(folder, &payload.name, runs);
+    let stored = image.stored(&payload.name)?;
     for run in payload.extents.extents() {
         let mut position = 0;
         while position < run.length {

@@ -4,16 +4,14 @@
 mod filesystem;
 mod unpacked;
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
 use ezio_image::directory::{CheckedImage, Torrent};
 use ezio_image::layout::{Layout, ReadAt, is_hybrid};
 use ezio_image::manifest::{
-    BOOT_CODE_FILE, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo, UNPARTITIONED,
+    BOOT_CODE_FILE, HIDDEN_FILE, LAYOUT_FILE, Manifest, PartitionInfo, Store, UNPARTITIONED,
 };
-use ezio_imagedir::{Content, ImageWriter, Part, Stored, check_target};
+use ezio_imagedir::{Content, ImageWriter, Keep, Part, Stored, check_target};
 
 use crate::capture::capture_file;
 use crate::cli::ShrinkArgs;
@@ -49,7 +47,11 @@ pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
     let size = manifest.partitions.iter().find(|p| p.name == chosen.name).map_or(length, |p| p.size);
     unpacked.cut(size)?;
     let needed = manifest.partitions.iter().filter_map(used).sum();
-    let mut output = ImageWriter::create(&args.output, args.force, needed)?;
+    let keep = match manifest.store {
+        Store::Files => Keep::Files,
+        Store::Zstd => Keep::Zstd { level: None },
+    };
+    let mut output = ImageWriter::create(&args.output, args.force, keep, needed)?;
     if let Some(layout) = &layout {
         output.write(LAYOUT_FILE, layout.to_sfdisk().as_bytes())?;
     }
@@ -64,7 +66,9 @@ pub(crate) fn run(args: &ShrinkArgs, stop: &Stop) -> Result<()> {
             let captured = capture_file(unpacked.path(), info, &mut output, &mut progress, stop)?;
             (info.filesystem_size, info.content) = (captured.filesystem_size, captured.content);
         } else if let Some(torrent) = image.torrents.get(&info.name) {
-            copy(&args.image, torrent, info, &mut output, &mut progress, stop)?;
+            let stored = Stored::open(&args.image, manifest.store, torrent)
+                .with_context(|| format!("cannot open the data of {}", info.name))?;
+            copy(stored, torrent, info, &mut output, &mut progress, stop)?;
         }
     }
     progress.finish();
@@ -147,7 +151,7 @@ fn used(info: &PartitionInfo) -> Option<u64> {
 
 /// Copies the content of a partition as it is.
 fn copy(
-    directory: &Path,
+    stored: Stored,
     torrent: &Torrent,
     info: &PartitionInfo,
     output: &mut ImageWriter,
@@ -160,7 +164,7 @@ fn copy(
         None => Part::Whole { name, size: info.size },
     };
     progress.part(name);
-    let mut content = StoredContent(Stored::new(directory, name, runs));
+    let mut content = StoredContent(stored);
     let copied =
         output.content(&part, Some(torrent.metainfo.piece_length()), &mut content, &mut |length| {
             progress.add(length);
@@ -172,9 +176,9 @@ fn copy(
 }
 
 /// What lies in an image, read as the partition would be.
-struct StoredContent<'a>(Stored<'a>);
+struct StoredContent(Stored);
 
-impl Content for StoredContent<'_> {
+impl Content for StoredContent {
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         self.0
             .read_exact_at(offset, buffer)

@@ -36,7 +36,8 @@ impl Unpacked {
         let file = tempfile::Builder::new().prefix(".shrink-").tempfile_in(folder);
         let file = file.with_context(|| format!("cannot make a file in {}", folder.display()))?;
         file.as_file().set_len(info.size).context("cannot make room for the partition")?;
-        let stored = Stored::new(&args.image, &info.name, torrent.runs());
+        let stored = Stored::open(&args.image, image.manifest.store, torrent)
+            .with_context(|| format!("cannot open the data of {}", info.name))?;
         let mut progress = Progress::new(map.total_length(), args.no_progress);
         progress.part(&info.name);
         let mut hasher = PieceHasher::new(metainfo.piece_length());

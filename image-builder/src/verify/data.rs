@@ -6,6 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use ezio_frames::{FrameFile, Unpacker};
+use ezio_image::manifest::{Store, packed_file_name};
 use ezio_image::metainfo::Metainfo;
 use ezio_imagedir::PieceHasher;
 
@@ -21,35 +23,89 @@ const MOST_TOLD: usize = 10;
 /// Checks the data of one partition, piece by piece.
 pub(super) fn check(
     directory: &Path,
+    store: Store,
     name: &str,
     metainfo: &Metainfo,
     progress: &mut Progress,
     problems: &mut Problems,
     stop: &Stop,
 ) -> Result<()> {
-    let mut checker = Checker { name, metainfo, piece: 0, bad: 0 };
+    let mut checker = Checker { name, metainfo, piece: 0, bad: 0, bad_frames: 0, frame_size: None };
     let mut hasher = PieceHasher::new(metainfo.piece_length());
+    let mut take = |checker: &mut Checker<'_>, bytes: &[u8], problems: &mut Problems| {
+        hasher.update(bytes, |hash| checker.piece_is(hash, problems));
+        progress.add(bytes.len() as u64);
+        problems.print(|line| progress.note(line));
+        stop.check()
+    };
+    match store {
+        Store::Files => read_files(directory, name, metainfo, &mut checker, problems, &mut take)?,
+        Store::Zstd => read_frames(directory, name, metainfo, &mut checker, problems, &mut take)?,
+    }
+    hasher.finish(|hash| checker.piece_is(hash, problems));
+    checker.sum_up(problems);
+    problems.print(|line| progress.note(line));
+    Ok(())
+}
+
+/// Takes the next bytes of the content, and tells what they show.
+type Take<'a, 'c> = dyn FnMut(&mut Checker<'c>, &[u8], &mut Problems) -> Result<()> + 'a;
+
+fn read_files<'c>(
+    directory: &Path,
+    name: &str,
+    metainfo: &Metainfo,
+    checker: &mut Checker<'c>,
+    problems: &mut Problems,
+    take: &mut Take<'_, 'c>,
+) -> Result<()> {
     let mut buffer = vec![0; BLOCK];
     for (path, length) in data_files(directory, name, metainfo) {
         let mut file = path.map(|path| Content::open(path, length, problems));
         let mut left = length;
         while left > 0 {
-            stop.check()?;
             let now = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             match &mut file {
                 Some(file) => file.fill(&mut buffer[..now], length - left, problems),
                 None => buffer[..now].fill(0),
             }
-            hasher.update(&buffer[..now], |hash| checker.piece_is(hash, problems));
+            take(checker, &buffer[..now], problems)?;
             left -= now as u64;
-            progress.add(now as u64);
-            problems.print(|line| progress.note(line));
         }
     }
-    hasher.finish(|hash| checker.piece_is(hash, problems));
-    checker.sum_up(problems);
     check_strangers(directory, name, metainfo, problems);
-    problems.print(|line| progress.note(line));
+    Ok(())
+}
+
+/// What is missing of the frames reads as zeros.
+fn read_frames<'c>(
+    directory: &Path,
+    name: &str,
+    metainfo: &Metainfo,
+    checker: &mut Checker<'c>,
+    problems: &mut Problems,
+    take: &mut Take<'_, 'c>,
+) -> Result<()> {
+    let path = directory.join(packed_file_name(name));
+    let file = match FrameFile::open(&path, metainfo.total_length(), metainfo.piece_length()) {
+        Ok(file) => file,
+        Err(error) => {
+            problems.add(error.to_string());
+            checker.nothing_is_there();
+            return Ok(());
+        }
+    };
+    checker.frame_size = Some(file.frame_size());
+    let (mut unpacker, mut packed, mut raw) = (Unpacker::new()?, Vec::new(), Vec::new());
+    for index in 0..file.frame_count() {
+        raw.clear();
+        raw.resize(file.frame(index).map_or(0, |frame| frame.raw_length as usize), 0);
+        if let Err(error) = file.read(index, &mut unpacker, &mut packed, &mut raw) {
+            raw.fill(0);
+            checker.frame_is_bad(error.to_string(), problems);
+        }
+        take(checker, &raw, problems)?;
+    }
     Ok(())
 }
 
@@ -131,6 +187,9 @@ struct Checker<'a> {
     metainfo: &'a Metainfo,
     piece: u32,
     bad: usize,
+    bad_frames: usize,
+    /// Of data in frames: their length.
+    frame_size: Option<u32>,
 }
 
 impl Checker<'_> {
@@ -154,8 +213,24 @@ impl Checker<'_> {
         }
     }
 
-    /// The file in which a piece begins.
+    /// Nothing can be read: that is told already.
+    fn nothing_is_there(&mut self) {
+        self.piece = self.metainfo.piece_count();
+    }
+
+    /// A frame cannot be unpacked; its piece will be told as well.
+    fn frame_is_bad(&mut self, error: String, problems: &mut Problems) {
+        self.bad_frames += 1;
+        if self.bad_frames <= MOST_TOLD {
+            problems.add(error);
+        }
+    }
+
+    /// The file or the frame in which a piece begins.
     fn place(&self, start: u64) -> String {
+        if let Some(size) = self.frame_size {
+            return format!(", from frame {} on", start / u64::from(size));
+        }
         let mut begin = 0;
         for file in self.metainfo.files() {
             if start < begin + file.length {

@@ -22,12 +22,13 @@ pub(crate) fn run(args: &VerifyArgs, stop: &Stop) -> Result<bool> {
         let _ = writeln!(std::io::stderr(), "{line}");
     });
 
+    let store = image.manifest.store;
     let torrents = || image.torrents.iter().map(|(name, torrent)| (name, &*torrent.metainfo));
     let total = torrents().map(|(_, metainfo)| metainfo.total_length()).sum();
     let mut progress = Progress::new(total, args.no_progress);
     for (name, metainfo) in torrents().filter(|(name, _)| is_safe_name(name)) {
         progress.part(name);
-        data::check(&args.directory, name, metainfo, &mut progress, &mut problems, stop)?;
+        data::check(&args.directory, store, name, metainfo, &mut progress, &mut problems, stop)?;
     }
     progress.finish();
     let pieces: u64 = torrents().map(|(_, metainfo)| u64::from(metainfo.piece_count())).sum();

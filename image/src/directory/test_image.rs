@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Findings, Image, Torrent};
 use crate::extents::{Extent, ExtentMap};
 use crate::layout::Layout;
-use crate::manifest::{Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind};
+use crate::manifest::{Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind, Store};
 use crate::metainfo::Metainfo;
 
 pub(crate) const SECTOR: u64 = 512;
@@ -56,6 +56,7 @@ fn manifest(kind: SourceKind, label: Option<DiskLabel>, partitions: Vec<Partitio
         created: "2026-01-02T03:04:05Z".into(),
         builder: "image-builder 0.1.0".into(),
         arch: None,
+        store: Store::default(),
         source: Source { kind, path: "/dev/sda".into(), model: None, serial: None },
         disk: label.map(|label| DiskInfo { size: 64 << 20, sector_size: 512, label, minimum_size: 40 << 20 }),
         notes: Vec::new(),

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{
     BOOT_CODE_FILE, CHECKSUM_FILE, Content, DiskLabel, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE,
-    MANIFEST_FILE, Manifest, PartitionInfo, SourceKind,
+    MANIFEST_FILE, Manifest, PACKED, PartitionInfo, SourceKind,
 };
 use crate::names::is_safe_name;
 
@@ -159,7 +159,8 @@ fn refuse(partition: &PartitionInfo, what: impl Into<String>) -> ManifestError {
 
 fn check_partition(p: &PartitionInfo, problems: &mut Vec<ManifestError>) {
     let taken = [MANIFEST_FILE, LAYOUT_FILE, BOOT_CODE_FILE, HIDDEN_FILE, CHECKSUM_FILE];
-    if !is_safe_name(&p.name) || p.name.ends_with(".torrent") || taken.contains(&p.name.as_str()) {
+    let ends = [".torrent", PACKED].iter().any(|end| p.name.ends_with(end));
+    if !is_safe_name(&p.name) || ends || taken.contains(&p.name.as_str()) {
         problems.push(ManifestError::Partition {
             name: format!("{:?}", p.name),
             what: "cannot be the name of a file in the image".to_owned(),
@@ -183,6 +184,7 @@ fn check_partition(p: &PartitionInfo, problems: &mut Vec<ManifestError>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Store;
 
     const DISK: &str = r#"
 format = 1
@@ -225,17 +227,21 @@ kind = "swap"
         let manifest = Manifest::parse(DISK).unwrap();
         assert_eq!(manifest.problems(), []);
         assert_eq!(Manifest::parse(&manifest.to_toml()).unwrap(), manifest);
+        let packed = Manifest { store: Store::Zstd, ..manifest };
+        assert_eq!(Manifest::parse(&packed.to_toml()).unwrap(), packed);
     }
 
     #[test]
     fn what_cannot_be_is_refused() {
         for (from, to, words) in [
-            ("format = 1", "format = 3", "format 3"),
+            ("format = 1", "format = 4", "format 4"),
             ("format = 1", "format = \"x\"", "line 2, column 10"),
+            ("arch", "store = \"tar\"\narch", "unknown variant `tar`, expected `files` or `zstd`"),
             ("arm64", "sparc", "unknown variant `sparc`, expected `amd64` or `arm64`"),
             ("\"golden\"", "\"../golden\"", "directory on a server"),
             ("name = \"sda1\"", "name = \"a/b\"", "name of a file"),
             ("name = \"sda1\"", "name = \"manifest.toml\"", "name of a file"),
+            ("name = \"sda1\"", "name = \"sda2.zst\"", "name of a file"),
             ("name = \"sda1\"", "name = \"sda2\"", "twice"),
             ("number = 1", "number = 2", "number of another"),
             ("number = 1", "number = 0", "no number"),

@@ -15,7 +15,7 @@ use ezio_image::extents::ExtentMap;
 use ezio_image::metainfo::Metainfo;
 use ezio_image::names::safe_name;
 use ezio_image::plan::{Plan, Room};
-use ezio_swarm::storage::{DeviceStorage, RunFiles, Storage};
+use ezio_swarm::storage::{DeviceStorage, Storage, open_image};
 use ezio_swarm::{Config, Content, Role, Swarm};
 use sha1::{Digest, Sha1};
 
@@ -103,7 +103,7 @@ impl Source {
         let metainfo = Arc::clone(&payload.metainfo);
         let storage: Arc<dyn Storage> = match self {
             Self::Torrent(_) => return Ok(None),
-            Self::Directory { folder, .. } => Arc::new(RunFiles::open(folder, &metainfo)?),
+            Self::Directory { folder, parts, .. } => open_image(folder, parts.manifest.store, &metainfo)?,
             Self::File { path, .. } => {
                 let file = File::open(path).with_context(|| path.display().to_string())?;
                 let all = ExtentMap::contiguous(metainfo.total_length())?;

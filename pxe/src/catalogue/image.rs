@@ -9,11 +9,11 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use ezio_contract::urls;
 use ezio_image::directory;
-use ezio_image::manifest::{CHECKSUM_FILE, Manifest};
+use ezio_image::manifest::{CHECKSUM_FILE, Manifest, Store};
 use ezio_image::metainfo::Metainfo;
 use ezio_image::names::is_safe_name;
 use ezio_imagedir::small_files;
-use ezio_swarm::storage::{RunFiles, Storage};
+use ezio_swarm::storage::{Storage, open_image};
 
 /// A torrent of an image, and the data behind it.
 pub(crate) struct Torrent {
@@ -55,7 +55,8 @@ impl Image {
         let files = small_files(&dir)?;
         let image = directory::Image::open(&files)?.check()?;
         let partitions = image.manifest.partitions.iter().filter_map(|p| image.torrents.get(&p.name));
-        let torrents = partitions.map(|torrent| open_torrent(&dir, torrent)).collect::<Result<_>>()?;
+        let store = image.manifest.store;
+        let torrents = partitions.map(|torrent| open_torrent(&dir, store, torrent)).collect::<Result<_>>()?;
         let mut files: BTreeMap<String, Bytes> =
             files.into_map().into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
         // The operator signs an image by its checksums.
@@ -83,11 +84,11 @@ impl Image {
     }
 }
 
-fn open_torrent(dir: &Path, torrent: &directory::Torrent) -> Result<Torrent> {
+fn open_torrent(dir: &Path, store: Store, torrent: &directory::Torrent) -> Result<Torrent> {
     let metainfo = Arc::clone(&torrent.metainfo);
     let storage =
-        RunFiles::open(dir, &metainfo).with_context(|| format!("the data of {}", metainfo.name()))?;
-    Ok(Torrent { metainfo, storage: Arc::new(storage) })
+        open_image(dir, store, &metainfo).with_context(|| format!("the data of {}", metainfo.name()))?;
+    Ok(Torrent { metainfo, storage })
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use ezio_contract::Arch;
 use ezio_contract::netboot::{self, DESCRIPTION, Description, File, INITRD, KERNEL};
-use ezio_image::manifest::{Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind};
+use ezio_image::manifest::{
+    Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind, Store,
+};
 use ezio_image::metainfo::{InfoHash, Metainfo};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,6 +44,7 @@ impl Image {
             created: "2026-01-01T00:00:00Z".into(),
             builder: "test".into(),
             arch: None,
+            store: Store::Files,
             source: Source {
                 kind: SourceKind::RawDisk,
                 path: "test machine".into(),

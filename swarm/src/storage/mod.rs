@@ -6,16 +6,35 @@
 mod device;
 mod error;
 mod mirror;
+mod packed_file;
 mod recorder;
 mod run_files;
 
 pub use device::{DeviceStorage, Medium};
 pub use error::{Action, StorageError};
 pub use mirror::Mirror;
+pub use packed_file::PackedFile;
 pub use recorder::WriteStats;
 pub use run_files::RunFiles;
 
 use std::io::{IoSlice, IoSliceMut};
+use std::path::Path;
+use std::sync::Arc;
+
+use ezio_frames::FrameFile;
+use ezio_image::manifest::Store;
+use ezio_image::metainfo::Metainfo;
+
+/// The data of `metainfo` in the image directory `dir`, which keeps it as `store` says.
+///
+/// # Errors
+/// It is not there, or does not fit.
+pub fn open_image(dir: &Path, store: Store, metainfo: &Metainfo) -> Result<Arc<dyn Storage>, StorageError> {
+    Ok(match store {
+        Store::Files => Arc::new(RunFiles::open(dir, metainfo)?),
+        Store::Zstd => Arc::new(PackedFile::open(dir, metainfo)?),
+    })
+}
 
 /// Zeros that are written in one call.
 const ZEROS: u64 = 1 << 20;
@@ -85,6 +104,12 @@ pub trait Storage: Send + Sync {
     /// the final [`Storage::sync`] finds little left. A hint: it cannot fail.
     fn begin_writeback(&self, content_offset: u64, length: u64) {
         let _ = (content_offset, length);
+    }
+
+    /// Frames of zstd that hold the content, where it lies in such: each can be sent as it is. Frames are all of one number
+    /// of bytes of content, which a piece is a multiple of.
+    fn frames(&self) -> Option<&FrameFile> {
+        None
     }
 
     /// What has been written so far, in what order.

@@ -55,9 +55,10 @@ pub(crate) fn sh(script: &str, args: &[&Path]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Captures into files of runs, which tests look at one by one.
 pub(crate) fn capture(source: &Path, target: &Path, more: &[&str]) -> Output {
     Command::new(programs::find("image-builder").unwrap())
-        .args(["capture", "--no-progress"])
+        .args(["capture", "--no-progress", "--store", "files"])
         .arg(source)
         .arg("-o")
         .arg(target)

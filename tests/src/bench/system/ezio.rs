@@ -16,11 +16,11 @@ pub(super) struct Ezio;
 /// Base name of the image directory.
 const IMAGE: &str = "room";
 
-/// Captures a raw file into an image directory.
+/// Captures a raw file into an image directory, as the file "disk".
 pub(in crate::bench) fn capture(image: &Path, folder: &Path) -> Result<()> {
     let builder = programs::find("image-builder")?;
     let mut command = Command::new(&builder);
-    command.args(["capture", "--raw"]).arg(image).arg("-o").arg(folder);
+    command.args(["capture", "--raw", "--store", "files"]).arg(image).arg("-o").arg(folder);
     let output = command.output().with_context(|| format!("start {}", builder.display()))?;
     let problem = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "image-builder capture: {}: {}", output.status, problem.trim());
