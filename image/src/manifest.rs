@@ -187,6 +187,10 @@ pub struct PartitionInfo {
     /// unknown; then it is as long as the partition.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub filesystem_size: Option<u64>,
+    /// Bytes of the smallest block that the file system is read and written by: disks with longer sectors cannot hold it.
+    /// None where unknown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub block_size: Option<u64>,
     /// File system UUID as blkid prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uuid: Option<String>,

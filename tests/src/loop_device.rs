@@ -18,8 +18,21 @@ impl Loop {
     /// # Errors
     /// We are not root, or `losetup` fails.
     pub fn new(file: &Path, offset: u64, length: u64) -> Result<Self> {
+        Self::attach(file, &["--offset", &offset.to_string(), "--sizelimit", &length.to_string()])
+    }
+
+    /// Over a file, as a disk with sectors of so many bytes.
+    ///
+    /// # Errors
+    /// As [`Loop::new`].
+    pub fn with_sectors(file: &Path, sector_size: u32) -> Result<Self> {
+        Self::attach(file, &["--sector-size", &sector_size.to_string()])
+    }
+
+    fn attach(file: &Path, options: &[&str]) -> Result<Self> {
         let output = Command::new(LOSETUP)
-            .args(["--find", "--show", "--offset", &offset.to_string(), "--sizelimit", &length.to_string()])
+            .args(["--find", "--show"])
+            .args(options)
             .arg(file)
             .output()
             .context(LOSETUP)?;

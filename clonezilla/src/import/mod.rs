@@ -152,6 +152,7 @@ fn describe(part: &PlannedPart, content: manifest::Content) -> PartitionInfo {
         size: part.size,
         filesystem: part.facts.filesystem.clone(),
         filesystem_size: None,
+        block_size: None,
         uuid: part.facts.uuid.clone(),
         label: part.facts.label.clone(),
         content,

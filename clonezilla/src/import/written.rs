@@ -18,6 +18,7 @@ pub(crate) fn look(
 ) -> io::Result<()> {
     let Some(own) = filesystem::inspect(stored, 0)? else { return Ok(()) };
     info.filesystem_size = Some(own.size).filter(|size| (1..=info.size).contains(size));
+    info.block_size = Some(own.block);
     info.label = info.label.take().or(own.label);
     let (name, mut note) = (&info.name, |text: String| notes.push(text));
     if let Some(complaint) = own.unclean {

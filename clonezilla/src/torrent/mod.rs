@@ -128,6 +128,7 @@ pub fn import_torrent(
         size,
         filesystem: None,
         filesystem_size: None,
+        block_size: None,
         uuid: None,
         label: None,
         content,

@@ -168,6 +168,7 @@ fn describe(part: &PlannedPart, content: Content) -> PartitionInfo {
         size: part.size,
         filesystem: part.filesystem.clone(),
         filesystem_size: part.filesystem_size,
+        block_size: part.block_size,
         uuid: part.uuid.clone(),
         label: part.label.clone(),
         content,

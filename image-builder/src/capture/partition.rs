@@ -36,6 +36,7 @@ impl Stretch {
             size,
             filesystem: None,
             filesystem_size: None,
+            block_size: None,
             uuid: None,
             label: None,
             content,
@@ -92,6 +93,7 @@ impl<'a> Planner<'a> {
         };
         let mut part = PlannedPart { lvm, ..stretch.part(content) };
         part.filesystem_size = Some(own.size).filter(|size| (1..=part.size).contains(size));
+        part.block_size = Some(own.block).filter(|block| *block > 0);
         // A swap area that was suspended to is swap again on the machines.
         part.filesystem = match probed.filesystem.as_deref() {
             Some("swsuspend") => Some("swap".to_owned()),

@@ -41,6 +41,7 @@ pub(crate) struct PlannedPart {
     pub(crate) size: u64,
     pub(crate) filesystem: Option<String>,
     pub(crate) filesystem_size: Option<u64>,
+    pub(crate) block_size: Option<u64>,
     pub(crate) uuid: Option<String>,
     pub(crate) label: Option<String>,
     pub(crate) content: PlannedContent,

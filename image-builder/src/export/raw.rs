@@ -62,7 +62,11 @@ fn plan(image: &CheckedImage) -> Result<(Plan, u64)> {
     let manifest = &image.manifest;
     if let (SourceKind::Partition, [part]) = (manifest.source.kind, &manifest.partitions[..]) {
         return Ok((
-            image.plan_for_partition(None, Room { size: part.size, start: None }, &Grow::None)?,
+            image.plan_for_partition(
+                None,
+                Room { size: part.size, start: None, sector_size: None },
+                &Grow::None,
+            )?,
             part.size,
         ));
     }

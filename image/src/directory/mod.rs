@@ -102,9 +102,11 @@ impl Image {
 }
 
 impl CheckedImage {
-    /// The image with the same partitions under other ids.
-    pub(crate) fn with_layout(&self, layout: Layout) -> Self {
-        Self(Image { layout: Some(layout), ..self.0.clone() })
+    /// The image with something changed so that nothing is wrong with it all the same.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Image)) -> Self {
+        let mut image = self.0.clone();
+        change(&mut image);
+        Self(image)
     }
 }
 

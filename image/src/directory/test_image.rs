@@ -38,6 +38,7 @@ pub(crate) fn info(name: &str, number: u32, start: u64, sectors: u64, content: C
         size: sectors * SECTOR,
         filesystem: None,
         filesystem_size: None,
+        block_size: None,
         uuid: None,
         label: None,
         content,

@@ -22,7 +22,8 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     };
     // The device's own item, not the sum over all devices.
     let size = fields.le(0xd1, 8);
-    Ok(Some(FileSystem { label: fields.text(0x12b, 256), size, unclean, unmappable: None }))
+    let (label, block) = (fields.text(0x12b, 256), fields.le(0x90, 4));
+    Ok(Some(FileSystem { label, size, block, unclean, unmappable: None }))
 }
 
 /// Of what is there twice, one copy is counted.

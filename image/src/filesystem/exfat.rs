@@ -81,6 +81,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
         // Eleven characters at most.
         label: label.and_then(|entry| entry.utf16(2, 2 * (entry.le(1, 1) as usize).min(11))),
         size: boot.sectors(boot.0.le(72, 8)),
+        block: boot.sectors(1),
         unclean: dirty.then(|| "was not cleanly unmounted: run fsck.exfat on it".to_owned()),
         unmappable: None,
     }))

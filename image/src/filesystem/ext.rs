@@ -23,11 +23,14 @@ fn superblock(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
     volume.superblock(1024, 1024, 0x38, &[0x53, 0xef])
 }
 
+fn block_length(fields: &Fields) -> u64 {
+    power(fields.le(0x18, 4)).saturating_mul(1024)
+}
+
 /// A count of blocks in bytes, from its lower and its upper half.
 fn blocks(fields: &Fields, low: usize, high: usize) -> u64 {
     let high = if fields.le(0x60, 4) & HAS_64_BIT_COUNTS == 0 { 0 } else { fields.le(high, 4) };
-    let block = power(fields.le(0x18, 4)).saturating_mul(1024);
-    (high << 32 | fields.le(low, 4)).saturating_mul(block)
+    (high << 32 | fields.le(low, 4)).saturating_mul(block_length(fields))
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
@@ -43,6 +46,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: fields.text(0x78, 16),
         size: blocks(&fields, 0x4, 0x150),
+        block: block_length(&fields),
         unclean: unclean.map(str::to_owned),
         unmappable: (read_only & BIGALLOC != 0).then_some("partclone cannot map ext4 with bigalloc"),
     }))
@@ -56,8 +60,7 @@ pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>
 /// To as many whole blocks as `size` bytes hold.
 pub(super) fn resize(volume: &Volume<'_, impl ReadAt>, size: u64) -> io::Result<Option<Resize>> {
     let Some(fields) = superblock(volume)? else { return Ok(None) };
-    let block = power(fields.le(0x18, 4)).saturating_mul(1024);
-    Ok(size.checked_div(block).map(|blocks| Resize::Ext { blocks }))
+    Ok(size.checked_div(block_length(&fields)).map(|blocks| Resize::Ext { blocks }))
 }
 
 /// Its id, and why the kernel gives it no other, if it does not.

@@ -31,6 +31,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: fields.utf16(124, 1024),
         size,
+        block: block_length(&fields),
         unclean: (!clean).then(|| "was not cleanly unmounted: run fsck.f2fs on it".to_owned()),
         unmappable: (size < SMALLEST_MAPPED).then_some("partclone cannot map an F2FS of less than 100 MiB"),
     }))

@@ -147,6 +147,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: boot.label(volume)?,
         size: boot.size,
+        block: boot.fields.le(11, 2),
         unclean: dirty.then(|| "was not cleanly unmounted: run fsck.fat -a on it".to_owned()),
         unmappable: (boot.kind == Kind::Fat12).then_some("partclone's map of FAT12 is wrong"),
     }))

@@ -21,6 +21,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: None,
         size: fields.be(44, 4).saturating_mul(fields.be(40, 4)),
+        block: fields.be(40, 4),
         unclean: (!clean).then(|| {
             "was not cleanly unmounted: mount and eject it once on a Mac, or run fsck.hfsplus on it"
                 .to_owned()

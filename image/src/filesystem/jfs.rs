@@ -19,6 +19,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: fields.text(152, 16),
         size: counted.max(behind),
+        block: fields.le(16, 4),
         unclean: (!clean).then(|| "was not cleanly unmounted: run fsck.jfs on it".to_owned()),
         unmappable: None,
     }))

@@ -5,7 +5,7 @@ use std::io;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
-/// Zones of the first two versions, in bytes.
+/// Zones of the first two versions, in bytes. The driver reads the superblock of all of them by as much.
 const ZONE: u64 = 1024;
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
@@ -18,5 +18,5 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
         _ => return Ok(None),
     };
     let unmappable = third.then_some("partclone cannot map the third version of minix");
-    Ok(Some(FileSystem { size, unmappable, ..FileSystem::default() }))
+    Ok(Some(FileSystem { size, block: ZONE, unmappable, ..FileSystem::default() }))
 }

@@ -41,6 +41,8 @@ pub struct FileSystem {
     pub label: Option<String>,
     /// Bytes from its beginning to the end of all that it may ever use.
     pub size: u64,
+    /// Bytes of the smallest block that it is read and written by: a disk with longer sectors cannot hold it.
+    pub block: u64,
     /// Why it should not be copied as it is ("was not cleanly unmounted: …"), and what to do.
     pub unclean: Option<String>,
     /// Why partclone has no map of it, or a wrong one.

@@ -41,6 +41,7 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: attribute(&record, VOLUME_NAME).and_then(|(at, length)| record.utf16(at, length)),
         size,
+        block: boot.le(11, 2),
         unclean: dirty.filter(|flags| flags & DIRTY != 0).map(|_| unclean.to_owned()),
         unmappable: None,
     }))

@@ -19,7 +19,7 @@ fn header(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {
     let Some(fields) = header(volume)? else { return Ok(None) };
     let size = (fields.le(1028, 4) + 1) * PAGE as u64;
-    Ok(Some(FileSystem { label: fields.text(1052, 16), size, ..FileSystem::default() }))
+    Ok(Some(FileSystem { label: fields.text(1052, 16), size, block: PAGE as u64, ..FileSystem::default() }))
 }
 
 pub(super) fn id(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Uuid>> {

@@ -62,6 +62,29 @@ fn labels_and_sizes_that_others_wrote_are_read() {
     }
 }
 
+/// blkid's word for it is `BLOCK_SIZE`, "minimal block size accessible by file system".
+#[test]
+fn the_smallest_block_is_what_blkid_says() {
+    let others: [(&str, &str, u64, &[&str]); 5] = [
+        ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q", "-b", "4096"]),
+        ("mkfs.xfs", "xfsprogs", 320 * MIB, &["-q", "-s", "size=4096"]),
+        ("mkfs.vfat", "dosfstools", 320 * MIB, &["-F", "32", "-S", "4096", "-s", "1"]),
+        ("mkntfs", "ntfs-3g", 16 * MIB, &["-q", "-Q", "-F", "-s", "4096"]),
+        ("mkfs.minix", "util-linux", 8 * MIB, &[]),
+    ];
+    let mut sizes = Vec::new();
+    for (program, package, size, arguments) in MADE.into_iter().chain(others) {
+        let file = made_by(program, package, size, arguments);
+        let path = file.path().to_str().unwrap();
+        let said = run("blkid", "util-linux", &["-p", "-o", "value", "-s", "BLOCK_SIZE", path]);
+        // Of swap it says nothing: that is made of pages.
+        let expected = if program == "mkswap" { 4096 } else { said.trim().parse().unwrap() };
+        assert_eq!(inspected(&file).block, expected, "{program} {arguments:?}");
+        sizes.push(expected);
+    }
+    assert!([512, 1024, 4096].iter().all(|size| sizes.contains(size)), "{sizes:?}");
+}
+
 #[test]
 fn what_partclone_cannot_map_is_known() {
     for (program, package, size, arguments, word) in [

@@ -21,6 +21,8 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
     Ok(Some(FileSystem {
         label: fields.text(108, 12),
         size: blocks(&fields, 8),
+        // Of its sectors, not of its blocks: superblocks and log are written by these.
+        block: fields.be(102, 2),
         unclean: None,
         unmappable: log_is_elsewhere.then_some(
             "its log lies on another device, which is not part of it, and partclone cannot map it so",

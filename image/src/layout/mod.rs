@@ -20,6 +20,7 @@ mod grow;
 mod mbr;
 mod read;
 mod renew;
+mod sectors;
 mod sfdisk;
 
 #[cfg(test)]

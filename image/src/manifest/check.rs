@@ -208,6 +208,7 @@ offset = 1048576
 size = 4194304
 filesystem = "ext4"
 filesystem_size = 4194304
+block_size = 4096
 uuid = "3c1b7ad1-0c39-4e0a-a4c6-5d5a1e1f0b1d"
 [partition.content]
 kind = "blocks"

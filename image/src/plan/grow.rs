@@ -177,6 +177,11 @@ pub(super) fn refuse(name: &str, why: impl Into<String>) -> PlanError {
     PlanError::Grow { name: name.to_owned(), why: why.into() }
 }
 
+/// Does it hold GRUB's core, which code that BIOS runs finds by its place?
+pub(super) fn is_bios_boot(p: &Partition) -> bool {
+    matches!(p.entry, Entry::Gpt { type_guid: BIOS_BOOT, .. })
+}
+
 /// Is it there for the sake of another partition: to start, to repair or to reserve?
 fn serves_another(p: &Partition) -> bool {
     match p.entry {

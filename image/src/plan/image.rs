@@ -5,12 +5,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::grow::{self, Arrangement, Growth};
+use super::sectors::objection_to;
 use super::stale::Stale;
 use super::{CLEARED, Payload, Plan, PlanError, Room, Step, clear, fits};
 use crate::conf::{Grow, Regenerate};
 use crate::directory::{CheckedImage, Torrent};
 use crate::filesystem::refuses_new_id;
-use crate::layout::{Layout, LayoutError, NewIds, Partition, Table, TableImage};
+use crate::layout::{Layout, NewIds, Partition, Table, TableImage};
 use crate::manifest::{Content, PartitionInfo, SourceKind, UNPARTITIONED};
 use crate::swap;
 
@@ -42,14 +43,15 @@ impl CheckedImage {
     /// # Errors
     /// It is the image of one partition, does not fit the disk, or has nothing that could grow as it is asked to.
     pub fn plan_for_disk(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
-        match (self.manifest.source.kind, &self.layout) {
-            (SourceKind::Partition, _) => Err(PlanError::NotADisk { image: self.manifest.name.clone() }),
+        let image = &*self.for_sectors_of(sector_size)?;
+        match (image.manifest.source.kind, &image.layout) {
+            (SourceKind::Partition, _) => Err(PlanError::NotADisk { image: image.manifest.name.clone() }),
             (SourceKind::RawDisk, _) if *grow != Grow::None => Err(PlanError::Grow {
                 name: grow.to_string(),
-                why: format!("{} is a raw copy of a disk, of which nothing is known", self.manifest.name),
+                why: format!("{} is a raw copy of a disk, of which nothing is known", image.manifest.name),
             }),
-            (SourceKind::Disk, Some(layout)) => self.plan_with_table(layout, size, sector_size, grow),
-            (SourceKind::RawDisk | SourceKind::Disk, _) => self.plan_without_table(size, sector_size, grow),
+            (SourceKind::Disk, Some(layout)) => image.plan_with_table(layout, size, sector_size, grow),
+            (SourceKind::RawDisk | SourceKind::Disk, _) => image.plan_without_table(size, sector_size, grow),
         }
     }
 
@@ -63,8 +65,13 @@ impl CheckedImage {
         room: Room,
         grow: &Grow,
     ) -> Result<Plan, PlanError> {
-        let Room { size, start } = room;
+        let Room { size, start, sector_size } = room;
         let (info, torrent) = self.partition(wanted)?;
+        if let Some((length, why)) =
+            sector_size.and_then(|length| Some((length, objection_to(info, length)?)))
+        {
+            return Err(self.other_sectors(length, why));
+        }
         // Not the end of the last used block: the file system would say that it is longer than its partition.
         fits(&format!("{} of {}", info.name, self.manifest.name), info.needed(), size)?;
         let growth = growth_of_target(info, grow, size)?;
@@ -86,7 +93,7 @@ impl CheckedImage {
             return Err(refuse("the boot store of Windows finds its disk and partitions by these ids"));
         }
         let (layout, ids) = layout.renewed(fresh);
-        Ok((self.with_layout(layout), ids))
+        Ok((self.changed(|image| image.layout = Some(layout)), ids))
     }
 
     /// Are all its file systems such that they can get new ids?
@@ -131,11 +138,6 @@ impl CheckedImage {
     fn plan_without_table(&self, size: u64, sector_size: u32, grow: &Grow) -> Result<Plan, PlanError> {
         let image = &self.manifest.name;
         fits(&format!("the image {image}"), self.needed_for_disk().unwrap_or_default(), size)?;
-        if let Some(disk) = &self.manifest.disk
-            && disk.sector_size != sector_size
-        {
-            return Err(LayoutError::SectorSize { disk: sector_size, image: disk.sector_size }.into());
-        }
         let mut steps = clear_disk(size);
         let payload_of = |p: &PartitionInfo| Some(payload(p, self.torrents.get(&p.name)?, 0, size));
         let payloads: Vec<_> = self.manifest.partitions.iter().filter_map(payload_of).collect();

@@ -19,10 +19,13 @@ mod display;
 mod grow;
 mod image;
 mod lvm;
+mod sectors;
 mod stale;
 
 #[cfg(test)]
 mod grow_tests;
+#[cfg(test)]
+mod sectors_tests;
 #[cfg(test)]
 mod tests;
 
@@ -80,6 +83,16 @@ pub enum PlanError {
     NotADisk {
         /// The image.
         image: String,
+    },
+    /// The target counts in other sectors than the image can be used with.
+    #[error("{image} cannot go onto a disk with sectors of {disk} bytes: {why}")]
+    Sectors {
+        /// The image.
+        image: String,
+        /// Bytes a sector of the target.
+        disk: u32,
+        /// Why not.
+        why: String,
     },
     /// A partition cannot be grown.
     #[error("cannot grow {name}: {why}")]
@@ -161,6 +174,8 @@ pub struct Room {
     pub size: u64,
     /// Byte of its disk at which it begins; none where it lies on none, or is the disk itself.
     pub start: Option<u64>,
+    /// Bytes a logical sector; none of a file, which has no sectors.
+    pub sector_size: Option<u32>,
 }
 
 /// The content of one torrent and its place.
@@ -213,7 +228,7 @@ impl Plan {
         room: Room,
         grow: &Grow,
     ) -> Result<Self, PlanError> {
-        let Room { size, start } = room;
+        let Room { size, start, .. } = room;
         let name = metainfo.name().to_owned();
         if *grow != Grow::None {
             let why = format!("the torrent {name} does not tell what is in it; an image directory does");

@@ -10,7 +10,7 @@ pub(super) fn checked(image: Image) -> CheckedImage {
 }
 
 pub(super) fn room(size: u64) -> Room {
-    Room { size, start: None }
+    Room { size, start: None, sector_size: Some(512) }
 }
 
 /// With EZIO_BLESS=1 in the environment the files are written anew; look at the difference then.
@@ -109,9 +109,6 @@ fn targets_that_are_too_small_are_refused_by_how_much() {
         .unwrap_err()
         .to_string();
     assert!(text.starts_with("the target is too small by 500 bytes"), "{text}");
-    let sectors = checked(gpt_image()).plan_for_disk(64 << 20, 4096, &Grow::None).unwrap_err().to_string();
-    assert_eq!(sectors, "the disk has logical sectors of 4096 bytes, the image was taken from one with 512");
-    assert!(checked(raw_image()).plan_for_disk(64 << 20, 4096, &Grow::None).is_err());
 }
 
 #[test]

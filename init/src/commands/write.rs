@@ -176,14 +176,14 @@ async fn grow_to_partition(target: &Path, output: &ProgressOutput) -> anyhow::Re
 fn plan(options: &WriteOptions, source: &Source) -> anyhow::Result<PlannedTarget> {
     let (path, name) = (options.target.clone(), options.target.display().to_string());
     let needed = source.needed().with_context(|| options.source.clone())?;
-    let size = size_of_target(options, needed)?;
+    let (size, sector_size) = size_of_target(options, needed)?;
     let start = start_of(&SystemPaths::below(Path::new("/")).sys, &path);
-    let plan = source.plan(Room { size, start }).with_context(|| name.clone())?;
+    let plan = source.plan(Room { size, start, sector_size }).with_context(|| name.clone())?;
     Ok(PlannedTarget { path, name, size, plan, shared: options.force, new_ids: Vec::new() })
 }
 
-/// Bytes of a device; those that a file will have.
-fn size_of_target(options: &WriteOptions, needed: u64) -> anyhow::Result<u64> {
+/// Bytes of a device, and of its sectors; those that a file will have.
+fn size_of_target(options: &WriteOptions, needed: u64) -> anyhow::Result<(u64, Option<u32>)> {
     let target = options.target.as_path();
     let path = target.display();
     let metadata = match std::fs::metadata(target) {
@@ -193,19 +193,20 @@ fn size_of_target(options: &WriteOptions, needed: u64) -> anyhow::Result<u64> {
             ensure!(folder.is_dir(), "{path}: there is no folder {}", folder.display());
             // A mistyped device must not become a file in RAM.
             ensure!(!target.starts_with("/dev"), "{path}: there is no such device");
-            return Ok(needed);
+            return Ok((needed, None));
         }
         Err(error) => return Err(error).with_context(|| path.to_string()),
     };
     if metadata.is_file() {
-        return Ok(metadata.len().max(needed));
+        return Ok((metadata.len().max(needed), None));
     }
     ensure!(is_device(target), "{path} is neither a block device nor a regular file");
     if let Some(mounted) = in_use::mounted(target, &SystemPaths::below(Path::new("/"))) {
         bail!("{path} is in use: {} is mounted, or in use as swap", mounted.display());
     }
     let open = if options.force { BlockTarget::open_shared } else { BlockTarget::open_exclusive };
-    Ok(open(target)?.size())
+    let device = open(target)?;
+    Ok((device.size(), Some(device.sector_size())))
 }
 
 fn is_device(path: &Path) -> bool {

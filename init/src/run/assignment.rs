@@ -133,7 +133,7 @@ fn targets_for(
                 orders.identity.regenerate.is_empty(),
                 "regenerate makes ids of a whole disk anew, but the target is one partition"
             );
-            let room = Room { size: target.size, start: target.start };
+            let room = Room { size: target.size, start: target.start, sector_size: Some(target.sector_size) };
             let plan = image.plan_for_partition(wanted, room, &orders.grow).with_context(|| name.clone())?;
             let (path, size) = (target.path, target.size);
             Ok(vec![PlannedTarget { path, name, size, plan, shared: false, new_ids: NewIds::new() }])

@@ -79,7 +79,7 @@ impl Image {
         match self {
             Self::Directory(image) => image.plan_for_disk(size, sector_size, grow),
             Self::Torrent(torrent) => {
-                let room = Room { size, start: None };
+                let room = Room { size, start: None, sector_size: Some(sector_size) };
                 Plan::for_torrent(torrent.metainfo.clone(), torrent.needed, room, grow)
             }
         }

@@ -40,11 +40,19 @@ impl ReadAt for Beginning {
     }
 }
 
-/// Refuses a file system that is longer than its target; a file is made as long as it has to be.
+/// Refuses a file system that is longer than its target, or works in smaller blocks; a file is made as long as it has to
+/// be.
 pub(super) fn check(head: &[u8], extents: &ExtentMap, target: &BlockTarget) -> Result<(), StorageError> {
     let failed = |error| StorageError::whole(Action::Write, &target.path().display().to_string(), error);
-    let found = filesystem::inspect(&Beginning::new(head, extents), 0).map_err(failed)?;
-    let needed = found.map_or(0, |filesystem| filesystem.size);
+    let found = filesystem::inspect(&Beginning::new(head, extents), 0).map_err(failed)?.unwrap_or_default();
+    let (block, sector) = (found.block, u64::from(target.sector_size()));
+    if target.is_device() && (1..sector).contains(&block) {
+        let what = format!(
+            "it reads and writes {sector} bytes at least, the file system that arrives works in blocks of {block}"
+        );
+        return Err(failed(io::Error::new(io::ErrorKind::Unsupported, what)));
+    }
+    let needed = found.size;
     let Some(missing) = needed.checked_sub(target.size()).filter(|missing| *missing > 0) else {
         return Ok(());
     };

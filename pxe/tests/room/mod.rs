@@ -60,6 +60,7 @@ impl Image {
                 size,
                 filesystem: None,
                 filesystem_size: None,
+                block_size: None,
                 uuid: None,
                 label: None,
                 content: Content::Raw { info_hash: info_hash.as_string() },

@@ -72,6 +72,13 @@ impl Bench {
 
     /// Deploys an image to a device; gives what was said.
     pub(crate) fn deploy(&self, image: &Path, device: &str, settings: &str) -> String {
+        let (done, said) = self.try_deploy(image, device, settings);
+        assert!(done, "{said}");
+        said
+    }
+
+    /// The same; says whether it was done.
+    pub(crate) fn try_deploy(&self, image: &Path, device: &str, settings: &str) -> (bool, String) {
         let conf = self.path("ezio.conf");
         let name = image.file_name().unwrap().to_str().unwrap();
         std::fs::write(&conf, format!("image = \"{name}\"\n{settings}")).unwrap();
@@ -81,9 +88,7 @@ impl Bench {
         command.args(["deploy", "--conf", &format!("{}ezio.conf", server.url), "--disk", device]);
         let status =
             Process::start(command.stderr(File::create(&log).unwrap())).unwrap().wait(LIMIT).unwrap();
-        let said = std::fs::read_to_string(&log).unwrap();
-        assert!(status.success(), "{said}");
-        said
+        (status.success(), std::fs::read_to_string(&log).unwrap())
     }
 }
 

@@ -7,4 +7,5 @@ mod dirty;
 mod gaps;
 mod moved;
 mod random;
+mod sectors;
 mod signatures;
