@@ -155,15 +155,20 @@ pub(crate) fn objections(disk: &Disk, rule: &DiskRule) -> Vec<String> {
         let is = disk.bus.map_or_else(|| "unknown".to_owned(), |bus| bus.to_string());
         reasons.push(format!("bus is {is}, not {}", wanted.join(" or ")));
     }
-    let alone = |value: &Option<String>| value.iter().cloned().collect::<Vec<_>>();
     for (what, patterns, spellings) in [
-        ("model", &rule.model, alone(&disk.model)),
-        ("serial", &rule.serial, alone(&disk.serial)),
+        ("model", &rule.model, disk.model.as_deref().map(spellings_of_model).unwrap_or_default()),
+        ("serial", &rule.serial, disk.serial.iter().cloned().collect()),
         ("wwn", &rule.wwn, disk.wwn.as_deref().map(spellings_of_wwn).unwrap_or_default()),
     ] {
         reasons.extend(objection_to_text(what, patterns, &spellings));
     }
     reasons
+}
+
+/// A model as the disk says it, and as lsblk does, without blanks in a row.
+fn spellings_of_model(model: &str) -> Vec<String> {
+    let words: Vec<_> = model.split_whitespace().collect();
+    vec![model.to_owned(), words.join(" ")]
 }
 
 /// A world-wide name as sysfs says it (`naa.5002…`), and as lsblk and udev do (`0x5002…`).

@@ -164,6 +164,18 @@ fn a_world_wide_name_fits_as_sysfs_and_as_lsblk_spell_it() {
 }
 
 #[test]
+fn a_model_fits_as_the_disk_and_as_lsblk_spell_it() {
+    let mut sda = disk("sda", GIB, Bus::Ata);
+    sda.model = Some("HGST  HTS721010A9E630".into());
+    for spelling in ["HGST  HTS721010A9E630", "HGST HTS721010A9E630", "hgst hts*"] {
+        let rule = DiskRule { model: vec![Pattern::new(spelling).unwrap()], ..DiskRule::default() };
+        assert_eq!(names(choose(&[sda.clone()], &rule, GIB, false)), ["sda"], "{spelling}");
+    }
+    let rule = DiskRule { model: vec![Pattern::new("HGST").unwrap()], ..DiskRule::default() };
+    assert!(refusal(&[sda], &rule, GIB).contains("model is \"HGST  HTS721010A9E630\", not HGST"));
+}
+
+#[test]
 fn a_rule_allows_usb_exactly_where_a_disk_on_usb_can_fit() {
     let usb = disk("sdu", GIB, Bus::Usb);
     for bus in [vec![], vec![Bus::Ata], vec![Bus::Usb], vec![Bus::Ata, Bus::Usb]] {

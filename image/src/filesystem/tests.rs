@@ -62,6 +62,23 @@ fn labels_and_sizes_that_others_wrote_are_read() {
     }
 }
 
+#[test]
+fn labels_are_what_blkid_prints() {
+    for (program, package, size, arguments) in [
+        ("mkfs.exfat", "exfatprogs", 16 * MIB, &["-L", "Data 1"][..]),
+        ("mkfs.f2fs", "f2fs-tools", 128 * MIB, &["-q", "-l", "Data 1, and more than others take"]),
+        ("mkfs.jfs", "jfsutils", 16 * MIB, &["-q", "-L", "Data is sixteen"]),
+        ("mkntfs", "ntfs-3g", 16 * MIB, &["-q", "-Q", "-F", "-L", "Data 1"]),
+        ("mkfs.ext4", "e2fsprogs", 8 * MIB, &["-q", "-L", "Data is sixteen"]),
+    ] {
+        let file = made_by(program, package, size, arguments);
+        let path = file.path().to_str().unwrap();
+        let said = run("blkid", "util-linux", &["-p", "-o", "value", "-s", "LABEL", path]);
+        assert_eq!(inspected(&file).label.as_deref(), Some(said.trim_end()), "{program}");
+        assert!(said.starts_with("Data "), "{said}");
+    }
+}
+
 /// blkid's word for it is `BLOCK_SIZE`, "minimal block size accessible by file system".
 #[test]
 fn the_smallest_block_is_what_blkid_says() {
