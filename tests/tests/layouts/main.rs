@@ -5,7 +5,9 @@
 mod bench;
 mod dirty;
 mod gaps;
+mod kinds;
 mod moved;
 mod random;
 mod sectors;
 mod signatures;
+mod table;
