@@ -37,6 +37,15 @@ pub const BOOT: &str = "boot";
 /// Folder of the images.
 pub const IMAGES: &str = "images";
 
+/// Files of drivers for Windows, by their hash.
+pub const DRIVERS: &str = "drivers";
+
+/// A block of a driver's file, counted from 0 (see [`crate::identity::DRIVER_BLOCK`]).
+#[must_use]
+pub fn driver_block(sha256: impl Display, number: impl Display) -> String {
+    format!("{DRIVERS}/{sha256}/{number}")
+}
+
 /// A file for network boot.
 #[must_use]
 pub fn boot_file(arch: Arch, file: &str) -> String {

@@ -1,4 +1,4 @@
-//! An NTFS that looks like an installed Windows, on a whole machine: each gets its answer file and its domain join, through
+//! An NTFS that looks like an installed Windows, on a whole machine: each gets its answer file, its domain join and its drivers, through
 //! the kernel's own driver; looked at with ntfs-3g's tools afterwards. What Setup makes of them only Windows can show.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of loop tests fail the test")]
 
@@ -55,10 +55,21 @@ fn windows_image(folder: &Path) -> PathBuf {
 fn server_folder(folder: &Path, serial: &str) -> PathBuf {
     let server = folder.join("server");
     fs::create_dir_all(server.join("join")).unwrap();
-    let template = "<ComputerName>{{hostname}}</ComputerName><Load>{{join-file}}</Load>";
+    let template = "<ComputerName>{{hostname}}</ComputerName><Load>{{join-file}}</Load>\
+                    <Path>{{drivers}}</Path>";
     fs::write(server.join("unattend.xml"), template).unwrap();
+    // One for its model, as SMBIOS names it, and one for another.
+    for model in ["Classroom PC", "Other PC"] {
+        fs::create_dir_all(server.join("drivers").join(model).join("net")).unwrap();
+        fs::write(server.join("drivers").join(model).join("net/card.sys"), driver(model)).unwrap();
+    }
     fs::write(server.join(format!("join/{serial}.txt")), utf16(JOIN)).unwrap();
     server
+}
+
+/// More than comes at a time.
+fn driver(model: &str) -> Vec<u8> {
+    model.repeat(150_000).into_bytes()
 }
 
 fn utf16(text: &str) -> Vec<u8> {
@@ -79,7 +90,7 @@ fn a_windows_finds_its_answer_file_and_its_domain_join() -> Result<()> {
         command_line: format!("console=tty0 console=ttyS0,115200 ezio.conf=http://{SERVER}:8080/ezio.conf"),
     });
     let conf = "image = \"windows\"\nend = \"poweroff\"\nseed = \"none\"\n[identity]\nhostname = \"pc-{{counter}}\"\n\
-                [windows]\nunattend = \"unattend.xml\"\njoin = \"join/{{serial}}.txt\"\n";
+                [windows]\nunattend = \"unattend.xml\"\njoin = \"join/{{serial}}.txt\"\ndrivers = \"drivers\"\n";
     let server_folder = server_folder(folder.path(), &hardware.serial);
     let _turn = material::turn()?;
     let room = Room::enter()?;
@@ -110,11 +121,16 @@ fn a_windows_finds_its_answer_file_and_its_domain_join() -> Result<()> {
     let device = Loop::new(&disk, NTFS.0, NTFS.1)?;
     let answer = output("ntfscat", &[&device.0, "Windows/Panther/unattend.xml"]);
     ensure!(
-        answer == r"<ComputerName>pc-1</ComputerName><Load>C:\Windows\Panther\ezio-join.txt</Load>",
+        answer
+            == r"<ComputerName>pc-1</ComputerName><Load>C:\Windows\Panther\ezio-join.txt</Load><Path>C:\Drivers</Path>",
         "{answer}"
     );
     let join = Command::new("ntfscat").args([&device.0, "Windows/Panther/ezio-join.txt"]).output()?;
     ensure!(join.stdout == utf16(JOIN), "the domain join is {:?}", join.stdout);
+    let card = Command::new("ntfscat").args([&device.0, "Drivers/Classroom PC/net/card.sys"]).output()?;
+    ensure!(card.stdout == driver("Classroom PC"), "the driver has {} bytes", card.stdout.len());
+    let other = Command::new("ntfscat").args([&device.0, "Drivers/Other PC/net/card.sys"]).output()?;
+    ensure!(!other.status.success(), "it has the driver of another model");
     output("ntfsfix", &["--no-action", &device.0]);
     let log = server.log_tail(1000);
     ensure!(!screen.contains(JOIN) && !log.contains(JOIN), "the domain join is told:\n{screen}\n{log}");

@@ -52,6 +52,10 @@ pub struct Windows {
     /// File of a machine's offline domain join (djoin), beside the conf on the server: a template of a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub join: Option<Template>,
+    /// Folder of drivers beside the conf on the server: a folder for each model, named as SMBIOS names the product, and
+    /// `common` for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drivers: Option<PathBuf>,
 }
 
 /// As it is written.
@@ -91,15 +95,19 @@ impl Windows {
     pub(super) fn contradiction(&self) -> Option<String> {
         let unattend = self.unattend.as_deref().map(|path| ("unattend", path));
         let join = self.join.as_ref().map(|template| ("join", Path::new(template.as_str())));
-        if let Some((key, path)) = unattend.into_iter().chain(join).find(|(_, path)| !stays_below(path)) {
+        let drivers = self.drivers.as_deref().map(|path| ("drivers", path));
+        if let Some((key, path)) =
+            unattend.into_iter().chain(join).chain(drivers).find(|(_, path)| !stays_below(path))
+        {
             return Some(format!("{key}: {path:?} leads out of the folder of ezio.conf"));
         }
-        let join = self.join.as_ref()?;
-        if self.unattend.is_none() {
-            return Some(
-                "join is named to Windows by the answer file: unattend = \"FILE\" is missing".to_owned(),
-            );
+        let named = join.map(|(key, _)| key).or(drivers.map(|(key, _)| key)).filter(|_| unattend.is_none());
+        if let Some(key) = named {
+            return Some(format!(
+                "{key} is named to Windows by the answer file: unattend = \"FILE\" is missing"
+            ));
         }
+        let join = self.join.as_ref()?;
         join.value_names().next().is_none().then(|| {
             format!(
                 "join: every machine would get {:?}: write {{{{hostname}}}} or another value of the machine into it",

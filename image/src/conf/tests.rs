@@ -162,6 +162,8 @@ fn mistakes_are_refused_by_line_and_column() {
             &["every machine would get \"j\""],
         ),
         ("image = \"a\"\n[windows]\nunattend = \"/u\"\n", 2, 1, &["unattend", "leads out"]),
+        ("image = \"a\"\n[windows]\ndrivers = \"d\"\n", 2, 1, &["drivers is named", "unattend = \"FILE\""]),
+        ("image = \"a\"\n[windows]\nunattend = \"u\"\ndrivers = \"../d\"\n", 2, 1, &["drivers", "leads out"]),
         ("image = \"ä\"\n", 1, 9, &["not an image"]),
         ("# ä\nimage = \"a\" ä\n", 2, 13, &[""]),
     ];

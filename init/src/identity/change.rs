@@ -4,6 +4,7 @@ use std::fmt;
 
 use ezio_contract::identity::WindowsFiles;
 
+use super::drivers::{DriversOf, Fetch};
 use super::{linux, references, ssh_keys, windows};
 use crate::target::tree::Tree;
 
@@ -22,13 +23,14 @@ pub(super) enum Change {
 
 impl Change {
     /// Makes it; says what was done, if anything was to be done.
-    pub(super) fn apply(&self, tree: &Tree) -> anyhow::Result<Option<String>> {
+    /// `fetch` gets a file of a driver.
+    pub(super) fn apply(&self, tree: &Tree, fetch: &Fetch<'_>) -> anyhow::Result<Option<String>> {
         match self {
             Self::Hostname(name) => linux::hostname(tree, name),
             Self::MachineId(id) => linux::machine_id(tree, id),
             Self::SshHostKeys => ssh_keys::renew(tree),
             Self::RandomSeed => linux::random_seed(tree),
-            Self::WindowsFiles(files) => windows::put(tree, files),
+            Self::WindowsFiles(files) => windows::put(tree, files, fetch),
             Self::References(ids) => references::follow(tree, ids),
         }
     }
@@ -43,7 +45,7 @@ impl fmt::Display for Change {
             Self::RandomSeed => f.write_str("new random seed"),
             Self::WindowsFiles(files) => {
                 let join = if files.join.is_some() { " and the file of its domain join" } else { "" };
-                write!(f, "answer file for Setup (unattend.xml){join}")
+                write!(f, "answer file for Setup (unattend.xml){join}{}", DriversOf(files))
             }
             Self::References(_) => f.write_str("new ids in fstab, crypttab and loader"),
         }

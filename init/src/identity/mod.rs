@@ -3,6 +3,7 @@
 
 pub(crate) mod ask;
 mod change;
+mod drivers;
 mod find;
 mod hosts_file;
 mod linux;
@@ -18,6 +19,7 @@ use anyhow::{Context, anyhow};
 use ezio_image::filesystem::Kind;
 
 use self::change::Change;
+pub(crate) use self::drivers::Fetch;
 use self::find::{Found, System};
 use self::plan::{IdentityPlan, Step};
 use crate::target::mount::{Access, Mounted};
@@ -37,6 +39,7 @@ pub(crate) struct Target {
 pub(crate) fn carry_out(
     plan: &IdentityPlan,
     target: &Target,
+    fetch: &Fetch<'_>,
     mut tell: impl FnMut(String),
 ) -> anyhow::Result<()> {
     let found = find::look_at(&target.devices)?;
@@ -64,7 +67,7 @@ pub(crate) fn carry_out(
         }
         let done = on_tree(found, |tree| {
             for Step { change, needed } in &steps {
-                match change.apply(tree) {
+                match change.apply(tree, fetch) {
                     Ok(Some(said)) => tell(format!("{}: {said}", found.device.display())),
                     Ok(None) => {}
                     Err(error) => {

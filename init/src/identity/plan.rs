@@ -6,6 +6,7 @@ use ezio_contract::identity::IdentityAnswer;
 use ezio_image::conf::{Orders, Regenerate, Target};
 
 use super::change::Change;
+use super::drivers;
 use super::find::System;
 
 /// One change, and whether the run fails without it.
@@ -61,6 +62,15 @@ impl IdentityPlan {
     /// Is there nothing to do?
     pub(crate) fn is_empty(&self) -> bool {
         self.linux.is_empty() && self.windows.is_empty() && !self.new_table_ids && !self.new_volume_ids
+    }
+
+    /// Bytes that are fetched for it.
+    pub(crate) fn bytes_to_fetch(&self) -> u64 {
+        let files = self.windows.iter().filter_map(|step| match &step.change {
+            Change::WindowsFiles(files) => Some(drivers::bytes(files)),
+            _ => None,
+        });
+        files.sum()
     }
 
     /// Do file systems and swap get ids of their own?

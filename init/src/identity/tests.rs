@@ -3,7 +3,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use ezio_contract::MachineId;
-use ezio_contract::identity::{IdentityAnswer, WindowsFiles};
+use ezio_contract::identity::{DRIVER_BLOCK, DriverFile, IdentityAnswer, WindowsFiles};
+use ezio_image::checksums::sha256_hex;
 use ezio_image::conf::{Conf, Orders};
 
 use super::*;
@@ -35,7 +36,7 @@ fn debian() -> tempfile::TempDir {
 }
 
 fn apply(folder: &tempfile::TempDir, change: Change) -> anyhow::Result<Option<String>> {
-    change.apply(&Tree::of(folder.path()))
+    change.apply(&Tree::of(folder.path()), &|_, _| unreachable!("there are no drivers"))
 }
 
 fn text(folder: &tempfile::TempDir, path: &str) -> String {
@@ -114,13 +115,47 @@ fn an_answer_file_lies_where_setup_looks_for_it() {
     fs::create_dir_all(panther.join("Unattend")).unwrap();
     fs::write(panther.join("Unattend/Unattend.xml"), "old").unwrap();
     fs::write(panther.join("Unattend.xml"), "old").unwrap();
-    let files = WindowsFiles { unattend: "<new/>".into(), join: Some("QQ==".into()) };
+    let files =
+        WindowsFiles { unattend: "<new/>".into(), join: Some("QQ==".into()), ..WindowsFiles::default() };
     let said = apply(&folder, Change::WindowsFiles(files)).unwrap().unwrap();
     assert_eq!(said, "WINDOWS/Panther/unattend.xml, domain join");
     assert_eq!(fs::read_to_string(panther.join("Unattend.xml")).unwrap(), "<new/>");
     assert!(!panther.join("Unattend/Unattend.xml").exists(), "Setup would take that one");
     let join = fs::read(panther.join("ezio-join.txt")).unwrap();
     assert_eq!(join, [0xff, 0xfe, b'Q', 0, b'Q', 0, b'=', 0, b'=', 0, 0, 0], "as djoin writes it");
+}
+
+fn driver(path: &str, content: &[u8], size: u64) -> DriverFile {
+    DriverFile { path: path.into(), size, sha256: sha256_hex(content) }
+}
+
+#[test]
+fn drivers_come_before_the_answer_file_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("Windows/Panther")).unwrap();
+    let large = vec![7; DRIVER_BLOCK as usize + 3];
+    let put = |drivers: Vec<DriverFile>| {
+        let drivers_note = Some("no drivers for \"X\"".to_owned());
+        let files = WindowsFiles { unattend: "<new/>".into(), join: None, drivers, drivers_note };
+        let fetch = |_: &str, number: u64| {
+            Ok(large.chunks(DRIVER_BLOCK as usize).nth(number as usize).context("no such block")?.to_vec())
+        };
+        Change::WindowsFiles(files).apply(&Tree::of(folder.path()), &fetch)
+    };
+    for (bad, word) in [
+        (driver("../x", &large, 1), "no path below"),
+        (driver("common/x", &large, 5), "block 0 has"),
+        (driver("common/x", b"other", large.len() as u64), "SHA-256"),
+        (driver("common/x", &large, 3 * DRIVER_BLOCK), "block 1 has"),
+    ] {
+        let error = format!("{:#}", put(vec![bad]).unwrap_err());
+        assert!(error.contains(word), "{error}");
+    }
+    assert!(!folder.path().join("Windows/Panther/unattend.xml").exists());
+    let said = put(vec![driver("Latitude 5440/net/e.sys", &large, large.len() as u64)]).unwrap().unwrap();
+    assert!(said.contains("drivers (1 files") && said.ends_with("no drivers for \"X\""), "{said}");
+    assert!(fs::read(folder.path().join("Drivers/Latitude 5440/net/e.sys")).unwrap() == large);
+    assert!(folder.path().join("Windows/Panther/unattend.xml").exists());
 }
 
 #[test]
@@ -163,7 +198,8 @@ fn a_plan_says_what_is_done_and_what_must_be() {
         "no Linux was found for: new machine-id: for Windows, [windows] unattend = \"FILE\" is needed"
     );
     assert_eq!(asked.lacks(&[System::Linux]), None);
-    let windows = WindowsFiles { unattend: "SECRET".into(), join: Some("SECRET".into()) };
+    let windows =
+        WindowsFiles { unattend: "SECRET".into(), join: Some("SECRET".into()), ..WindowsFiles::default() };
     let own = IdentityAnswer { hostname: Some("pc-1".into()), windows: Some(windows) };
     let both = plan(off, &own);
     assert_eq!(

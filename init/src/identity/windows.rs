@@ -4,13 +4,14 @@
 use anyhow::Context;
 use ezio_contract::identity::{JOIN_FILE, PANTHER, UNATTEND_FILE, WindowsFiles};
 
+use super::drivers::{self, DriversOf, Fetch};
 use crate::target::tree::Tree;
 
 /// A folder in `Panther` whose answer file Setup prefers.
 const PREFERRED: &str = "Unattend";
 
 /// Puts the files in their places.
-pub(super) fn put(tree: &Tree, files: &WindowsFiles) -> anyhow::Result<Option<String>> {
+pub(super) fn put(tree: &Tree, files: &WindowsFiles, fetch: &Fetch<'_>) -> anyhow::Result<Option<String>> {
     let [windows, panther] = PANTHER;
     let windows = tree.path_in_any_case(&[windows])?.context("there is no folder Windows")?;
     let folder = match tree.path_in_any_case(&PANTHER)? {
@@ -21,6 +22,8 @@ pub(super) fn put(tree: &Tree, files: &WindowsFiles) -> anyhow::Result<Option<St
             folder
         }
     };
+    // Before the answer file, which names them.
+    drivers::put(tree, &files.drivers, fetch).context("drivers")?;
     if let Some(join) = &files.join {
         write(tree, &folder, JOIN_FILE, &utf16(join))?;
     }
@@ -31,7 +34,7 @@ pub(super) fn put(tree: &Tree, files: &WindowsFiles) -> anyhow::Result<Option<St
         tree.remove(&old)?;
     }
     let join = if files.join.is_some() { ", domain join" } else { "" };
-    Ok(Some(format!("{folder}/{UNATTEND_FILE}{join}")))
+    Ok(Some(format!("{folder}/{UNATTEND_FILE}{join}{}", DriversOf(files))))
 }
 
 fn write(tree: &Tree, folder: &str, name: &str, bytes: &[u8]) -> anyhow::Result<()> {

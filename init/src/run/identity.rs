@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ezio_contract::identity::{IdentityAnswer, IdentityRequest};
+use ezio_contract::urls;
 use ezio_image::layout::NewIds;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use url::Url;
 
 use super::assignment::Assignment;
 use super::briefing::Briefing;
 use super::reporter::Delivery;
 use super::{Run, blocking};
+use crate::fetch::Patience;
+use crate::fetch::location::Location;
 use crate::identity::plan::IdentityPlan;
 use crate::identity::{self, Target, ask};
 use crate::target::mount::wait_until_free;
@@ -21,6 +26,8 @@ use crate::target::mount::wait_until_free;
 const REPORT_BOUND: Duration = Duration::from_secs(60);
 /// Mounting and a few small files take seconds, also on a slow disk with much to write out.
 const IDENTITY_BOUND: Duration = Duration::from_secs(300);
+/// Bytes a second that come at least, where drivers are fetched.
+const SLOWEST: u64 = 1 << 20;
 /// Lines that wait to be shown.
 const QUEUE: usize = 64;
 
@@ -75,17 +82,25 @@ impl Run<'_> {
         &self,
         plan: IdentityPlan,
         targets: Vec<TargetNode>,
+        server: Option<Url>,
     ) -> anyhow::Result<()> {
         if plan.is_empty() {
             return Ok(());
         }
         let (sender, mut said) = mpsc::channel(QUEUE);
         let sys = self.paths.sys.clone();
+        let bound = IDENTITY_BOUND + Duration::from_secs(plan.bytes_to_fetch() / SLOWEST);
+        let (fetcher, runtime) = (self.fetcher.clone(), Handle::current());
+        let fetch = move |sha256: &str, number: u64| {
+            let server = server.as_ref().context("there is no server to ask")?;
+            let url = server.join(&format!("/{}", urls::driver_block(sha256, number)))?;
+            Ok(runtime.block_on(fetcher.get_patiently(&Location::Http(url), Patience::DEFAULT, |_, _| {}))?)
+        };
         let work = blocking(move || {
             for (path, new_ids) in targets {
                 let target = Target { devices: identity::devices_of(&path, &sys)?, new_ids };
                 // Whoever does not listen any more has given up on us.
-                identity::carry_out(&plan, &target, |text| drop(sender.blocking_send(text)))?;
+                identity::carry_out(&plan, &target, &fetch, |text| drop(sender.blocking_send(text)))?;
             }
             Ok(())
         });
@@ -95,7 +110,7 @@ impl Run<'_> {
             }
         };
         let both = async { tokio::join!(work, tell).0 };
-        let bound = IDENTITY_BOUND.as_secs();
-        timeout(IDENTITY_BOUND, both).await.with_context(|| format!("it has not ended within {bound} s"))?
+        let seconds = bound.as_secs();
+        timeout(bound, both).await.with_context(|| format!("it has not ended within {seconds} s"))?
     }
 }

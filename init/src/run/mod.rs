@@ -129,7 +129,7 @@ impl Run<'_> {
         if !growths.is_empty() || !identity.is_empty() {
             self.wait_until_free(&targets).await.during("release disk")?;
         }
-        self.give_identity(identity, targets).await.during("identity")?;
+        self.give_identity(identity, targets, briefing.report.clone()).await.during("identity")?;
         // NTFS that has grown is marked for Windows to check, and the kernel no longer writes to it.
         self.grow(growths).await.during("grow file system")?;
         hooks::run(&briefing.orders.hooks.after, &environment, self.screen).await.during("hook after")?;

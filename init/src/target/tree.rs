@@ -178,8 +178,18 @@ impl Tree {
 
     /// Puts a file in place of what has this name, whose owner, mode and label it takes; where there is none, `mode`.
     pub(crate) fn write(&self, path: &str, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+        self.write_by(path, mode, |file| Ok(file.write_all(bytes)?))
+    }
+
+    /// The same with what `fill` writes.
+    pub(crate) fn write_by(
+        &self,
+        path: &str,
+        mode: u32,
+        fill: impl FnOnce(&mut std::fs::File) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let place = self.place(path)?;
-        place.write(bytes, mode).with_context(|| format!("writing {path}"))
+        place.write(fill, mode).with_context(|| format!("writing {path}"))
     }
 
     /// Removes a file; says whether there was one. Of a link, itself.
@@ -209,11 +219,16 @@ impl Tree {
 }
 
 impl Place {
-    fn write(&self, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    fn write(
+        &self,
+        fill: impl FnOnce(&mut std::fs::File) -> anyhow::Result<()>,
+        mode: u32,
+    ) -> anyhow::Result<()> {
         let name = format!(".ezio-{:016x}", rand::random::<u64>());
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.folder, &name, flags, Mode::from_raw_mode(0o600))?;
-        let placed = self.fill(file, bytes, mode).and_then(|()| {
+        let mut file = std::fs::File::from(file);
+        let placed = fill(&mut file).and_then(|()| self.finish(file, mode)).and_then(|()| {
             renameat(&self.folder, &name, &self.folder, &self.name)?;
             Ok(fsync(&self.folder)?)
         });
@@ -224,9 +239,8 @@ impl Place {
         placed
     }
 
-    fn fill(&self, file: OwnedFd, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
-        let mut file = std::fs::File::from(file);
-        file.write_all(bytes)?;
+    /// Gives the new file what it takes over from the old one.
+    fn finish(&self, file: std::fs::File, mode: u32) -> anyhow::Result<()> {
         match &self.old {
             None => fchmod(&file, Mode::from_raw_mode(mode))?,
             Some(old) => {

@@ -1,6 +1,7 @@
 //! HTTP: the tree of names, tracker, reports and the view of the room. One kind of request a file, each given no more than
 //! it needs.
 
+mod drivers;
 mod files;
 mod identity;
 mod listen;
@@ -57,6 +58,7 @@ pub(crate) fn router(
     overview: Overview,
 ) -> Router {
     files::router(files)
+        .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))
         .merge(identity::router(identities))
         .merge(tracker::router(announces))

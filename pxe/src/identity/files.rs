@@ -2,6 +2,7 @@
 //! server starts, and not when the first machine asks.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -9,7 +10,8 @@ use ezio_image::conf::{Conf, Settings, Windows};
 use ezio_image::identity::hosts::Hosts;
 use ezio_image::identity::template::{HOSTNAME, Template};
 
-use super::is_value;
+use super::Has;
+use super::drivers::Drivers;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -17,6 +19,7 @@ pub(crate) struct IdentityFiles {
     folder: PathBuf,
     hosts: BTreeMap<PathBuf, Hosts>,
     unattends: BTreeMap<PathBuf, Template>,
+    drivers: BTreeMap<PathBuf, Drivers>,
 }
 
 impl IdentityFiles {
@@ -44,11 +47,16 @@ impl IdentityFiles {
             let template = Template::parse(&self.text(path)?).with_context(|| path.display().to_string())?;
             self.unattends.insert(path.clone(), template);
         }
+        if let Some(path) = &windows.drivers
+            && !self.drivers.contains_key(path)
+        {
+            let drivers = Drivers::read(&self.folder.join(path)).context("drivers")?;
+            self.drivers.insert(path.clone(), drivers);
+        }
         let hosts = identity.hosts.as_ref().and_then(|path| self.hosts.get(path));
         let has_column = |name: &str| hosts.is_some_and(|hosts| hosts.has_column(name));
-        let check = |what: &str, template: &Template, has_hostname: bool, has_join: bool| {
-            let unknown =
-                |name: &&str| !is_value(name, has_join, has_column) || (*name == HOSTNAME && !has_hostname);
+        let check = |what: &str, template: &Template, has_hostname: bool, has: Has| {
+            let unknown = |name: &&str| !has.value(name, has_column) || (*name == HOSTNAME && !has_hostname);
             let unknown = template.value_names().find(unknown);
             ensure!(
                 unknown.is_none(),
@@ -59,15 +67,15 @@ impl IdentityFiles {
         };
         let named = identity.hostname.is_some() || has_column(HOSTNAME);
         if let Some(template) = &identity.hostname {
-            check("hostname", template, has_column(HOSTNAME), false)?;
+            check("hostname", template, has_column(HOSTNAME), Has::default())?;
         }
         if let Some(template) = &windows.join {
-            check("join", template, named, false)?;
+            check("join", template, named, Has::default())?;
         }
         if let Some((path, template)) =
             windows.unattend.as_ref().and_then(|path| self.unattends.get_key_value(path))
         {
-            check(&path.display().to_string(), template, named, windows.join.is_some())?;
+            check(&path.display().to_string(), template, named, Has::of(&windows))?;
         }
         Ok(())
     }
@@ -83,6 +91,20 @@ impl IdentityFiles {
 
     pub(super) fn hosts(&self, path: &Path) -> Option<&Hosts> {
         self.hosts.get(path)
+    }
+
+    pub(super) fn drivers(&self, windows: &Windows) -> Option<&Drivers> {
+        self.drivers.get(windows.drivers.as_ref()?)
+    }
+
+    /// A block of a driver's file, by the file's hash.
+    pub(crate) fn driver_block(&self, sha256: &str, number: u64) -> io::Result<Option<Vec<u8>>> {
+        for drivers in self.drivers.values() {
+            if let Some(block) = drivers.block(sha256, number)? {
+                return Ok(Some(block));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn unattend(&self, windows: &Windows) -> Option<&Template> {

@@ -1,13 +1,14 @@
 //! What is one machine's own: its host name, and files for its Windows. Worked out when it asks, from files that lie
 //! beside the operator's `ezio.conf`.
 
+mod drivers;
 mod files;
 mod join;
 
 use anyhow::{Context, Result, ensure};
 use ezio_contract::MachineId;
-use ezio_contract::identity::{IdentityAnswer, JOIN_FILE, PANTHER, WindowsFiles};
-use ezio_image::conf::Orders;
+use ezio_contract::identity::{DRIVERS, IdentityAnswer, JOIN_FILE, PANTHER, WindowsFiles};
+use ezio_image::conf::{Orders, Windows};
 use ezio_image::identity::hostname::{MAX_COMPUTER_NAME, hostname, is_hostname};
 use ezio_image::identity::template::{self, COUNTER, HOSTNAME, Template, Values, values_of, xml_escaped};
 
@@ -17,6 +18,8 @@ pub(crate) use files::IdentityFiles;
 const JOIN: &str = "join";
 /// Where that of a machine lies on it.
 const JOIN_PATH: &str = "join-file";
+/// Where the drivers are on it.
+const DRIVERS_PATH: &str = "drivers";
 /// What stands for the template of a host name where there is none, among a machine's numbers.
 const NO_TEMPLATE: &str = "";
 
@@ -51,7 +54,14 @@ pub(crate) fn answer(
         values.insert(HOSTNAME.to_owned(), name.clone());
     }
     let windows = match files.unattend(&orders.windows) {
-        Some(unattend) => Some(windows(orders, files, unattend, values)?),
+        Some(unattend) => {
+            let (drivers, drivers_note) = match files.drivers(&orders.windows) {
+                Some(drivers) => drivers.for_model(machine.product()),
+                None => (Vec::new(), None),
+            };
+            let WindowsFiles { unattend, join, .. } = windows(orders, files, unattend, values)?;
+            Some(WindowsFiles { unattend, join, drivers, drivers_note })
+        }
         None => None,
     };
     Ok(IdentityAnswer { hostname, windows })
@@ -76,17 +86,34 @@ fn windows(
         values.insert(JOIN_PATH.to_owned(), format!(r"C:\{}\{JOIN_FILE}", PANTHER.join(r"\")));
         join = unattend.names(JOIN_PATH).then_some(blob);
     }
+    if orders.windows.drivers.is_some() {
+        values.insert(DRIVERS_PATH.to_owned(), format!(r"C:\{DRIVERS}"));
+    }
     let name = orders.windows.unattend.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let unattend = unattend.fill(&values, xml_escaped).context(name)?;
-    Ok(WindowsFiles { unattend, join })
+    Ok(WindowsFiles { unattend, join, ..WindowsFiles::default() })
 }
 
-/// Does some level have a value of this name?
-fn is_value(name: &str, has_join: bool, has_column: impl Fn(&str) -> bool) -> bool {
-    template::OF_MACHINE.contains(&name)
-        || [COUNTER, HOSTNAME].contains(&name)
-        || (has_join && [JOIN, JOIN_PATH].contains(&name))
-        || has_column(name)
+/// What an answer file may name beside the machine's values.
+#[derive(Debug, Clone, Copy, Default)]
+struct Has {
+    join: bool,
+    drivers: bool,
+}
+
+impl Has {
+    fn of(windows: &Windows) -> Self {
+        Self { join: windows.join.is_some(), drivers: windows.drivers.is_some() }
+    }
+
+    /// Is there a value of this name?
+    fn value(self, name: &str, has_column: impl Fn(&str) -> bool) -> bool {
+        template::OF_MACHINE.contains(&name)
+            || [COUNTER, HOSTNAME].contains(&name)
+            || (self.join && [JOIN, JOIN_PATH].contains(&name))
+            || (self.drivers && name == DRIVERS_PATH)
+            || has_column(name)
+    }
 }
 
 #[cfg(test)]

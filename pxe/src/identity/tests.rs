@@ -11,6 +11,7 @@ hosts = "hosts.csv"
 [windows]
 unattend = "unattend.xml"
 join = "join/{{hostname}}.txt"
+drivers = "drivers"
 "#;
 
 fn folder(conf: &str) -> (tempfile::TempDir, Conf) {
@@ -18,7 +19,9 @@ fn folder(conf: &str) -> (tempfile::TempDir, Conf) {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     std::fs::create_dir(folder.path().join("join")).unwrap();
     write("hosts.csv", "mac,room,user\n52:54:00:00:00:01,a,\"R & D\"\n");
-    write("unattend.xml", "<n>{{hostname}}</n><u>{{user}}</u><j>{{join}}</j><f>{{join-file}}</f>");
+    write("unattend.xml", "<n>{{hostname}}</n><u>{{user}}</u><j>{{join}}</j><f>{{join-file}}</f>{{drivers}}");
+    std::fs::create_dir_all(folder.path().join("drivers/common")).unwrap();
+    write("drivers/common/a.inf", "A");
     write("join/a-07.txt", "QUJD\n");
     (folder, Conf::parse(conf).unwrap())
 }
@@ -40,7 +43,9 @@ fn a_machine_gets_what_is_its_own() {
     let own = ask(CONF, "52:54:00:00:00:01").unwrap();
     assert_eq!(own.hostname.as_deref(), Some("a-07"));
     let windows = own.windows.unwrap();
-    let unattend = r"<n>a-07</n><u>R &amp; D</u><j>QUJD</j><f>C:\Windows\Panther\ezio-join.txt</f>";
+    let unattend = r"<n>a-07</n><u>R &amp; D</u><j>QUJD</j><f>C:\Windows\Panther\ezio-join.txt</f>C:\Drivers";
+    assert_eq!((windows.drivers.len(), windows.drivers[0].path.as_str()), (1, "common/a.inf"));
+    assert!(windows.drivers_note.unwrap().contains("which model"));
     assert_eq!((windows.unattend.as_str(), windows.join.as_deref()), (unattend, Some("QUJD")));
 }
 
@@ -62,6 +67,8 @@ fn mistakes_in_the_files_show_when_the_conf_is_read() {
         ("{{room}}", "{{floor}}", "hostname: there is no value {{floor}}"),
         ("join/{{hostname}}", "join/{{hostname}}{{x}}", "join: there is no value {{x}}"),
         ("join = \"join/{{hostname}}.txt\"", "", "unattend.xml: there is no value {{join}}"),
+        ("drivers = \"drivers\"", "", "unattend.xml: there is no value {{drivers}}"),
+        ("drivers = \"drivers\"", "drivers = \"none\"", "drivers: listing "),
     ] {
         let (folder, conf) = folder(&CONF.replacen(changed, to, 1));
         let error = format!("{:#}", IdentityFiles::read(&conf, folder.path()).unwrap_err());
