@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use ezio_image::directory::{CheckedImage, Torrent};
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{Layout, ReadAt, Table};
-use ezio_image::manifest::{Content, PartitionInfo, UNPARTITIONED};
+use ezio_image::manifest::{PartitionInfo, UNPARTITIONED};
 use ezio_imagedir::Stored;
 
 use crate::import::Watch;
@@ -139,16 +139,16 @@ fn write_partition(
         read.with_context(|| format!("cannot read {bytes} bytes at byte {offset} of {name}"))?;
         watch(name, bytes as u64)
     };
-    let form = match (&part.content, &part.filesystem) {
-        (Content::Blocks { .. }, Some(filesystem)) => format!("{filesystem}-ptcl-img"),
-        (Content::Blocks { .. }, None) => "raw-ptcl-img".to_owned(),
-        _ => "dd-ptcl-img".to_owned(),
+    let (form, map) = match (runs, part.filesystem.as_deref()) {
+        // The name is that of the partclone that restores it, and there is none for these.
+        (None, _) | (_, None | Some("LVM2_member")) => ("dd-ptcl-img".to_owned(), None),
+        (Some(map), Some(filesystem)) => (format!("{filesystem}-ptcl-img"), Some(map)),
     };
     let path = folder.path.join(format!("{name}.{form}.zst.aa"));
     let writing = || format!("cannot write {}", path.display());
     let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).with_context(writing)?);
     let mut out = zstd::Encoder::new(file, LEVEL).with_context(writing)?;
-    match runs {
+    match map {
         Some(map) => {
             let filesystem = part.filesystem.as_deref().unwrap_or_default();
             partclone::write(&mut out, descriptions::partclone_name(filesystem), part.size, map, read)

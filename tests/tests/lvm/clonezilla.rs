@@ -80,6 +80,12 @@ fn a_saved_group_becomes_a_physical_volume_with_the_same_ids() {
         ]
     });
     assert_eq!(kept[0], kept[1]);
+    // And back: a physical volume is a plain copy, for there is no partclone of LVM.
+    let exported = bench.path("exported");
+    output(text(&builder), &["export", "--no-progress", text(&imported), "--clonezilla", text(&exported)]);
+    let same = "zstd -dcq $0/sda2.dd-ptcl-img.zst.aa | cmp - <(tail -c +$(($2 + 1)) $1 | head -c $3)";
+    let (begin, length) = (VOLUME.to_string(), (600 * MIB).to_string());
+    output("/bin/bash", &["-o", "pipefail", "-c", same, text(&exported), text(&raw), &begin, &length]);
     // LVM goes on from there.
     let volume = Loop::new(&raw, VOLUME, 600 * MIB).unwrap();
     Bench::lvm(&volume.0, &["vgchange", "--addtag", "deployed", "vg0"]);
