@@ -131,7 +131,7 @@ impl Volume {
                 Some(map) => used.extend(map.extents().iter().map(|run| run.offset..run.offset + run.length)),
                 None => used.push(0..size),
             }
-            whole = used == [0..size];
+            whole = matches!(&used[..], [all] if *all == (0..size));
             filesystem = Some(saved.filesystem.clone()).filter(|kind| kind != "dd");
             self.place(volume, logical, &used, &Origin::Stream(self.streams.len()));
             self.place(volume, logical, &ends(&used, size), &Origin::Zeros);

@@ -136,7 +136,7 @@ impl Planner<'_> {
 /// What of a logical volume is kept, by what `places` says of where its bytes lie.
 fn kept(part: PlannedPart, volume: &impl ReadAt, places: impl Fn(Range<u64>) -> Vec<Extent>) -> Result<Kept> {
     let used = used(&part, volume)?;
-    let whole = used == [0..part.size];
+    let whole = matches!(&used[..], [all] if *all == (0..part.size));
     Ok(Kept { runs: used.into_iter().flat_map(places).collect(), whole, filesystem: part.filesystem })
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{SECTOR, checksum, word};
+use super::{SECTOR, Writes, checksum, word};
 use crate::layout::ReadAt;
 
 const HEADER: u64 = 512;
@@ -43,7 +43,7 @@ pub(super) fn read(device: &impl ReadAt, area: &Range<u64>) -> io::Result<Option
 
 /// What puts a text into an area in place of the one that lies in `old` bytes of it, if any: the text behind that, then the
 /// header that makes it valid. None where there is no room for both.
-pub(super) fn replace(area: &Range<u64>, old: Option<Range<u64>>, text: &str) -> Option<Vec<(u64, Vec<u8>)>> {
+pub(super) fn replace(area: &Range<u64>, old: Option<Range<u64>>, text: &str) -> Option<Writes> {
     let (length, size) = (area.end - area.start, text.len() as u64);
     let old_size = old.as_ref().map_or(0, |old| old.end - old.start);
     if old_size.next_multiple_of(SECTOR).checked_add(size.next_multiple_of(SECTOR))? > length - HEADER {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     /// Writes what `replace` says onto the medium.
-    fn put(medium: &mut [u8], writes: Vec<(u64, Vec<u8>)>) {
+    fn put(medium: &mut [u8], writes: Writes) {
         for (offset, bytes) in writes {
             medium[offset as usize..][..bytes.len()].copy_from_slice(&bytes);
         }

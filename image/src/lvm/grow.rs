@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 
 use super::text::{self, Number, Section, Value};
-use super::{LogicalVolume, PhysicalVolume, SECTOR, area};
+use super::{LogicalVolume, PhysicalVolume, SECTOR, Writes, area};
 use crate::layout::ReadAt;
 use crate::swap;
 
@@ -131,7 +131,7 @@ impl PhysicalVolume {
     ///
     /// # Errors
     /// What the device says.
-    pub fn writes(&self, device: &impl ReadAt, grown: &Grown) -> io::Result<Option<Vec<(u64, Vec<u8>)>>> {
+    pub fn writes(&self, device: &impl ReadAt, grown: &Grown) -> io::Result<Option<Writes>> {
         let mut writes = Vec::new();
         for Moved { from, to, .. } in &grown.moved {
             writes.push((*to, device.read_vec(*from, swap::PAGE)?));

@@ -25,6 +25,9 @@ const SECTOR: u64 = 512;
 /// What LVM's checksums begin with.
 const FIRST_CHECKSUM: u32 = 0xf597_a6cf;
 
+/// Bytes to be written to a volume, by their places, in order.
+pub type Writes = Vec<(u64, Vec<u8>)>;
+
 /// A physical volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhysicalVolume {
