@@ -118,6 +118,13 @@ pub enum Input<'a> {
     Failed(PieceId),
     /// A verified piece has left RAM for the target: its memory is free.
     Stored(PieceId),
+    /// The target is searched for a piece that may lie there from before: nobody is asked for it until it is
+    /// [`Input::Found`], or [`Input::Absent`]. Of no effect on what is here or asked for.
+    Sought(PieceId),
+    /// A piece lies on the target, with the right hash.
+    Found(PieceId),
+    /// A piece that was sought does not.
+    Absent(PieceId),
     /// REQUEST.
     Requested(ConnId, Blocks),
     /// CANCEL.

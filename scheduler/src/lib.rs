@@ -37,6 +37,7 @@ mod relay;
 mod serve;
 mod shape;
 mod site;
+mod sought;
 mod steer;
 mod tuning;
 mod watch;
@@ -214,6 +215,9 @@ impl Scheduler {
             Input::Verified(piece) => self.on_verified(piece),
             Input::Failed(piece) => self.on_failed(piece),
             Input::Stored(piece) => self.on_stored(piece),
+            Input::Sought(piece) => self.on_sought(piece),
+            Input::Found(piece) => self.on_found(piece),
+            Input::Absent(piece) => self.on_absent(piece),
             Input::Requested(conn, blocks) => self.on_requested(conn, blocks),
             Input::Cancelled(conn, blocks) => self.on_cancelled(conn, blocks),
             Input::Sent(conn, bytes) => self.on_sent(conn, bytes),

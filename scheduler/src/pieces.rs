@@ -21,6 +21,7 @@ pub(super) enum Block {
 /// A piece that is being fetched.
 #[derive(Debug)]
 pub(super) struct Active {
+    /// None while the piece is sought on the target.
     pub(super) blocks: Vec<Block>,
     /// Blocks that nobody was asked for.
     pub(super) free: u32,
@@ -163,6 +164,22 @@ impl Pieces {
         slot.as_deref_mut()
     }
 
+    /// A piece is not to be asked of anybody for now.
+    pub(super) fn seek(&mut self, piece: PieceId) {
+        if let Some(slot) = self.active.get_mut(piece.index())
+            && slot.is_none()
+        {
+            let nothing = Active { blocks: Vec::new(), free: 0, here: 0, sole: None, failed: false };
+            *slot = Some(Box::new(nothing));
+            self.refresh(piece);
+        }
+    }
+
+    /// Is it sought, rather than fetched?
+    pub(super) fn is_sought(&self, piece: PieceId) -> bool {
+        self.active(piece).is_some_and(|a| a.blocks.is_empty())
+    }
+
     /// What still has to come from this connection alone.
     pub(super) fn only_from(&self, conn: ConnId) -> Vec<PieceId> {
         let awaits = |a: &Active| a.sole == Some(conn) && (a.here as usize) < a.blocks.len();
@@ -173,6 +190,9 @@ impl Pieces {
     /// A piece is fetched no more: it is complete, has failed, or nothing of it is here or asked for.
     pub(super) fn end(&mut self, geometry: &Geometry, piece: PieceId) -> Option<Box<Active>> {
         let active = self.active.get_mut(piece.index())?.take()?;
+        if active.blocks.is_empty() {
+            return Some(active);
+        }
         self.active_count -= 1;
         self.active_bytes -= u64::from(geometry.piece_size(piece));
         self.started.retain(|&p| p != piece);

@@ -260,11 +260,16 @@ impl Scheduler {
         {
             self.members.cleared(first);
         }
+        self.unstored += u64::from(self.geometry.piece_size(piece));
+        self.gain(piece);
+    }
+
+    /// A piece is here, with the right hash.
+    pub(super) fn gain(&mut self, piece: PieceId) {
         self.pieces.failed.retain(|&p| p != piece);
         self.pieces.have.set(piece.0);
         self.pieces.refresh(piece);
         let bytes = u64::from(self.geometry.piece_size(piece));
-        self.unstored += bytes;
         self.stats.pieces += 1;
         self.stats.verified += bytes;
         for at in 0..self.conns.ids().len() {

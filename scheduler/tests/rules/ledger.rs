@@ -43,6 +43,10 @@ pub(crate) struct Ledger {
     arrived: BTreeMap<BlockId, bool>,
     /// Pieces that are being hashed.
     checked: BTreeSet<u32>,
+    /// Pieces that the target is searched for.
+    sought: BTreeSet<u32>,
+    /// Pieces that lay there.
+    found: BTreeSet<u32>,
     pub(crate) complete: bool,
     /// Who passes pieces on to us before it has them.
     parents: BTreeMap<TorrentId, [u64; 2]>,
@@ -82,6 +86,14 @@ impl Ledger {
             Input::Verified(piece) => {
                 assert!(self.checked.remove(&piece.0) && self.have.insert(piece.0));
             }
+            Input::Sought(piece) => drop(self.sought.insert(piece.0)),
+            // What is being hashed comes from there.
+            Input::Found(piece) if !self.checked.contains(&piece.0) => {
+                self.sought.remove(&piece.0);
+                self.found.insert(piece.0);
+                self.have.insert(piece.0);
+            }
+            Input::Absent(piece) => drop(self.sought.remove(&piece.0)),
             Input::Failed(piece) => assert!(self.checked.remove(&piece.0)),
             Input::Have(id, pieces) => self.conn(id).theirs.extend(pieces.iter().map(|p| p.0)),
             Input::Placed(id, place) => {
@@ -147,7 +159,8 @@ impl Ledger {
             }
             Output::Check(piece) => return Some(self.said_check(piece, scheduler)),
             Output::Discard(piece) => {
-                assert!(!self.checked.contains(&piece.0) && !self.have.contains(&piece.0));
+                let found = self.found.contains(&piece.0);
+                assert!(!self.checked.contains(&piece.0) && (found || !self.have.contains(&piece.0)));
                 let asked = self.conns.values().flat_map(|c| &c.asked).filter(|b| b.0 == piece.0);
                 assert_eq!(asked.count(), 0, "discards what is under way");
                 self.arrived.retain(|block, _| block.0 != piece.0);
@@ -177,6 +190,7 @@ impl Ledger {
             blocks.count > 0 && blocks.first + blocks.count <= scheduler.geometry().blocks_in(blocks.piece)
         );
         assert!(!self.have.contains(&piece) && !self.checked.contains(&piece), "asks for what it has");
+        assert!(!self.sought.contains(&piece), "asks for what may be on the target");
         for block in each(blocks) {
             assert!(!self.arrived.contains_key(&block), "asks for a block it has");
             let others = self.conns.values().filter(|c| c.asked.contains(&block)).count();

@@ -39,12 +39,13 @@ prop_compose! {
         sites in 0u16..4,
         found in prop::option::of(0u64..4000),
         settle in 0u64..1000,
+        old in prop_oneof![2 => Just(0u8), 1 => 0u8..101],
     ) -> Room {
         let settle = Duration::from_millis(settle);
         let breaks = breaks.into_iter().map(Duration::from_millis).collect();
         let found = found.map(Duration::from_millis);
         let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
-        Room { seed, torrents, members, forest, settle, memory, foreign, corrupt, silent, breaks, sites, found }
+        Room { seed, torrents, members, forest, settle, memory, foreign, corrupt, silent, breaks, sites, old, found }
     }
 }
 
@@ -104,7 +105,10 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         (conn.clone(), site).prop_map(|(c, s)| Input::PeerSite(c, s)),
         piece.clone().prop_map(Input::Verified),
         piece.clone().prop_map(Input::Failed),
-        piece.prop_map(Input::Stored),
+        piece.clone().prop_map(Input::Stored),
+        piece.clone().prop_map(Input::Sought),
+        piece.clone().prop_map(Input::Found),
+        piece.prop_map(Input::Absent),
         (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Requested(c, b)),
         (conn.clone(), blocks).prop_map(|(c, b)| Input::Cancelled(c, b)),
         (conn, any::<u32>()).prop_map(|(c, bytes)| Input::Sent(c, bytes)),

@@ -35,6 +35,8 @@ pub(crate) struct Room {
     pub(crate) breaks: Vec<Duration>,
     /// Sites over which the nodes are spread, and known; 0: nobody knows.
     pub(crate) sites: u16,
+    /// How many in a hundred of a member's pieces are on its target already, which it finds out as it goes.
+    pub(crate) old: u8,
     /// When the server tells everybody that the odd nodes are at one site and the even at another.
     pub(crate) found: Option<Duration>,
 }
@@ -66,6 +68,7 @@ enum Event {
     Sent(usize, usize, u32),
     Hashed(usize, PieceId, bool),
     Stored(usize, PieceId),
+    LookedFor(usize, PieceId),
     Tick(usize),
     Break,
     Found,
@@ -157,6 +160,15 @@ impl World {
         let ledger = Ledger::new(have, self.room.memory);
         self.add(Kind::Ours(Box::new(scheduler), Box::new(ledger)), site);
         self.later(0..50, Event::Tick(node));
+        if node > 0 && self.room.old > 0 {
+            for piece in (0..self.geometry.piece_count()).map(PieceId) {
+                // Some are found that nobody was told to wait for.
+                if self.rng.random_bool(0.8) {
+                    self.tell(node, Input::Sought(piece));
+                }
+                self.later(0..4000, Event::LookedFor(node, piece));
+            }
+        }
     }
 
     fn add(&mut self, kind: Kind, site: Option<SiteId>) {
@@ -219,6 +231,10 @@ impl World {
                 self.later(1..500, Event::Stored(node, piece));
             }
             Event::Hashed(node, piece, _) => self.tell(node, Input::Failed(piece)),
+            Event::LookedFor(node, piece) => match self.rng.random_range(0..100) < self.room.old {
+                true => self.tell(node, Input::Found(piece)),
+                false => self.tell(node, Input::Absent(piece)),
+            },
             Event::Stored(node, piece) => self.tell(node, Input::Stored(piece)),
             Event::Sent(wire, end, bytes) => {
                 if let Some(id) = self.wires[wire].ids[end] {
