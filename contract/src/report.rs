@@ -11,7 +11,7 @@
 //! | 1 | (says no version) |
 //! | 2 | `format`, `steps` |
 //! | 3 | `identity` |
-//! | 4 | `step` in place of `identity`, `notes`, `zero_bytes` |
+//! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -212,13 +212,16 @@ pub struct Progress {
     /// Verified bytes of pieces that are nothing but zeros: nobody sent them.
     #[serde(default)]
     pub zero_bytes: u64,
+    /// Verified bytes of other pieces that were on the disks before: nobody sent them, and they were not written again.
+    #[serde(default)]
+    pub kept_bytes: u64,
 }
 
 impl Progress {
     /// Verified bytes that somebody sent.
     #[must_use]
     pub fn fetched_bytes(&self) -> u64 {
-        self.done_bytes.saturating_sub(self.zero_bytes)
+        self.done_bytes.saturating_sub(self.zero_bytes + self.kept_bytes)
     }
 }
 

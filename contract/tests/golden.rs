@@ -42,6 +42,7 @@ fn events() -> Vec<Event> {
         sent_bytes: 7,
         peers: 8,
         zero_bytes: 9,
+        kept_bytes: 10,
     };
     vec![
         Event::Started {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use ezio_image::conf::Reuse;
 use ezio_image::metainfo::Metainfo;
 use ezio_sha1::Method;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// How pieces are hashed, several at once where they come faster than one by one.
     pub hashing: Method,
+    /// Whether the targets are asked for what they hold already, before anything is fetched.
+    pub reuse: Reuse,
     /// Seed of all random choices: two members must differ.
     pub seed: u64,
 }
@@ -66,6 +69,7 @@ impl Default for Config {
             max_connections: 200,
             sites: Vec::new(),
             hashing: Method::fastest(),
+            reuse: Reuse::Never,
             seed: rand::random(),
         }
     }

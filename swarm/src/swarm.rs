@@ -10,7 +10,7 @@ use ezio_contract::report::Progress;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::config::{Config, Content, Role};
@@ -80,7 +80,9 @@ impl Swarm {
         let trackers: Vec<_> = (0..).zip(&contents).map(|(i, c)| (i, c.trackers.clone())).collect();
         let engine = Engine::new(config, contents, address.port());
         let mut tasks = JoinSet::new();
-        engine.run(listener, &mut tasks).map_err(|e| SwarmError::Thread(Arc::new(e)))?;
+        let asked = Arc::clone(&engine);
+        let search = spawn_blocking(move || asked.ask_targets()).await.unwrap_or_default();
+        engine.run(listener, search, &mut tasks).map_err(|e| SwarmError::Thread(Arc::new(e)))?;
         let (stop, stopped) = watch::channel(false);
         let mut announcers = JoinSet::new();
         for (torrent, urls) in trackers {

@@ -3,8 +3,8 @@
 //! TOML. Keys at the top are the default for every machine; each `[[machine]]` changes some of them
 //! for the machines that it matches. The first `[[machine]]` that matches is taken, later ones are
 //! not looked at. A machine that none matches gets the default, if that has an image, and is refused
-//! otherwise. `[disk]`, `[seed]`, `[hooks]`, `[uefi]`, `[identity]` and `[windows]` are replaced as a whole, not key by
-//! key.
+//! otherwise. `[disk]`, `[seed]`, `[write]`, `[hooks]`, `[uefi]`, `[identity]` and `[windows]` are replaced as a
+//! whole, not key by key.
 //!
 //! ```toml
 //! image = "debian-12"            # name on this server, URL, magnet link, or path of a .torrent
@@ -25,6 +25,9 @@
 //! [seed]                         # until the first of: ratio, idle, time, until-released
 //! until-released = true
 //! idle = "15m"
+//!
+//! [write]
+//! reuse = "auto"                 # what a disk holds of the image already stays there; never, always
 //!
 //! [hooks]
 //! before = []
@@ -62,6 +65,7 @@ mod pattern;
 mod settings;
 mod two_key;
 pub mod units;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +79,7 @@ pub use orders::{
 };
 pub use pattern::Pattern;
 pub use settings::{DiskSetting, Settings, TargetSetting, names_a_partition};
+pub use writing::{Reuse, Writing};
 
 use crate::names::is_safe_name;
 use settings::TopLevel;

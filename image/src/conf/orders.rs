@@ -11,6 +11,7 @@ use super::grow::Grow;
 use super::identity::{Identity, Windows};
 use super::pattern::Pattern;
 use super::units::{parse_duration, print_duration};
+use super::writing::Writing;
 use crate::names::is_safe_name;
 
 /// Everything one machine is told.
@@ -30,6 +31,8 @@ pub struct Orders {
     pub hooks: Hooks,
     /// What is done to a UEFI machine's firmware.
     pub uefi: Uefi,
+    /// How targets are written.
+    pub writing: Writing,
     /// What makes this clone differ from the next.
     pub identity: Identity,
     /// The same for Windows.

@@ -13,6 +13,7 @@ use super::orders::{
 };
 use super::pattern::Pattern;
 use super::units::print_size;
+use super::writing::Writing;
 
 /// Settings of `ezio.conf`; what is not set is taken from the level above.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -48,6 +49,9 @@ pub struct Settings {
     /// The firmware's boot entries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uefi: Option<Uefi>,
+    /// How targets are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<Writing>,
     /// What makes a clone differ from the next; replaces all of the level above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
@@ -267,6 +271,7 @@ impl Settings {
             disk: own.disk.or(above.disk),
             hooks: own.hooks.or(above.hooks),
             uefi: own.uefi.or(above.uefi),
+            write: own.write.or(above.write),
             identity: own.identity.or(above.identity),
             windows: own.windows.or(above.windows),
         }
@@ -330,6 +335,7 @@ impl Settings {
             on_error: self.on_error.unwrap_or(EndAction::Hold),
             hooks: self.hooks.clone().unwrap_or_default(),
             uefi: self.uefi.unwrap_or_default(),
+            writing: self.write.unwrap_or_default(),
             identity: self.identity.clone().unwrap_or_default(),
             windows: self.windows.clone().unwrap_or_default(),
             report,
@@ -376,6 +382,7 @@ macro_rules! settings_level {
             disk: Option<Vec<DiskSetting>>,
             hooks: Option<Hooks>,
             uefi: Option<Uefi>,
+            write: Option<Writing>,
             identity: Option<Identity>,
             windows: Option<Windows>,
         }
@@ -393,6 +400,7 @@ macro_rules! settings_level {
                     disk: self.disk.clone(),
                     hooks: self.hooks.clone(),
                     uefi: self.uefi,
+                    write: self.write,
                     identity: self.identity.clone(),
                     windows: self.windows.clone(),
                 }

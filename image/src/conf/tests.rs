@@ -399,8 +399,9 @@ fn some_settings() -> impl Strategy<Value = Settings> {
         prop::option::of(hooks),
         prop::option::of(prop::sample::select(vec![Grow::None, Grow::Last, Grow::Partition("sda2".into())])),
         prop::option::of(any::<bool>().prop_map(|entries| Uefi { entries })),
+        prop::option::of(prop::sample::select(vec![Reuse::Auto, Reuse::Never, Reuse::Always])),
     )
-        .prop_map(|(target, end, seed, disk, hooks, grow, uefi)| Settings {
+        .prop_map(|(target, end, seed, disk, hooks, grow, uefi, reuse)| Settings {
             target,
             grow,
             end,
@@ -408,6 +409,7 @@ fn some_settings() -> impl Strategy<Value = Settings> {
             disk: disk.map(|disk| vec![disk]),
             hooks,
             uefi,
+            write: reuse.map(|reuse| Writing { reuse }),
             on_error: end,
             image: None,
             partition: None,

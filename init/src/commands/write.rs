@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use ezio_disk::{BlockTarget, start_of};
+use ezio_image::conf::Reuse;
 use ezio_image::conf::units::human_size;
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{Plan, Room};
@@ -116,6 +117,7 @@ fn config(options: &WriteOptions, source: &Source, plan: &Plan) -> anyhow::Resul
         limit_up: options.limit_up,
         limit_down: options.limit_down,
         hashing: hashing().unwrap_or(defaults.hashing),
+        reuse: Reuse::Auto,
         ..defaults
     })
 }

@@ -114,6 +114,10 @@ impl Storage for Amended {
         self.inner.begin_writeback(offset, length);
     }
 
+    fn forget(&self, offset: u64, length: u64) {
+        self.inner.forget(offset, length);
+    }
+
     fn write_stats(&self) -> WriteStats {
         self.inner.write_stats()
     }

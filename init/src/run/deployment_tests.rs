@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use ezio_contract::MachineId;
-use ezio_image::conf::Conf;
+use ezio_image::conf::{Conf, Reuse};
 
 use super::*;
 use crate::fetch::Fetcher;
@@ -107,6 +107,33 @@ async fn several_disks_become_alike() {
 }
 
 /// Each by its rule; a rule without any takes what is left.
+/// The table is cleared first, as ever: where the content lies is known from the plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_image_again_is_found_on_its_disk() {
+    let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK)]));
+    let seeder = seeder(&image.metainfo, &image.bytes).await;
+    let fetched = fetched(&image).await;
+    let again = async |reuse| {
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            peers: vec![seeder.listen_addr()],
+            reuse,
+            ..Config::default()
+        };
+        let cleared = Cleared::clear(assignment(&fetched, &machine, "").await.unwrap()).unwrap();
+        let filled = cleared.fill(config, |_| {}).await.unwrap();
+        let progress = filled.finish().unwrap().progress;
+        (progress.from_server_bytes, progress.kept_bytes, fs::read(machine.disk("sda")).unwrap())
+    };
+    let total = image.bytes.len() as u64;
+    let (fetched, kept, first) = again(Reuse::Auto).await;
+    assert_eq!((fetched, kept), (total, 0));
+    let (fetched, kept, second) = again(Reuse::Auto).await;
+    assert_eq!((fetched, kept), (0, total));
+    assert!(first == second);
+    assert_eq!(again(Reuse::Never).await.0, total);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_images_go_onto_two_disks() {
     let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK), ("sdb", DISK)]));

@@ -122,6 +122,10 @@ impl Storage for HeldHead {
         self.inner.begin_writeback(offset, length);
     }
 
+    fn forget(&self, offset: u64, length: u64) {
+        self.inner.forget(offset, length);
+    }
+
     fn write_stats(&self) -> WriteStats {
         self.inner.write_stats()
     }

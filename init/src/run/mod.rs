@@ -24,7 +24,7 @@ use ezio_contract::Arch;
 use ezio_contract::report::{Event, MAX_NOTE, MAX_NOTES};
 use ezio_contract::text::one_line;
 use ezio_disk::{Disk, Usage, allows_usb, coming, discover, mark_boot_medium};
-use ezio_image::conf::{EndAction, Orders, Target};
+use ezio_image::conf::{EndAction, Orders, Reuse, Target};
 use ezio_swarm::Config;
 use uuid::Uuid;
 
@@ -115,7 +115,7 @@ impl Run<'_> {
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
         let boot_entries = assignment.boot_entries;
-        let deployed = self.deploy(assignment).await?;
+        let deployed = self.deploy(assignment, orders.writing.reuse).await?;
         deployed.said.iter().for_each(|line| self.report_step(line.clone()));
         self.wait_for_nodes(&deployed).await.during("re-read of the table")?;
         if boot_entries {
@@ -204,11 +204,12 @@ impl Run<'_> {
         self.reporter.send(Event::Step { step });
     }
 
-    async fn deploy(&self, assignment: Assignment) -> Result<Deployed, Failure> {
+    async fn deploy(&self, assignment: Assignment, reuse: Reuse) -> Result<Deployed, Failure> {
         self.screen.step(&format!("disk: clearing {}", assignment.paths()));
         let cleared = blocking(move || Cleared::clear(assignment)).await.during("clear disk")?;
         self.screen.step("writing");
-        let filled = cleared.fill(Config::default(), |moment| self.tell(moment)).await.during("write")?;
+        let config = Config { reuse, ..Config::default() };
+        let filled = cleared.fill(config, |moment| self.tell(moment)).await.during("write")?;
         self.screen.step("verified: all of the image is on the disk and synced");
         self.reporter.send(Event::Verified(filled.progress));
         blocking(move || filled.finish()).await.during("write table and boot code")

@@ -4,20 +4,19 @@
 mod connection;
 mod core;
 mod dial;
-mod had;
 mod handshake;
 mod listen;
 mod outbox;
 mod progress;
 mod rate_limit;
 mod receive;
+mod search;
 mod sites;
 pub(crate) mod socket;
 mod transmit;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Notify, watch};
@@ -27,17 +26,17 @@ use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site};
 use crate::neighbours::{NEIGHBOURS, Neighbours};
-use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, TorrentId, TorrentShape};
+use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId, TorrentShape};
 use crate::storage::StorageError;
 use crate::store::{Store, StoreEvents};
 use crate::zeros::ZeroPieces;
-use had::Had;
 use outbox::Close;
 use rate_limit::RateLimit;
 use sites::Sites;
 
 pub(crate) use dial::AddressBook;
 pub(crate) use handshake::new_peer_id;
+pub(crate) use search::Search;
 
 /// What a server keeps of what it has read: chunks of which further parts will be asked for.
 const SERVER_CACHE: u64 = 16 << 20;
@@ -62,8 +61,6 @@ pub(crate) struct Engine {
     torrents: HashMap<[u8; 20], TorrentId>,
     core: Mutex<Core>,
     store: Arc<Store>,
-    /// Pieces that are had because they are zeros, and that the target has yet to get.
-    to_be_zeros: Vec<Range<u32>>,
     pool: Arc<BlockPool>,
     pub(crate) addresses: AddressBook,
     sites: RwLock<Arc<Sites>>,
@@ -95,16 +92,8 @@ impl Engine {
         policy.member = u64::from_be_bytes(member);
         policy.memory = arriving;
         let zeros = ZeroPieces::of(contents.iter().map(|c| &*c.metainfo), &geometry);
-        let to_be_zeros: Vec<Range<u32>> = (0..)
-            .zip(&contents)
-            .filter(|(_, c)| !c.complete)
-            .filter_map(|(torrent, _)| geometry.pieces_of(TorrentId(torrent)))
-            .flat_map(|pieces| zeros.of_torrent(&pieces).collect::<Vec<_>>())
-            .collect();
-        let size = |piece| u64::from(geometry.piece_size(PieceId(piece)));
-        let zero_bytes = to_be_zeros.iter().cloned().flatten().map(size).sum();
-        let had = Had::new(&geometry, to_be_zeros.iter().cloned().flatten());
-        let start = had.start(contents.iter().map(|c| c.complete));
+        let start: Vec<Start<'_>> =
+            contents.iter().map(|c| if c.complete { Start::All } else { Start::None }).collect();
         let scheduler = Scheduler::new(policy, geometry.clone(), &start);
         // All of it is kept for use: memory that goes back and forth to the system costs as much as copying.
         let pool = BlockPool::new(config.memory);
@@ -120,7 +109,6 @@ impl Engine {
                 arriving / 2,
                 Arc::new(Events(Weak::clone(engine))),
             )),
-            to_be_zeros,
             peer_id: new_peer_id(),
             member,
             port,
@@ -133,24 +121,25 @@ impl Engine {
             limit_down: config.limit_down.map(RateLimit::new),
             outcome: watch::Sender::new(Outcome::Running),
             ticker: Notify::new(),
-            watchers: progress::Watchers::new(geometry.total_length(), zero_bytes),
+            watchers: progress::Watchers::new(geometry.total_length()),
             geometry,
             contents,
             config,
         })
     }
 
-    /// Starts the store's threads and the tasks, which run in `tasks`.
+    /// Starts the store's threads and the tasks, which run in `tasks`, and looks for what is left to `search`.
     ///
     /// # Errors
     /// The system has no thread left.
     pub(crate) fn run(
         self: &Arc<Self>,
         listener: tokio::net::TcpListener,
+        search: Option<Search>,
         tasks: &mut JoinSet<()>,
     ) -> std::io::Result<()> {
         self.store.run(self.config.hashing)?;
-        self.to_be_zeros.iter().cloned().for_each(|pieces| self.store.write_zeros(pieces));
+        search.map_or(Ok(()), |search| search.run(self))?;
         tasks.spawn(listen::run(Arc::clone(self), listener));
         tasks.spawn(dial::run(Arc::clone(self)));
         tasks.spawn(progress::run(Arc::clone(self)));
@@ -260,6 +249,17 @@ impl Engine {
     /// Is every piece verified?
     pub(crate) fn is_complete(&self) -> bool {
         self.core.lock().unwrap_or_else(PoisonError::into_inner).scheduler.is_complete()
+    }
+
+    /// Bytes of these pieces.
+    fn size_of(&self, pieces: impl IntoIterator<Item = u32>) -> u64 {
+        pieces.into_iter().map(|piece| u64::from(self.geometry.piece_size(PieceId(piece)))).sum()
+    }
+
+    /// Somebody is connected, and nothing was asked of anybody.
+    fn waits_for_nothing(&self) -> bool {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.scheduler.outstanding() == 0 && core.conns().next().is_some()
     }
 
     /// Payload bytes received and sent so far.

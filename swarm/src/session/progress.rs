@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,19 +24,25 @@ const ROOM_STEPS: u32 = 2;
 pub(crate) struct Watchers {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) room: watch::Sender<Room>,
-    /// Bytes of pieces that were had at once, for they are zeros.
-    zero_bytes: u64,
+    /// Bytes of pieces that were had at once, for they are zeros, and of those that were found on the targets.
+    local: [AtomicU64; 2],
     samples: Mutex<VecDeque<(Instant, u64, u64)>>,
 }
 
 impl Watchers {
-    pub(crate) fn new(total_bytes: u64, zero_bytes: u64) -> Self {
+    pub(crate) fn new(total_bytes: u64) -> Self {
         Self {
             progress: watch::Sender::new(Progress { total_bytes, ..Progress::default() }),
             room: watch::Sender::new(Room::default()),
-            zero_bytes,
+            local: Default::default(),
             samples: Mutex::default(),
         }
+    }
+
+    /// So many bytes more are there because they are zeros, or were found on the targets.
+    pub(super) fn note(&self, zero_bytes: u64, kept_bytes: u64) {
+        self.local[0].fetch_add(zero_bytes, Ordering::Relaxed);
+        self.local[1].fetch_add(kept_bytes, Ordering::Relaxed);
     }
 
     /// Tells how far the job is now.
@@ -64,7 +71,8 @@ impl Watchers {
             from_server_bytes: stats.received_from_server,
             from_peers_bytes: stats.received.saturating_sub(stats.received_from_server),
             sent_bytes: stats.sent,
-            zero_bytes: self.zero_bytes,
+            zero_bytes: self.local[0].load(Ordering::Relaxed),
+            kept_bytes: self.local[1].load(Ordering::Relaxed),
             peers: u32::try_from(members.len()).unwrap_or(u32::MAX),
         });
     }

@@ -14,6 +14,8 @@ use super::{Action, Storage, StorageError, WriteStats, ZEROS};
 
 /// Buffers that the kernel takes in one call (`IOV_MAX`).
 const MAX_BUFFERS: usize = 1024;
+/// Bytes that the kernel keeps in memory as a whole, or a multiple of that.
+const PAGE: u64 = 64 << 10;
 /// So many zeros are the device's to make, if it can; of fewer it takes as long to ask it as to write them.
 const ZEROS_BY_DEVICE: u64 = 64 << 10;
 
@@ -43,6 +45,10 @@ pub trait Medium: Send + Sync {
     fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
         let _ = (offset, length);
         Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Drops what is kept in memory of a range, but for what has to be written still; a hint.
+    fn forget(&self, offset: u64, length: u64) {
+        let _ = (offset, length);
     }
     /// Starts writing out a range; a hint.
     fn begin_writeback(&self, offset: u64, length: u64) {
@@ -99,6 +105,12 @@ impl Medium for File {
             // A hint that the kernel does not take changes nothing.
             let _ = posix_fadvise(self, offset, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
         }
+    }
+
+    fn forget(&self, offset: u64, length: u64) {
+        // Pages that the range covers in part would stay.
+        let start = offset / PAGE * PAGE;
+        self.begin_writeback(start, (offset + length).next_multiple_of(PAGE) - start);
     }
 }
 
@@ -276,6 +288,14 @@ impl<M: Medium> Storage for DeviceStorage<M> {
         for Slice { offset, length } in self.extents.slices(content_offset, length) {
             if let Some(offset) = offset {
                 self.medium.begin_writeback(self.base.saturating_add(offset), length);
+            }
+        }
+    }
+
+    fn forget(&self, content_offset: u64, length: u64) {
+        for Slice { offset, length } in self.extents.slices(content_offset, length) {
+            if let Some(offset) = offset {
+                self.medium.forget(self.base.saturating_add(offset), length);
             }
         }
     }

@@ -8,15 +8,15 @@ use super::{Storage, StorageError, WriteStats};
 
 /// Several storages with the same content. Reads come from the first.
 pub struct Mirror {
-    first: Arc<dyn Storage>,
-    others: Vec<Arc<dyn Storage>>,
+    /// At least one.
+    disks: Vec<Arc<dyn Storage>>,
 }
 
 impl Mirror {
     /// Keeps `first` and `others` alike.
     #[must_use]
     pub fn new(first: Arc<dyn Storage>, others: Vec<Arc<dyn Storage>>) -> Self {
-        Self { first, others }
+        Self { disks: [vec![first], others].concat() }
     }
 
     /// Does the same to all at once, each in a thread, so that two disks take as long as the slower.
@@ -27,8 +27,8 @@ impl Mirror {
         thread::scope(|scope| {
             let act = &act;
             let others: Vec<_> =
-                self.others.iter().map(|other| scope.spawn(move || act(other.as_ref()))).collect();
-            let mut result = act(self.first.as_ref());
+                self.disks[1..].iter().map(|other| scope.spawn(move || act(other.as_ref()))).collect();
+            let mut result = act(self.disks[0].as_ref());
             for other in others {
                 let other = other.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
                 result = result.and(other);
@@ -40,7 +40,7 @@ impl Mirror {
 
 impl Storage for Mirror {
     fn read_at(&self, content_offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
-        self.first.read_at(content_offset, buf)
+        self.disks[0].read_at(content_offset, buf)
     }
 
     fn write_at(&self, content_offset: u64, buf: &[u8]) -> Result<(), StorageError> {
@@ -52,7 +52,7 @@ impl Storage for Mirror {
     }
 
     fn read_vectored_at(&self, content_offset: u64, bufs: &mut [IoSliceMut<'_>]) -> Result<(), StorageError> {
-        self.first.read_vectored_at(content_offset, bufs)
+        self.disks[0].read_vectored_at(content_offset, bufs)
     }
 
     fn write_vectored_at(&self, content_offset: u64, bufs: &[IoSlice<'_>]) -> Result<(), StorageError> {
@@ -64,14 +64,23 @@ impl Storage for Mirror {
     }
 
     fn begin_writeback(&self, content_offset: u64, length: u64) {
-        self.first.begin_writeback(content_offset, length);
-        for other in &self.others {
-            other.begin_writeback(content_offset, length);
+        for disk in &self.disks {
+            disk.begin_writeback(content_offset, length);
         }
     }
 
+    fn forget(&self, content_offset: u64, length: u64) {
+        for disk in &self.disks {
+            disk.forget(content_offset, length);
+        }
+    }
+
+    fn alike(&self) -> &[Arc<dyn Storage>] {
+        &self.disks
+    }
+
     fn write_stats(&self) -> WriteStats {
-        self.first.write_stats()
+        self.disks[0].write_stats()
     }
 }
 

@@ -112,6 +112,17 @@ pub trait Storage: Send + Sync {
         None
     }
 
+    /// What the system keeps in memory of `length` bytes from `content_offset` is dropped, as far as it is on the medium: the
+    /// next read comes from there. A hint: it cannot fail.
+    fn forget(&self, content_offset: u64, length: u64) {
+        let _ = (content_offset, length);
+    }
+
+    /// The storages that this one keeps alike; none where it is one itself.
+    fn alike(&self) -> &[Arc<dyn Storage>] {
+        &[]
+    }
+
     /// What has been written so far, in what order.
     fn write_stats(&self) -> WriteStats {
         WriteStats::default()

@@ -5,6 +5,7 @@
 //! is arriving and what waits to be written, so the queues here end by it; the cache has a bound of its own.
 
 mod cache;
+mod compare;
 mod hasher;
 mod queue;
 mod reader;
@@ -23,6 +24,7 @@ use crate::scheduler::{Geometry, PieceId};
 use crate::storage::{Storage, StorageError};
 use crate::zeros::ZeroPieces;
 use cache::Cache;
+pub(crate) use compare::Fits;
 use queue::Queue;
 use writer::WriteQueue;
 
@@ -57,7 +59,7 @@ struct HashJob {
 pub(crate) struct Store {
     torrents: Vec<Torrent>,
     geometry: Geometry,
-    zeros: ZeroPieces,
+    pub(crate) zeros: ZeroPieces,
     pool: Arc<BlockPool>,
     cache: Mutex<Cache>,
     to_hash: Queue<HashJob>,
@@ -135,6 +137,16 @@ impl Store {
         } else {
             self.to_hash.push(job);
         }
+    }
+
+    /// [`Store::write_zeros`] may still be called: the job is not finished before [`Store::forgo`].
+    pub(crate) fn expect(&self) {
+        self.to_write.expect();
+    }
+
+    /// It will not be called any more.
+    pub(crate) fn forgo(&self) {
+        self.to_write.forgo();
     }
 
     /// These pieces, all of one torrent, are to be zeros on the target.

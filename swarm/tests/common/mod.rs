@@ -96,6 +96,13 @@ impl Disk {
         disk
     }
 
+    /// One file, with these bytes.
+    pub(crate) fn holding(bytes: &[u8]) -> Self {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        Self(vec![Arc::new(file)])
+    }
+
     pub(crate) fn full(images: &[Image]) -> Self {
         let disk = Self::blank(images);
         for (storage, image) in disk.storages(images).iter().zip(images) {

@@ -52,6 +52,8 @@ pub struct Progress {
     pub from_peers_bytes: u64,
     /// Zeros, which nobody sends.
     pub zero_bytes: u64,
+    /// On the disks before.
+    pub kept_bytes: u64,
 }
 
 /// When the first event of each kind came, in seconds of Unix time.
