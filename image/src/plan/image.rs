@@ -5,7 +5,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::grow::{self, Arrangement, Growth};
-use super::sectors::objection_to;
 use super::stale::Stale;
 use super::{CLEARED, Payload, Plan, PlanError, Room, Step, clear, fits};
 use crate::conf::{Grow, Regenerate};
@@ -67,11 +66,7 @@ impl CheckedImage {
     ) -> Result<Plan, PlanError> {
         let Room { size, start, sector_size } = room;
         let (info, torrent) = self.partition(wanted)?;
-        if let Some((length, why)) =
-            sector_size.and_then(|length| Some((length, objection_to(info, length)?)))
-        {
-            return Err(self.other_sectors(length, why));
-        }
+        self.refuse_sectors(info, sector_size)?;
         // Not the end of the last used block: the file system would say that it is longer than its partition.
         fits(&format!("{} of {}", info.name, self.manifest.name), info.needed(), size)?;
         let growth = growth_of_target(info, grow, size)?;

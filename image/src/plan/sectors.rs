@@ -38,8 +38,23 @@ impl CheckedImage {
         Ok(Cow::Owned(self.moved_to(table, own, sector_size)))
     }
 
-    /// Refuses a disk for the length of its sectors.
-    pub(super) fn other_sectors(&self, disk: u32, why: String) -> PlanError {
+    /// Refuses a partition on a disk with sectors of so many bytes, if this one of the image could not be used there. An
+    /// image that does not say of which disk it is may be of such a one.
+    pub(super) fn refuse_sectors(
+        &self,
+        info: &PartitionInfo,
+        sector_size: Option<u32>,
+    ) -> Result<(), PlanError> {
+        let own = self.manifest.disk.as_ref().map(|disk| disk.sector_size);
+        let Some(length) = sector_size.filter(|length| own != Some(*length)) else { return Ok(()) };
+        let is_told = own.is_some() || info.block_size.is_some();
+        match objection_to(info, length).filter(|_| is_told) {
+            Some(why) => Err(self.other_sectors(length, why)),
+            None => Ok(()),
+        }
+    }
+
+    fn other_sectors(&self, disk: u32, why: String) -> PlanError {
         PlanError::Sectors { disk, image: self.manifest.name.clone(), why }
     }
 
@@ -73,7 +88,7 @@ impl CheckedImage {
 }
 
 /// Why what is on a partition could not be used where sectors have so many bytes; none where nothing speaks against it.
-pub(super) fn objection_to(info: &PartitionInfo, sector_size: u32) -> Option<String> {
+fn objection_to(info: &PartitionInfo, sector_size: u32) -> Option<String> {
     let sector = u64::from(sector_size);
     if matches!(info.content, Content::Swap | Content::Empty) {
         return None;

@@ -113,6 +113,12 @@ fn what_works_in_smaller_blocks_is_refused_by_name() {
         let file = Room { sector_size: None, ..room(20 << 20) };
         assert!(checked(image).plan_for_partition(Some("sda2"), file, &Grow::None).is_ok());
     }
+    // What is of such a disk goes onto one.
+    let there = Room { sector_size: Some(4096), ..room(160 << 20) };
+    let mut encrypted = of_4kn(with(gpt_image(), "crypto_LUKS", None));
+    encrypted.manifest.partitions[0].content = Content::Empty;
+    encrypted.torrents.remove("sda1");
+    assert!(checked(encrypted).plan_for_partition(Some("sda2"), there, &Grow::None).is_ok());
     let mut unknown = with(gpt_image(), "ext4", Some(4096));
     unknown.manifest.partitions[1].filesystem = None;
     unknown.manifest.partitions[1].block_size = None;
