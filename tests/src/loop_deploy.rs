@@ -52,7 +52,7 @@ pub fn deploy(server: &Server, disks: &[&str]) -> (bool, String) {
 #[must_use]
 pub fn deploy_with(server: &Server, disks: &[&str], more: &[&str]) -> (bool, String) {
     let mut process = Command::new(programs::find("ezio-init").unwrap())
-        .args(["deploy", "--conf", &format!("{}ezio.conf", server.url)])
+        .args(["deploy", "--yes", "--conf", &format!("{}ezio.conf", server.url)])
         .args(disks.iter().flat_map(|disk| ["--disk", *disk]))
         .args(more)
         .stderr(Stdio::piped())

@@ -145,7 +145,7 @@ impl Bench {
         let device = Loop::blank(&file, size * MIB).unwrap();
         let log = File::create(self.path("log")).unwrap();
         let mut command = Command::new(programs::find("ezio-init").unwrap());
-        command.args(["deploy", "--conf", &format!("{}ezio.conf", server.url), "--disk", &device.0]);
+        command.args(["deploy", "--yes", "--conf", &format!("{}ezio.conf", server.url), "--disk", &device.0]);
         command.stdout(Stdio::null()).stderr(log);
         let status = Process::start(&mut command).unwrap().wait(LIMIT).unwrap();
         assert!(status.success(), "{}", fs::read_to_string(self.path("log")).unwrap());

@@ -437,7 +437,7 @@ fn a_torrent_of_clonezillas_is_deployed_by_the_two_keys() {
     let conf = format!("TORRENT={}\nTARGET={}p1\n", torrent.display(), disk.0);
     fs::write(path("ezio.conf"), conf).unwrap();
     let mut deploy = Command::new(programs::find("ezio-init").unwrap());
-    deploy.arg("deploy").arg("--conf").arg(path("ezio.conf")).args(["--disk", &disk.0]);
+    deploy.args(["deploy", "--yes", "--conf"]).arg(path("ezio.conf")).args(["--disk", &disk.0]);
     let mut deploy = Process::start(deploy.stderr(Stdio::piped())).unwrap();
     // All is on the disk; the seeding policy holds, for nobody knows the room.
     said_on(deploy.0.stderr.take().unwrap(), b'\n', "serving others");

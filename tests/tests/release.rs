@@ -91,7 +91,7 @@ impl Machine {
         let said = work.join(format!("said{host}"));
         let root = root(&work.join(format!("root{host}")), host)?;
         let mut init = room.command(host, programs::find("ezio-init")?);
-        init.args(["deploy", "--conf", &format!("{}ezio.conf", server.url)]);
+        init.args(["deploy", "--yes", "--conf", &format!("{}ezio.conf", server.url)]);
         init.arg("--disk").arg(root.join(disk.0.trim_start_matches('/'))).arg("--root").arg(&root);
         let process = Process::start(init.stderr(fs::File::create(&said)?))?;
         Ok(Self { process, said, _disk: disk })

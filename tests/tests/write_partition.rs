@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ezio_tests::loop_deploy::{output, partition, text};
 use ezio_tests::loop_device::Loop;
+use ezio_tests::loopback::Server;
 use ezio_tests::{mounts, programs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -99,8 +100,23 @@ impl Disk {
 
 fn write(arguments: &[&str]) -> Command {
     let mut command = Command::new(programs::find("ezio-init").unwrap());
-    command.arg("write").args(arguments).args(["--progress", "plain"]).stdin(Stdio::null());
+    command.args(["write", "--yes"]).args(arguments).args(["--progress", "plain"]).stdin(Stdio::null());
     command
+}
+
+/// The image of a disk of 400 MiB with two partitions, "one" and "two".
+fn golden(folder: &Path) -> PathBuf {
+    let (golden, image) = (folder.join("golden.img"), folder.join("golden"));
+    fs::File::create(&golden).unwrap().set_len(400 * MIB).unwrap();
+    let table = "label: gpt\nstart=1MiB, size=100MiB, type=L\nsize=290MiB, type=L\n";
+    partition(text(&golden), table, &folder.join("golden.table"));
+    for (start, size, label) in [(1, 100, "one"), (101, 290, "two")] {
+        let part = Loop::new(&golden, start * MIB, size * MIB).unwrap();
+        output("/usr/sbin/mkfs.ext4", &["-q", "-L", label, &part.0]);
+    }
+    let builder = programs::find("image-builder").unwrap();
+    output(text(&builder), &["capture", text(&golden), "-o", text(&image), "--no-progress"]);
+    image
 }
 
 fn said(output: &Output) -> String {
@@ -144,7 +160,7 @@ fn an_image_of_hfs_plus_goes_onto_a_logical_partition() {
     volume[1024..1028].copy_from_slice(b"H+\0\x04");
     volume[1028..1032].copy_from_slice(&0x100u32.to_be_bytes());
     fs::write(&source, &volume).unwrap();
-    let done = write(&[text(&source), &disk.node, "--exact", "--yes"]).output().unwrap();
+    let done = write(&[text(&source), &disk.node, "--exact"]).output().unwrap();
     assert!(done.status.success() && said(&done).contains("keeps its length"), "{}", said(&done));
     disk.assert_untouched();
     let mut written = vec![0; volume.len()];
@@ -156,16 +172,7 @@ fn an_image_of_hfs_plus_goes_onto_a_logical_partition() {
 fn a_partition_of_an_image_directory_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path(), GPT);
-    let (golden, image) = (folder.path().join("golden.img"), folder.path().join("golden"));
-    fs::File::create(&golden).unwrap().set_len(600 * MIB).unwrap();
-    let table = "label: gpt\nstart=1MiB, size=200MiB, type=L\nsize=300MiB, type=L\n";
-    partition(text(&golden), table, &folder.path().join("golden.table"));
-    for (start, size, label) in [(1, 200, "one"), (201, 300, "two")] {
-        let part = Loop::new(&golden, start * MIB, size * MIB).unwrap();
-        output("/usr/sbin/mkfs.ext4", &["-q", "-L", label, &part.0]);
-    }
-    let builder = programs::find("image-builder").unwrap();
-    output(text(&builder), &["capture", text(&golden), "-o", text(&image), "--no-progress"]);
+    let image = golden(folder.path());
 
     let unclear = write(&[text(&image), &disk.node]).output().unwrap();
     assert!(unclear.status.code() == Some(1) && said(&unclear).contains("sda1, sda2"), "{}", said(&unclear));
@@ -214,6 +221,27 @@ fn what_is_no_partition_or_too_small_is_refused() {
         assert!(refused.status.code() == Some(1) && said(&refused).contains(word), "{}", said(&refused));
     }
     disk.assert_not_written();
+}
+
+#[test]
+fn nothing_is_erased_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Disk::new(folder.path(), GPT);
+    let source = folder.path().join("image.dd");
+    fs::write(&source, noise(MIB, 3)).unwrap();
+    let init = programs::find("ezio-init").unwrap();
+    // It is asked about last, when all is known that is to be known.
+    let server = Server::start(&golden(folder.path()), &[]).unwrap();
+    let conf = format!("{}ezio.conf", server.url);
+    for arguments in [
+        &["write", text(&source), &disk.node, "--exact"][..],
+        &["deploy", "--conf", &conf, "--disk", &disk.device.0],
+    ] {
+        let refused = Command::new(&init).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let words = said(&refused);
+        assert!(refused.status.code() == Some(1) && words.contains("--yes says that it may be"), "{words}");
+        disk.assert_not_written();
+    }
 }
 
 #[test]

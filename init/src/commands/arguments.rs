@@ -81,6 +81,8 @@ pub(crate) struct DeployOptions {
     pub(crate) grow: Option<Grow>,
     /// Folder that stands for `/` where the machine is looked at (`sys`, `proc`, `dev`).
     pub(crate) root: PathBuf,
+    /// Ask nothing.
+    pub(crate) yes: bool,
 }
 
 pub(crate) const USAGE: &str = "\
@@ -111,8 +113,8 @@ ezio-init write SOURCE TARGET: write the content of a torrent, a file or an imag
 A torrent with one file is a raw image, written from offset 0; one whose files are named by offsets in
 hexadecimal (partclone, Clonezilla, image-builder) is written at those offsets; of what lies between
 them, only places where signatures of older file systems or RAIDs may lie are cleared.
-Whatever is on the target is overwritten, without a question; a target that is mounted or otherwise in
-use is refused.
+Whatever is on the target is overwritten. At a terminal it asks before it does that to a disk or a partition;
+elsewhere it wants --yes. A target that is mounted or otherwise in use is refused.
 
 Options:
   --progress json|bar|plain|none   json: one object a line on standard output, {\"event\":\"progress\",...}
@@ -129,7 +131,7 @@ Options:
   --exact                          the target is a partition: it is made just as long as the image while that
                                    is written, and then what it was; the file system is then made as long as
                                    its partition (ext2/3/4, XFS, btrfs, NTFS). Its neighbours stay untouched
-  --yes                            ask nothing
+  --yes                            ask nothing: all on the target may be lost
   --dry-run                        check source and target, say what would be done, write nothing
   --force                          write although the target is in use (never what is mounted)
 
@@ -154,6 +156,7 @@ ezio-init deploy: what a netbooted machine does once it has a network, on this r
 
 The same steps: fetch ezio.conf and the image, check, hooks, clear, write, verify, sync, partition table
 and boot code, reports, seeding, identity. Without the end action: the program ends instead.
+At a terminal it asks before anything is erased; elsewhere it wants --yes.
 
 Options:
   --conf FILE|URL    the ezio.conf (needed)
@@ -162,6 +165,7 @@ Options:
   --report URL       as ezio.report=
   --grow WHAT        what fills a larger disk, instead of what ezio.conf says: last, the name of a partition in
                      the image, or none
+  --yes              ask nothing: all on the disks may be lost
   --root DIR         look at sys, proc and dev below DIR instead of /
 ";
 
@@ -262,7 +266,7 @@ fn parse_plan(parser: &mut Parser) -> Parsed {
 
 fn parse_deploy(parser: &mut Parser) -> Parsed {
     let (mut conf, mut disks, mut group, mut report) = (None, Vec::new(), None, None);
-    let (mut root, mut grow) = (PathBuf::from("/"), None);
+    let (mut root, mut grow, mut yes) = (PathBuf::from("/"), None, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("conf") => conf = Some(parser.value()?.string()?),
@@ -271,6 +275,7 @@ fn parse_deploy(parser: &mut Parser) -> Parsed {
             Long("report") => report = Some(parser.value()?.string()?),
             Long("grow") => grow = Some(parser.value()?.parse()?),
             Long("root") => root = parser.value()?.into(),
+            Long("yes") => yes = true,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected()),
         }
@@ -279,7 +284,7 @@ fn parse_deploy(parser: &mut Parser) -> Parsed {
     if disks.is_empty() {
         return Err("--disk is needed: no disk is ever chosen on a running system".into());
     }
-    Ok(Some(Command::Deploy(DeployOptions { conf, disks, group, report, grow, root })))
+    Ok(Some(Command::Deploy(DeployOptions { conf, disks, group, report, grow, root, yes })))
 }
 
 fn progress_mode(text: &str) -> Result<ProgressMode, String> {

@@ -7,6 +7,7 @@ use ezio_image::conf::EndAction;
 
 use super::arguments::DeployOptions;
 use super::conf::brief;
+use super::confirm;
 use crate::fetch::Fetcher;
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
@@ -67,6 +68,7 @@ async fn deploy_steps(
         boot_medium: None,
         owns_firmware: false,
         only_disks,
+        confirm: (!options.yes).then_some(confirm::erase),
     };
     run.run(&briefing).await
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 mod conf;
+mod confirm;
 pub(crate) mod deploy;
 mod exact;
 mod in_use;

@@ -1,7 +1,6 @@
 //! `ezio-init write SOURCE TARGET`: a torrent, a file or a partition of an image directory onto a disk, a partition or
 //! a file of a running Linux.
 
-use std::io::{IsTerminal, Write as _};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use ezio_swarm::{Config, Swarm};
 use tokio::sync::watch;
 
 use super::arguments::WriteOptions;
+use super::confirm;
 use super::exact::Exact;
 use super::in_use;
 use super::progress_output::ProgressOutput;
@@ -47,8 +47,8 @@ pub(crate) async fn write(
     if options.dry_run {
         return Ok(Ok(()));
     }
-    if !options.yes && is_device(&options.target) && !confirmed(&options.target)? {
-        bail!("nothing was written");
+    if !options.yes && is_device(&options.target) {
+        confirm::erase(&target.name)?;
     }
     let reading = source.serve(&target.plan).await?;
     let peers = config.peers.iter().copied().chain(reading.as_ref().map(Swarm::listen_addr)).collect();
@@ -138,24 +138,6 @@ async fn clear(target: PlannedTarget) -> anyhow::Result<Cleared> {
         Cleared::clear(Assignment { images, targets: vec![target], boot_entries: false })
     })
     .await
-}
-
-/// Asks a person who sits at a terminal. A script has nobody to ask: it has said what it wants.
-fn confirmed(target: &Path) -> anyhow::Result<bool> {
-    let input = std::io::stdin();
-    if !input.is_terminal() {
-        return Ok(true);
-    }
-    ask(target)?;
-    let mut answer = String::new();
-    input.read_line(&mut answer).context("reading the answer")?;
-    Ok(answer.trim() == "yes")
-}
-
-fn ask(target: &Path) -> anyhow::Result<()> {
-    let mut stderr = std::io::stderr();
-    write!(stderr, "All on {} is lost. Go on? Type \"yes\": ", target.display())?;
-    stderr.flush().context("asking")
 }
 
 /// The file system fills its partition again, if it can.

@@ -96,6 +96,8 @@ pub(crate) struct Run<'a> {
     pub(crate) owns_firmware: bool,
     /// Only these disks exist for this run; empty: all.
     pub(crate) only_disks: Vec<PathBuf>,
+    /// Asks whether all on these targets may be lost; none: nobody is asked.
+    pub(crate) confirm: Option<fn(&str) -> anyhow::Result<()>>,
 }
 
 impl Run<'_> {
@@ -111,6 +113,7 @@ impl Run<'_> {
         self.steps.take(|times| &mut times.disks_s);
         let identity = self.plan_identity(briefing).await.during("identity")?;
         self.announce(&assignment, &identity);
+        self.confirm.map_or(Ok(()), |ask| ask(&assignment.paths())).during("confirm")?;
         let targets = identity::targets(&assignment);
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;

@@ -133,6 +133,7 @@ impl Machine {
             boot_medium: cmdline.stick,
             owns_firmware: true,
             only_disks: Vec::new(),
+            confirm: None,
         };
         tokio::select! {
             outcome = run.run(&briefing) => outcome,

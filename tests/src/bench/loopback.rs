@@ -144,7 +144,7 @@ impl Pair<'_> {
         let source = format!("http://127.0.0.1:{HTTP_PORT}/images/{NAME}/disk.torrent");
         let target = self.target()?;
         let path = target.display().to_string();
-        let args = ["write", &source, &path, "--progress", "json", "--seed", "forever"];
+        let args = ["write", "--yes", &source, &path, "--progress", "json", "--seed", "forever"];
         let began = Instant::now();
         let mut client = self.spawn_with(&programs::find("ezio-init")?, &args, hashing, Finish::Event)?;
         let done = client.wait_done(LIMIT)?;

@@ -85,7 +85,7 @@ impl Bench {
         let server = Server::start(image, &["--conf", text(&conf)]).unwrap();
         let log = self.path("deploy.log");
         let mut command = Command::new(programs::find("ezio-init").unwrap());
-        command.args(["deploy", "--conf", &format!("{}ezio.conf", server.url), "--disk", device]);
+        command.args(["deploy", "--yes", "--conf", &format!("{}ezio.conf", server.url), "--disk", device]);
         let status =
             Process::start(command.stderr(File::create(&log).unwrap())).unwrap().wait(LIMIT).unwrap();
         (status.success(), std::fs::read_to_string(&log).unwrap())

@@ -54,7 +54,18 @@ fn ntfs_says_where_it_lies_and_is_served_as_it_was() {
     let init = programs::find("ezio-init").unwrap();
     let torrent = format!("{}images/image/sda1.torrent", server.url);
     let mut first = Command::new(&init);
-    first.args(["write", &torrent, &one, "--progress", "none", "--seed", "forever", "--listen", &address]);
+    first.args([
+        "write",
+        "--yes",
+        &torrent,
+        &one,
+        "--progress",
+        "none",
+        "--seed",
+        "forever",
+        "--listen",
+        &address,
+    ]);
     sh("dd if=/dev/zero of=$1 bs=1M count=1 status=none", &[&one]);
     let _first = Process::start(&mut first).unwrap();
     let patience = Instant::now() + Duration::from_secs(60);
@@ -65,7 +76,7 @@ fn ntfs_says_where_it_lies_and_is_served_as_it_was() {
     drop(server);
     let local = image.join("sda1.torrent");
     let mut second = Command::new(&init);
-    second.args(["write", text(&local), &two, "--progress", "none", "--peer", &address]);
+    second.args(["write", "--yes", text(&local), &two, "--progress", "none", "--peer", &address]);
     assert!(Process::start(&mut second).unwrap().wait(Duration::from_secs(60)).unwrap().success());
     assert_hidden_sectors(&two, START + 64 * MIB / 512);
     sh("ntfsfix -n $1; ntfscat $1 noise | cmp - $2", &[&two, text(&bench.path("noise"))]);

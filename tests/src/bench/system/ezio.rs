@@ -57,7 +57,7 @@ impl System for Ezio {
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
         let source = stage.torrent().display().to_string();
         let target = stage.target(host).display().to_string();
-        let args = ["write", &source, &target, "--progress", "json", "--seed", "forever"];
+        let args = ["write", "--yes", &source, &target, "--progress", "json", "--seed", "forever"];
         stage.run(host, "ezio-init", &programs::find("ezio-init")?, &args, Finish::Event)
     }
 
