@@ -12,6 +12,7 @@
 //!                  store: memory ─▶ SHA-1 ─▶ large sorted runs ─▶ storage (devices, files)
 //! ```
 
+pub mod beginning;
 pub mod config;
 pub mod magnet;
 pub mod room;
@@ -19,6 +20,7 @@ pub mod storage;
 pub mod wire;
 
 mod block;
+mod inquiry;
 mod session;
 mod store;
 mod swarm;

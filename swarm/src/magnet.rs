@@ -6,29 +6,14 @@ use std::time::Duration;
 use ezio_image::metainfo::{InfoHash, Metainfo, MetainfoError};
 use sha1::{Digest, Sha1};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::session::new_peer_id;
-use crate::tracker::{Announce, Event, announce};
-use crate::wire::{
-    ExtendedHandshake, ExtensionIds, HANDSHAKE_LENGTH, Handshake, METADATA_BLOCK, Message, MetadataMessage,
-    UT_METADATA_ID, WireError, frame_limit,
-};
+use crate::inquiry::{Asked, Inquiry, PeerError};
+use crate::wire::{ExtendedHandshake, METADATA_BLOCK, Message, MetadataMessage, UT_METADATA_ID};
 
 /// Longest info dictionary that we take: 20 bytes a piece, and the names of runs.
 const MAX_METADATA: u32 = 256 << 20;
-/// Frames that are not metadata, from one peer, before we give it up.
-const MAX_OTHER: u32 = 100_000;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A peer that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Peers asked at once.
-const AT_ONCE: usize = 8;
-/// Between two rounds of asking trackers and peers.
-const ROUND: Duration = Duration::from_secs(2);
 
 /// A magnet link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,20 +41,6 @@ pub enum MagnetError {
     /// What came is the right dictionary, but not a torrent that we can take.
     #[error("the torrent of the magnet link is refused")]
     Metainfo(#[from] MetainfoError),
-}
-
-#[derive(Debug, Error)]
-enum PeerError {
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("no answer in time")]
-    Timeout(#[from] tokio::time::error::Elapsed),
-    #[error("{0}")]
-    Wire(#[from] WireError),
-    #[error("the peer does not give metadata")]
-    Refused,
-    #[error("the peer gave metadata with a wrong hash")]
-    Corrupt,
 }
 
 impl Magnet {
@@ -106,104 +77,47 @@ pub async fn fetch(magnet: &Magnet, peers: &[SocketAddr], limit: Duration) -> Re
     if magnet.trackers.is_empty() && magnet.peers.is_empty() && peers.is_empty() {
         return Err(MagnetError::Nobody);
     }
-    let deadline = Instant::now() + limit;
-    let mut last = "no peer is known".to_owned();
-    loop {
-        let round = timeout_at(deadline, round(magnet, peers, &mut last)).await;
-        match round {
-            Ok(Some(bytes)) => {
-                return Ok(Metainfo::parse_info(&bytes, magnet.trackers.clone(), magnet.peers.clone())?);
-            }
-            Ok(None) if Instant::now() + ROUND < deadline => sleep(ROUND).await,
-            _ => return Err(MagnetError::Timeout(last)),
-        }
-    }
-}
-
-/// Asks all trackers, and then all peers.
-async fn round(magnet: &Magnet, peers: &[SocketAddr], last: &mut String) -> Option<Vec<u8>> {
-    let peer_id = new_peer_id();
-    let mut all: Vec<SocketAddr> = magnet.peers.iter().chain(peers).copied().collect();
-    for url in &magnet.trackers {
-        let question = Announce {
-            info_hash: magnet.info_hash.0,
-            peer_id,
-            // Nobody listens yet: port 0 cannot be dialled.
-            port: 0,
-            uploaded: 0,
-            downloaded: 0,
-            left: 1,
-            event: Some(Event::Started),
-            key: rand::random(),
-        };
-        match announce(url, &question).await {
-            Ok(answer) => all.extend(answer.peers),
-            Err(error) => *last = format!("{url}: {error}"),
-        }
-    }
-    all.sort_unstable();
-    all.dedup();
-    let mut waiting = all.into_iter();
-    let mut tasks = JoinSet::new();
+    let inquiry = Inquiry {
+        info_hash: magnet.info_hash.0,
+        trackers: &magnet.trackers,
+        peers: magnet.peers.iter().chain(peers).copied().collect(),
+    };
     let info_hash = magnet.info_hash.0;
-    loop {
-        while tasks.len() < AT_ONCE
-            && let Some(peer) = waiting.next()
-        {
-            tasks.spawn(
-                async move { ask(peer, info_hash, peer_id).await.map_err(|e| format!("{peer}: {e}")) },
-            );
-        }
-        match tasks.join_next().await? {
-            Ok(Ok(bytes)) => return Some(bytes),
-            Ok(Err(error)) => *last = error,
-            Err(error) => *last = error.to_string(),
-        }
-    }
+    let answer = inquiry.answer(limit, |_| {}, |peer, peer_id| ask(peer, info_hash, peer_id)).await;
+    let bytes = answer.map_err(MagnetError::Timeout)?;
+    Ok(Metainfo::parse_info(&bytes, magnet.trackers.clone(), magnet.peers.clone())?)
 }
 
 /// Fetches the info dictionary from one peer.
 async fn ask(peer: SocketAddr, info_hash: [u8; 20], peer_id: [u8; 20]) -> Result<Vec<u8>, PeerError> {
-    let mut stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(peer)).await??;
-    stream.set_nodelay(true)?;
-    let mut hello = Handshake { fast: true, extended: true, info_hash, peer_id }.encode().to_vec();
-    let extended = ExtendedHandshake {
-        ids: ExtensionIds { ut_metadata: Some(UT_METADATA_ID), ..ExtensionIds::default() },
-        version: concat!("ezio ", env!("CARGO_PKG_VERSION")).to_owned(),
-        ..ExtendedHandshake::default()
-    };
-    Message::Extended { id: 0, body: &extended.encode() }.encode(&mut hello);
-    stream.write_all(&hello).await?;
-    let mut theirs = [0; HANDSHAKE_LENGTH];
-    timeout(SILENCE, stream.read_exact(&mut theirs)).await??;
-    let theirs = Handshake::decode(&theirs)?;
-    if theirs.info_hash != info_hash || !theirs.extended {
+    let mut peer = Asked::dial(peer, info_hash, peer_id, SILENCE).await?;
+    if !peer.extended {
         return Err(PeerError::Refused);
     }
-    let (their_id, size) = loop_for(&mut stream, |message| match message {
-        Message::Extended { id: 0, body } => {
-            let extended = ExtendedHandshake::decode(body)?;
-            let size = extended.metadata_size.filter(|&s| s > 0 && s <= MAX_METADATA);
-            extended.ids.ut_metadata.zip(size).map(Some).ok_or(PeerError::Refused)
-        }
-        _ => Ok(None),
-    })
-    .await?;
-    let mut metadata = Vec::with_capacity(size.min(1 << 20) as usize);
-    for block in 0..size.div_ceil(METADATA_BLOCK) {
-        let mut request = Vec::new();
-        Message::Extended { id: their_id, body: &MetadataMessage::Request(block).encode() }
-            .encode(&mut request);
-        stream.write_all(&request).await?;
-        let data = loop_for(&mut stream, |message| {
-            let Message::Extended { id: UT_METADATA_ID, body } = message else { return Ok(None) };
-            match MetadataMessage::decode(body)? {
-                MetadataMessage::Data { piece, data, .. } if piece == block => Ok(Some(data.to_vec())),
-                MetadataMessage::Reject(_) => Err(PeerError::Refused),
-                _ => Ok(None),
+    let (their_id, size) = peer
+        .wait_for(|message| match message {
+            Message::Extended { id: 0, body } => {
+                let extended = ExtendedHandshake::decode(body)?;
+                let size = extended.metadata_size.filter(|&s| s > 0 && s <= MAX_METADATA);
+                extended.ids.ut_metadata.zip(size).map(Some).ok_or(PeerError::Refused)
             }
+            _ => Ok(None),
         })
         .await?;
+    let mut metadata = Vec::with_capacity(size.min(1 << 20) as usize);
+    for block in 0..size.div_ceil(METADATA_BLOCK) {
+        let request = MetadataMessage::Request(block).encode();
+        peer.send(&[Message::Extended { id: their_id, body: &request }]).await?;
+        let data = peer
+            .wait_for(|message| {
+                let Message::Extended { id: UT_METADATA_ID, body } = message else { return Ok(None) };
+                match MetadataMessage::decode(body)? {
+                    MetadataMessage::Data { piece, data, .. } if piece == block => Ok(Some(data.to_vec())),
+                    MetadataMessage::Reject(_) => Err(PeerError::Refused),
+                    _ => Ok(None),
+                }
+            })
+            .await?;
         if data.len() as u64 != u64::from((size - block * METADATA_BLOCK).min(METADATA_BLOCK)) {
             return Err(PeerError::Corrupt);
         }
@@ -211,28 +125,6 @@ async fn ask(peer: SocketAddr, info_hash: [u8; 20], peer_id: [u8; 20]) -> Result
     }
     let digest: [u8; 20] = Sha1::digest(&metadata).into();
     if digest == info_hash { Ok(metadata) } else { Err(PeerError::Corrupt) }
-}
-
-/// Reads messages until `pick` takes one.
-async fn loop_for<T>(
-    stream: &mut TcpStream,
-    mut pick: impl FnMut(Message<'_>) -> Result<Option<T>, PeerError>,
-) -> Result<T, PeerError> {
-    let limit = frame_limit(u32::MAX / 64);
-    for _ in 0..MAX_OTHER {
-        let mut head = [0; 4];
-        timeout(SILENCE, stream.read_exact(&mut head)).await??;
-        let length = u32::from_be_bytes(head);
-        if length > limit {
-            return Err(WireError::FrameLength { length, limit }.into());
-        }
-        let mut frame = vec![0; length as usize];
-        timeout(SILENCE, stream.read_exact(&mut frame)).await??;
-        if let Some(found) = pick(Message::decode(&frame)?)? {
-            return Ok(found);
-        }
-    }
-    Err(PeerError::Refused)
 }
 
 #[cfg(test)]

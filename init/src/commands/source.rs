@@ -23,7 +23,7 @@ use super::arguments::WriteOptions;
 use super::progress_output::ProgressOutput;
 use crate::fetch::location::Location;
 use crate::fetch::torrent::Torrent;
-use crate::fetch::{FetchError, Fetcher, Patience};
+use crate::fetch::{FetchError, Fetcher, Patience, superblock};
 use crate::run::blocking;
 use crate::run::image::Image;
 use crate::screen::Screen;
@@ -36,7 +36,7 @@ pub(crate) enum Source {
     /// A torrent that others have.
     Torrent(Torrent),
     /// A file, and the torrent that was made of it.
-    File { path: PathBuf, metainfo: Arc<Metainfo> },
+    File { path: PathBuf, torrent: Torrent },
     /// A partition of an image directory.
     Directory { folder: PathBuf, parts: Box<CheckedImage>, partition: Option<String> },
 }
@@ -58,21 +58,27 @@ impl Source {
             output.note(&format!("reading {}", options.source));
             let path = path.to_owned();
             return blocking(move || {
-                let metainfo = Arc::new(hash(&path).with_context(|| path.display().to_string())?);
-                Ok(Self::File { path, metainfo })
+                let torrent = torrent_of(&path).with_context(|| path.display().to_string())?;
+                Ok(Self::File { path, torrent })
             })
             .await;
         }
         let tell = |error: &FetchError, _| output.note(&format!("{error}: trying again"));
         let fetched = Torrent::fetch(&options.source, &options.peers, &fetcher, Patience::DEFAULT, tell);
-        Ok(Self::Torrent(fetched.await?))
+        let mut said = String::new();
+        let tell = |why: &str| {
+            if why != said {
+                output.note(&format!("the beginning of the torrent has not come yet: {why}"));
+                said = why.to_owned();
+            }
+        };
+        Ok(Self::Torrent(fetched.await?.measured(&options.peers, tell).await?))
     }
 
     /// Bytes that a target must have.
     pub(crate) fn needed(&self) -> anyhow::Result<u64> {
         Ok(match self {
-            Self::Torrent(torrent) => torrent.needed,
-            Self::File { metainfo, .. } => metainfo.total_length(),
+            Self::Torrent(torrent) | Self::File { torrent, .. } => torrent.needed,
             Self::Directory { parts, partition, .. } => parts.needed_for_partition(partition.as_deref())?,
         })
     }
@@ -80,11 +86,8 @@ impl Source {
     /// What is done to a target.
     pub(crate) fn plan(&self, room: Room) -> anyhow::Result<Plan> {
         Ok(match self {
-            Self::Torrent(Torrent { metainfo, needed }) => {
-                Plan::for_torrent(Arc::clone(metainfo), *needed, room, &Grow::None)?
-            }
-            Self::File { metainfo, .. } => {
-                Plan::for_torrent(Arc::clone(metainfo), metainfo.total_length(), room, &Grow::None)?
+            Self::Torrent(torrent) | Self::File { torrent, .. } => {
+                Plan::for_torrent(Arc::clone(&torrent.metainfo), torrent.needed, room, &Grow::None)?
             }
             Self::Directory { parts, partition, .. } => {
                 parts.plan_for_partition(partition.as_deref(), room, &Grow::None)?
@@ -117,7 +120,15 @@ impl Source {
     }
 }
 
-/// Makes the torrent of a file.
+/// The torrent of a file; a file system that was cut short needs more than there is.
+fn torrent_of(path: &Path) -> anyhow::Result<Torrent> {
+    let torrent = Torrent::new(Arc::new(hash(path)?))?;
+    let all = ExtentMap::contiguous(torrent.metainfo.total_length())?;
+    let mut head = Vec::new();
+    File::open(path)?.take(superblock::head_length(&all)).read_to_end(&mut head)?;
+    Ok(torrent.with_size(superblock::look(&head, &all)?.size))
+}
+
 fn hash(path: &Path) -> anyhow::Result<Metainfo> {
     let mut file = File::open(path)?;
     let (mut length, mut hashes) = (0, Vec::new());

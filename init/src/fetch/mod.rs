@@ -2,6 +2,7 @@
 
 pub(crate) mod location;
 pub(crate) mod signature;
+pub(crate) mod superblock;
 pub(crate) mod torrent;
 
 use std::io;

@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use ezio_image::manifest::{MANIFEST_FILE, Manifest, PartitionInfo};
 use ezio_image::metainfo::Metainfo;
+use ezio_swarm::beginning;
 use ezio_swarm::magnet::Magnet;
 
 use super::location::Location;
-use super::{FetchError, Fetcher, Patience};
+use super::{FetchError, Fetcher, Patience, superblock};
+
+/// Until then somebody must have given what is first of a torrent: as long as a room may be silent later on.
+const HEAD_BOUND: Duration = Duration::from_secs(600);
 
 /// A torrent without the image that it may be a part of.
 #[derive(Debug, Clone)]
@@ -17,13 +22,15 @@ pub(crate) struct Torrent {
     pub(crate) metainfo: Arc<Metainfo>,
     /// Bytes that a target must have: more than are written, where it is known how long the file system is.
     pub(crate) needed: u64,
+    /// It is known how long it is.
+    described: bool,
 }
 
 impl Torrent {
     /// A torrent of which nothing else is known.
     pub(crate) fn new(metainfo: Arc<Metainfo>) -> anyhow::Result<Self> {
         let needed = metainfo.extents().with_context(|| metainfo.name().to_owned())?.target_end();
-        Ok(Self { metainfo, needed })
+        Ok(Self { metainfo, needed, described: false })
     }
 
     /// Fetches a torrent. `peers` may give the metadata of a magnet link.
@@ -32,7 +39,7 @@ impl Torrent {
         peers: &[SocketAddr],
         fetcher: &Fetcher,
         patience: Patience,
-        tell: impl FnMut(&FetchError, std::time::Duration),
+        tell: impl FnMut(&FetchError, Duration),
     ) -> anyhow::Result<Self> {
         if source.starts_with("magnet:") {
             let magnet = Magnet::parse(source)?;
@@ -43,9 +50,30 @@ impl Torrent {
         let metainfo = Metainfo::parse(&bytes).with_context(|| location.to_string())?;
         let mut torrent = Self::new(Arc::new(metainfo))?;
         if let Some(partition) = torrent.partition_beside(&location, fetcher).await {
-            torrent.needed = torrent.needed.max(partition.needed());
+            torrent = torrent.with_size(partition.needed());
         }
         Ok(torrent)
+    }
+
+    /// The same, after a look at its superblock where nothing else says how long it is: whoever would be overwritten must
+    /// hold it. A raw image is as long as what it is of; and where there is nobody to ask it stays as it is. `peers` are
+    /// asked too; `tell` hears why nothing has come yet.
+    pub(crate) async fn measured(self, peers: &[SocketAddr], tell: impl FnMut(&str)) -> anyhow::Result<Self> {
+        let metainfo = &self.metainfo;
+        let somebody = !(metainfo.trackers().is_empty() && metainfo.peers().is_empty() && peers.is_empty());
+        let extents = metainfo.extents()?;
+        let length = superblock::head_length(&extents);
+        if self.described || metainfo.is_raw() || !somebody || length == 0 {
+            return Ok(self);
+        }
+        let head = beginning::fetch(metainfo, length, peers, HEAD_BOUND, tell).await?;
+        let found = superblock::look(&head, &extents).context("looking at the superblock that arrives")?;
+        Ok(self.with_size(found.size))
+    }
+
+    /// The same, of a file system of so many bytes.
+    pub(crate) fn with_size(self, size: u64) -> Self {
+        Self { needed: self.needed.max(size), described: true, ..self }
     }
 
     /// What the manifest beside the torrent says of its partition; most torrents have none.

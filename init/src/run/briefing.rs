@@ -187,7 +187,10 @@ impl Briefing {
             );
             let mut nag = Nag::new(screen);
             let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));
-            Ok(Image::Torrent(Torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?))
+            let torrent = Torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?;
+            let mut nag = Nag::new(screen);
+            let tell = |why: &str| nag.say(format!("image: its beginning has not come yet: {why}"));
+            Ok(Image::Torrent(torrent.measured(&[], tell).await?))
         };
         match image {
             ImageRef::Name(name) => {
