@@ -7,6 +7,7 @@ mod dirty;
 mod gaps;
 mod kinds;
 mod moved;
+mod raid;
 mod random;
 mod sectors;
 mod signatures;

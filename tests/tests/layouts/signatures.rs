@@ -13,24 +13,44 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-/// Superblock of an md array with metadata in version 0.90.
-fn md_old(size: u64) -> Planted {
+/// The sum of an md superblock: its words, with what they carry.
+fn md_sum(bytes: &[u8]) -> [u8; 4] {
+    let sum: u64 = bytes.as_chunks().0.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum();
+    (sum as u32).wrapping_add((sum >> 32) as u32).to_le_bytes()
+}
+
+/// Superblock of half a mirror, by md in version 0.90. `mdadm --examine` (4.2) takes these and those of version 1.
+pub(crate) fn md_old(size: u64) -> Planted {
     let mut bytes = vec![0; 4096];
     put(&mut bytes, 0, &0xa92b_4efcu32.to_le_bytes());
     put(&mut bytes, 8, &90u32.to_le_bytes());
     put(&mut bytes, 20, b"ezio");
+    // Level, KiB of each member, members.
+    put(&mut bytes, 28, &1u32.to_le_bytes());
+    put(&mut bytes, 32, &(((size & !0xffff) - 0x1_0000) as u32 / 1024).to_le_bytes());
+    put(&mut bytes, 36, &2u32.to_le_bytes());
+    let sum = md_sum(&bytes);
+    put(&mut bytes, 152, &sum);
     ((size & !0xffff) - 0x1_0000, bytes)
 }
 
 /// The same in version 1, at one of its three places.
-fn md(at: u64) -> Planted {
+pub(crate) fn md(at: u64) -> Planted {
     let mut bytes = vec![0; 256];
     put(&mut bytes, 0, &0xa92b_4efcu32.to_le_bytes());
     put(&mut bytes, 4, &1u32.to_le_bytes());
     put(&mut bytes, 16, b"0123456789abcdef");
+    put(&mut bytes, 32, b"ezio");
+    // Level, sectors of each member, members; and where its data begins.
+    put(&mut bytes, 72, &1u32.to_le_bytes());
+    put(&mut bytes, 80, &(4 * MIB / 512).to_le_bytes());
+    put(&mut bytes, 92, &2u32.to_le_bytes());
+    put(&mut bytes, 128, &(if at < MIB { MIB / 512 } else { 0 }).to_le_bytes());
+    put(&mut bytes, 136, &(4 * MIB / 512).to_le_bytes());
     put(&mut bytes, 144, &(at / 512).to_le_bytes());
-    let sum: u64 = bytes.as_chunks().0.iter().map(|word| u64::from(u32::from_le_bytes(*word))).sum();
-    put(&mut bytes, 216, &((sum as u32).wrapping_add((sum >> 32) as u32)).to_le_bytes());
+    put(&mut bytes, 168, b"fedcba9876543210");
+    let sum = md_sum(&bytes);
+    put(&mut bytes, 216, &sum);
     (at, bytes)
 }
 
