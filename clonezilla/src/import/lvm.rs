@@ -127,7 +127,7 @@ impl Volume {
             filesystem = facts.filesystem;
         } else if let Some(saved) = directory.saved(&file) {
             let stream = Stream::open(directory, saved, size)?;
-            match stream.runs() {
+            match stream.map(size)? {
                 Some(map) => used.extend(map.extents().iter().map(|run| run.offset..run.offset + run.length)),
                 None => used.push(0..size),
             }

@@ -11,7 +11,7 @@ use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
 
 use super::content::Stream;
 use super::lvm;
-use crate::directory::{Directory, Disk, Facts, Form, Saved};
+use crate::directory::{Directory, Disk, Facts, Saved};
 
 /// Type of Microsoft's reserved partition (MSR): room that Windows may use, without content.
 const MSR: &str = "e3c9e316-0b5c-4db8-817d-f92df00215ae";
@@ -211,7 +211,12 @@ impl<'a> Plan<'a> {
         } else if let Some(files) = directory.saved(&name) {
             let known = facts.filesystem.clone();
             facts.filesystem = known.or_else(|| Some(files.filesystem.clone()).filter(|fs| fs != "dd"));
-            plan_content(directory, files, size)?
+            let content = plan_content(directory, files, size)?;
+            if matches!(content, PlannedContent::Whole { .. }) {
+                let kind = facts.filesystem.as_deref().unwrap_or("what nobody knows");
+                self.notes.push(format!("{name}: Clonezilla saved every byte of it ({kind}): copied whole"));
+            }
+            content
         } else if saved.contains(&name) {
             bail!(directory.missing(&name));
         } else {
@@ -275,9 +280,9 @@ impl PlannedPart {
 fn plan_content(directory: &Directory, saved: &Saved, size: u64) -> Result<PlannedContent> {
     let stream = Stream::open(directory, saved, size)?;
     let saved = saved.clone();
-    Ok(match (saved.form, stream.runs()) {
-        (Form::Partclone, Some(map)) => PlannedContent::Blocks { map: map.clone(), saved },
-        _ => PlannedContent::Whole { saved },
+    Ok(match stream.map(size)? {
+        Some(map) => PlannedContent::Blocks { map, saved },
+        None => PlannedContent::Whole { saved },
     })
 }
 

@@ -107,7 +107,32 @@ fn a_disk_becomes_an_image() {
     assert_eq!(length(&out.join("sda2")), 1 << 20);
     assert!(matches!(manifest.partitions[0].content, Content::Blocks { used: 528_384, .. }));
     assert!(matches!(manifest.partitions[1].content, Content::Raw { .. }));
-    assert_eq!(manifest.notes, [] as [&str; 0]);
+    let whole = "sda2: Clonezilla saved every byte of it (what nobody knows): copied whole";
+    assert_eq!(manifest.notes, [whole]);
+}
+
+#[test]
+fn ntfs_gets_the_copy_of_its_boot_sector() {
+    let bench = Bench::new();
+    bench.remove("sda1.ext4-ptcl-img.uncomp.aa");
+    let runs = ExtentMap::new(vec![Extent { offset: 0, length: 8192 }]).unwrap();
+    let mut stream = Vec::new();
+    let fill = |offset: u64, bytes: &mut [u8]| {
+        bytes.iter_mut().zip(offset..).for_each(|(byte, at)| *byte = at as u8);
+        if offset == 0 {
+            // Bytes a sector, and sectors.
+            bytes[3..11].copy_from_slice(b"NTFS    ");
+            bytes[11..13].copy_from_slice(&512u16.to_le_bytes());
+            bytes[40..48].copy_from_slice(&2047u64.to_le_bytes());
+        }
+        Ok(())
+    };
+    crate::partclone::write(&mut stream, "NTFS", 1 << 20, &runs, fill).unwrap();
+    bench.put("sda1.ntfs-ptcl-img.uncomp.aa", stream);
+    assert!(matches!(bench.only().partitions[0].content, Content::Blocks { used: 8704, .. }));
+    let read = |name: &str| fs::read(bench.folder.path().join("out/sda1").join(name)).unwrap();
+    let (first, copy) = (read("00000000000000000000000000000000"), read("000000000000000000000000000ffe00"));
+    assert_eq!(first[..512], copy);
 }
 
 #[test]

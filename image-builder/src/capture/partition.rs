@@ -172,7 +172,8 @@ impl<'a> Planner<'a> {
             return Ok(self.copied_whole(stretch, &why));
         }
         Ok(PlannedContent::Blocks(match kind {
-            "ntfs" => used_blocks::with_ntfs_backup(map, &reader, stretch.size)?,
+            "ntfs" => filesystem::with_boot_copy(map, &reader, stretch.size)
+                .context("cannot read the boot sector of NTFS")?,
             "btrfs" => btrfs_copies::with_all_copies(self.stop, &map, device)?,
             _ => map,
         }))

@@ -6,7 +6,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::extents::{Extent, ExtentMap};
-use ezio_image::layout::ReadAt;
 use thiserror::Error;
 
 use crate::stop::Stop;
@@ -167,28 +166,6 @@ fn number(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
-/// NTFS keeps a copy of its boot sector behind the file system's last sector, which partclone leaves
-/// out. Boot sector: bytes a sector at 0x0b, sectors of the volume at 0x28.
-pub(crate) fn with_ntfs_backup(map: ExtentMap, partition: &impl ReadAt, size: u64) -> Result<ExtentMap> {
-    let boot = partition.read_vec(0, 0x30).context("cannot read the NTFS boot sector")?;
-    let sector = u64::from(u16::from_le_bytes([boot[0x0b], boot[0x0c]]));
-    let sectors = boot[0x28..0x30].iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
-    let Some(offset) =
-        sectors.checked_mul(sector).filter(|o| o.checked_add(sector).is_some_and(|e| e <= size))
-    else {
-        return Ok(map);
-    };
-    let mut runs = map.extents().to_vec();
-    match runs.last_mut() {
-        Some(last) if last.offset + last.length == offset => last.length += sector,
-        Some(last) if last.offset + last.length < offset && sector > 0 => {
-            runs.push(Extent { offset, length: sector });
-        }
-        _ => return Ok(map),
-    }
-    Ok(ExtentMap::new(runs)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,16 +199,5 @@ mod tests {
         let log = "minixclone.c: open minix fs\nminixclone.c: get_nzones 8192\nminixclone.c: seek failed\n";
         assert_eq!(reason(log), "seek failed");
         assert_eq!(reason("xfsclone.c: Open x successfully\n"), "it gives no reason");
-    }
-
-    #[test]
-    fn the_ntfs_copy_of_the_boot_sector_is_kept() {
-        let mut boot = vec![0u8; 0x1000];
-        boot[0x0b..0x0d].copy_from_slice(&512u16.to_le_bytes());
-        boot[0x28..0x30].copy_from_slice(&127u64.to_le_bytes());
-        let map = with_ntfs_backup(parse(MAP, 0x10000).unwrap(), &boot, 0x10000).unwrap();
-        assert_eq!(map.extents().last(), Some(&Extent { offset: 127 * 512, length: 512 }));
-        let same = with_ntfs_backup(parse(MAP, 0x10000).unwrap(), &boot, 127 * 512).unwrap();
-        assert_eq!(same, parse(MAP, 0x10000).unwrap());
     }
 }

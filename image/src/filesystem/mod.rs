@@ -19,6 +19,7 @@ mod jfs;
 mod kind;
 mod minix;
 mod ntfs;
+mod ntfs_copy;
 mod ntfs_grow;
 mod ntfs_record;
 mod swap;
@@ -31,6 +32,7 @@ mod tests;
 pub use beginning::{Moved, moved};
 pub use grow::{Growing, Resize, growing, refuses_to_grow};
 pub use kind::{Kind, kind};
+pub use ntfs_copy::with_boot_copy;
 pub use ntfs_grow::{Patch, PatchContent};
 pub use volume_id::{NewVolumeId, Renewal, new_volume_id, refuses_new_id};
 
