@@ -21,6 +21,8 @@ use crate::partclone;
 const LEVEL: i32 = 3;
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 1 << 20;
+/// Bytes of code at the head of an extended boot record; the entries follow.
+const EBR_CODE: u64 = 446;
 /// Bytes of a raw partition that are copied at once.
 const CHUNK: u64 = 1 << 20;
 
@@ -32,11 +34,16 @@ struct DiskImage<'a> {
 }
 
 /// Writes a directory for Clonezilla, which must not exist yet, of the image in `folder`. When something goes wrong nothing
-/// is left.
+/// is left. Gives what Clonezilla has no place for, a sentence each.
 ///
 /// # Errors
 /// The image has no partition table; what cannot be read or written.
-pub fn export(folder: &Path, image: &CheckedImage, output: &Path, watch: &mut Watch<'_>) -> Result<()> {
+pub fn export(
+    folder: &Path,
+    image: &CheckedImage,
+    output: &Path,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<String>> {
     let layout = image.layout.as_ref().with_context(|| {
         format!("Clonezilla keeps partition tables, and {} has none (--raw)", image.manifest.name)
     })?;
@@ -50,6 +57,7 @@ pub fn export(folder: &Path, image: &CheckedImage, output: &Path, watch: &mut Wa
         .tempdir_in(parent)
         .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
     let folder = Folder { path: partial.path().to_owned() };
+    let left_out = image.left_out()?;
     for (file, bytes) in descriptions::all(image, size)? {
         folder.write(&file, &bytes)?;
     }
@@ -58,7 +66,7 @@ pub fn export(folder: &Path, image: &CheckedImage, output: &Path, watch: &mut Wa
     }
     fs::rename(&folder.path, output).with_context(|| format!("cannot put {} in place", output.display()))?;
     let _ = partial.keep();
-    Ok(())
+    Ok(left_out.into_iter().collect())
 }
 
 impl Deref for DiskImage<'_> {
@@ -99,12 +107,46 @@ impl DiskImage<'_> {
         Ok(bytes)
     }
 
+    /// Where what lies behind the MBR ends that Clonezilla keeps; of a disk with a GPT it keeps nothing of that.
+    fn first_gap(&self) -> u64 {
+        self.layout.first_partition_offset().filter(|_| !is_gpt(self.layout)).unwrap_or(0)
+    }
+
+    /// What lies outside all partitions and finds no place in Clonezilla's directory.
+    fn left_out(&self) -> Result<Option<String>> {
+        let codes = self.layout.partitions().iter().filter(|p| p.is_extended());
+        let codes = codes.map(|p| self.layout.byte_range(p).start).map(|start| start..start + EBR_CODE);
+        let kept: Vec<Range<u64>> = std::iter::once(0..self.first_gap()).chain(codes).collect();
+        let (mut first, mut count) = (None, 0u64);
+        for run in self.runs(UNPARTITIONED).map_or(&[][..], ExtentMap::extents) {
+            let mut at = run.offset;
+            while at < run.offset + run.length {
+                let end = (at + CHUNK).min(run.offset + run.length);
+                let bytes = self.outside(at..end)?;
+                let lost = (at..)
+                    .zip(&bytes)
+                    .filter(|(at, byte)| **byte != 0 && !kept.iter().any(|k| k.contains(at)));
+                for (place, _) in lost {
+                    first.get_or_insert(place);
+                    count += 1;
+                }
+                at = end;
+            }
+        }
+        Ok(first.map(|first| {
+            format!(
+                "what lies outside all partitions ({count} bytes from byte {first} on) is not exported: Clonezilla has no \
+                 place for it"
+            )
+        }))
+    }
+
     /// Of a disk with an MBR, what lies between it and the first partition, without the zeros at its end.
     fn after_mbr(&self) -> Result<Option<Vec<u8>>> {
         if let Some(hidden) = &self.hidden {
             return Ok(Some(hidden.clone()));
         }
-        let first = self.layout.first_partition_offset().filter(|_| !is_gpt(self.layout)).unwrap_or(0);
+        let first = self.first_gap();
         let runs = self.runs(UNPARTITIONED).map_or(&[][..], ExtentMap::extents);
         let ends = runs.iter().map(|run| run.offset + run.length).filter(|end| *end <= first);
         let sector = u64::from(self.layout.sector_size());

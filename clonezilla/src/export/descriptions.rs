@@ -6,15 +6,12 @@ use anyhow::{Context, Result};
 use ezio_image::layout::{Layout, TableImage};
 use ezio_image::manifest::{Content, PartitionInfo};
 
-use super::{DiskImage, is_gpt};
+use super::{DiskImage, EBR_CODE, is_gpt};
 
 /// Sectors from the disk's first one to the end of a GPT's usual 128 entries.
 const GPT_HEAD: u64 = 34;
 /// Sectors of a GPT's backup.
 const GPT_TAIL: u64 = 33;
-
-/// Bytes of code at the head of an extended boot record; the entries follow.
-const EBR_CODE: u64 = 446;
 
 /// Names and bytes of all of them.
 pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u8>)>> {

@@ -25,8 +25,13 @@ pub(crate) fn run(args: &ExportArgs, stop: &Stop) -> Result<()> {
         progress.add(length);
         stop.check()
     };
+    let mut notes = image.parts.manifest.notes.clone();
     let done = if let Some(output) = &args.form.clonezilla {
-        ezio_clonezilla::export(image.folder, &image.parts, output, &mut watch).map(|()| output)
+        let left_out = ezio_clonezilla::export(image.folder, &image.parts, output, &mut watch);
+        left_out.map(|left_out| {
+            notes.extend(left_out);
+            output
+        })
     } else if let Some(output) = &args.form.torrent_files {
         torrent_files::export(&image, output, args.link, &mut watch).map(|()| output)
     } else {
@@ -37,7 +42,7 @@ pub(crate) fn run(args: &ExportArgs, stop: &Stop) -> Result<()> {
     let how_far = || format!("after {} of {}", human_size(progress.done()), human_size(total));
     let output = done.with_context(how_far)?;
     progress.finish();
-    for note in &image.parts.manifest.notes {
+    for note in &notes {
         progress.note(&format!("note: {note}"));
     }
     crate::print(&format!("{}: {} of data\n", output.display(), human_size(total)))

@@ -70,6 +70,13 @@ impl Bench {
         (image, said)
     }
 
+    /// Exports an image as Clonezilla would have saved it; gives what was said.
+    pub(crate) fn exported_to_clonezilla(&self, image: &Path) -> String {
+        let builder = programs::find("image-builder").unwrap();
+        let folder = self.path("exported");
+        sh("$1 export $2 --clonezilla $3 --no-progress 2>&1", &[text(&builder), text(image), text(&folder)])
+    }
+
     /// Deploys an image to a device; gives what was said.
     pub(crate) fn deploy(&self, image: &Path, device: &str, settings: &str) -> String {
         let (done, said) = self.try_deploy(image, device, settings);

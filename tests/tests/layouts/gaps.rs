@@ -72,6 +72,9 @@ END",
     assert_same(&disk, &target.0, &gaps);
     sh("sfdisk --verify -q $1", &[&target.0]);
     assert_eq!(table(&target.0), table(text(&disk)));
+    let said = bench.exported_to_clonezilla(&image);
+    let lost = format!("(100 bytes from byte {} on) is not exported", 105 * MIB);
+    assert!(said.contains(&lost), "{said}");
 }
 
 #[test]
@@ -92,4 +95,6 @@ fn a_hybrid_mbr_and_code_between_the_partitions_of_a_gpt_arrive() {
     assert_same(&disk, &target.0, &[(0, 512), (1024, 4 * MIB - 1024), (15 * MIB, 5000)]);
     let said = sh("sgdisk -v $1; sfdisk --verify -q $1", &[&target.0]);
     assert!(said.contains("No problems found"), "{said}");
+    let said = bench.exported_to_clonezilla(&image);
+    assert!(said.contains("(205000 bytes from byte 17408 on) is not exported"), "{said}");
 }
