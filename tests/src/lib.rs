@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod classroom;
+pub mod clonezilla;
 pub mod dhcp;
 pub mod loop_deploy;
 pub mod loop_device;
