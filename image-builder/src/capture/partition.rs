@@ -71,7 +71,7 @@ impl<'a> Planner<'a> {
             .unwrap_or_default();
         let mut lvm = None;
         let content = match probed.filesystem.as_deref() {
-            _ if self.raw => PlannedContent::Raw,
+            _ if self.raw => self.copied_whole(&stretch, "as --raw says"),
             Some("swap") => PlannedContent::Swap,
             Some("swsuspend") => {
                 let complaint = "holds a hibernated Linux: start the machine and shut it down";

@@ -88,7 +88,7 @@ impl Plan {
             return Self::of_partition(source, args, stop);
         }
         if args.raw {
-            return Ok(Self::of_raw_disk(source));
+            return Ok(Self::of_raw_disk(source, "as --raw says"));
         }
         let probed = probe::probe(stop, &source.path, 0, source.size)?;
         let device = disk_name(source);
@@ -108,16 +108,11 @@ impl Plan {
                 bail!("cannot read byte {offset} of {}: {message}", source.path.display())
             }
             Err(_) if probed.filesystem.is_some() => Self::of_disk_without_table(source, args, stop),
-            Err(_) => {
-                let mut plan = Self::of_raw_disk(source);
-                plan.notes
-                    .push("no partition table and no file system known to blkid: copied whole".to_owned());
-                Ok(plan)
-            }
+            Err(_) => Ok(Self::of_raw_disk(source, "no partition table and no file system known to blkid")),
         }
     }
 
-    fn of_raw_disk(source: &Source) -> Self {
+    fn of_raw_disk(source: &Source, why: &str) -> Self {
         let whole = Stretch { name: RAW_DISK.to_owned(), number: 0, offset: 0, size: source.size };
         let part = whole.part(PlannedContent::Raw);
         let disk = DiskInfo {
@@ -126,7 +121,8 @@ impl Plan {
             label: DiskLabel::None,
             minimum_size: source.size,
         };
-        Self::new(SourceKind::RawDisk, Some(disk), vec![part])
+        let plan = Self::new(SourceKind::RawDisk, Some(disk), vec![part]);
+        Self { notes: vec![format!("{RAW_DISK}: {why}: copied whole")], ..plan }
     }
 
     /// A file system that has the whole disk; what is no disk of its own (a logical volume) is as a partition.
