@@ -59,6 +59,18 @@ pub struct Blocks {
 }
 
 impl Blocks {
+    /// What is left of them without these: two runs at most.
+    pub(super) fn without(self, others: Self) -> impl Iterator<Item = Self> {
+        let end = self.first + self.count;
+        let same = self.piece == others.piece;
+        let (from, to) =
+            if same { (others.first, others.first.saturating_add(others.count)) } else { (end, end) };
+        let before = Self { count: from.clamp(self.first, end) - self.first, ..self };
+        let behind = to.clamp(before.first + before.count, end);
+        let behind = Self { first: behind, count: end - behind, ..self };
+        [before, behind].into_iter().filter(|run| run.count > 0)
+    }
+
     /// One block.
     pub fn one(piece: PieceId, block: u32) -> Self {
         Self { piece, first: block, count: 1 }

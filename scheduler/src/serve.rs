@@ -90,6 +90,22 @@ impl Scheduler {
         conn.queue = without(&conn.queue, blocks);
         conn.queue_blocks = conn.queue.iter().map(|r| r.blocks.count).sum();
         conn.awaited = without(&conn.awaited, blocks);
+        self.unsay_rejects(id, blocks);
+    }
+
+    /// What was asked and cancelled between two polls is not refused any more: nobody waits for an answer.
+    fn unsay_rejects(&mut self, id: ConnId, blocks: Blocks) {
+        let of = |output: &Output| match *output {
+            Output::Reject(conn, rejected) if conn == id && rejected.piece == blocks.piece => Some(rejected),
+            _ => None,
+        };
+        if self.out.iter().any(|output| of(output).is_some()) {
+            let unsaid = |output| match of(&output) {
+                Some(rejected) => rejected.without(blocks).map(|blocks| Output::Reject(id, blocks)).collect(),
+                None => vec![output],
+            };
+            self.out = std::mem::take(&mut self.out).into_iter().flat_map(unsaid).collect();
+        }
     }
 
     pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32) {
@@ -221,21 +237,7 @@ impl Scheduler {
 
 /// Runs of requests without some blocks.
 fn without(runs: &VecDeque<Queued>, blocks: Blocks) -> VecDeque<Queued> {
-    let (begin, end) = (blocks.first, blocks.first.saturating_add(blocks.count));
-    let mut kept = VecDeque::with_capacity(runs.len() + 1);
-    for &queued in runs {
-        let run = queued.blocks;
-        let run_end = run.first + run.count;
-        if run.piece != blocks.piece || run_end <= begin || end <= run.first {
-            kept.push_back(queued);
-            continue;
-        }
-        if run.first < begin {
-            kept.push_back(Queued { blocks: Blocks { count: begin - run.first, ..run }, ..queued });
-        }
-        if end < run_end {
-            kept.push_back(Queued { blocks: Blocks { first: end, count: run_end - end, ..run }, ..queued });
-        }
-    }
-    kept
+    runs.iter()
+        .flat_map(|queued| queued.blocks.without(blocks).map(|blocks| Queued { blocks, ..*queued }))
+        .collect()
 }

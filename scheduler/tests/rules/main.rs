@@ -169,6 +169,26 @@ fn what_was_to_be_said_to_one_peer_is_not_said_to_the_next_by_its_number() {
     assert_eq!(out, [Output::Unchoke(id)]);
 }
 
+#[test]
+fn what_was_cancelled_is_not_refused() {
+    let shape = TorrentShape { piece_length: 65536, total_length: 65536 };
+    let mut scheduler = Scheduler::new(Config::new(Role::Member, 9), Geometry::new([shape]), &[Start::None]);
+    let (id, piece, mut out) = (ConnId(0), PieceId(0), Vec::new());
+    let asked = Blocks { piece, first: 0, count: 4 };
+    let stranger = Peer { fast: true, ..peer(2, Role::Foreign) };
+    for input in [
+        Input::Connected(id, stranger),
+        Input::Requested(id, asked),
+        Input::Cancelled(id, Blocks::one(piece, 1)),
+    ] {
+        scheduler.handle(Duration::ZERO, input);
+    }
+    scheduler.poll(Duration::ZERO, &mut out);
+    out.retain(|output| matches!(output, Output::Reject(..)));
+    let behind = Blocks { piece, first: 2, count: 2 };
+    assert_eq!(out, [Output::Reject(id, Blocks::one(piece, 0)), Output::Reject(id, behind)]);
+}
+
 /// It need not be the only one that has the block, and may be.
 #[test]
 fn a_peer_that_skips_a_request_is_asked_once_more_after_two_seconds() {
