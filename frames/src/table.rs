@@ -76,7 +76,7 @@ pub(crate) fn read(file: &File, raw_length: u64, piece_length: u32) -> Result<Ta
 
 /// Holds what the table says against itself, the frames' end and the torrent.
 fn check(
-    mut entries: impl Iterator<Item = (u32, u32)> + ExactSizeIterator + Clone,
+    mut entries: impl ExactSizeIterator<Item = (u32, u32)> + Clone,
     end: u64,
     raw_length: u64,
     piece_length: u32,
@@ -88,7 +88,7 @@ fn check(
             "its table has {count} frames, the first of {frame_size} bytes, for {raw_length} bytes in pieces of {piece_length}"
         )));
     }
-    if count > 1 && piece_length % frame_size != 0 {
+    if count > 1 && !piece_length.is_multiple_of(frame_size) {
         return Err(invalid(format!("frames of {frame_size} bytes do not fit pieces of {piece_length}")));
     }
     let (mut at, mut left) = (0, raw_length);

@@ -186,7 +186,7 @@ mod tests {
     fn frames_hold_the_runs_one_behind_the_other() {
         let folder = tempfile::tempdir().unwrap();
         let map = runs();
-        let partition: Vec<u8> = (0..map.target_end()).map(|at| (at * at >> 9) as u8).collect();
+        let partition: Vec<u8> = (0..map.target_end()).map(|at| ((at * at) >> 9) as u8).collect();
         let expected: Vec<u8> = map
             .extents()
             .iter()

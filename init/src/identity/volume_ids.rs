@@ -144,8 +144,8 @@ fn resume(tree: &Tree) -> anyhow::Result<Option<Hold>> {
     let mut resume = None;
     for path in paths {
         let text = tree.text(&path)?.unwrap_or_default();
-        let said = text.lines().filter_map(|line| line.trim().strip_prefix("RESUME="));
-        resume = said.last().map(|value| value.trim_matches(['"', '\'']).to_owned()).or(resume);
+        let mut said = text.lines().rev().filter_map(|line| line.trim().strip_prefix("RESUME="));
+        resume = said.next().map(|value| value.trim_matches(['"', '\'']).to_owned()).or(resume);
     }
     Ok((resume.as_deref() != Some("none")).then(|| {
         let why = format!(

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_run_without_some_pieces_is_all_others() {
         assert_eq!(without(3..9, &[1, 4, 5, 8, 12]), [3..4, 6..8]);
-        assert_eq!(without(3..9, &[3]), [4..9]);
+        assert_eq!(without(3..9, &[3]).as_slice(), std::slice::from_ref(&(4..9)));
         assert_eq!(without(3..4, &[3]), []);
     }
 }
