@@ -6,6 +6,9 @@ use super::pace::Pace;
 /// Payload bytes that a driver gives a connection's kernel queue at once where the link is slow.
 pub const SENT_AT_ONCE: u32 = 2 * BLOCK_SIZE;
 
+/// Blocks that a driver may send as one: parts that are given to it end at multiples of this, where so much was asked for.
+pub const PACK_BLOCKS: u32 = 16;
+
 /// A connection: one peer, one torrent. Given by the driver, small and dense (an index of a slab); may be used again
 /// after [`Input::Closed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

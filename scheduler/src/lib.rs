@@ -60,7 +60,9 @@ use shape::Shape;
 use steer::Steering;
 
 pub use config::Config;
-pub use event::{Blocks, ConnId, Input, Output, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
+pub use event::{
+    Blocks, ConnId, Input, Output, PACK_BLOCKS, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId,
+};
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
 pub use pace::Pace;
 pub use tuning::{NUMBERS, Number, Tuning};

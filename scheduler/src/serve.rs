@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Reason, Role, SENT_AT_ONCE};
+use super::event::{Blocks, ConnId, Output, PACK_BLOCKS, Reason, Role, SENT_AT_ONCE};
 use super::geometry::PieceId;
 use super::peer::{Conn, Queued};
 
@@ -204,6 +204,8 @@ impl Scheduler {
             && conn.turn.is_none_or(|p| p == run.piece)
         {
             let left = ((chunk - conn.in_service).div_ceil(16 << 10) as u32).max(1);
+            // To the end of a pack: what is asked for as a whole goes out as a whole.
+            let left = (run.first + left).next_multiple_of(PACK_BLOCKS) - run.first;
             let part = Blocks { count: run.count.min(left), ..*run };
             conn.turn = Some(run.piece);
             run.first += part.count;

@@ -120,7 +120,7 @@ async fn share(role: Role, mut options: Options) -> Result<()> {
     let progress = *swarm.progress().borrow();
     println!(
         "{}",
-        serde_json::json!({"event": "complete", "seconds": seconds, "progress": progress,
+        serde_json::json!({"event": "complete", "seconds": seconds, "progress": progress, "on_wire": swarm.on_wire(),
             "mb_per_s": progress.done_bytes as f64 / seconds / 1e6, "writes": format!("{:?}", swarm.write_stats())})
     );
     if let Some(done) = &options.done {

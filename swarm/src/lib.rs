@@ -21,6 +21,7 @@ pub mod wire;
 
 mod block;
 mod inquiry;
+mod pack;
 mod session;
 mod store;
 mod swarm;

@@ -112,6 +112,13 @@ impl Swarm {
         self.engine.watchers.room.subscribe()
     }
 
+    /// Payload bytes received and sent so far, as they were on the wire: between machines that take packs, fewer than what
+    /// [`Swarm::progress`] counts.
+    #[must_use]
+    pub fn on_wire(&self) -> (u64, u64) {
+        self.engine.wire.bytes()
+    }
+
     /// What was written so far, over all targets.
     #[must_use]
     pub fn write_stats(&self) -> WriteStats {

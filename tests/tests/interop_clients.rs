@@ -46,6 +46,7 @@ impl Image {
         fs::File::open("/dev/urandom").unwrap().take(SIZE).read_to_end(&mut bytes).unwrap();
         // Something that can be compressed, too, and across the border of two frames.
         bytes[300_000..2_000_000].fill(0);
+        bytes[2_000_000..3_000_000].fill(7);
         let source = folder.path().join("source.img");
         fs::write(&source, &bytes).unwrap();
         let mut capture = Command::new(programs::find("image-builder").unwrap());
@@ -187,6 +188,19 @@ fn libtorrent_downloads_from_our_seeder_through_our_tracker() {
     let image = Image::packed();
     let server = Server::start(&image.directory(), &[]).unwrap();
     libtorrent_downloads(&image, &image.torrent_of(&server));
+}
+
+/// Packs go to ours, and blocks to others, of the same pieces at the same time.
+#[test]
+fn ours_and_libtorrent_share_a_room() {
+    programs::need(&["curl"]).unwrap();
+    let image = Image::packed();
+    let server = Server::start(&image.directory(), &[]).unwrap();
+    let torrent = image.torrent_of(&server);
+    std::thread::scope(|scope| {
+        scope.spawn(|| libtorrent_downloads(&image, &torrent));
+        scope.spawn(|| image.write(&torrent, &[]));
+    });
 }
 
 /// Transmission, by a command that runs it, with `folder` for its downloads. Back when it has all of the torrent.

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::outbox::{Close, Outbox};
 use super::receive::ReceivedBlock;
-use crate::block::{BLOCK, Block, BlockPool};
+use crate::block::{BLOCK, Block, BlockPool, CHUNK_BLOCKS};
 use crate::config::Role;
+use crate::pack::Pack;
 use crate::scheduler::{
     self, BLOCK_SIZE, Blocks, ConnId, Input, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
 };
-use crate::wire::{ExtensionIds, Message, Parent, PlaceMessage, ShapeMessage};
+use crate::wire::{ExtensionIds, Message, PackMessage, Parent, PlaceMessage, ShapeMessage};
 
 /// A registered connection.
 pub(super) struct Conn {
@@ -34,11 +35,14 @@ pub(super) struct Conn {
     pub(super) received: u64,
 }
 
+/// A piece with all its blocks, and the packs in which some of them came.
+pub(super) type Whole = (PieceId, Vec<Box<Block>>, Vec<Arc<Pack>>);
+
 /// What is to be done once the lock is released.
 #[derive(Default)]
 pub(super) struct Effects {
     /// Pieces whose blocks are all there.
-    pub(super) check: Vec<(PieceId, Vec<Box<Block>>)>,
+    pub(super) check: Vec<Whole>,
     /// Outboxes with news.
     pub(super) wake: Vec<Arc<Outbox>>,
     /// Every piece is verified.
@@ -47,13 +51,21 @@ pub(super) struct Effects {
     pub(super) begun: bool,
 }
 
+/// What is here of a piece.
+#[derive(Default)]
+struct Arriving {
+    blocks: Vec<Option<Box<Block>>>,
+    /// In which some of the blocks came.
+    packs: Vec<Arc<Pack>>,
+}
+
 pub(super) struct Core {
     pub(super) scheduler: Scheduler,
     started: Instant,
     /// What the scheduler takes for the time.
     now: Duration,
     conns: Vec<Option<Conn>>,
-    arriving: HashMap<u32, Vec<Option<Box<Block>>>>,
+    arriving: HashMap<u32, Arriving>,
     out: Vec<Output>,
     /// Connections whose outboxes have news; empty between two calls of [`Core::dispatch`].
     touched: Vec<ConnId>,
@@ -159,18 +171,82 @@ impl Core {
         {
             return false;
         }
-        let count = geometry.blocks_in(piece) as usize;
-        let wanted = self.scheduler.wants(piece, block);
-        self.input(Input::Arrived(id, blocks));
-        if wanted && !self.scheduler.wants(piece, block) {
-            let place = self.arriving.entry(piece.0).or_insert_with(|| (0..count).map(|_| None).collect());
-            if let Some(slot) = place.get_mut(block as usize) {
-                *slot = Some(received.block);
-            }
-        } else {
-            pool.give([received.block]);
-        }
+        self.arrived(id, blocks, [received.block], pool);
         true
+    }
+
+    /// Tells the scheduler of blocks that have come, and keeps those that it wanted; whether it wanted all.
+    fn arrived(
+        &mut self,
+        id: ConnId,
+        run: Blocks,
+        blocks: impl IntoIterator<Item = Box<Block>>,
+        pool: &BlockPool,
+    ) -> bool {
+        let wants = |core: &Self| {
+            let wanted = (run.first..run.first + run.count).map(|at| core.scheduler.wants(run.piece, at));
+            wanted.enumerate().fold(0u32, |bits, (at, wanted)| bits | u32::from(wanted) << at)
+        };
+        let before = wants(self);
+        self.input(Input::Arrived(id, run));
+        let taken = before & !wants(self);
+        let count = self.scheduler.geometry().blocks_in(run.piece) as usize;
+        let mut waste = Vec::new();
+        for (at, block) in blocks.into_iter().enumerate() {
+            if taken >> at & 1 == 0 {
+                waste.push(block);
+                continue;
+            }
+            let arriving = self.arriving.entry(run.piece.0).or_default();
+            arriving.blocks.resize_with(count, || None);
+            if let Some(slot) = arriving.blocks.get_mut(run.first as usize + at) {
+                *slot = Some(block);
+            }
+        }
+        pool.give(waste);
+        taken.count_ones() == run.count
+    }
+
+    /// A pack has come. Whether what it stands for exists; and that, if any of it is wanted: else it is not worth opening.
+    pub(super) fn pack_comes(&mut self, id: ConnId, message: PackMessage) -> Option<Option<Blocks>> {
+        let Some(torrent) = self.torrent_of(id) else { return Some(None) };
+        let geometry = self.scheduler.geometry();
+        let piece = geometry.piece(torrent, message.piece)?;
+        let end = message.first.checked_add(message.count)?;
+        let run = Blocks { piece, first: message.first, count: message.count };
+        let bytes = geometry.bytes_of(run);
+        if end > geometry.blocks_in(piece) || message.first / CHUNK_BLOCKS != (end - 1) / CHUNK_BLOCKS {
+            return None;
+        }
+        if let Some(conn) = self.conn_mut(id) {
+            conn.received += u64::from(bytes);
+        }
+        let wanted = (run.first..end).any(|block| self.scheduler.wants(piece, block));
+        if !wanted {
+            self.input(Input::Arrived(id, run));
+        }
+        Some(wanted.then_some(run))
+    }
+
+    /// A pack was opened. If all of it is of use, it is kept beside its blocks, to be passed on as it is.
+    pub(super) fn pack_came(
+        &mut self,
+        id: ConnId,
+        outbox: &Arc<Outbox>,
+        pack: Pack,
+        blocks: Vec<Box<Block>>,
+        pool: &BlockPool,
+    ) {
+        if self.conn_mut(id).is_none_or(|conn| !Arc::ptr_eq(&conn.outbox, outbox)) {
+            // It is gone, and its number may be another's.
+            return pool.give(blocks);
+        }
+        let run = pack.run();
+        if self.arrived(id, run, blocks, pool)
+            && let Some(arriving) = self.arriving.get_mut(&run.piece.0)
+        {
+            arriving.packs.push(Arc::new(pack));
+        }
     }
 
     /// Does what the scheduler has decided since the last time. The connection `own` need not be woken.
@@ -181,8 +257,8 @@ impl Core {
         for output in out.drain(..) {
             match output {
                 Output::Check(piece) => {
-                    let blocks = self.arriving.remove(&piece.0).unwrap_or_default();
-                    effects.check.push((piece, blocks.into_iter().flatten().collect()));
+                    let Arriving { blocks, packs } = self.arriving.remove(&piece.0).unwrap_or_default();
+                    effects.check.push((piece, blocks.into_iter().flatten().collect(), packs));
                 }
                 Output::Discard(piece) => drop(self.arriving.remove(&piece.0)),
                 Output::Complete => effects.complete = true,

@@ -17,8 +17,8 @@ use super::socket;
 use crate::config::Role;
 use crate::scheduler::{ConnId, TorrentId};
 use crate::wire::{
-    EZIO_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH, Handshake,
-    MAX_EXTENDED, Message, UT_METADATA_ID, WireError,
+    EZIO_ID, EZIO_PACK_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH,
+    Handshake, MAX_EXTENDED, Message, UT_METADATA_ID, WireError,
 };
 
 /// A handshake that takes longer is given up.
@@ -132,6 +132,7 @@ fn our_extended(engine: &Engine, torrent: TorrentId, named: bool) -> ExtendedHan
             ut_metadata: Some(UT_METADATA_ID),
             ezio: Some(EZIO_ID),
             ezio_shape: Some(EZIO_SHAPE_ID),
+            ezio_pack: Some(EZIO_PACK_ID),
         },
         port: Some(engine.port),
         request_queue: Some(REQUEST_QUEUE),

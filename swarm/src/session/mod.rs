@@ -17,6 +17,7 @@ mod transmit;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::{Notify, watch};
@@ -28,7 +29,7 @@ use crate::config::{Config, Content, Role, Site};
 use crate::neighbours::{NEIGHBOURS, Neighbours};
 use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId, TorrentShape};
 use crate::storage::StorageError;
-use crate::store::{Store, StoreEvents};
+use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;
 use outbox::Close;
 use rate_limit::RateLimit;
@@ -66,6 +67,7 @@ pub(crate) struct Engine {
     sites: RwLock<Arc<Sites>>,
     limit_up: Option<RateLimit>,
     limit_down: Option<RateLimit>,
+    pub(crate) wire: Wire,
     pub(crate) watchers: progress::Watchers,
     pub(crate) outcome: watch::Sender<Outcome>,
     ticker: Notify,
@@ -80,7 +82,7 @@ impl Engine {
         });
         let geometry = Geometry::new(shapes);
         // Of the memory, the larger part is for what arrives and waits to be written; the rest keeps what was
-        // written for upload. A server only reads: the kernel keeps its files in memory, a second copy would not help.
+        // written for upload, and an eighth what came packed. A server only reads: the kernel keeps its files in memory, a second copy would not help.
         let arriving = config.memory / 8 * 5;
         let cache = if config.role == Role::Server { SERVER_CACHE } else { config.memory / 8 * 2 };
         let role = match config.role {
@@ -105,8 +107,7 @@ impl Engine {
                 geometry.clone(),
                 zeros,
                 Arc::clone(&pool),
-                cache,
-                arriving / 2,
+                Bounds { kept: cache, packed: config.memory / 8, gathered: arriving / 2 },
                 Arc::new(Events(Weak::clone(engine))),
             )),
             peer_id: new_peer_id(),
@@ -119,6 +120,7 @@ impl Engine {
             sites: RwLock::new(Arc::new(Sites::new(config.sites.clone()))),
             limit_up: config.limit_up.map(RateLimit::new),
             limit_down: config.limit_down.map(RateLimit::new),
+            wire: Wire::default(),
             outcome: watch::Sender::new(Outcome::Running),
             ticker: Notify::new(),
             watchers: progress::Watchers::new(geometry.total_length()),
@@ -166,8 +168,8 @@ impl Engine {
         for outbox in effects.wake {
             outbox.wake();
         }
-        for (piece, blocks) in effects.check {
-            self.store.check(piece, blocks);
+        for (piece, blocks, packs) in effects.check {
+            self.store.check(piece, blocks, packs);
         }
         if effects.begun {
             self.watchers.publish(self);
@@ -272,6 +274,28 @@ impl Engine {
     pub(crate) fn close(&self) {
         self.store.close();
         self.with_core(|core| core.conns().for_each(|(_, c)| c.outbox.close(Close::ShutDown)));
+    }
+}
+
+/// Payload bytes as they were on the wire: of packs those that were sent, not those that they stand for.
+#[derive(Default)]
+pub(crate) struct Wire {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Wire {
+    fn sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Received and sent so far.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
     }
 }
 

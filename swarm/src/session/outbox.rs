@@ -1,12 +1,13 @@
 //! What a connection is to send, put there by whoever made the scheduler decide, taken by its task.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::block::{Chunk, ChunkId};
 use crate::scheduler::{Blocks, Reason};
+use crate::store::Content;
 
 /// Why we close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub(super) struct Pending {
     pub(super) control: Vec<u8>,
     /// Blocks to send, in order.
     pub(super) serve: Vec<Blocks>,
-    /// Chunks that were read for this connection; none if reading failed.
-    pub(super) loaded: Vec<(ChunkId, Option<Arc<Chunk>>)>,
+    /// What was read or packed for this connection, by its order; none if reading failed.
+    pub(super) loaded: Vec<(u64, Option<Content>)>,
     /// It is time to see whether the peer is silent, or we are.
     pub(super) idle: bool,
     pub(super) close: Option<Close>,
@@ -36,6 +37,8 @@ pub(super) struct Pending {
 pub(super) struct Outbox {
     pending: Mutex<Pending>,
     news: Notify,
+    /// Bytes of packs from its peer that are being unpacked.
+    pub(super) unpacking: AtomicUsize,
 }
 
 impl Outbox {

@@ -1,6 +1,6 @@
 //! Takes messages off a socket. Blocks are read straight into their place in memory: while a block arrives the next
 //! ones are expected to follow it without anything between, and one system call reads into all of them. If something
-//! else follows, its bytes are moved to where ordinary messages are read.
+//! else follows, its bytes are moved to where ordinary messages are read. A pack is read into memory of its own.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut, Read as _};
@@ -10,7 +10,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::block::{BLOCK, Block, BlockPool};
-use crate::wire::{BLOCK_HEADER, WireError, block_header};
+use crate::wire::{BLOCK_HEADER, EZIO_PACK_ID, PACK_HEADER, PackMessage, WireError, block_header};
 
 /// Blocks read ahead of the one that is arriving, at most.
 const MAX_AHEAD: usize = 16;
@@ -21,6 +21,8 @@ const LINEAR: usize = 16 << 10;
 pub(super) enum Incoming {
     /// A whole block.
     Block(ReceivedBlock),
+    /// Blocks compressed.
+    Pack(PackMessage, Vec<u8>),
     /// Any other frame: its place in [`Receiver::frame`].
     Frame(usize, usize),
 }
@@ -45,11 +47,25 @@ impl Partial {
     }
 }
 
+struct PartialPack {
+    message: PackMessage,
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl PartialPack {
+    /// Bytes still to come.
+    fn rest(&self) -> usize {
+        self.bytes.len() - self.filled
+    }
+}
+
 pub(super) struct Receiver {
     linear: Vec<u8>,
     start: usize,
     end: usize,
     current: Option<Partial>,
+    pack: Option<PartialPack>,
     spare: VecDeque<Box<Block>>,
     ahead: usize,
     limit: u32,
@@ -67,6 +83,7 @@ impl Receiver {
             start: 0,
             end: first.len(),
             current: None,
+            pack: None,
             spare: VecDeque::new(),
             ahead: 0,
             limit,
@@ -88,6 +105,9 @@ impl Receiver {
 
     /// Reads once, at most about `most` bytes. 0 bytes are the end of the stream.
     pub(super) fn read(&mut self, stream: &TcpStream, most: usize, pool: &BlockPool) -> io::Result<usize> {
+        if let Some(pack) = self.pack.take() {
+            return self.read_pack(pack, stream, most);
+        }
         let Some(partial) = &mut self.current else {
             if self.start == self.end {
                 (self.start, self.end) = (0, 0);
@@ -123,6 +143,24 @@ impl Receiver {
             if n == whole { (ahead * 2).clamp(1, MAX_AHEAD) } else { (n / BLOCK).clamp(1, MAX_AHEAD) };
         self.took(n, pool, &headers[..ahead]);
         Ok(n)
+    }
+
+    /// Reads on into a pack, and what follows it to where messages are read.
+    fn read_pack(&mut self, mut pack: PartialPack, stream: &TcpStream, most: usize) -> io::Result<usize> {
+        let (rest, filled) = (pack.rest(), pack.filled);
+        let behind = most.saturating_sub(rest).min(self.linear.len());
+        let into = &mut pack.bytes[filled..filled + rest.min(most)];
+        let slices = &mut [IoSliceMut::new(into), IoSliceMut::new(&mut self.linear[..behind])];
+        let read = read_once(stream, slices);
+        let n = *read.as_ref().unwrap_or(&0);
+        pack.filled += n.min(rest);
+        (self.start, self.end) = (0, n.saturating_sub(rest));
+        if pack.rest() == 0 {
+            self.incoming.push(Incoming::Pack(pack.message, pack.bytes));
+        } else {
+            self.pack = Some(pack);
+        }
+        read
     }
 
     /// Sorts `n` bytes that were read into the current block and what was expected behind it.
@@ -181,7 +219,7 @@ impl Receiver {
     /// # Errors
     /// A frame is longer than any that could be meant, or a block than any that we ask for.
     pub(super) fn parse(&mut self, pool: &BlockPool) -> Result<(), WireError> {
-        while self.current.is_none() {
+        while self.current.is_none() && self.pack.is_none() {
             let bytes = &self.linear[self.start..self.end];
             if bytes.len() < 4 {
                 break;
@@ -197,6 +235,13 @@ impl Receiver {
                 self.begin_block(length - 9, pool)?;
                 continue;
             }
+            if bytes.get(4..6) == Some(&[20, EZIO_PACK_ID]) && length as usize >= PACK_HEADER - 4 {
+                if bytes.len() < PACK_HEADER {
+                    break;
+                }
+                self.begin_pack(4 + length as usize - PACK_HEADER)?;
+                continue;
+            }
             let whole = 4 + length as usize;
             if bytes.len() < whole {
                 self.make_room(whole);
@@ -207,8 +252,8 @@ impl Receiver {
             self.incoming.push(Incoming::Frame(start, self.frames.len()));
             self.start += whole;
         }
-        if self.linear.len() - self.start < BLOCK_HEADER {
-            self.make_room(BLOCK_HEADER);
+        if self.linear.len() - self.start < PACK_HEADER {
+            self.make_room(PACK_HEADER);
         }
         Ok(())
     }
@@ -249,9 +294,30 @@ impl Receiver {
         Ok(())
     }
 
-    /// Bytes of the block that is arriving which are still to come: before them there is nothing to be parsed.
+    /// A pack is shorter than what it stands for: no more memory than that is taken for it.
+    fn begin_pack(&mut self, length: usize) -> Result<(), WireError> {
+        let bytes = &self.linear[self.start..self.end];
+        let (message, data) = PackMessage::decode(&bytes[6..])?;
+        let limit = message.count as usize * BLOCK;
+        if length > limit {
+            return Err(WireError::FrameLength { length: length as u32, limit: limit as u32 });
+        }
+        let filled = data.len().min(length);
+        let mut bytes = vec![0; length];
+        bytes[..filled].copy_from_slice(&data[..filled]);
+        self.start += PACK_HEADER + filled;
+        if filled == length {
+            self.incoming.push(Incoming::Pack(message, bytes));
+        } else {
+            self.pack = Some(PartialPack { message, bytes, filled });
+        }
+        Ok(())
+    }
+
+    /// Bytes of the block or pack that is arriving which are still to come: before them there is nothing to be parsed.
     pub(super) fn missing(&self) -> usize {
-        self.current.as_ref().map_or(0, Partial::rest)
+        let pack = self.pack.as_ref().map_or(0, PartialPack::rest);
+        self.current.as_ref().map_or(pack, Partial::rest)
     }
 
     /// Gives all memory back.
@@ -260,7 +326,7 @@ impl Receiver {
         pool.give(self.current.take().map(|p| p.block.block));
         let incoming = self.incoming.drain(..).filter_map(|i| match i {
             Incoming::Block(b) => Some(b.block),
-            Incoming::Frame(..) => None,
+            Incoming::Pack(..) | Incoming::Frame(..) => None,
         });
         pool.give(incoming);
     }

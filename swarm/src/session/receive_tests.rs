@@ -10,6 +10,7 @@ enum Sent {
     Block(u32, u32, usize),
     Have(u32),
     Bitfield(usize),
+    Pack(u32, u32, usize),
     KeepAlive,
 }
 
@@ -19,6 +20,8 @@ fn sent() -> impl Strategy<Value = Sent> {
         1 => (0u32..1000, 1usize..BLOCK).prop_map(|(p, n)| Sent::Block(p, 0, n)),
         1 => any::<u32>().prop_map(Sent::Have),
         1 => (1usize..40_000).prop_map(Sent::Bitfield),
+        2 => (0u32..1000, 1u32..=16, any::<prop::sample::Index>())
+            .prop_map(|(p, n, length)| Sent::Pack(p, n, length.index(n as usize * BLOCK + 1))),
         1 => Just(Sent::KeepAlive),
     ]
 }
@@ -35,6 +38,11 @@ fn encode(message: &Sent, out: &mut Vec<u8>) {
         }
         Sent::Have(piece) => Message::Have(piece).encode(out),
         Sent::Bitfield(length) => Message::Bitfield(&vec![0x5a; length]).encode(out),
+        Sent::Pack(piece, count, length) => {
+            let run = PackMessage { piece, first: piece, count };
+            out.extend(run.header(EZIO_PACK_ID, length as u32));
+            out.extend((0..length).map(|at| byte(piece, count, at)));
+        }
         Sent::KeepAlive => Message::KeepAlive.encode(out),
     }
 }
@@ -50,12 +58,16 @@ fn check(receiver: &mut Receiver, messages: &[Sent], done: &mut usize, pool: &Bl
                 assert!((0..*length).all(|at| got.block.0[at] == byte(*piece, *begin, at)));
                 pool.give([got.block]);
             }
+            (Incoming::Pack(run, bytes), Sent::Pack(piece, count, length)) => {
+                assert_eq!(run, PackMessage { piece: *piece, first: *piece, count: *count });
+                assert_eq!(bytes, (0..*length).map(|at| byte(*piece, *count, at)).collect::<Vec<u8>>());
+            }
             (Incoming::Frame(start, end), want) => {
                 let mut frame = Vec::new();
                 encode(want, &mut frame);
                 assert_eq!(receiver.frame(start, end), &frame[4..]);
             }
-            (Incoming::Block(_), want) => panic!("a block where {want:?} was sent"),
+            (Incoming::Block(_) | Incoming::Pack(..), want) => panic!("a block where {want:?} was sent"),
         }
     }
     receiver.clear();
@@ -108,6 +120,16 @@ proptest! {
             sender.await.unwrap();
             assert_eq!(done, messages.len());
         });
+    }
+
+    #[test]
+    fn a_pack_may_not_be_longer_than_what_it_stands_for(piece in any::<u32>(), count in 0u32..20, length in 0u32..300_000) {
+        let pool = BlockPool::new(1 << 20);
+        let header = PackMessage { piece, first: 0, count }.header(EZIO_PACK_ID, length);
+        let mut receiver = Receiver::new(&header, frame_limit(1000));
+        let fits = (1..=16).contains(&count) && length <= count * BLOCK as u32;
+        prop_assert_eq!(receiver.parse(&pool).is_ok(), fits);
+        prop_assert_eq!(receiver.missing(), if fits { length as usize } else { 0 });
     }
 
     #[test]

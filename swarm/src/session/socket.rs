@@ -12,8 +12,6 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::scheduler::SENT_AT_ONCE;
-
 /// Data not acknowledged for so long: the peer is dead.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The kernel's queue holds what goes out in so long: enough to never run dry, and little enough that what
@@ -93,6 +91,46 @@ impl LowWater {
     }
 }
 
+/// What a connection carries while the kernel has something of ours to send.
+#[derive(Default)]
+pub(super) struct Carries {
+    bytes: u64,
+    busy: Duration,
+    since: Option<Instant>,
+}
+
+impl Carries {
+    /// So many bytes say how fast a connection is; and after so many the earlier ones count half.
+    const ENOUGH: u64 = 1 << 20;
+    const MEMORY: u64 = 8 << 20;
+
+    /// The kernel took `bytes`.
+    pub(super) fn took(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if self.bytes > Self::MEMORY {
+            (self.bytes, self.busy) = (self.bytes / 2, self.busy / 2);
+        }
+    }
+
+    /// It has not sent all yet.
+    pub(super) fn is_busy(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// It has nothing left.
+    pub(super) fn is_free(&mut self) {
+        self.busy += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
+    /// How long `bytes` take; for ever, as long as that is not known.
+    pub(super) fn time_for(&self, bytes: u32) -> Duration {
+        if self.bytes < Self::ENOUGH {
+            return Duration::MAX;
+        }
+        self.busy.mul_f64(f64::from(bytes) / self.bytes as f64)
+    }
+}
+
 /// Keeps what the kernel holds unsent in proportion to the rate.
 pub(super) struct SendQueue {
     size: usize,
@@ -106,10 +144,10 @@ impl SendQueue {
         Self { size: SMALLEST, since: Instant::now(), bytes: 0, full: false }
     }
 
-    /// Payload bytes to be given to the kernel at once: what it may hold, and two blocks at least, which halves the system
-    /// calls of a slow link.
-    pub(super) fn size(&self) -> usize {
-        self.size.max(SENT_AT_ONCE as usize)
+    /// Payload bytes to be given to the kernel at once: what it may hold, and `least`, which is two blocks: that halves the
+    /// system calls of a slow link.
+    pub(super) fn size(&self, least: usize) -> usize {
+        self.size.max(least)
     }
 
     /// The kernel took `bytes`; `full` says that it holds as much as it may.

@@ -21,7 +21,6 @@ use std::io::{IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::Arc;
 
-use ezio_frames::FrameFile;
 use ezio_image::manifest::Store;
 use ezio_image::metainfo::Metainfo;
 
@@ -100,16 +99,26 @@ pub trait Storage: Send + Sync {
         Ok(())
     }
 
+    /// Whether the content lies there as zstd frames, so that [`Storage::read_frame`] finds some.
+    fn has_frames(&self) -> bool {
+        false
+    }
+
+    /// The zstd frame of exactly these bytes of content, as it lies there: one frame, which says the length of its content
+    /// and needs no dictionary. None where there is no such frame, or it saves
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Storage::read_at`].
+    fn read_frame(&self, content_offset: u64, length: u32) -> Result<Option<Vec<u8>>, StorageError> {
+        let _ = (content_offset, length);
+        Ok(None)
+    }
+
     /// Asks the device to begin writing out `length` bytes of content from `content_offset`, so that
     /// the final [`Storage::sync`] finds little left. A hint: it cannot fail.
     fn begin_writeback(&self, content_offset: u64, length: u64) {
         let _ = (content_offset, length);
-    }
-
-    /// Frames of zstd that hold the content, where it lies in such: each can be sent as it is. Frames are all of one number
-    /// of bytes of content, which a piece is a multiple of.
-    fn frames(&self) -> Option<&FrameFile> {
-        None
     }
 
     /// What the system keeps in memory of `length` bytes from `content_offset` is dropped, as far as it is on the medium: the

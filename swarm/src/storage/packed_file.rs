@@ -1,9 +1,10 @@
 //! The data of an image directory as one file of zstd frames, read only: `DIR/PART.zst`.
 
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use ezio_frames::{FrameError, FrameFile, FrameReader};
+use ezio_frames::{Frame, FrameError, FrameFile, FrameReader};
 use ezio_image::manifest::packed_file_name;
 use ezio_image::metainfo::Metainfo;
 
@@ -50,8 +51,23 @@ impl Storage for PackedFile {
         Ok(())
     }
 
-    fn frames(&self) -> Option<&FrameFile> {
-        Some(self.reader.file())
+    fn has_frames(&self) -> bool {
+        true
+    }
+
+    fn read_frame(&self, content_offset: u64, length: u32) -> Result<Option<Vec<u8>>, StorageError> {
+        let file = self.reader.file();
+        let size = u64::from(file.frame_size());
+        let frame = file.frame(content_offset / size).filter(|frame| {
+            let saves = frame.length <= length / 8 * 7;
+            content_offset.is_multiple_of(size) && frame.raw_length == length && saves
+        });
+        let Some(Frame { offset, length, .. }) = frame else { return Ok(None) };
+        let mut packed = vec![0; length as usize];
+        file.file().read_exact_at(&mut packed, offset).map_err(|cause| {
+            StorageError::at(Action::Read, &file.path().display().to_string(), offset, content_offset, cause)
+        })?;
+        Ok(Some(packed))
     }
 }
 
@@ -84,12 +100,19 @@ mod tests {
         storage.read_at(12_345, &mut some).unwrap();
         assert!(some == raw[12_345..62_345]);
         assert!(storage.write_at(0, b"x").is_err());
-        let frames = storage.frames().unwrap();
+        let frames = storage.reader.file();
         assert_eq!((frames.frame_size(), frames.frame_count()), (PIECE, 25));
         let last = frames.frame(24).unwrap();
         assert_eq!((last.raw_length, frames.frame(25)), (400_000 - 24 * PIECE, None));
 
         let frame = frames.frame(3).unwrap();
+        let there = storage.read_frame(u64::from(3 * PIECE), PIECE).unwrap().unwrap();
+        assert!(there == packed[frame.offset as usize..][..frame.length as usize]);
+        let elsewhere =
+            [(3 * PIECE + 1, PIECE), (3 * PIECE, PIECE / 2), (24 * PIECE, PIECE), (25 * PIECE, PIECE)];
+        assert!(
+            elsewhere.iter().all(|&(at, length)| storage.read_frame(at.into(), length).unwrap().is_none())
+        );
         let mut damaged = packed.clone();
         damaged[frame.offset as usize + 50] ^= 4;
         std::fs::write(dir.path().join("sda1.zst"), &damaged).unwrap();

@@ -17,12 +17,15 @@ pub(super) fn run(store: &Store, method: Method) {
 pub(super) fn check(store: &Store, method: Method, jobs: Vec<HashJob>) {
     let blocks: Vec<Vec<&[u8]>> = jobs.iter().map(|job| bytes(store, job)).collect();
     let digests = method.hash(&blocks.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    for (HashJob { piece, blocks }, digest) in jobs.into_iter().zip(digests) {
+    for (HashJob { piece, blocks, packs }, digest) in jobs.into_iter().zip(digests) {
         let (torrent, index) = store.torrent_of(piece);
         if torrent.metainfo.piece_hash(index) == Some(&digest) {
             let chunks = store.chunks(piece, blocks);
             // In the cache first: once others know of the piece they may ask for it.
             store.cache().add_unwritten(piece.0, &chunks);
+            let mut hot = store.packs();
+            packs.into_iter().for_each(|pack| hot.keep(pack));
+            drop(hot);
             store.events.verified(piece);
             store.to_write.push(piece, chunks);
         } else {

@@ -1,31 +1,39 @@
 //! Content between the network and the targets: verified in memory, passed on from there while hot,
 //! written as large sorted runs, read back only when it has left memory.
 //!
-//! Writing, reading, and hashing large pieces have threads of their own. The scheduler's memory bound holds for what
+//! Writing, reading, hashing large pieces, and packing have threads of their own. The scheduler's memory bound holds for what
 //! is arriving and what waits to be written, so the queues here end by it; the cache has a bound of its own.
 
 mod cache;
 mod compare;
 mod hasher;
+mod packer;
+mod packs;
 mod queue;
 mod reader;
 mod writer;
 
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
 use ezio_sha1::Method;
 
 use crate::block::{BLOCK, Block, BlockPool, CHUNK, CHUNK_BLOCKS, Chunk, ChunkId};
-use crate::scheduler::{Geometry, PieceId};
+use crate::pack::Pack;
+use crate::scheduler::{Blocks, Geometry, PieceId};
 use crate::storage::{Storage, StorageError};
 use crate::zeros::ZeroPieces;
 use cache::Cache;
 pub(crate) use compare::Fits;
+use packer::{PackJob, PackWork, Packing, Tools, UnpackJob};
+use packs::Packs;
 use queue::Queue;
+use reader::Read;
 use writer::WriteQueue;
 
 /// What the store tells the engine. Called from the store's threads, and from [`Store::check`].
@@ -42,8 +50,19 @@ pub(crate) trait StoreEvents: Send + Sync {
     fn finished(&self);
 }
 
-/// Called with a chunk that was read, or with none if that failed.
-pub(crate) type Loaded = Box<dyn FnOnce(ChunkId, Option<Arc<Chunk>>) + Send>;
+pub(crate) use packer::Unpacked;
+
+/// Blocks to be sent.
+#[derive(Clone)]
+pub(crate) enum Content {
+    /// The chunk in which they are.
+    Raw(Arc<Chunk>),
+    /// Compressed.
+    Packed(Arc<Pack>),
+}
+
+/// Called with what was read or packed, or with none if that failed.
+pub(crate) type Loaded = Box<dyn FnOnce(Option<Content>) + Send>;
 
 struct Torrent {
     metainfo: Arc<Metainfo>,
@@ -53,6 +72,8 @@ struct Torrent {
 struct HashJob {
     piece: PieceId,
     blocks: Vec<Box<Block>>,
+    /// In which they came.
+    packs: Vec<Arc<Pack>>,
 }
 
 /// The store of a job.
@@ -62,42 +83,64 @@ pub(crate) struct Store {
     pub(crate) zeros: ZeroPieces,
     pool: Arc<BlockPool>,
     cache: Mutex<Cache>,
+    packs: Mutex<Packs>,
+    /// Bytes of all packs there are.
+    held: Arc<AtomicU64>,
+    packing: Packing,
+    /// Out of use.
+    tools: Mutex<Vec<Tools>>,
     to_hash: Queue<HashJob>,
-    to_read: Queue<ChunkId>,
+    to_pack: Arc<Queue<PackWork>>,
+    to_read: Queue<Read>,
     to_write: WriteQueue,
     events: Arc<dyn StoreEvents>,
+}
+
+/// How much of what there is, in bytes.
+pub(crate) struct Bounds {
+    /// Kept for upload, at most.
+    pub(crate) kept: u64,
+    /// Kept compressed beside it, at most.
+    pub(crate) packed: u64,
+    /// Gathered before it is written.
+    pub(crate) gathered: u64,
 }
 
 /// Threads that read: two keep a disk busy without making its heads jump.
 const READERS: usize = 2;
 /// More threads than this do not hash faster than a network brings.
 const MAX_HASHERS: usize = 4;
-/// Pieces of so many bytes are hashed by whoever brought their last block: to wake a thread, and then the connections that wait
-/// for it, takes as long.
-const HASHED_AT_ONCE: u32 = 64 << 10;
+/// Pieces of so many bytes are hashed by whoever brought their last block, and packs of so many made and unpacked by whoever
+/// needs them: to wake a thread, and then the connections that wait for it, takes as long.
+const DONE_AT_ONCE: u32 = 64 << 10;
 
 impl Store {
-    /// `cache_bytes` bounds what is kept for upload; `write_bytes` is how much gathers before it is written.
+    /// A store of these torrents, which has no threads yet.
     pub(crate) fn new(
         torrents: Vec<(Arc<Metainfo>, Arc<dyn Storage>)>,
         geometry: Geometry,
         zeros: ZeroPieces,
         pool: Arc<BlockPool>,
-        cache_bytes: u64,
-        write_bytes: u64,
+        bytes: Bounds,
         events: Arc<dyn StoreEvents>,
     ) -> Self {
         let torrents =
             torrents.into_iter().map(|(metainfo, storage)| Torrent { metainfo, storage }).collect();
+        let held = Arc::default();
         Self {
             torrents,
             geometry,
             zeros,
             pool,
-            cache: Mutex::new(Cache::new(cache_bytes)),
+            cache: Mutex::new(Cache::new(bytes.kept)),
+            packs: Mutex::new(Packs::new(bytes.packed, Arc::clone(&held))),
+            held,
+            packing: Packing::new(),
+            tools: Mutex::default(),
             to_hash: Queue::default(),
+            to_pack: Arc::default(),
             to_read: Queue::default(),
-            to_write: WriteQueue::new(write_bytes),
+            to_write: WriteQueue::new(bytes.gathered),
             events,
         }
     }
@@ -114,6 +157,7 @@ impl Store {
         };
         for _ in 0..hashers {
             spawn("ezio-hash", hasher::run)?;
+            spawn("ezio-pack", |store, _| packer::run(store))?;
         }
         for _ in 0..READERS {
             spawn("ezio-read", |store, _| reader::run(store))?;
@@ -124,15 +168,16 @@ impl Store {
     /// Ends the threads once they have done what they are at.
     pub(crate) fn close(&self) {
         self.to_hash.close();
+        self.to_pack.close();
         self.to_read.close();
         self.to_write.close();
     }
 
-    /// All blocks of a piece are there: it is hashed, now or by a thread, and then written.
-    pub(crate) fn check(&self, piece: PieceId, blocks: Vec<Box<Block>>) {
+    /// All blocks of a piece are there, of which some came in `packs`: it is hashed, now or by a thread, and then written.
+    pub(crate) fn check(&self, piece: PieceId, blocks: Vec<Box<Block>>, packs: Vec<Arc<Pack>>) {
         self.to_write.expect();
-        let job = HashJob { piece, blocks };
-        if self.geometry.piece_size(piece) <= HASHED_AT_ONCE {
+        let job = HashJob { piece, blocks, packs };
+        if self.geometry.piece_size(piece) <= DONE_AT_ONCE {
             hasher::check(self, Method::ONE_BY_ONE, vec![job]);
         } else {
             self.to_hash.push(job);
@@ -149,6 +194,22 @@ impl Store {
         self.to_write.forgo();
     }
 
+    /// A pack for blocks that exist.
+    pub(crate) fn pack(&self, run: Blocks, bytes: Vec<u8>) -> Pack {
+        Pack::new(run, self.geometry.bytes_of(run), bytes, &self.held)
+    }
+
+    /// Opens a pack, now or by a thread.
+    pub(crate) fn unpack(&self, pack: Pack, done: Unpacked) {
+        let now = pack.raw() <= DONE_AT_ONCE as usize;
+        let job = UnpackJob { pack, done };
+        if now {
+            self.with_tools(|tools| packer::unpack(self, tools, job));
+        } else {
+            self.to_pack.push(PackWork::Unpack(job));
+        }
+    }
+
     /// These pieces, all of one torrent, are to be zeros on the target.
     pub(crate) fn write_zeros(&self, pieces: Range<u32>) {
         self.to_write.push_zeros(pieces);
@@ -159,23 +220,100 @@ impl Store {
         self.to_write.finish();
     }
 
-    /// The chunk with a block of a piece that we have: at once if it is in memory, else it is read and given
-    /// to what `loaded` makes.
-    pub(crate) fn chunk(&self, id: ChunkId, loaded: impl FnOnce() -> Loaded) -> Option<Arc<Chunk>> {
-        if self.zeros.holds(PieceId(id.piece)) {
-            let size = self.geometry.piece_size(PieceId(id.piece));
+    /// Blocks of one chunk of a piece that we have: at once if they are in memory, else they are read and given to what `loaded`
+    /// makes. They come as a pack, perhaps of their beginning only, where `raw` says how long it takes to send them as they are
+    /// and that is longer than it takes to pack them.
+    pub(crate) fn content(
+        &self,
+        run: Blocks,
+        raw: Option<Duration>,
+        loaded: impl FnOnce() -> Loaded,
+    ) -> Option<Content> {
+        let Some(raw) = raw else { return self.chunk(run, loaded) };
+        let mut packs = self.packs();
+        if let Some(pack) = packs.get(run) {
+            return Some(Content::Packed(pack));
+        }
+        let (torrent, _) = self.torrent_of(run.piece);
+        let lies_packed = torrent.storage.has_frames();
+        let bytes = self.geometry.bytes_of(run);
+        if !lies_packed && !self.packing.pays(bytes, raw) {
+            drop(packs);
+            return self.chunk(run, loaded);
+        }
+        let hot = (bytes <= DONE_AT_ONCE && !lies_packed).then(|| self.cache().get(chunk_of(run))).flatten();
+        if let Some(chunk) = hot {
+            drop(packs);
+            let job = PackJob { run, chunk, ordered: Instant::now() };
+            return Some(self.with_tools(|tools| packer::pack(self, tools, job)));
+        }
+        let first = packs.wait(run, loaded());
+        drop(packs);
+        match first {
+            true if lies_packed => self.to_read.push(Read::Frame(run)),
+            true => self.order_pack(run),
+            false => {}
+        }
+        None
+    }
+
+    fn with_tools<T>(&self, act: impl FnOnce(&mut Tools) -> T) -> T {
+        let idle = || self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = idle().pop();
+        let mut tools = tools.unwrap_or_else(Tools::new);
+        let result = act(&mut tools);
+        idle().push(tools);
+        result
+    }
+
+    /// The chunk in which a run is.
+    fn chunk(&self, run: Blocks, loaded: impl FnOnce() -> Loaded) -> Option<Content> {
+        let id = chunk_of(run);
+        if self.zeros.holds(run.piece) {
+            let size = self.geometry.piece_size(run.piece);
             let length = size.saturating_sub(id.index * CHUNK).min(CHUNK);
-            return Some(Arc::new(Chunk::zeros(length, &self.pool)));
+            return Some(Content::Raw(Arc::new(Chunk::zeros(length, &self.pool))));
         }
         let mut cache = self.cache();
         if let Some(chunk) = cache.get(id) {
-            return Some(chunk);
+            return Some(Content::Raw(chunk));
         }
         if cache.wait(id, loaded()) {
             drop(cache);
-            self.to_read.push(id);
+            self.to_read.push(Read::Chunk(id));
         }
         None
+    }
+
+    /// Packs blocks that somebody waits for, once they are in memory.
+    fn order_pack(&self, run: Blocks) {
+        let work = Arc::clone(&self.to_pack);
+        let ordered = Instant::now();
+        let order = move |content| match content {
+            Some(Content::Raw(chunk)) => work.push(PackWork::Pack(PackJob { run, chunk, ordered })),
+            _ => work.push(PackWork::Unreadable(run)),
+        };
+        let later = order.clone();
+        if let Some(content) = self.chunk(run, || Box::new(later)) {
+            order(Some(content));
+        }
+    }
+
+    /// Keeps the frame of these blocks, whose bytes are known to be right.
+    fn keep(&self, run: Blocks, frame: Vec<u8>) -> Content {
+        let pack = Arc::new(self.pack(run, frame));
+        self.packs().keep(Arc::clone(&pack));
+        Content::Packed(pack)
+    }
+
+    /// Tells who waits for these blocks.
+    fn loaded(&self, run: Blocks, content: Option<&Content>) {
+        let waiters = self.packs().end_wait(run);
+        waiters.into_iter().for_each(|waiter| waiter(content.cloned()));
+    }
+
+    fn packs(&self) -> MutexGuard<'_, Packs> {
+        self.packs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -200,6 +338,11 @@ impl Store {
         }
         chunks
     }
+}
+
+/// The chunk in which a run is.
+fn chunk_of(run: Blocks) -> ChunkId {
+    ChunkId { piece: run.piece.0, index: run.first / CHUNK_BLOCKS }
 }
 
 /// Bytes of a block of a piece of `size` bytes.

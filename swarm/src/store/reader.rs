@@ -3,29 +3,68 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Store;
+use super::{Content, Store, chunk_of};
 use crate::block::{CHUNK, Chunk, ChunkId};
-use crate::scheduler::PieceId;
+use crate::scheduler::{BLOCK_SIZE, Blocks, PieceId};
 use crate::storage::StorageError;
 
+/// What is to be read.
+pub(super) enum Read {
+    Chunk(ChunkId),
+    /// The frame of these blocks, as it lies in the storage.
+    Frame(Blocks),
+}
+
 pub(super) fn run(store: &Store) {
-    while let Some(id) = store.to_read.pop() {
-        let chunk = match read(store, id) {
-            Ok(chunk) => Some(Arc::new(chunk)),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::error!("{error}: {cause}");
-                None
-            }
-        };
-        let waiters = store.cache().loaded(id, chunk.as_ref(), Instant::now());
-        for waiter in waiters {
-            waiter(id, chunk.clone());
+    while let Some(read) = store.to_read.pop() {
+        match read {
+            Read::Chunk(id) => drop(load(store, id)),
+            Read::Frame(run) => match said(read_frame(store, run)) {
+                Some(Some(frame)) => {
+                    let content = store.keep(run, frame);
+                    store.loaded(run, Some(&content));
+                }
+                Some(None) => {
+                    let id = chunk_of(run);
+                    let hot = store.cache().get(id);
+                    let chunk = hot.or_else(|| load(store, id)).map(Content::Raw);
+                    store.loaded(run, chunk.as_ref());
+                }
+                None => store.loaded(run, None),
+            },
         }
     }
 }
 
-fn read(store: &Store, id: ChunkId) -> Result<Chunk, StorageError> {
+/// Reads a chunk, for the cache and for whoever waits for it.
+fn load(store: &Store, id: ChunkId) -> Option<Arc<Chunk>> {
+    let chunk = said(read_chunk(store, id)).map(Arc::new);
+    let waiters = store.cache().loaded(id, chunk.as_ref(), Instant::now());
+    waiters.into_iter().for_each(|waiter| waiter(chunk.clone().map(Content::Raw)));
+    chunk
+}
+
+fn said<T>(result: Result<T, StorageError>) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!("{error}: {cause}");
+        })
+        .ok()
+}
+
+fn read_frame(store: &Store, run: Blocks) -> Result<Option<Vec<u8>>, StorageError> {
+    let (torrent, index) = store.torrent_of(run.piece);
+    let piece_length = torrent.metainfo.piece_length();
+    let begin = u64::from(run.first) * u64::from(BLOCK_SIZE);
+    let offset = u64::from(index) * u64::from(piece_length) + begin;
+    torrent
+        .storage
+        .read_frame(offset, store.geometry.bytes_of(run))
+        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))
+}
+
+fn read_chunk(store: &Store, id: ChunkId) -> Result<Chunk, StorageError> {
     let piece = PieceId(id.piece);
     let (torrent, index) = store.torrent_of(piece);
     let begin = id.index * CHUNK;

@@ -67,7 +67,9 @@ fn store_of(
     let (sender, receiver) = channel();
     let events = Arc::new(Teller(Mutex::new(sender)));
     let torrents = vec![(Arc::new(metainfo), storage)];
-    let store = Arc::new(Store::new(torrents, geometry, ZeroPieces::default(), pool, cache, gather, events));
+    let zeros = ZeroPieces::default();
+    let bytes = Bounds { kept: cache, packed: 1 << 20, gathered: gather };
+    let store = Arc::new(Store::new(torrents, geometry, zeros, pool, bytes, events));
     store.run(Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE)).unwrap();
     (store, receiver)
 }
@@ -106,7 +108,7 @@ fn pieces_gather_and_go_out_as_sorted_runs() {
     let storage = file(8);
     let (store, told) = store(8, 8 * u64::from(PIECE), 1 << 20, Arc::clone(&storage));
     for piece in [6u8, 1, 4, 0, 7, 5, 2, 3] {
-        store.check(PieceId(u32::from(piece)), blocks(&store, piece));
+        store.check(PieceId(u32::from(piece)), blocks(&store, piece), Vec::new());
     }
     store.finish();
     let (mut verified, stored) = until_finished(&told);
@@ -121,10 +123,10 @@ fn pieces_gather_and_go_out_as_sorted_runs() {
 
 #[test]
 fn pieces_too_large_to_be_hashed_at_once_are_hashed_by_threads() {
-    let (store, told) = store_of(2 * HASHED_AT_ONCE, 4, u64::MAX, 1 << 20, file(8));
-    store.check(PieceId(2), blocks(&store, 2));
+    let (store, told) = store_of(2 * DONE_AT_ONCE, 4, u64::MAX, 1 << 20, file(8));
+    store.check(PieceId(2), blocks(&store, 2), Vec::new());
     assert_eq!(next(&told), Told::Verified(2));
-    store.check(PieceId(1), blocks(&store, 2));
+    store.check(PieceId(1), blocks(&store, 2), Vec::new());
     assert_eq!(next(&told), Told::Failed(1));
     store.finish();
     assert_eq!(until_finished(&told), (vec![], vec![vec![2]]));
@@ -133,10 +135,11 @@ fn pieces_too_large_to_be_hashed_at_once_are_hashed_by_threads() {
 
 #[test]
 fn of_pieces_that_are_hashed_together_the_wrong_one_fails() {
-    let (store, told) = store_of(2 * HASHED_AT_ONCE, 20, u64::MAX, 1 << 20, file(40));
+    let (store, told) = store_of(2 * DONE_AT_ONCE, 20, u64::MAX, 1 << 20, file(40));
     let jobs = (0..20).map(|piece| HashJob {
         piece: PieceId(u32::from(piece)),
         blocks: blocks(&store, if piece == 13 { 14 } else { piece }),
+        packs: Vec::new(),
     });
     (0..20).for_each(|_| store.to_write.expect());
     hasher::check(&store, Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE), jobs.collect());
@@ -156,7 +159,7 @@ fn a_piece_waits_for_its_neighbours_but_not_for_ever() {
     let storage = file(4);
     let (store, told) = store(4, u64::MAX, 1 << 20, Arc::clone(&storage));
     for piece in [2u8, 1] {
-        store.check(PieceId(u32::from(piece)), blocks(&store, piece));
+        store.check(PieceId(u32::from(piece)), blocks(&store, piece), Vec::new());
     }
     let mut told: Vec<Told> = (0..3).map(|_| next(&told)).collect();
     assert_eq!(told.pop(), Some(Told::Stored(vec![1, 2])));
@@ -192,12 +195,12 @@ fn at_the_end_nothing_waits_for_neighbours() {
     let ((entered, writes), (open, gate)) = (channel(), channel());
     let storage = Arc::new(Gate { entered: Mutex::new(entered), open: Mutex::new(gate) });
     let (store, told) = store(8, 0, 1 << 20, storage);
-    store.check(PieceId(6), blocks(&store, 6));
+    store.check(PieceId(6), blocks(&store, 6), Vec::new());
     assert_eq!(next(&told), Told::Verified(6));
     assert_eq!(writes.recv_timeout(LIMIT), Ok(6));
     // The sweep stands at piece 6: what comes now lies behind it.
     for piece in [2, 4] {
-        store.check(PieceId(piece), blocks(&store, piece as u8));
+        store.check(PieceId(piece), blocks(&store, piece as u8), Vec::new());
         assert_eq!(next(&told), Told::Verified(piece));
     }
     store.finish();
@@ -208,22 +211,107 @@ fn at_the_end_nothing_waits_for_neighbours() {
     store.close();
 }
 
+fn raw(content: Option<Content>) -> Arc<Chunk> {
+    let Some(Content::Raw(chunk)) = content else { panic!("no chunk") };
+    chunk
+}
+
 #[test]
 fn what_waits_to_be_written_is_never_read_from_the_target() {
     let (store, told) = store(4, u64::MAX, 0, file(4));
-    store.check(PieceId(3), blocks(&store, 3));
+    store.check(PieceId(3), blocks(&store, 3), Vec::new());
     assert_eq!(next(&told), Told::Verified(3));
-    let id = ChunkId { piece: 3, index: 0 };
-    let chunk = store.chunk(id, || panic!("it is in memory")).unwrap();
+    let run = Blocks { piece: PieceId(3), first: 1, count: 2 };
+    let chunk = raw(store.content(run, None, || panic!("it is in memory")));
     assert!(chunk.iter().all(|b| b.iter().all(|&b| b == 3)));
     // Written, and the cache keeps nothing: now it is read.
     while next(&told) != Told::Stored(vec![3]) {}
     let (sender, receiver) = channel();
-    let loaded = move || -> Loaded { Box::new(move |_, chunk| sender.send(chunk).unwrap()) };
-    assert!(store.chunk(id, loaded).is_none());
-    let chunk = receiver.recv_timeout(LIMIT).unwrap().unwrap();
+    let loaded = move || -> Loaded { Box::new(move |content| sender.send(content).unwrap()) };
+    assert!(store.content(run, None, loaded).is_none());
+    let chunk = raw(receiver.recv_timeout(LIMIT).unwrap());
     assert!(chunk.iter().all(|b| b.iter().all(|&b| b == 3)));
     assert_eq!(chunk.len(), PIECE);
+    store.close();
+}
+
+/// What a connection gets for the beginning of a piece of which sending as it is takes long.
+fn packed(store: &Store, piece: u32) -> Arc<Pack> {
+    let run = Blocks { piece: PieceId(piece), first: 0, count: 4 };
+    let (sender, receiver) = channel();
+    let loaded = || -> Loaded { Box::new(move |content| sender.send(content).unwrap()) };
+    let content = store.content(run, Some(Duration::MAX), loaded);
+    let Some(Content::Packed(pack)) = content.or_else(|| receiver.recv_timeout(LIMIT).unwrap()) else {
+        panic!("not packed")
+    };
+    assert_eq!((pack.run(), pack.raw()), (run, PIECE as usize));
+    pack
+}
+
+#[test]
+fn pieces_are_packed_once_and_those_that_came_packed_not_at_all() {
+    let (store, told) = store(4, 0, 0, file(4));
+    store.check(PieceId(2), blocks(&store, 2), Vec::new());
+    assert_eq!(next(&told), Told::Verified(2));
+    let pack = packed(&store, 2);
+    assert!(Arc::ptr_eq(&pack, &packed(&store, 2)));
+    let (sender, receiver) = channel();
+    let done = move |_, blocks: Vec<Box<Block>>| sender.send(blocks).unwrap();
+    store.unpack(store.pack(pack.run(), pack.bytes().to_vec()), Box::new(done));
+    let unpacked = receiver.recv_timeout(LIMIT).unwrap();
+    assert!(unpacked.len() == 4 && unpacked.iter().all(|b| b.0.iter().all(|&byte| byte == 2)));
+    // What does not have the right hash is not passed on.
+    let run = Blocks { piece: PieceId(3), first: 0, count: 4 };
+    let came = Arc::new(store.pack(run, vec![7; 100]));
+    store.check(PieceId(3), blocks(&store, 1), vec![Arc::clone(&came)]);
+    while next(&told) != Told::Failed(3) {}
+    store.check(PieceId(3), blocks(&store, 3), Vec::new());
+    while next(&told) != Told::Verified(3) {}
+    assert!(!Arc::ptr_eq(&packed(&store, 3), &came));
+    let run = Blocks { piece: PieceId(1), first: 0, count: 4 };
+    let came = Arc::new(store.pack(run, vec![7; 100]));
+    store.check(PieceId(1), blocks(&store, 1), vec![Arc::clone(&came)]);
+    while next(&told) != Told::Verified(1) {}
+    assert!(Arc::ptr_eq(&packed(&store, 1), &came));
+    store.close();
+}
+
+/// A storage in which every second piece lies as a frame.
+struct Frames;
+
+impl Storage for Frames {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+        buf.fill((offset / u64::from(PIECE)) as u8);
+        Ok(())
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> Result<(), StorageError> {
+        panic!("nothing is written")
+    }
+    fn sync(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+    fn has_frames(&self) -> bool {
+        true
+    }
+    fn read_frame(&self, offset: u64, length: u32) -> Result<Option<Vec<u8>>, StorageError> {
+        assert_eq!(length, PIECE);
+        let piece = offset / u64::from(PIECE);
+        Ok(piece.is_multiple_of(2).then(|| vec![piece as u8; 50]))
+    }
+}
+
+#[test]
+fn frames_go_out_as_they_lie_in_the_storage() {
+    let (store, _told) = store(4, 0, 0, Arc::new(Frames));
+    assert_eq!(packed(&store, 2).bytes(), [2; 50]);
+    // Others get it as it is, and everyone what is no frame.
+    for (piece, slow) in [(2, None), (1, Some(Duration::MAX))] {
+        let run = Blocks { piece: PieceId(piece), first: 0, count: 4 };
+        let (sender, receiver) = channel();
+        let loaded = || -> Loaded { Box::new(move |content| sender.send(content).unwrap()) };
+        let chunk = raw(store.content(run, slow, loaded).or_else(|| receiver.recv_timeout(LIMIT).unwrap()));
+        assert!(chunk.iter().all(|b| b.iter().all(|&byte| u32::from(byte) == piece)));
+    }
     store.close();
 }
 
@@ -231,7 +319,7 @@ fn what_waits_to_be_written_is_never_read_from_the_target() {
 fn a_wrong_hash_is_told_and_nothing_is_written() {
     let storage = file(2);
     let (store, told) = store(2, 0, 1 << 20, Arc::clone(&storage));
-    store.check(PieceId(0), blocks(&store, 9));
+    store.check(PieceId(0), blocks(&store, 9), Vec::new());
     assert_eq!(next(&told), Told::Failed(0));
     store.finish();
     assert_eq!(next(&told), Told::Finished);
@@ -245,7 +333,7 @@ fn a_full_target_names_the_piece() {
     let extents = ExtentMap::contiguous(2 * u64::from(PIECE)).unwrap();
     let storage = Arc::new(DeviceStorage::new(Arc::new(full), "/dev/full", 0, extents));
     let (store, told) = store(2, 0, 1 << 20, storage);
-    store.check(PieceId(1), blocks(&store, 1));
+    store.check(PieceId(1), blocks(&store, 1), Vec::new());
     assert_eq!(next(&told), Told::Verified(1));
     let want = "cannot write /dev/full at byte 65536 (piece 1 of disk)";
     assert_eq!(next(&told), Told::Broken(want.to_owned()));

@@ -1,7 +1,7 @@
 //! The handshake of the extension protocol (BEP 10), and in it what ezio says about itself.
 //!
 //! ```text
-//! { "m": {"ut_metadata": 1, "ezio": 2, "ezio_shape": 3}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
+//! { "m": {"ut_metadata": 1, "ezio": 2, "ezio_shape": 3, "ezio_pack": 4}, "v": "ezio 0.1.0", "p": listen port, "reqq": 512,
 //!   "metadata_size": bytes, "ezio": {"role": 0|1, "id": 8 bytes, "named": 0|1, "sites": [network + prefix + site, …]} }
 //! ```
 //! `role` is 0 for a server and 1 for a member; `id` is a machine's own for the whole job, the same on each of its torrents;
@@ -20,6 +20,8 @@ pub const UT_METADATA_ID: u8 = 1;
 pub const EZIO_ID: u8 = 2;
 /// The number that we give those about the shape of the room.
 pub const EZIO_SHAPE_ID: u8 = 3;
+/// The number that we give that which carries blocks compressed.
+pub const EZIO_PACK_ID: u8 = 4;
 /// Ranges in a site table that we take.
 const MAX_SITES: usize = 4096;
 
@@ -32,6 +34,8 @@ pub struct ExtensionIds {
     pub ezio: Option<u8>,
     /// Those about the shape of the room.
     pub ezio_shape: Option<u8>,
+    /// That which carries blocks compressed.
+    pub ezio_pack: Option<u8>,
 }
 
 /// What ezio says about itself.
@@ -72,6 +76,8 @@ struct RawIds {
     ezio: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     ezio_shape: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ezio_pack: Option<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,6 +130,7 @@ impl ExtendedHandshake {
                 ut_metadata: self.ids.ut_metadata,
                 ezio: self.ids.ezio,
                 ezio_shape: self.ids.ezio_shape,
+                ezio_pack: self.ids.ezio_pack,
             }),
             p: self.port.map(i64::from),
             reqq: self.request_queue.map(i64::from),
@@ -157,6 +164,7 @@ impl ExtendedHandshake {
                 ut_metadata: nonzero(m.ut_metadata),
                 ezio: nonzero(m.ezio),
                 ezio_shape: nonzero(m.ezio_shape),
+                ezio_pack: nonzero(m.ezio_pack),
             }),
             port: raw.p.and_then(|p| u16::try_from(p).ok()),
             request_queue: raw.reqq.and_then(|n| u32::try_from(n).ok()),
@@ -189,7 +197,12 @@ mod tests {
     #[test]
     fn ours_comes_back_as_it_went() {
         let handshake = ExtendedHandshake {
-            ids: ExtensionIds { ut_metadata: Some(1), ezio: Some(2), ezio_shape: Some(3) },
+            ids: ExtensionIds {
+                ut_metadata: Some(1),
+                ezio: Some(2),
+                ezio_shape: Some(3),
+                ezio_pack: Some(4),
+            },
             port: Some(1),
             request_queue: Some(512),
             metadata_size: Some(70_000),

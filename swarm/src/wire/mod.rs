@@ -9,13 +9,17 @@ mod extended;
 mod handshake;
 mod message;
 mod metadata;
+mod pack;
 mod place;
 mod shape;
 
-pub use extended::{EZIO_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, UT_METADATA_ID};
+pub use extended::{
+    EZIO_ID, EZIO_PACK_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, UT_METADATA_ID,
+};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake};
 pub use message::{BLOCK_HEADER, MAX_EXTENDED, Message, block_header, frame_limit};
 pub use metadata::{METADATA_BLOCK, MetadataMessage};
+pub use pack::{PACK_HEADER, PackMessage};
 pub use place::{Parent, PlaceMessage};
 pub use shape::ShapeMessage;
 
@@ -47,6 +51,14 @@ pub enum WireError {
         id: u8,
         /// Bytes of its body.
         length: usize,
+    },
+    /// A pack of a kind that there is not, or of more blocks than may come at once.
+    #[error("a pack of kind {kind} with {count} blocks")]
+    Pack {
+        /// Its kind.
+        kind: u16,
+        /// Blocks that it says it has.
+        count: u32,
     },
     /// An extension message that is not bencoded as it should be.
     #[error("extension message: {0}")]

@@ -66,6 +66,14 @@ pub(crate) fn of(name: &str, piece_length: u32, content: Vec<u8>) -> Image {
     image(name, piece_length, content, extents, true)
 }
 
+/// A raw image of text, which compresses well.
+pub(crate) fn text(piece_length: u32, length: usize) -> Image {
+    let mut content: Vec<u8> =
+        (0..length / 16).flat_map(|line| format!("line {line} of the disk\n").into_bytes()).collect();
+    content.truncate(length);
+    image("text", piece_length, content, ExtentMap::contiguous(length as u64).unwrap(), true)
+}
+
 /// An image of runs with gaps between them; `runs` are their lengths.
 pub(crate) fn runs(name: &str, piece_length: u32, runs: &[u64]) -> Image {
     let mut offset = 4096;

@@ -1,9 +1,12 @@
 //! What a peer says, told to the scheduler; what only the connection can answer is answered here.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{Connection, End};
+use super::{Connection, End, MAX_UNPACKING};
+use crate::block::Block;
 use crate::config::Role;
+use crate::pack::Pack;
 use crate::scheduler::{Blocks, ConnId, Input, PieceId, Place};
 use crate::session::core::Core;
 use crate::session::receive::Incoming;
@@ -24,6 +27,7 @@ impl Connection {
         let mut incoming = std::mem::take(&mut self.receiver.incoming);
         let engine = Arc::clone(&self.engine);
         let mut together = std::mem::take(&mut self.together);
+        let mut packs = Vec::new();
         let result = engine.with_core_of(Some(self.id), |core| {
             if sent > 0 {
                 let bytes = u32::try_from(sent).unwrap_or(u32::MAX);
@@ -34,8 +38,15 @@ impl Connection {
             }
             let result = incoming.drain(..).try_for_each(|incoming| match incoming {
                 Incoming::Block(block) => {
+                    engine.wire.received(block.length as usize);
                     let sensible = core.block(self.id, block, &engine.pool);
                     if sensible { Ok(()) } else { Err(End::Protocol("a block that does not exist")) }
+                }
+                Incoming::Pack(message, bytes) => {
+                    engine.wire.received(bytes.len());
+                    let run = core.pack_comes(self.id, message).ok_or(End::Protocol("a pack of nothing"))?;
+                    packs.extend(run.map(|run| engine.store.pack(run, bytes)));
+                    Ok(())
                 }
                 Incoming::Frame(start, end) => self.frame(core, &mut together, start, end),
             });
@@ -44,6 +55,7 @@ impl Connection {
         });
         self.receiver.incoming = incoming;
         self.together = together;
+        packs.into_iter().for_each(|pack| self.unpack(pack));
         let named = std::mem::take(&mut self.named);
         if !named.is_empty() {
             engine.addresses.add(usize::from(self.torrent.0), &named, true);
@@ -54,6 +66,22 @@ impl Connection {
         }
         self.receiver.clear();
         result
+    }
+
+    /// Has a pack opened, and what was in it told to the scheduler.
+    fn unpack(&self, pack: Pack) {
+        let (id, engine) = (self.id, Arc::downgrade(&self.engine));
+        let (outbox, length) = (Arc::clone(&self.outbox), pack.bytes().len());
+        outbox.unpacking.fetch_add(length, Ordering::Relaxed);
+        let done = move |pack: Pack, blocks: Vec<Box<Block>>| {
+            if let Some(engine) = engine.upgrade() {
+                engine.with_core(|core| core.pack_came(id, &outbox, pack, blocks, &engine.pool));
+            }
+            if outbox.unpacking.fetch_sub(length, Ordering::Relaxed) > MAX_UNPACKING {
+                outbox.wake();
+            }
+        };
+        self.engine.store.unpack(pack, Box::new(done));
     }
 
     fn frame(

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use super::handshake::Established;
 use super::outbox::{Close, Outbox};
 use super::rate_limit::RateLimit;
 use super::receive::Receiver;
-use super::socket::{self, LowWater, SendQueue};
+use super::socket::{self, Carries, LowWater, SendQueue};
 use super::transmit::Transmitter;
 use crate::scheduler::{Blocks, ConnId, TorrentId};
 use crate::store::Loaded;
@@ -32,6 +33,8 @@ use crate::wire::{ExtensionIds, Message, WireError, frame_limit};
 const READ: usize = 320 << 10;
 /// Turns before other tasks have theirs.
 const TURNS: u32 = 16;
+/// Bytes of packs of one peer that may wait to be unpacked: with more than that nothing is read from it.
+const MAX_UNPACKING: usize = 256 << 10;
 /// Connections look at the clock so often.
 const IDLE_CHECK: Duration = Duration::from_secs(20);
 /// Nothing sent for so long: a keep-alive (BEP 3 gives two minutes).
@@ -72,7 +75,8 @@ struct Connection {
     together: Together,
     transmitter: Transmitter,
     queue: SendQueue,
-    /// Payload bytes that the kernel took and may not have sent yet.
+    carries: Carries,
+    /// Bytes of content that the kernel took, in whatever form, and may not have sent yet.
     in_kernel: usize,
     metadata_sent: Cell<usize>,
     /// Peers that this one told us to connect to.
@@ -88,6 +92,8 @@ struct Connection {
 struct Turn {
     progress: bool,
     want_write: bool,
+    /// What has come has to be unpacked before more is read.
+    read_held: bool,
     /// A rate limit holds back reading, or writing.
     read_wait: Option<Duration>,
     write_wait: Option<Duration>,
@@ -112,6 +118,7 @@ pub(super) async fn run(engine: Arc<Engine>, established: Established) -> End {
         together: Together::default(),
         transmitter: Transmitter::default(),
         queue: SendQueue::new(),
+        carries: Carries::default(),
         in_kernel: 0,
         metadata_sent: Cell::new(0),
         named: Vec::new(),
@@ -206,16 +213,20 @@ impl Connection {
         if idle && self.received_at.elapsed() > SILENCE {
             return Err(End::Silent);
         }
-        for (id, chunk) in loaded {
-            match chunk {
-                Some(chunk) => self.transmitter.loaded(id, &chunk),
+        for (order, content) in loaded {
+            match content {
+                Some(content) => self.transmitter.loaded(order, content),
                 None => return Err(End::Unreadable),
             }
         }
         let engine = &self.engine;
+        let pack_id = self.ids.ezio_pack;
         for blocks in self.serve.drain(..) {
             let index = engine.geometry.locate(blocks.piece).1;
-            self.transmitter.add_blocks(blocks, index, |id| engine.store.chunk(id, || tell_outbox(&outbox)));
+            self.transmitter.add_blocks(blocks, index, pack_id, |run, order| {
+                let raw = pack_id.map(|_| self.carries.time_for(engine.geometry.bytes_of(run)));
+                engine.store.content(run, raw, || tell_outbox(&outbox, order))
+            });
         }
         match close {
             // What was said before (the last HAVE) still goes out, if the kernel takes it.
@@ -238,6 +249,7 @@ impl Connection {
             let granted = match grant(limit, 64 << 10) {
                 Ok(granted) => granted,
                 Err(wait) => {
+                    self.carries.is_busy();
                     turn.write_wait = Some(wait);
                     if !self.transmitter.control_ready() {
                         break;
@@ -245,7 +257,10 @@ impl Connection {
                     0
                 }
             };
-            let granted = if waiting { 0 } else { granted.min(self.queue.size()) };
+            if !waiting {
+                self.carries.is_free();
+            }
+            let granted = if waiting { 0 } else { granted.min(self.queue.size(self.transmitter.at_once())) };
             match self.transmitter.write(&self.stream, granted) {
                 Ok(written) => {
                     if let Some(limit) = limit {
@@ -253,7 +268,9 @@ impl Connection {
                     }
                     self.queue.sent(&self.stream, written.bytes, false);
                     self.sent_at = Instant::now();
-                    self.in_kernel += written.payload;
+                    self.in_kernel += written.raw;
+                    self.carries.took(written.payload);
+                    self.engine.wire.sent(written.payload);
                     turn.progress = true;
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -270,7 +287,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Payload bytes that have left the kernel's queue of unsent data since the last call.
+    /// Bytes of content that have left the kernel's queue of unsent data since the last call.
     fn drained(&mut self, turn: &mut Turn) -> Result<usize, End> {
         if self.in_kernel == 0 {
             return Ok(0);
@@ -278,9 +295,11 @@ impl Connection {
         match socket::drained(&self.stream) {
             Ok(()) => {
                 turn.progress = true;
+                self.carries.is_free();
                 Ok(std::mem::take(&mut self.in_kernel))
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.carries.is_busy();
                 self.queue.sent(&self.stream, 0, true);
                 turn.want_write = true;
                 Ok(0)
@@ -290,6 +309,10 @@ impl Connection {
     }
 
     fn receive(&mut self, turn: &mut Turn) -> Result<bool, End> {
+        if self.outbox.unpacking.load(Ordering::Relaxed) > MAX_UNPACKING {
+            turn.read_held = true;
+            return Ok(false);
+        }
         let limit = self.engine.limit_down.as_ref();
         let granted = match grant(limit, READ) {
             Ok(granted) => granted.min(READ),
@@ -340,6 +363,7 @@ async fn wait<'a>(
             ready = true;
         }
         if turn.read_wait.is_none()
+            && !turn.read_held
             && let Poll::Ready(readable) = stream.poll_read_ready(context)
         {
             readable?;
@@ -356,11 +380,11 @@ async fn wait<'a>(
     .await
 }
 
-fn tell_outbox(outbox: &Arc<Outbox>) -> Loaded {
+fn tell_outbox(outbox: &Arc<Outbox>, order: u64) -> Loaded {
     let outbox: Weak<Outbox> = Arc::downgrade(outbox);
-    Box::new(move |id, chunk| {
+    Box::new(move |content| {
         if let Some(outbox) = outbox.upgrade() {
-            outbox.lock().loaded.push((id, chunk));
+            outbox.lock().loaded.push((order, content));
             outbox.wake();
         }
     })
