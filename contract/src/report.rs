@@ -11,7 +11,7 @@
 //! | 1 | (says no version) |
 //! | 2 | `format`, `steps` |
 //! | 3 | `identity` |
-//! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes` |
+//! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -167,6 +167,8 @@ pub enum Event {
     Deployed(Progress),
     /// Serves others until it is released.
     Seeding(Progress),
+    /// All that was written was read from the disks once more, and is what it should be.
+    Proved,
     /// Something was done for this machine alone, or could not be: to the identity of the clone, to the length of its file
     /// system, to boot sectors, or to the firmware's boot entries.
     #[serde(alias = "identity")]

@@ -25,6 +25,7 @@ fn file_of(event: &Event) -> &'static str {
         Event::Verified(_) => "verified.json",
         Event::Deployed(_) => "deployed.json",
         Event::Seeding(_) => "seeding.json",
+        Event::Proved => "proved.json",
         Event::Step { .. } => "step.json",
         Event::Done { .. } => "done.json",
         Event::Failed { .. } => "failed.json",
@@ -62,6 +63,7 @@ fn events() -> Vec<Event> {
         Event::Verified(progress),
         Event::Deployed(progress),
         Event::Seeding(progress),
+        Event::Proved,
         Event::Step { step: "identity: /dev/sda2: machine-id: new".into() },
         Event::Done { end: "reboot".into() },
         Event::Failed {

@@ -7,6 +7,7 @@ use ezio_image::conf::Reuse;
 use ezio_image::metainfo::Metainfo;
 use ezio_sha1::Method;
 
+use crate::scheduler::{Geometry, TorrentShape};
 use crate::storage::Storage;
 
 /// What we are to the others.
@@ -86,4 +87,12 @@ pub struct Content {
     pub complete: bool,
     /// Announce URLs (`http://`, `udp://`); all are used.
     pub trackers: Vec<String>,
+}
+
+/// How these are cut into pieces, which are numbered through.
+pub(crate) fn geometry(contents: &[Content]) -> Geometry {
+    Geometry::new(contents.iter().map(|content| TorrentShape {
+        piece_length: content.metainfo.piece_length(),
+        total_length: content.metainfo.total_length(),
+    }))
 }

@@ -22,6 +22,7 @@ pub mod wire;
 mod block;
 mod inquiry;
 mod pack;
+mod proof;
 mod session;
 mod store;
 mod swarm;
@@ -31,4 +32,5 @@ mod zeros;
 use ezio_scheduler::{self as scheduler, neighbours};
 
 pub use config::{Config, Content, Role, Site};
+pub use proof::prove;
 pub use swarm::{Swarm, SwarmError};

@@ -28,6 +28,7 @@
 //!
 //! [write]
 //! reuse = "auto"                 # what a disk holds of the image already stays there; never, always
+//! verify = "read-back"           # all is read from the disk once more; "written": not. Neither: while others are served
 //!
 //! [hooks]
 //! before = []
@@ -79,7 +80,7 @@ pub use orders::{
 };
 pub use pattern::Pattern;
 pub use settings::{DiskSetting, Settings, TargetSetting, names_a_partition};
-pub use writing::{Reuse, Writing};
+pub use writing::{Reuse, Verify, Writing};
 
 use crate::names::is_safe_name;
 use settings::TopLevel;

@@ -399,9 +399,12 @@ fn some_settings() -> impl Strategy<Value = Settings> {
         prop::option::of(hooks),
         prop::option::of(prop::sample::select(vec![Grow::None, Grow::Last, Grow::Partition("sda2".into())])),
         prop::option::of(any::<bool>().prop_map(|entries| Uefi { entries })),
-        prop::option::of(prop::sample::select(vec![Reuse::Auto, Reuse::Never, Reuse::Always])),
+        prop::option::of((
+            prop::sample::select(vec![Reuse::Auto, Reuse::Never, Reuse::Always]),
+            prop::option::of(prop::sample::select(vec![Verify::ReadBack, Verify::Written])),
+        )),
     )
-        .prop_map(|(target, end, seed, disk, hooks, grow, uefi, reuse)| Settings {
+        .prop_map(|(target, end, seed, disk, hooks, grow, uefi, writing)| Settings {
             target,
             grow,
             end,
@@ -409,7 +412,7 @@ fn some_settings() -> impl Strategy<Value = Settings> {
             disk: disk.map(|disk| vec![disk]),
             hooks,
             uefi,
-            write: reuse.map(|reuse| Writing { reuse }),
+            write: writing.map(|(reuse, verify)| Writing { reuse, verify }),
             on_error: end,
             image: None,
             partition: None,

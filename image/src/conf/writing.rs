@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 pub struct Writing {
     /// What becomes of what they hold already.
     pub reuse: Reuse,
+    /// When a target counts as written; none: it is proved as far as that costs no time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+}
+
+/// What is known of a target when a run ends well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// It gave back all that was written, read from the medium once more.
+    ReadBack,
+    /// It took all, and said that it is on the medium.
+    Written,
 }
 
 /// Whether what of an image is on a target already stays there.

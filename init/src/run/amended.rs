@@ -1,7 +1,7 @@
 //! Bytes that are changed on the medium once all is verified, because the volume lies elsewhere than on the source.
 //! Others are served what was verified.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,10 +9,12 @@ use anyhow::Context;
 use ezio_disk::BlockTarget;
 use ezio_image::filesystem;
 use ezio_image::plan::Payload;
-use ezio_swarm::storage::{Storage, StorageError, WriteStats};
+use ezio_swarm::storage::{Action, Storage, StorageError, WriteStats};
 
 /// Bytes of the content, from an offset on.
 type Original = (u64, Vec<u8>);
+/// Bytes of the device, from an offset on.
+type Changed = (u64, Vec<u8>);
 
 /// A storage that keeps in memory what was changed below it.
 pub(crate) struct Amended {
@@ -20,13 +22,14 @@ pub(crate) struct Amended {
     device: BlockTarget,
     payload: Payload,
     originals: RwLock<Vec<Original>>,
+    changed: RwLock<Vec<Changed>>,
 }
 
 impl Amended {
     /// Over the storage of a payload on this device.
     pub(crate) fn new(inner: Arc<dyn Storage>, device: &BlockTarget, payload: &Payload) -> Self {
         let (device, payload) = (device.clone(), payload.clone());
-        Self { inner, device, payload, originals: RwLock::default() }
+        Self { inner, device, payload, originals: RwLock::default(), changed: RwLock::default() }
     }
 
     /// Does its payload begin at this byte of the device?
@@ -59,7 +62,22 @@ impl Amended {
             self.inner.read_at(at, &mut original)?;
             originals.push((at, original));
         }
+        self.changed.write().unwrap_or_else(PoisonError::into_inner).push((offset, bytes.to_vec()));
         Ok(self.device.write_all_at(offset, bytes)?)
+    }
+}
+
+impl Amended {
+    /// What was written once more over what was changed is changed again.
+    fn change_again(&self) -> Result<(), StorageError> {
+        for (offset, bytes) in self.changed.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            let failed = |source| {
+                let name = self.device.path().display().to_string();
+                StorageError::at(Action::Write, &name, *offset, 0, io::Error::other(source))
+            };
+            self.device.write_all_at(*offset, bytes).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
@@ -84,7 +102,8 @@ impl Storage for Amended {
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> Result<(), StorageError> {
-        self.inner.write_at(offset, buf)
+        self.inner.write_at(offset, buf)?;
+        self.change_again()
     }
 
     fn sync(&self) -> Result<(), StorageError> {
@@ -103,15 +122,21 @@ impl Storage for Amended {
     }
 
     fn write_vectored_at(&self, offset: u64, bufs: &[IoSlice<'_>]) -> Result<(), StorageError> {
-        self.inner.write_vectored_at(offset, bufs)
+        self.inner.write_vectored_at(offset, bufs)?;
+        self.change_again()
     }
 
     fn write_zeros_at(&self, offset: u64, length: u64) -> Result<(), StorageError> {
-        self.inner.write_zeros_at(offset, length)
+        self.inner.write_zeros_at(offset, length)?;
+        self.change_again()
     }
 
     fn begin_writeback(&self, offset: u64, length: u64) {
         self.inner.begin_writeback(offset, length);
+    }
+
+    fn differs(&self, offset: u64) -> StorageError {
+        self.inner.differs(offset)
     }
 
     fn forget(&self, offset: u64, length: u64) {

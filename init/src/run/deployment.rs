@@ -27,7 +27,7 @@ use super::transfer::{self, Moment};
 const HELD: u64 = 1 << 20;
 
 /// When for so long nothing has arrived, it is not only a server that restarts or a cable that somebody puts back.
-const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
 /// A target that is ours alone.
 struct Taken {
@@ -47,12 +47,14 @@ pub(crate) struct Cleared(Vec<Taken>);
 /// Targets whose payload is on its way.
 pub(crate) struct Filling {
     targets: Vec<Taken>,
+    contents: Vec<Content>,
     swarm: Option<Swarm>,
 }
 
 /// Targets with all payload verified and synced, but nothing that would make them boot.
 pub(crate) struct Filled {
     targets: Vec<Taken>,
+    contents: Vec<Content>,
     swarm: Option<Swarm>,
     pub(crate) progress: Progress,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Deployed {
     /// None where there was no payload.
     pub(crate) swarm: Option<Swarm>,
     pub(crate) progress: Progress,
+    /// What the swarm carries, and where that lies.
+    pub(crate) contents: Vec<Content>,
     /// What was changed for this target, for people.
     pub(crate) said: Vec<String>,
     targets: Vec<Taken>,
@@ -94,9 +98,9 @@ impl Cleared {
         let contents = contents(&mut targets);
         let swarm = match contents.is_empty() {
             true => None,
-            false => Some(Swarm::start(config, contents).await.context("starting the transfer")?),
+            false => Some(Swarm::start(config, contents.clone()).await.context("starting the transfer")?),
         };
-        Ok(Filling { targets, swarm })
+        Ok(Filling { targets, contents, swarm })
     }
 }
 
@@ -122,15 +126,15 @@ impl Filling {
 
     /// Once all is complete.
     pub(crate) fn filled(self, progress: Progress) -> Filled {
-        let Self { targets, swarm } = self;
-        Filled { targets, swarm, progress }
+        let Self { targets, contents, swarm } = self;
+        Filled { targets, contents, swarm, progress }
     }
 }
 
 impl Filled {
     /// Writes what makes the targets boot, and makes the kernel read it.
     pub(crate) fn finish(self) -> anyhow::Result<Deployed> {
-        let Self { targets, swarm, progress } = self;
+        let Self { targets, contents, swarm, progress } = self;
         let mut said = Vec::new();
         for target in &targets {
             for head in &target.held {
@@ -141,7 +145,7 @@ impl Filled {
             }
             target.device.sync()?;
         }
-        Ok(Deployed { swarm, progress, said, targets })
+        Ok(Deployed { swarm, progress, contents, said, targets })
     }
 }
 

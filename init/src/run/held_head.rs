@@ -122,6 +122,10 @@ impl Storage for HeldHead {
         self.inner.begin_writeback(offset, length);
     }
 
+    fn differs(&self, offset: u64) -> StorageError {
+        self.inner.differs(offset)
+    }
+
     fn forget(&self, offset: u64, length: u64) {
         self.inner.forget(offset, length);
     }

@@ -11,6 +11,7 @@ mod held_head;
 mod hooks;
 mod identity;
 pub(crate) mod image;
+mod proof;
 pub(crate) mod reporter;
 mod superblock;
 pub(crate) mod transfer;
@@ -127,7 +128,7 @@ impl Run<'_> {
         self.screen.step("deployed: this machine would boot now");
         self.reporter.send(Event::Deployed(deployed.progress));
         let growths = deployed.growths();
-        self.seed(deployed, briefing).await;
+        self.serve_and_prove(deployed, briefing).await?;
         // After seeding: what is changed on the disk must not go out to others.
         if !growths.is_empty() || !identity.is_empty() {
             self.wait_until_free(&targets).await.during("release disk")?;
@@ -264,16 +265,6 @@ impl Run<'_> {
         let lines = blocking(move || boot_entries::make(&disks, arch, open)).await?;
         lines.iter().for_each(|line| self.report_step(format!("uefi: {line}")));
         Ok(())
-    }
-
-    async fn seed(&self, deployed: Deployed, briefing: &Briefing) {
-        let policy = &briefing.orders.seed;
-        let Some(swarm) = deployed.swarm else { return };
-        if !policy.is_none() {
-            self.screen.step(&format!("serving others ({policy})"));
-            transfer::seed(&swarm, policy, self.reporter.released(), |moment| self.tell(moment)).await;
-        }
-        swarm.shutdown().await;
     }
 
     async fn grow(&self, growths: Vec<GrowthOnDevice>) -> anyhow::Result<()> {

@@ -41,7 +41,7 @@ impl State {
             report::Event::LastByte(_) => Self::Received,
             // A step comes before or after the rest of what makes the disk complete.
             report::Event::Verified(_) | report::Event::Step { .. } => Self::Verified,
-            report::Event::Deployed(_) => Self::Deployed,
+            report::Event::Deployed(_) | report::Event::Proved => Self::Deployed,
             report::Event::Seeding(_) => Self::Seeding,
             report::Event::Done { .. } => Self::Done,
             report::Event::Failed { .. } => Self::Failed,

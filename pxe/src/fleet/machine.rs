@@ -51,6 +51,8 @@ pub(crate) struct Times {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) seeding: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proved: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) done: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed: Option<f64>,
@@ -193,6 +195,7 @@ impl Machine {
             Event::Deployed(p) => (&mut times.deployed, Some(p)),
             Event::Step { .. } => (&mut times.verified, None),
             Event::Seeding(p) => (&mut times.seeding, Some(p)),
+            Event::Proved => (&mut times.proved, None),
             Event::Done { .. } => (&mut times.done, None),
             Event::Failed { .. } => (&mut times.failed, None),
         };

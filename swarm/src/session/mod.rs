@@ -25,9 +25,9 @@ use tokio::task::JoinSet;
 
 use self::core::{Core, Effects};
 use crate::block::BlockPool;
-use crate::config::{Config, Content, Role, Site};
+use crate::config::{Config, Content, Role, Site, geometry};
 use crate::neighbours::{NEIGHBOURS, Neighbours};
-use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId, TorrentShape};
+use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId};
 use crate::storage::StorageError;
 use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;
@@ -76,11 +76,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// An engine that listens on `port`.
     pub(crate) fn new(config: Config, contents: Vec<Content>, port: u16) -> Arc<Self> {
-        let shapes = contents.iter().map(|c| TorrentShape {
-            piece_length: c.metainfo.piece_length(),
-            total_length: c.metainfo.total_length(),
-        });
-        let geometry = Geometry::new(shapes);
+        let geometry = geometry(&contents);
         // Of the memory, the larger part is for what arrives and waits to be written; the rest keeps what was
         // written for upload, and an eighth what came packed. A server only reads: the kernel keeps its files in memory, a second copy would not help.
         let arriving = config.memory / 8 * 5;

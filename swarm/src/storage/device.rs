@@ -10,7 +10,7 @@ use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 use nix::sys::uio::{preadv, pwritev};
 
 use super::recorder::Recorder;
-use super::{Action, Storage, StorageError, WriteStats, ZEROS};
+use super::{Action, Storage, StorageError, WriteStats, ZEROS, other_bytes};
 
 /// Buffers that the kernel takes in one call (`IOV_MAX`).
 const MAX_BUFFERS: usize = 1024;
@@ -290,6 +290,12 @@ impl<M: Medium> Storage for DeviceStorage<M> {
                 self.medium.begin_writeback(self.base.saturating_add(offset), length);
             }
         }
+    }
+
+    fn differs(&self, content_offset: u64) -> StorageError {
+        let first = self.extents.slices(content_offset, 1).next().and_then(|slice| slice.offset);
+        let at = self.base.saturating_add(first.unwrap_or(0));
+        self.error(Action::Prove, at, content_offset, other_bytes())
     }
 
     fn forget(&self, content_offset: u64, length: u64) {

@@ -14,6 +14,8 @@ pub enum Action {
     Write,
     /// Making written content durable.
     Sync,
+    /// Reading content back that was written.
+    Prove,
 }
 
 /// An access to a target failed. The operating system's reason is the source.
@@ -84,6 +86,7 @@ impl fmt::Display for StorageError {
             Action::Read => "read",
             Action::Write => "write",
             Action::Sync => "sync",
+            Action::Prove => "prove",
         };
         write!(f, "cannot {verb} {}", self.device)?;
         if let Some(offset) = self.device_offset {

@@ -17,7 +17,7 @@ pub use packed_file::PackedFile;
 pub use recorder::WriteStats;
 pub use run_files::RunFiles;
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +33,11 @@ pub fn open_image(dir: &Path, store: Store, metainfo: &Metainfo) -> Result<Arc<d
         Store::Files => Arc::new(RunFiles::open(dir, metainfo)?),
         Store::Zstd => Arc::new(PackedFile::open(dir, metainfo)?),
     })
+}
+
+/// Why a medium is not to be trusted.
+fn other_bytes() -> io::Error {
+    io::Error::other("it gives back something else than belongs there")
 }
 
 /// Zeros that are written in one call.
@@ -125,6 +130,11 @@ pub trait Storage: Send + Sync {
     /// next read comes from there. A hint: it cannot fail.
     fn forget(&self, content_offset: u64, length: u64) {
         let _ = (content_offset, length);
+    }
+
+    /// The error of content from `content_offset` on that reads back as something else than belongs there.
+    fn differs(&self, content_offset: u64) -> StorageError {
+        StorageError::at(Action::Prove, "the target", content_offset, content_offset, other_bytes())
     }
 
     /// The storages that this one keeps alike; none where it is one itself.

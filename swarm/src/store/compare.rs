@@ -94,6 +94,14 @@ impl Store {
         read.map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))
     }
 
+    /// The error of a piece of which this disk gives back something else.
+    pub(crate) fn differs(&self, disk: &dyn Storage, piece: PieceId) -> StorageError {
+        let (torrent, index) = self.torrent_of(piece);
+        let piece_length = torrent.metainfo.piece_length();
+        disk.differs(u64::from(index) * u64::from(piece_length))
+            .in_torrent(torrent.metainfo.name(), piece_length)
+    }
+
     /// Which of these pieces, whose bytes these are, have the right hash.
     fn fit(&self, method: Method, pieces: Range<u32>, bytes: &[u8]) -> Vec<(u32, bool)> {
         let piece_length = self.torrent_of(PieceId(pieces.start)).0.metainfo.piece_length();

@@ -108,6 +108,10 @@ impl Disk {
     pub(crate) fn holding(bytes: &[u8]) -> Self {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(bytes, 0).unwrap();
+        Self::of_file(file)
+    }
+
+    pub(crate) fn of_file(file: File) -> Self {
         Self(vec![Arc::new(file)])
     }
 

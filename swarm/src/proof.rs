@@ -1,0 +1,51 @@
+//! Proof: what the media give back is what was meant to be written.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::block::BlockPool;
+use crate::config::{Content, geometry};
+use crate::scheduler::{PieceId, TorrentId};
+use crate::storage::StorageError;
+use crate::store::{Bounds, Store, StoreEvents};
+use crate::zeros::ZeroPieces;
+
+/// Nothing is fetched or written.
+struct NoEvents;
+
+impl StoreEvents for NoEvents {
+    fn verified(&self, _: PieceId) {}
+    fn failed(&self, _: PieceId) {}
+    fn stored(&self, _: &[PieceId]) {}
+    fn broken(&self, _: StorageError) {}
+    fn finished(&self) {}
+}
+
+/// Reads every byte of these contents once more from each of their disks, past the system's memory, and hashes it; says
+/// where a disk gives back something else, or nothing. None if `go_on` said no before the end.
+///
+/// What was written has to be synced before: what is not on the medium yet is read from memory. Others may be served
+/// meanwhile.
+pub fn prove(contents: &[Content], go_on: impl Fn() -> bool + Sync) -> Option<Vec<StorageError>> {
+    let geometry = geometry(contents);
+    let zeros = ZeroPieces::of(contents.iter().map(|c| &*c.metainfo), &geometry);
+    let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
+    let torrents = (0..).map_while(|torrent| geometry.pieces_of(TorrentId(torrent))).collect::<Vec<_>>();
+    let nothing = Bounds { kept: 0, packed: 0, gathered: 0 };
+    let store = Store::new(targets, geometry, zeros, BlockPool::new(0), nothing, Arc::new(NoEvents));
+    let left: Mutex<VecDeque<_>> = Mutex::new(store.steps(torrents).into());
+    let next = || go_on().then(|| left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()).flatten();
+    let wrong = Mutex::new(Vec::new());
+    store.compare_all(ezio_sha1::Method::fastest(), next, |_, told| {
+        let differ = told.into_iter().filter_map(|(disk, piece, fits)| match fits {
+            Ok(true) => None,
+            Ok(false) => Some(store.differs(disk, PieceId(piece))),
+            Err(error) => Some(error),
+        });
+        wrong.lock().unwrap_or_else(PoisonError::into_inner).extend(differ);
+    });
+    let is_whole = left.into_inner().unwrap_or_else(PoisonError::into_inner).is_empty();
+    let mut wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    wrong.sort_by(|a, b| (&a.device, a.device_offset).cmp(&(&b.device, b.device_offset)));
+    is_whole.then_some(wrong)
+}
