@@ -1,5 +1,5 @@
 //! One system for disks of other sizes, on whole machines: grown onto a disk of 10 GiB, and made smaller on the server for one
-//! of 4 GiB, where its partitions also get ids of their own. Both start, and are looked at from outside.
+//! of 4 GiB, where its file systems also get ids of their own. Both start, and are looked at from outside.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of loop tests fail the test")]
 
 use std::fs::File;
@@ -25,6 +25,7 @@ const MARKER: &str = "EZIO-RUNNING ";
 /// From one sign of life to the next, where machines share a slow computer without KVM.
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// Numbers of the golden disk's partitions.
+const ESP: usize = 2;
 const ROOT: usize = 3;
 const SWAP: usize = 4;
 
@@ -47,7 +48,8 @@ fn blkid(disk: &Path, number: usize) -> String {
     output("/usr/sbin/blkid", &["-p", "-o", "value", "-s", "UUID", &device.0]).trim().to_owned()
 }
 
-/// The golden system as it would be on a disk of 10 GiB that is used, made by others' tools.
+/// The golden system as it would be on a disk of 10 GiB that is used, made by others' tools; the checksums of its root no
+/// longer begin with its id.
 fn large_disk(folder: &Path, golden: &Path) -> PathBuf {
     let disk = folder.join("large.img");
     let builder = programs::find("image-builder").unwrap();
@@ -61,6 +63,7 @@ fn large_disk(folder: &Path, golden: &Path) -> PathBuf {
     let root = on_loop(&disk, ROOT);
     output("/usr/sbin/e2fsck", &["-f", "-p", &root.0]);
     output("/usr/sbin/resize2fs", &[&root.0]);
+    output("/usr/sbin/tune2fs", &["-O", "metadata_csum_seed", &root.0]);
     output("/usr/sbin/mkswap", &["-U", &swap, &on_loop(&disk, SWAP).0]);
     disk
 }
@@ -163,7 +166,7 @@ fn a_system_runs_from_a_larger_and_from_a_smaller_disk() -> Result<()> {
     let conf = format!(
         "end = \"poweroff\"\non-error = \"hold\"\nseed = \"none\"\n\n\
          [[machine]]\nmatch.mac = \"{}\"\nimage = \"golden\"\ngrow = \"last\"\n\n\
-         [[machine]]\nmatch.mac = \"{}\"\nimage = \"small\"\nidentity.regenerate = [\"disk-guid\"]\n",
+         [[machine]]\nmatch.mac = \"{}\"\nimage = \"small\"\nidentity.regenerate = [\"disk-guid\", \"fs-uuid\"]\n",
         large.mac, little.mac
     );
     let _turn = material::turn()?;
@@ -188,5 +191,8 @@ fn a_system_runs_from_a_larger_and_from_a_smaller_disk() -> Result<()> {
     ensure!(size > 10 * GIB - GIB / 2, "the root has {size} bytes");
     let size = looked_at(folder.path(), &little)?;
     ensure!(size <= 3 * GIB && size > 2 * GIB, "the root has {size} bytes");
+    for number in [ESP, ROOT, SWAP] {
+        ensure!(blkid(&large, number) != blkid(&little, number), "partition {number} has the id of its twin");
+    }
     Ok(())
 }
