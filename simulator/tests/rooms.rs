@@ -104,7 +104,8 @@ fn a_room_at_one_switch_is_not_cut_whoever_is_slow() {
 
 #[test]
 fn little_more_crosses_in_a_room_too_large_for_a_full_mesh() {
-    let report = finishes(&Room { clients: 80, switches: 2, ..room() }, 1.5);
+    // 1.46 where a grant may end within a pack; what that costs raw rooms, packs give back threefold.
+    let report = finishes(&Room { clients: 80, switches: 2, ..room() }, 1.55);
     assert!(report.crossed < 1.4, "{report}");
 }
 
