@@ -141,21 +141,24 @@ impl Asked {
     ) -> Result<Self, PeerError> {
         let mut stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(peer)).await??;
         stream.set_nodelay(true)?;
-        let mut hello = Handshake { fast: true, extended: true, info_hash, peer_id }.encode().to_vec();
-        let extended = ExtendedHandshake {
+        stream.write_all(&Handshake { fast: true, extended: true, info_hash, peer_id }.encode()).await?;
+        let mut theirs = [0; HANDSHAKE_LENGTH];
+        timeout(silence, stream.read_exact(&mut theirs)).await??;
+        let theirs = Handshake::decode(&theirs)?;
+        if theirs.info_hash != info_hash {
+            return Err(PeerError::Refused);
+        }
+        let mut peer = Self { stream, extended: theirs.extended, fast: theirs.fast, silence };
+        // aria2 drops whoever sends anything before it has answered.
+        let hello = ExtendedHandshake {
             ids: ExtensionIds { ut_metadata: Some(UT_METADATA_ID), ..ExtensionIds::default() },
             version: concat!("ezio ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..ExtendedHandshake::default()
         };
-        Message::Extended { id: 0, body: &extended.encode() }.encode(&mut hello);
-        stream.write_all(&hello).await?;
-        let mut theirs = [0; HANDSHAKE_LENGTH];
-        timeout(silence, stream.read_exact(&mut theirs)).await??;
-        let theirs = Handshake::decode(&theirs)?;
-        match theirs.info_hash == info_hash {
-            true => Ok(Self { stream, extended: theirs.extended, fast: theirs.fast, silence }),
-            false => Err(PeerError::Refused),
+        if peer.extended {
+            peer.send(&[Message::Extended { id: 0, body: &hello.encode() }]).await?;
         }
+        Ok(peer)
     }
 
     /// Sends messages.
