@@ -60,7 +60,7 @@ END",
         said.contains("behind the last partition, from byte 199229440, lie 72.0 KiB of data: not kept"),
         "{said}"
     );
-    let kept = sh("du -sb --apparent-size $1/unpartitioned | cut -f1; ls $1", &[text(&image)]);
+    let kept = sh("du -sb --apparent-size $1/unpartitioned.zst | cut -f1; ls $1", &[text(&image)]);
     let (size, files) = kept.split_once('\n').unwrap();
     assert!(size.parse::<u64>().unwrap() < 70_000 && !files.contains("hidden.bin"), "{kept}");
 
