@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Output, Place};
+use super::event::{Blocks, ConnId, Output, Place};
 use super::geometry::{PieceId, TorrentId};
 
 /// What has changed since the rules ran last.
 #[derive(Debug, Default)]
 pub(super) struct Due {
+    /// Blocks that were asked for and are not to be had.
+    pub(super) refused: Vec<(ConnId, Blocks)>,
     /// It became known where somebody is.
     pub(super) moved: bool,
     /// Members that came, to a server.
@@ -36,6 +38,7 @@ pub(super) struct Due {
 impl Due {
     /// A connection is gone.
     pub(super) fn forget(&mut self, id: ConnId) {
+        self.refused.retain(|&(waiting, _)| waiting != id);
         self.came.retain(|&came| came != id);
         self.offered.retain(|&(from, _)| from != id);
         self.suggesting.retain(|&server| server != id);
@@ -48,6 +51,7 @@ impl Scheduler {
     /// together, and at [`Scheduler::next_wakeup`].
     pub fn poll(&mut self, now: Duration, out: &mut Vec<Output>) {
         self.now = self.now.max(now);
+        self.refuse();
         let tick = self.now.saturating_sub(self.last_tick) >= self.config.tuning.tick;
         if tick {
             self.measure();

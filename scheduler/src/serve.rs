@@ -44,7 +44,7 @@ impl Scheduler {
         let room = conn.queue_blocks + blocks.count.min(t.queue) <= t.queue;
         if !here || !room || conn.closing {
             if conn.peer.fast {
-                self.out.push(Output::Reject(id, blocks));
+                self.due.refused.push((id, blocks));
             } else if !conn.closing {
                 conn.closing = true;
                 self.out.push(Output::Disconnect(id, Reason::Protocol));
@@ -90,22 +90,15 @@ impl Scheduler {
         conn.queue = without(&conn.queue, blocks);
         conn.queue_blocks = conn.queue.iter().map(|r| r.blocks.count).sum();
         conn.awaited = without(&conn.awaited, blocks);
-        self.unsay_rejects(id, blocks);
+        let (own, mut refused): (Vec<_>, Vec<_>) =
+            self.due.refused.drain(..).partition(|(conn, _)| *conn == id);
+        refused.extend(own.into_iter().flat_map(|(_, own)| own.without(blocks)).map(|left| (id, left)));
+        self.due.refused = refused;
     }
 
-    /// What was asked and cancelled between two polls is not refused any more: nobody waits for an answer.
-    fn unsay_rejects(&mut self, id: ConnId, blocks: Blocks) {
-        let of = |output: &Output| match *output {
-            Output::Reject(conn, rejected) if conn == id && rejected.piece == blocks.piece => Some(rejected),
-            _ => None,
-        };
-        if self.out.iter().any(|output| of(output).is_some()) {
-            let unsaid = |output| match of(&output) {
-                Some(rejected) => rejected.without(blocks).map(|blocks| Output::Reject(id, blocks)).collect(),
-                None => vec![output],
-            };
-            self.out = std::mem::take(&mut self.out).into_iter().flat_map(unsaid).collect();
-        }
+    /// Says what is not to be had here to whoever still waits for it.
+    pub(super) fn refuse(&mut self) {
+        self.out.extend(self.due.refused.drain(..).map(|(id, blocks)| Output::Reject(id, blocks)));
     }
 
     pub(super) fn on_sent(&mut self, id: ConnId, bytes: u32) {
