@@ -68,26 +68,37 @@ impl Unpacker {
         Ok(Self { context: DCtx::try_create().ok_or(ErrorKind::OutOfMemory)? })
     }
 
-    /// Fills `raw` from `frame`, which must be one frame that says to hold just as many bytes, and holds them. Whatever
-    /// the frame says, no memory is taken for it.
+    /// As [`unpack`].
     ///
     /// # Errors
-    /// It is none, is damaged, or holds another number of bytes.
+    /// As [`unpack`].
     pub fn unpack(&mut self, frame: &[u8], raw: &mut [u8]) -> Result<()> {
-        let length = zstd_safe::find_frame_compressed_size(frame).map_err(refused)?;
-        if length != frame.len() {
-            return Err(invalid(format!("the frame ends after {length} of its {} bytes", frame.len())));
-        }
-        let says = zstd_safe::get_frame_content_size(frame).ok().flatten();
-        if says != Some(raw.len() as u64) {
-            let says = says.map_or("any number of".to_owned(), |says| says.to_string());
-            return Err(invalid(format!("the frame says to hold {says} bytes instead of {}", raw.len())));
-        }
-        let found = self.context.decompress(raw, frame).map_err(refused)?;
-        match found == raw.len() {
-            true => Ok(()),
-            false => Err(invalid(format!("the frame holds {found} bytes instead of {}", raw.len()))),
-        }
+        unpack(&mut self.context, frame, raw)
+    }
+}
+
+/// Fills `raw` from `frame`, which must be one frame that says to hold just as many bytes, and holds them. Whatever the frame
+/// says, no memory is taken for it.
+///
+/// # Errors
+/// It is none, is damaged, needs a dictionary, or holds another number of bytes.
+pub fn unpack(context: &mut DCtx<'_>, frame: &[u8], raw: &mut [u8]) -> Result<()> {
+    let length = zstd_safe::find_frame_compressed_size(frame).map_err(refused)?;
+    if length != frame.len() {
+        return Err(invalid(format!("the frame ends after {length} of its {} bytes", frame.len())));
+    }
+    let says = zstd_safe::get_frame_content_size(frame).ok().flatten();
+    if says != Some(raw.len() as u64) {
+        let says = says.map_or("any number of".to_owned(), |says| says.to_string());
+        return Err(invalid(format!("the frame says to hold {says} bytes instead of {}", raw.len())));
+    }
+    if zstd_safe::get_dict_id_from_frame(frame).is_some() {
+        return Err(invalid("the frame needs a dictionary".to_owned()));
+    }
+    let found = context.decompress(raw, frame).map_err(refused)?;
+    match found == raw.len() {
+        true => Ok(()),
+        false => Err(invalid(format!("the frame holds {found} bytes instead of {}", raw.len()))),
     }
 }
 

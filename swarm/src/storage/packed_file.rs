@@ -9,6 +9,7 @@ use ezio_image::manifest::packed_file_name;
 use ezio_image::metainfo::Metainfo;
 
 use super::{Action, Storage, StorageError};
+use crate::pack::longest;
 
 /// The frames of one torrent in an image directory.
 pub struct PackedFile {
@@ -59,7 +60,7 @@ impl Storage for PackedFile {
         let file = self.reader.file();
         let size = u64::from(file.frame_size());
         let frame = file.frame(content_offset / size).filter(|frame| {
-            let saves = frame.length <= length / 8 * 7;
+            let saves = frame.length as usize <= longest(length as usize);
             content_offset.is_multiple_of(size) && frame.raw_length == length && saves
         });
         let Some(Frame { offset, length, .. }) = frame else { return Ok(None) };
