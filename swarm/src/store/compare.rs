@@ -83,23 +83,19 @@ impl Store {
     }
 
     fn read(&self, disk: &dyn Storage, pieces: Range<u32>, into: &mut Vec<u8>) -> Result<(), StorageError> {
-        let (torrent, first) = self.torrent_of(PieceId(pieces.start));
-        let piece_length = torrent.metainfo.piece_length();
-        let offset = u64::from(first) * u64::from(piece_length);
+        let (torrent, offset) = self.offset_of(PieceId(pieces.start));
         let length: u64 = pieces.map(|piece| u64::from(self.geometry.piece_size(PieceId(piece)))).sum();
         into.resize(length as usize, 0);
         disk.forget(offset, length);
         let read = disk.read_at(offset, into);
         disk.forget(offset, length);
-        read.map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))
+        read.map_err(|e| torrent.named(e))
     }
 
     /// The error of a piece of which this disk gives back something else.
     pub(crate) fn differs(&self, disk: &dyn Storage, piece: PieceId) -> StorageError {
-        let (torrent, index) = self.torrent_of(piece);
-        let piece_length = torrent.metainfo.piece_length();
-        disk.differs(u64::from(index) * u64::from(piece_length))
-            .in_torrent(torrent.metainfo.name(), piece_length)
+        let (torrent, offset) = self.offset_of(piece);
+        torrent.named(disk.differs(offset))
     }
 
     /// Which of these pieces, whose bytes these are, have the right hash.

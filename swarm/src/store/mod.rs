@@ -69,6 +69,13 @@ struct Torrent {
     storage: Arc<dyn Storage>,
 }
 
+impl Torrent {
+    /// An error of its storage, by its name and pieces.
+    fn named(&self, error: StorageError) -> StorageError {
+        error.in_torrent(self.metainfo.name(), self.metainfo.piece_length())
+    }
+}
+
 struct HashJob {
     piece: PieceId,
     blocks: Vec<Box<Block>>,
@@ -323,6 +330,12 @@ impl Store {
     fn torrent_of(&self, piece: PieceId) -> (&Torrent, u32) {
         let (torrent, index) = self.geometry.locate(piece);
         (&self.torrents[usize::from(torrent.0)], index)
+    }
+
+    /// The torrent of a piece, and the byte of its content at which the piece begins.
+    fn offset_of(&self, piece: PieceId) -> (&Torrent, u64) {
+        let (torrent, index) = self.torrent_of(piece);
+        (torrent, u64::from(index) * u64::from(torrent.metainfo.piece_length()))
     }
 
     /// Cuts the blocks of a piece into chunks.

@@ -54,27 +54,18 @@ fn said<T>(result: Result<T, StorageError>) -> Option<T> {
 }
 
 fn read_frame(store: &Store, run: Blocks) -> Result<Option<Vec<u8>>, StorageError> {
-    let (torrent, index) = store.torrent_of(run.piece);
-    let piece_length = torrent.metainfo.piece_length();
-    let begin = u64::from(run.first) * u64::from(BLOCK_SIZE);
-    let offset = u64::from(index) * u64::from(piece_length) + begin;
-    torrent
-        .storage
-        .read_frame(offset, store.geometry.bytes_of(run))
-        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))
+    let (torrent, piece) = store.offset_of(run.piece);
+    let offset = piece + u64::from(run.first) * u64::from(BLOCK_SIZE);
+    torrent.storage.read_frame(offset, store.geometry.bytes_of(run)).map_err(|e| torrent.named(e))
 }
 
 fn read_chunk(store: &Store, id: ChunkId) -> Result<Chunk, StorageError> {
     let piece = PieceId(id.piece);
-    let (torrent, index) = store.torrent_of(piece);
+    let (torrent, offset) = store.offset_of(piece);
     let begin = id.index * CHUNK;
     let length = store.geometry.piece_size(piece).saturating_sub(begin).min(CHUNK);
-    let piece_length = torrent.metainfo.piece_length();
-    let offset = u64::from(index) * u64::from(piece_length) + u64::from(begin);
     let mut chunk = Chunk::blank(length, &store.pool);
-    torrent
-        .storage
-        .read_vectored_at(offset, &mut chunk.slices_mut())
-        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))?;
+    let read = torrent.storage.read_vectored_at(offset + u64::from(begin), &mut chunk.slices_mut());
+    read.map_err(|e| torrent.named(e))?;
     Ok(chunk)
 }

@@ -212,26 +212,17 @@ pub(super) fn run(store: &Store) {
 
 fn write(store: &Store, run: &Run) -> Result<(), StorageError> {
     let Some((first, _)) = run.first() else { return Ok(()) };
-    let (torrent, index) = store.torrent_of(*first);
-    let piece_length = torrent.metainfo.piece_length();
-    let offset = u64::from(index) * u64::from(piece_length);
+    let (torrent, offset) = store.offset_of(*first);
     let slices: Vec<IoSlice<'_>> =
         run.iter().flat_map(|(_, chunks)| chunks.iter().flat_map(|c| c.slices())).collect();
     let length = slices.iter().map(|s| s.len() as u64).sum();
-    torrent
-        .storage
-        .write_vectored_at(offset, &slices)
-        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))?;
+    torrent.storage.write_vectored_at(offset, &slices).map_err(|e| torrent.named(e))?;
     torrent.storage.begin_writeback(offset, length);
     Ok(())
 }
 
 fn write_zeros(store: &Store, pieces: Range<u32>) -> Result<(), StorageError> {
-    let (torrent, index) = store.torrent_of(PieceId(pieces.start));
-    let piece_length = torrent.metainfo.piece_length();
+    let (torrent, offset) = store.offset_of(PieceId(pieces.start));
     let length = pieces.map(|piece| u64::from(store.geometry.piece_size(PieceId(piece)))).sum();
-    torrent
-        .storage
-        .write_zeros_at(u64::from(index) * u64::from(piece_length), length)
-        .map_err(|e| e.in_torrent(torrent.metainfo.name(), piece_length))
+    torrent.storage.write_zeros_at(offset, length).map_err(|e| torrent.named(e))
 }
