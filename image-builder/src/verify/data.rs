@@ -39,8 +39,8 @@ pub(super) fn check(
         stop.check()
     };
     match store {
-        Store::Files => read_files(directory, name, metainfo, &mut checker, problems, &mut take)?,
-        Store::Zstd => read_frames(directory, name, metainfo, &mut checker, problems, &mut take)?,
+        Store::Files => read_files(directory, &mut checker, problems, &mut take)?,
+        Store::Zstd => read_frames(directory, &mut checker, problems, &mut take)?,
     }
     hasher.finish(|hash| checker.piece_is(hash, problems));
     checker.sum_up(problems);
@@ -53,12 +53,11 @@ type Take<'a, 'c> = dyn FnMut(&mut Checker<'c>, &[u8], &mut Problems) -> Result<
 
 fn read_files<'c>(
     directory: &Path,
-    name: &str,
-    metainfo: &Metainfo,
     checker: &mut Checker<'c>,
     problems: &mut Problems,
     take: &mut Take<'_, 'c>,
 ) -> Result<()> {
+    let (name, metainfo) = (checker.name, checker.metainfo);
     let mut buffer = vec![0; BLOCK];
     for (path, length) in data_files(directory, name, metainfo) {
         let mut file = path.map(|path| Content::open(path, length, problems));
@@ -80,12 +79,11 @@ fn read_files<'c>(
 /// What is missing of the frames reads as zeros.
 fn read_frames<'c>(
     directory: &Path,
-    name: &str,
-    metainfo: &Metainfo,
     checker: &mut Checker<'c>,
     problems: &mut Problems,
     take: &mut Take<'_, 'c>,
 ) -> Result<()> {
+    let (name, metainfo) = (checker.name, checker.metainfo);
     let path = directory.join(packed_file_name(name));
     let file = match FrameFile::open(&path, metainfo.total_length(), metainfo.piece_length()) {
         Ok(file) => file,
