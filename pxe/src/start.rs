@@ -98,7 +98,13 @@ async fn bind_tftp(settings: &Settings, listen: IpAddr) -> Result<Option<TftpSer
 }
 
 /// HTTP's part of what is shared.
-fn router(shared: &Shared, settings: &Settings, bound: &Bound, tftp: Arc<Counters>) -> Router {
+fn router(
+    shared: &Shared,
+    settings: &Settings,
+    bound: &Bound,
+    tftp: Arc<Counters>,
+    stop: watch::Receiver<bool>,
+) -> Router {
     let torrents = shared.catalogue.torrents().map(|(_, torrent)| torrent.metainfo.info_hash().0);
     let tracker = Tracker::new(torrents, settings.sites.clone());
     let seeder_port = bound.swarm.listen_addr().port();
@@ -121,14 +127,14 @@ fn router(shared: &Shared, settings: &Settings, bound: &Bound, tftp: Arc<Counter
         announces: Arc::clone(&announces),
         tftp,
     };
-    http::router(files, reports, identities, announces, overview)
+    http::router(files, reports, identities, announces, overview, stop)
 }
 
 async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {
     let mut signals = Signals::listen()?;
     let (stop, stopping) = watch::channel(false);
     let counters = Arc::<Counters>::default();
-    let router = router(&shared, settings, &bound, Arc::clone(&counters));
+    let router = router(&shared, settings, &bound, Arc::clone(&counters), stopping.clone());
     let mut services: JoinSet<Result<()>> = JoinSet::new();
     if let Some(tftp) = bound.tftp {
         let (names, throttle) = (Arc::clone(&shared.names), Arc::clone(&shared.throttle));

@@ -72,13 +72,18 @@ impl Image {
         self.torrents.iter().map(|t| t.metainfo.total_length()).sum()
     }
 
+    /// The torrent of a partition; none where it has no content.
+    pub(crate) fn torrent_of(&self, partition: &str) -> Option<&Torrent> {
+        let at =
+            self.manifest.partitions.iter().filter(|p| p.has_torrent()).position(|p| p.name == partition)?;
+        self.torrents.get(at)
+    }
+
     /// A small file; torrents name `announce` as their tracker.
     pub(crate) fn file(&self, name: &str, announce: &str) -> Option<Bytes> {
         if let Some(part) = name.strip_suffix(".torrent") {
-            let partition =
-                self.manifest.partitions.iter().filter(|p| p.has_torrent()).position(|p| p.name == part)?;
-            let metainfo = &self.torrents.get(partition)?.metainfo;
-            return Some(metainfo.to_torrent(&[announce.to_owned()]).into());
+            let torrent = self.torrent_of(part)?;
+            return Some(torrent.metainfo.to_torrent(&[announce.to_owned()]).into());
         }
         self.files.get(name).cloned()
     }

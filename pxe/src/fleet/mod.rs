@@ -21,7 +21,7 @@ pub(crate) use life::State;
 pub(crate) use number::Denied;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
-pub(crate) use view::{AgainAnswer, Counts, FleetView, ImageView, MachineView};
+pub(crate) use view::{AgainAnswer, Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
 use crate::store::{Entry, MACHINES, Store};

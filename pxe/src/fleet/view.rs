@@ -30,6 +30,21 @@ pub(crate) struct ImageView {
     pub(crate) payload_bytes: u64,
     /// What of it is special, or is not kept: a sentence each.
     pub(crate) notes: Vec<String>,
+    /// When it was made, as RFC 3339 writes it.
+    pub(crate) created: String,
+    pub(crate) partitions: Vec<PartitionView>,
+}
+
+/// A partition of an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PartitionView {
+    pub(crate) name: String,
+    /// As blkid names it.
+    pub(crate) filesystem: Option<String>,
+    pub(crate) label: Option<String>,
+    pub(crate) size_bytes: u64,
+    /// Bytes of it that a machine receives.
+    pub(crate) payload_bytes: u64,
 }
 
 /// What `POST /api/again` answers.
@@ -50,7 +65,7 @@ pub(crate) struct Counts {
 }
 
 /// One machine.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MachineView {
     /// Its name here; `ezio-pxe again` takes it.
     pub(crate) id: String,

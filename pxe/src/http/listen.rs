@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::Peer;
 use crate::throttle::Throttle;
@@ -24,6 +24,10 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 const DRAIN: Duration = Duration::from_secs(4);
 /// Pause after an accept that failed, for lack of descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Cuts a connection from within an answer that the client does not read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HangUp(pub(super) Arc<Notify>);
 
 /// Serves until `stop` turns true, then lets answers under way end, for a few seconds.
 pub(crate) async fn serve(
@@ -54,14 +58,19 @@ pub(crate) async fn serve(
             continue;
         };
         let Ok(local) = stream.local_addr() else { continue };
-        let router = router.clone().layer(Extension(Peer { remote, local }));
+        let hang_up = HangUp::default();
+        let router =
+            router.clone().layer(Extension(Peer { remote, local })).layer(Extension(hang_up.clone()));
         let connection = graceful.watch(connection(stream, router));
         let throttle = Arc::clone(&throttle);
         tokio::spawn(async move {
-            match tokio::time::timeout(LIFETIME, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => log(&throttle, remote, &e),
-                Err(_) => throttle.warn("http", || format!("{remote}: cut after {} s", LIFETIME.as_secs())),
+            tokio::select! {
+                ended = tokio::time::timeout(LIFETIME, connection) => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(e)) => log(&throttle, remote, &e),
+                    Err(_) => throttle.warn("http", || format!("{remote}: cut after {} s", LIFETIME.as_secs())),
+                },
+                () = hang_up.0.notified() => tracing::debug!("http: {remote}: reads nothing and is cut"),
             }
             drop(slot);
         });

@@ -2,6 +2,7 @@
 //! it needs.
 
 mod drivers;
+mod events;
 mod files;
 mod identity;
 mod listen;
@@ -18,6 +19,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio::sync::watch;
 
 pub(crate) use files::Files;
 pub(crate) use identity::Identities;
@@ -49,20 +51,23 @@ fn at(name: &str) -> String {
     format!("/{name}")
 }
 
-/// Everything there is.
+/// Everything there is, until `stop` turns true.
 pub(crate) fn router(
     files: Files,
     reports: Reports,
     identities: Identities,
     announces: Arc<Announces>,
     overview: Overview,
+    stop: watch::Receiver<bool>,
 ) -> Router {
+    let overview = Arc::new(overview);
     files::router(files)
         .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))
         .merge(identity::router(identities))
         .merge(tracker::router(announces))
-        .merge(overview::router(overview))
+        .merge(overview::router(Arc::clone(&overview)))
+        .merge(events::router(overview, stop))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 

@@ -1,4 +1,4 @@
-//! The view of the room: for the dashboard, for `ezio-pxe status` and for Prometheus.
+//! The view of the room: for the page, for `ezio-pxe status` and for Prometheus.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use ezio_contract::urls;
 use tokio::sync::watch;
 
 use super::{Announces, at, metrics, text};
-use crate::catalogue::Catalogue;
-use crate::fleet::{Fleet, FleetView, ImageView, now};
+use crate::catalogue::{Catalogue, Image};
+use crate::fleet::{Fleet, FleetView, ImageView, PartitionView, now};
 use crate::tftp::Counters;
 
 /// What the view is made of.
@@ -24,9 +24,9 @@ pub(crate) struct Overview {
     pub(crate) tftp: Arc<Counters>,
 }
 
-pub(super) fn router(overview: Overview) -> Router {
+pub(super) fn router(overview: Arc<Overview>) -> Router {
     let router = Router::new().route(&at(urls::FLEET), get(fleet)).route(&at(urls::METRICS), get(prometheus));
-    router.with_state(Arc::new(overview))
+    router.with_state(overview)
 }
 
 async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetView> {
@@ -37,6 +37,23 @@ async fn prometheus(State(overview): State<Arc<Overview>>) -> Response {
     text("text/plain; version=0.0.4", metrics::render(&overview))
 }
 
+fn image_view(image: &Image) -> ImageView {
+    let partitions = image.manifest.partitions.iter().map(|partition| PartitionView {
+        name: partition.name.clone(),
+        filesystem: partition.filesystem.clone(),
+        label: partition.label.clone(),
+        size_bytes: partition.size,
+        payload_bytes: image.torrent_of(&partition.name).map_or(0, |t| t.metainfo.total_length()),
+    });
+    ImageView {
+        name: image.name.clone(),
+        payload_bytes: image.payload_bytes(),
+        notes: image.manifest.notes.clone(),
+        created: image.manifest.created.clone(),
+        partitions: partitions.collect(),
+    }
+}
+
 impl Overview {
     pub(super) fn view(&self) -> FleetView {
         let (machines, counts) = self.fleet.view();
@@ -44,13 +61,7 @@ impl Overview {
         FleetView {
             now: now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            images: images
-                .map(|image| ImageView {
-                    name: image.name.clone(),
-                    payload_bytes: image.payload_bytes(),
-                    notes: image.manifest.notes.clone(),
-                })
-                .collect(),
+            images: images.map(image_view).collect(),
             seeder: *self.seeder.borrow(),
             counts,
             machines,

@@ -1,0 +1,84 @@
+//! The room as it changes, for the page: server-sent events (see API.md).
+
+mod hub;
+mod patch;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::watch;
+
+use self::hub::{Hub, Joined};
+use super::Peer;
+use super::listen::HangUp;
+use super::overview::Overview;
+
+/// Machines report up to twice a second; nobody reads faster than this.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What this file needs.
+pub(super) struct Events {
+    overview: Arc<Overview>,
+    hub: Hub,
+}
+
+/// Watches the room for its viewers until `stop` turns true, which ends them.
+pub(super) fn router(overview: Arc<Overview>, stop: watch::Receiver<bool>) -> Router {
+    let events = Arc::new(Events { overview, hub: Hub::new() });
+    tokio::spawn(watch_room(Arc::clone(&events), stop));
+    Router::new().route("/api/events", get(join)).with_state(events)
+}
+
+async fn watch_room(events: Arc<Events>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+        if events.hub.is_watched() {
+            events.update();
+        }
+    }
+    events.hub.close();
+}
+
+impl Events {
+    fn update(&self) {
+        if let Err(e) = self.hub.update(self.overview.view()) {
+            tracing::error!("events: {e:#}");
+        }
+    }
+}
+
+async fn join(
+    State(events): State<Arc<Events>>,
+    Extension(peer): Extension<Peer>,
+    Extension(hang_up): Extension<HangUp>,
+    headers: HeaderMap,
+) -> Response {
+    events.update();
+    let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    match events.hub.join(seen, peer.is_here(), hang_up.0) {
+        Ok(Some(Joined { first, mut rest })) => {
+            let rest = stream::poll_fn(move |context| rest.poll_recv(context));
+            let all = stream::iter(first).chain(rest).map(Ok::<Event, Infallible>);
+            Sse::new(all).into_response()
+        }
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "too many watch the room, or the server stops\n")
+            .into_response(),
+        Err(e) => {
+            tracing::error!("events: {e:#}");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the room cannot be told\n").into_response()
+        }
+    }
+}
