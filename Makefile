@@ -133,9 +133,11 @@ uninstall: ## remove what make install put in place
 	rm -f $(DESTDIR)$(PREFIX)/bin/image-builder $(DESTDIR)$(PREFIX)/sbin/ezio-{pxe,init} $(DESTDIR)$(UNIT_DIR)/ezio-pxe.service
 	rm -rf $(DESTDIR)$(PREFIX)/share/ezio
 
-lint: setup ## formatting and clippy
+lint: setup ## formatting, clippy, and the same for the page
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets
+	@# Its packages are there: the build script of ezio-pxe, which clippy has run, installs them.
+	npm --prefix pxe/page run lint
 
 clean: ## remove all that was built (downloads too)
 	$(SUDO) rm -rf build dist

@@ -69,7 +69,7 @@ pub(crate) struct ServeArgs {
     /// Address to serve on [default: the interface's first IPv4 address, else all addresses]
     #[arg(long, value_name = "ADDR")]
     listen: Option<IpAddr>,
-    /// TCP port of HTTP: boot files, configuration, torrents, tracker, dashboard [default: 8080]
+    /// TCP port of HTTP: boot files, configuration, torrents, tracker, page [default: 8080]
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
     /// UDP port of TFTP [default: 69; with --dhcp off: no TFTP unless this is given]

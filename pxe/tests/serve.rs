@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod page;
 mod room;
 
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! The dashboard, and the tree of names.
+//! The tree of names.
 
 use std::sync::Arc;
 
@@ -21,11 +21,7 @@ pub(crate) struct Files {
 }
 
 pub(super) fn router(files: Files) -> Router {
-    Router::new().route("/", get(dashboard)).route("/{*name}", get(name)).with_state(Arc::new(files))
-}
-
-async fn dashboard() -> Response {
-    text("text/html; charset=utf-8", include_str!("../dashboard.html"))
+    Router::new().route("/{*name}", get(name)).with_state(Arc::new(files))
 }
 
 /// What iPXE says about its machine.

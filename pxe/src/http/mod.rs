@@ -1,4 +1,4 @@
-//! HTTP: the tree of names, tracker, reports and the view of the room. One kind of request a file, each given no more than
+//! HTTP: the page, the tree of names, tracker, reports and the view of the room. One kind of request a file, each given no more than
 //! it needs.
 
 mod drivers;
@@ -8,6 +8,7 @@ mod identity;
 mod listen;
 mod metrics;
 mod overview;
+mod page;
 mod report;
 mod tracker;
 
@@ -62,6 +63,7 @@ pub(crate) fn router(
 ) -> Router {
     let overview = Arc::new(overview);
     files::router(files)
+        .merge(page::router())
         .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))
         .merge(identity::router(identities))

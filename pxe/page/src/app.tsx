@@ -1,0 +1,60 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { ImagesView } from "./images/view";
+import { useLive } from "./live/connection";
+import type { Room } from "./live/types";
+import { MachineView } from "./machine/view";
+import { RoomView } from "./room/view";
+import { useRoute } from "./route";
+
+const TITLES: Record<string, string> = { "": "Room", images: "Images", machine: "Machine" };
+
+export function App() {
+  const { room, lost } = useLive();
+  const [view = "", id = ""] = useRoute();
+  const main = useRef<HTMLElement>(null);
+  const opened = useRef(false);
+  useEffect(() => {
+    document.title = `${TITLES[view] ?? "Room"} – ezio`;
+    // Whoever follows a link by keyboard goes on in what it opened.
+    if (opened.current) main.current?.focus();
+    opened.current = true;
+  }, [view]);
+  return (
+    <>
+      <button class="skip" type="button" onClick={() => main.current?.focus()}>
+        To the content
+      </button>
+      <header class="top">
+        <strong class="brand">ezio</strong>
+        <nav aria-label="Views">
+          <Tab to="#/" here={view === "" || view === "machine"}>
+            Room
+          </Tab>
+          <Tab to="#/images" here={view === "images"}>
+            Images
+          </Tab>
+        </nav>
+        <span class="dim version">{room ? `server ${room.version}` : ""}</span>
+      </header>
+      <div role="alert">{lost && <p class="lost">The server does not answer. What is shown may be old.</p>}</div>
+      <main id="main" tabIndex={-1} ref={main}>
+        {room ? <View view={view} id={id} room={room} /> : !lost && <p class="dim">Asking the server…</p>}
+      </main>
+    </>
+  );
+}
+
+function Tab({ to, here, children }: { to: string; here: boolean; children: ComponentChildren }) {
+  return (
+    <a href={to} aria-current={here ? "page" : undefined}>
+      {children}
+    </a>
+  );
+}
+
+function View({ view, id, room }: { view: string; id: string; room: Room }) {
+  if (view === "images") return <ImagesView room={room} />;
+  if (view === "machine") return <MachineView room={room} id={id} />;
+  return <RoomView room={room} />;
+}

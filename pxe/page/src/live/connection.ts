@@ -1,0 +1,69 @@
+// The room as the server tells it: the whole once, and then what changes. A lost connection is taken up again.
+
+import { useEffect, useState } from "preact/hooks";
+import { merge } from "./patch";
+import type { Room } from "./types";
+
+/** The server says something every five seconds; after three times that the connection is taken for lost. */
+const SILENCE_MS = 15_000;
+const RETRY_MS = 2_000;
+
+export interface Live {
+  room: Room | null;
+  /** The server does not answer. */
+  lost: boolean;
+}
+
+let live: Live = { room: null, lost: false };
+/** What to add to this computer's clock for the server's, in seconds. */
+let clock = 0;
+const watchers = new Set<() => void>();
+
+function become(next: Live) {
+  live = next;
+  for (const watcher of watchers) watcher();
+}
+
+/** The server's time, in seconds since 1970. */
+export const serverNow = () => Date.now() / 1000 + clock;
+
+export function connect() {
+  const source = new EventSource("api/events");
+  let timer: number | undefined;
+  const again = () => {
+    source.close();
+    clearTimeout(timer);
+    become({ ...live, lost: true });
+    setTimeout(connect, RETRY_MS);
+  };
+  const heard = (room: Room) => {
+    clearTimeout(timer);
+    timer = setTimeout(again, SILENCE_MS);
+    clock = room.now - Date.now() / 1000;
+    become({ room, lost: false });
+  };
+  source.addEventListener("room", (event) => heard(JSON.parse(event.data)));
+  source.addEventListener("change", (event) => {
+    if (live.room) heard(merge(live.room, JSON.parse(event.data)));
+  });
+  // The browser connects again by itself, and says what it saw last, unless the server refused.
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) again();
+    else become({ ...live, lost: true });
+  };
+  timer = setTimeout(again, SILENCE_MS);
+}
+
+/** The room; whoever uses it is drawn anew when it changes. */
+export function useLive(): Live {
+  const [seen, see] = useState(live);
+  useEffect(() => {
+    const watcher = () => see(live);
+    watchers.add(watcher);
+    watcher();
+    return () => {
+      watchers.delete(watcher);
+    };
+  }, []);
+  return seen;
+}

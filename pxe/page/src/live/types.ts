@@ -1,0 +1,79 @@
+// What the server tells of the room (API.md). A member that is null in JSON is one that is not there.
+
+export interface Progress {
+  done_bytes: number;
+  total_bytes: number;
+  down_bytes_per_s: number;
+  up_bytes_per_s: number;
+  from_server_bytes: number;
+  from_peers_bytes: number;
+  sent_bytes: number;
+  peers: number;
+  zero_bytes: number;
+  kept_bytes: number;
+}
+
+export type Moment =
+  | "first-seen"
+  | "booting"
+  | "kernel"
+  | "started"
+  | "planned"
+  | "first-byte"
+  | "last-byte"
+  | "verified"
+  | "deployed"
+  | "seeding"
+  | "proved"
+  | "done"
+  | "failed";
+
+export interface Machine {
+  id: string;
+  machine: { uuid?: string; serial?: string; product?: string; macs: string[] };
+  address?: string | null;
+  firmware?: string | null;
+  image?: string | null;
+  disks: string[];
+  notes: string[];
+  own_steps: string[];
+  state: string;
+  silent: boolean;
+  boots_local: boolean;
+  progress: Progress;
+  error?: string | null;
+  failed_step?: string | null;
+  next?: string | null;
+  times: Partial<Record<Moment, number>>;
+  steps: Partial<Record<string, number>>;
+  last_heard: number;
+  deployments: number;
+}
+
+export interface Partition {
+  name: string;
+  filesystem?: string | null;
+  label?: string | null;
+  size_bytes: number;
+  payload_bytes: number;
+}
+
+export interface Image {
+  name: string;
+  payload_bytes: number;
+  notes: string[];
+  created: string;
+  partitions: Partition[];
+}
+
+export type Kind = "done" | "working" | "failed" | "silent" | "waiting";
+
+export interface Room {
+  now: number;
+  version: string;
+  may_act: boolean;
+  images: Image[];
+  seeder: Progress;
+  counts: Record<Kind, number>;
+  machines: Record<string, Machine>;
+}

@@ -1,0 +1,128 @@
+// One machine: what it is, what it does, and what can be done with it.
+
+import type { ComponentChildren } from "preact";
+import { ActButton } from "../acts/button";
+import { serverNow } from "../live/connection";
+import type { Machine, Room } from "../live/types";
+import { problemOf } from "../room/problems";
+import { statusOf } from "../room/status";
+import { Bar } from "../widgets/bar";
+import { count, kindOf, nameOf, rate, size, span } from "../words";
+import { Timeline } from "./timeline";
+
+export function MachineView({ room, id }: { room: Room; id: string }) {
+  const machine = room.machines[id];
+  if (!machine) {
+    return (
+      <>
+        <h1>No such machine</h1>
+        <p>
+          The server knows no machine “{id}”. <a href="#/">To the room</a>
+        </p>
+      </>
+    );
+  }
+  const now = serverNow();
+  const problem = problemOf(machine, now);
+  return (
+    <>
+      <p>
+        <a href="#/">Room</a>
+      </p>
+      <h1>{nameOf(machine)}</h1>
+      <p class={`state ${kindOf(machine)}`}>
+        <span class="what">{kindOf(machine)}</span> {statusOf(machine, now)}
+      </p>
+      {problem && (
+        <section class={`card trouble ${kindOf(machine)}`} aria-label="What is wrong">
+          <h2>{problem.what}</h2>
+          <p class="why">{problem.why}</p>
+          <p>{problem.toDo}</p>
+        </section>
+      )}
+      <p class="buttons">
+        <ActButton act="again" machines={[machine]} mayAct={room.may_act} label="Deploy again…" />
+      </p>
+      <div class="columns">
+        <Transfer machine={machine} />
+        <section class="card" aria-label="This run">
+          <h2>This run</h2>
+          <Timeline machine={machine} now={now} />
+        </section>
+        <Inventory machine={machine} now={now} />
+        <Lines title="What was done for this machine alone" lines={machine.own_steps} />
+        <Lines title="Notes on its image" lines={machine.notes} />
+      </div>
+    </>
+  );
+}
+
+function Transfer({ machine }: { machine: Machine }) {
+  const p = machine.progress;
+  if (p.total_bytes === 0) return null;
+  return (
+    <section class="card" aria-label="Data">
+      <h2>Data</h2>
+      <Bar share={p.done_bytes / p.total_bytes} label="Verified" />
+      <dl>
+        <Fact name="Verified">
+          {size(p.done_bytes)} of {size(p.total_bytes)}
+        </Fact>
+        <Fact name="Receives">{rate(p.down_bytes_per_s)}</Fact>
+        <Fact name="Sends">{rate(p.up_bytes_per_s)}</Fact>
+        <Fact name="From the server">{size(p.from_server_bytes)}</Fact>
+        <Fact name="From other machines">{size(p.from_peers_bytes)}</Fact>
+        <Fact name="Given to others">{size(p.sent_bytes)}</Fact>
+        <Fact name="Connected to">{count(p.peers, "peer")}</Fact>
+        {p.zero_bytes > 0 && <Fact name="Zeros, sent by nobody">{size(p.zero_bytes)}</Fact>}
+        {p.kept_bytes > 0 && <Fact name="Was on the disk already">{size(p.kept_bytes)}</Fact>}
+      </dl>
+    </section>
+  );
+}
+
+function Inventory({ machine, now }: { machine: Machine; now: number }) {
+  const { product, serial, uuid, macs } = machine.machine;
+  return (
+    <section class="card" aria-label="What it is">
+      <h2>What it is</h2>
+      <dl>
+        <Fact name="Model">{product}</Fact>
+        <Fact name="Serial number">{serial}</Fact>
+        <Fact name="UUID">{uuid}</Fact>
+        <Fact name="Network cards">{macs.join(", ")}</Fact>
+        <Fact name="Address">{machine.address}</Fact>
+        <Fact name="Firmware">{machine.firmware}</Fact>
+        <Fact name="Image">{machine.image}</Fact>
+        <Fact name="Disks">{machine.disks.join("; ")}</Fact>
+        <Fact name="Boots from">{machine.boots_local ? "its own disk" : "the network, to be deployed"}</Fact>
+        <Fact name="Deployed">{count(machine.deployments, "time")}</Fact>
+        <Fact name="Heard">{span(now - machine.last_heard)} ago</Fact>
+      </dl>
+    </section>
+  );
+}
+
+function Fact({ name, children }: { name: string; children?: ComponentChildren }) {
+  if (children === undefined || children === null || children === "") return null;
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </>
+  );
+}
+
+function Lines({ title, lines }: { title: string; lines: string[] }) {
+  if (lines.length === 0) return null;
+  return (
+    <section class="card" aria-label={title}>
+      <h2>{title}</h2>
+      <ul>
+        {lines.map((line) => (
+          <li key={line}>{line}</li>
+        ))}
+      </ul>
+    </section>
+  );
+}

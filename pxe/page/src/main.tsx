@@ -1,0 +1,6 @@
+import { render } from "preact";
+import { App } from "./app";
+import { connect } from "./live/connection";
+
+connect();
+render(<App />, document.body);

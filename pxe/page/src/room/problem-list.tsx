@@ -1,0 +1,40 @@
+// What needs somebody, before all else.
+
+import { useState } from "preact/hooks";
+import { ActButton } from "../acts/button";
+import { machineAddress } from "../route";
+import { count, kindOf, nameOf } from "../words";
+import type { Problem } from "./problems";
+
+/** More than this many are shown when asked for. */
+const SHOWN = 12;
+
+export function Problems({ problems, mayAct }: { problems: Problem[]; mayAct: boolean }) {
+  const [all, showAll] = useState(false);
+  if (problems.length === 0) return null;
+  const shown = all ? problems : problems.slice(0, SHOWN);
+  return (
+    <section class="problems" aria-labelledby="problems">
+      <h2 id="problems">{count(problems.length, "machine")} to look after</h2>
+      <ul>
+        {shown.map(({ machine, what, why, toDo }) => (
+          <li key={machine.id} class={kindOf(machine)}>
+            <h3>
+              <a href={machineAddress(machine.id)}>{nameOf(machine)}</a> <span class="what">{what}</span>
+            </h3>
+            <p class="why">{why}</p>
+            <p class="dim">{toDo}</p>
+            {machine.state === "failed" && (
+              <ActButton act="again" machines={[machine]} mayAct={mayAct} label="Deploy again…" />
+            )}
+          </li>
+        ))}
+      </ul>
+      {problems.length > SHOWN && (
+        <button type="button" aria-expanded={all} onClick={() => showAll(!all)}>
+          {all ? "Show fewer" : `Show all ${problems.length}`}
+        </button>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,42 @@
+// What needs somebody: what it is, why, and what to do.
+
+import type { Machine } from "../live/types";
+import { span, stateOf } from "../words";
+
+/** The server gives a machine two minutes from its question what to boot to init's first report (fleet/room.rs). */
+const BOOT_S = 180;
+
+export interface Problem {
+  machine: Machine;
+  what: string;
+  why: string;
+  toDo: string;
+}
+
+export function problemOf(machine: Machine, now: number): Problem | null {
+  const about = (what: string, why: string, toDo: string) => ({ machine, what, why, toDo });
+  if (machine.state === "failed") {
+    const next = machine.next ? ` (now: ${machine.next})` : "";
+    return about(
+      "Failed",
+      `${machine.failed_step ?? "unknown step"}: ${machine.error ?? "nothing was said"}${next}`,
+      "Mend what the error names, then have it deployed again.",
+    );
+  }
+  if (machine.silent) {
+    return about(
+      "Silent",
+      `Was “${stateOf(machine)}”, and was not heard of for ${span(now - machine.last_heard)}.`,
+      "See whether it is switched on and its cable is in. When the network is back, it goes on by itself.",
+    );
+  }
+  const asked = machine.times.booting;
+  if (machine.state === "booting" && asked !== undefined && now - asked > BOOT_S) {
+    return about(
+      "Lost while booting",
+      `Was given init ${span(now - asked)} ago, and init has not reported.`,
+      "Look at its screen. If it was switched off, there is nothing to do.",
+    );
+  }
+  return null;
+}

@@ -1,0 +1,66 @@
+// How far the room is, in one look.
+
+import type { Kind, Machine, Room } from "../live/types";
+import { machineAddress } from "../route";
+import { Bar } from "../widgets/bar";
+import { count, nameOf, rate, size, span } from "../words";
+import type { Filter } from "./filter";
+import { roomProgress } from "./progress";
+
+const KINDS: Kind[] = ["failed", "silent", "waiting", "working", "done"];
+
+interface Props {
+  room: Room;
+  machines: Machine[];
+  now: number;
+  filter: Filter;
+  onFilter: (filter: Filter) => void;
+}
+
+export function Summary({ room, machines, now, filter, onFilter }: Props) {
+  const progress = roomProgress(machines, now);
+  const { doneBytes, totalBytes, downBytesPerS, leftS, elapsedS } = progress;
+  return (
+    <section class="summary" aria-label="How far the room is">
+      <fieldset class="counts">
+        <legend class="hidden">Show only</legend>
+        {KINDS.map((kind) => (
+          <button
+            key={kind}
+            type="button"
+            class={`count ${kind}`}
+            aria-pressed={filter.kind === kind}
+            onClick={() => onFilter({ ...filter, kind: filter.kind === kind ? "all" : kind })}
+          >
+            <b>{room.counts[kind]}</b> {kind}
+          </button>
+        ))}
+      </fieldset>
+      {totalBytes > 0 && (
+        <div class="whole">
+          <Bar share={doneBytes / totalBytes} label={`${count(progress.machines, "machine")} of this deployment`} />
+          <p>
+            <b>{Math.floor((100 * doneBytes) / totalBytes)} %</b> of {size(totalBytes)} on{" "}
+            {count(progress.machines, "machine")}
+            {leftS !== null && `, about ${span(leftS)} left`}
+            {elapsedS !== null && `, ${span(elapsedS)} since the first byte`}
+            {downBytesPerS > 0 && `; they receive ${rate(downBytesPerS)}`}; the server sends{" "}
+            {rate(room.seeder.up_bytes_per_s)} to {count(room.seeder.peers, "peer")}
+          </p>
+        </div>
+      )}
+      {progress.slow.length > 0 && (
+        <div class="slow">
+          <h2>Slowest</h2>
+          <ul>
+            {progress.slow.map(({ machine, why }) => (
+              <li key={machine.id}>
+                <a href={machineAddress(machine.id)}>{nameOf(machine)}</a> {why}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+    </section>
+  );
+}

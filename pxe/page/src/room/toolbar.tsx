@@ -1,0 +1,71 @@
+// Search, filters, arrangement, and what can be done with all that is shown.
+
+import { ActButton } from "../acts/button";
+import type { Kind, Machine, Room } from "../live/types";
+import type { Filter } from "./filter";
+
+export type Arrangement = "tiles" | "table";
+
+interface Props {
+  room: Room;
+  shown: Machine[];
+  filter: Filter;
+  onFilter: (filter: Filter) => void;
+  arrangement: Arrangement;
+  onArrangement: (arrangement: Arrangement) => void;
+}
+
+const KINDS: (Kind | "all")[] = ["all", "failed", "silent", "waiting", "working", "done"];
+const ARRANGEMENTS: [Arrangement, string][] = [
+  ["tiles", "Tiles"],
+  ["table", "Table"],
+];
+
+export function Toolbar({ room, shown, filter, onFilter, arrangement, onArrangement }: Props) {
+  return (
+    <div class="toolbar">
+      <label>
+        <span>Search</span>
+        <input
+          type="search"
+          value={filter.text}
+          placeholder="name, serial, MAC, address…"
+          onInput={(event) => onFilter({ ...filter, text: event.currentTarget.value })}
+        />
+      </label>
+      <label>
+        <span>State</span>
+        <select
+          value={filter.kind}
+          onChange={(event) => onFilter({ ...filter, kind: event.currentTarget.value as Filter["kind"] })}
+        >
+          {KINDS.map((kind) => (
+            <option key={kind} value={kind}>
+              {kind}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span>Image</span>
+        <select value={filter.image} onChange={(event) => onFilter({ ...filter, image: event.currentTarget.value })}>
+          <option value="">all</option>
+          {room.images.map(({ name }) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <fieldset class="choice">
+        <legend class="hidden">Arrangement</legend>
+        {ARRANGEMENTS.map(([name, title]) => (
+          <button key={name} type="button" aria-pressed={arrangement === name} onClick={() => onArrangement(name)}>
+            {title}
+          </button>
+        ))}
+      </fieldset>
+      <ActButton act="again" machines={shown} mayAct={room.may_act} label="Deploy again what is shown…" />
+    </div>
+  );
+}

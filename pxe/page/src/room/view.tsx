@@ -1,0 +1,56 @@
+// The room: how far it is, what needs somebody, and all machines.
+
+import { useMemo, useState } from "preact/hooks";
+import { serverNow } from "../live/connection";
+import type { Room } from "../live/types";
+import { count } from "../words";
+import { EVERYTHING, filtered, inOrder } from "./filter";
+import { Problems } from "./problem-list";
+import { problemOf } from "./problems";
+import { Summary } from "./summary";
+import { MachineTable } from "./table";
+import { Tiles } from "./tiles";
+import { type Arrangement, Toolbar } from "./toolbar";
+
+export function RoomView({ room }: { room: Room }) {
+  const [filter, setFilter] = useState(EVERYTHING);
+  const [arrangement, setArrangement] = useState<Arrangement>("tiles");
+  const now = serverNow();
+  const machines = useMemo(() => inOrder(room.machines), [room.machines]);
+  const shown = useMemo(() => filtered(machines, filter), [machines, filter]);
+  const problems = machines.map((machine) => problemOf(machine, now)).filter((problem) => problem !== null);
+  if (machines.length === 0) {
+    return (
+      <>
+        <h1>Room</h1>
+        <p>
+          No machine has been heard of yet. Start one from the network: it appears here when it asks for something to
+          boot.
+        </p>
+      </>
+    );
+  }
+  return (
+    <>
+      <h1 class="hidden">Room</h1>
+      <Summary room={room} machines={machines} now={now} filter={filter} onFilter={setFilter} />
+      <Problems problems={problems} mayAct={room.may_act} />
+      <section aria-label="Machines">
+        <Toolbar
+          room={room}
+          shown={shown}
+          filter={filter}
+          onFilter={setFilter}
+          arrangement={arrangement}
+          onArrangement={setArrangement}
+        />
+        <p class="dim" role="status">
+          {shown.length === machines.length
+            ? count(machines.length, "machine")
+            : `${shown.length} of ${count(machines.length, "machine")}`}
+        </p>
+        {arrangement === "tiles" ? <Tiles machines={shown} now={now} /> : <MachineTable machines={shown} now={now} />}
+      </section>
+    </>
+  );
+}

@@ -1,0 +1,17 @@
+// Which view is open: `#/`, `#/images`, `#/machine/ID`.
+
+import { useEffect, useState } from "preact/hooks";
+
+const parts = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+
+export const machineAddress = (id: string) => `#/machine/${encodeURIComponent(id)}`;
+
+export function useRoute(): string[] {
+  const [route, open] = useState(parts);
+  useEffect(() => {
+    const changed = () => open(parts());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return route;
+}

@@ -1,0 +1,142 @@
+//! The page as the built program serves it, and the events that it lives from.
+
+use std::io::Write;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::room::{Image, Server};
+
+/// Longest wait for an event that has to come.
+const BOUND: Duration = Duration::from_secs(30);
+/// What the page may weigh under gzip, in bytes.
+const MAX_PAGE: usize = 200 << 10;
+
+fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+    answer.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Names of the page's parts, as index.html has them.
+fn parts(html: &str) -> Vec<&str> {
+    html.split('"').filter_map(|text| text.strip_prefix("./")).collect()
+}
+
+fn gzipped(bytes: &[u8]) -> usize {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap().len()
+}
+
+#[tokio::test]
+async fn the_page_is_small_and_loads_nothing_from_elsewhere() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    let answer = reqwest::get(&server.base).await.unwrap();
+    let policy = header(&answer, "content-security-policy").to_owned();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    assert_eq!(header(&answer, "cache-control"), "no-cache");
+    let html = answer.text().await.unwrap();
+    let mut size = gzipped(html.as_bytes());
+    let parts = parts(&html);
+    for kind in [".js", ".css", ".svg"] {
+        assert!(parts.iter().any(|part| part.ends_with(kind)), "{html}");
+    }
+    assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+    for part in parts {
+        let answer = reqwest::get(format!("{}/{part}", server.base)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{part}");
+        assert_eq!(header(&answer, "cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+        size += gzipped(&answer.bytes().await.unwrap());
+    }
+    println!("the page is {size} bytes under gzip");
+    assert!(size <= MAX_PAGE, "{size}");
+    let missing = reqwest::get(format!("{}/page/index-00000000.js", server.base)).await.unwrap();
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+}
+
+/// A viewer's connection.
+struct Viewer {
+    answer: Response,
+    read: String,
+}
+
+impl Viewer {
+    async fn join(server: &Server, seen: Option<&str>) -> Self {
+        let mut request = reqwest::Client::new().get(format!("{}/api/events", server.base));
+        if let Some(seen) = seen {
+            request = request.header("Last-Event-ID", seen);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(header(&answer, "content-type"), "text/event-stream");
+        Self { answer, read: String::new() }
+    }
+
+    /// The next event: its kind, its id and its data; none at the end.
+    async fn next(&mut self) -> Option<(String, String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                let data = serde_json::from_str(line("data:").unwrap()).unwrap();
+                let (kind, id) =
+                    (line("event:").unwrap().to_owned(), line("id:").unwrap_or_default().to_owned());
+                self.read = rest.to_owned();
+                return Some((kind, id, data));
+            }
+            let chunk = tokio::time::timeout(BOUND, self.answer.chunk()).await.unwrap().unwrap()?;
+            self.read += std::str::from_utf8(&chunk).unwrap();
+        }
+    }
+
+    /// The next change of this machine.
+    async fn change_of(&mut self, id: &str) -> Value {
+        loop {
+            let (kind, _, mut data) = self.next().await.unwrap();
+            assert_eq!(kind, "change");
+            let change = data["machines"][id].take();
+            if !change.is_null() {
+                return change;
+            }
+        }
+    }
+}
+
+async fn report(server: &Server, sequence: u64, event: Value) {
+    let mut report = json!({ "format": 4, "machine": { "serial": "S1", "macs": [] }, "run": "r", "sequence": sequence, "uptime_s": 1.0 });
+    report.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+    let answer =
+        reqwest::Client::new().post(format!("{}/api/report", server.base)).json(&report).send().await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_viewer_gets_the_room_then_what_changes_and_an_end_with_the_server() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    let started = json!({ "event": "started", "version": "1", "firmware": "bios", "address": "10.0.0.9" });
+    report(&server, 0, started).await;
+    let mut viewer = Viewer::join(&server, None).await;
+    let (kind, first, whole) = viewer.next().await.unwrap();
+    assert_eq!((kind.as_str(), &whole["may_act"]), ("room", &json!(true)));
+    assert_eq!(whole["machines"]["S1"]["state"], "started");
+    assert_eq!(whole["images"][0]["partitions"][0]["payload_bytes"], 300 << 10);
+    report(&server, 1, json!({ "event": "first-byte" })).await;
+    let change = viewer.change_of("S1").await;
+    assert_eq!(change["state"], "working");
+    assert!(change.get("machine").is_none(), "what has not changed does not travel: {change}");
+    drop(viewer);
+    // Who comes back hears what it missed, not the whole.
+    let mut viewer = Viewer::join(&server, Some(&first)).await;
+    assert_eq!(viewer.change_of("S1").await["state"], "working");
+    let stopped = tokio::task::spawn_blocking(move || {
+        let since = std::time::Instant::now();
+        server.stop();
+        since.elapsed()
+    });
+    while viewer.next().await.is_some() {}
+    assert!(stopped.await.unwrap() < Duration::from_secs(3), "a viewer does not hold up the end");
+}
