@@ -67,7 +67,7 @@ impl BlockTarget {
     /// It is in use, is something else, or cannot be opened.
     pub fn open_exclusive(path: &Path) -> Result<Self, TargetError> {
         // On a block device: the kernel refuses while anything has it mounted or claimed.
-        Self::open(path, O_EXCL)
+        Self::open(path, true, O_EXCL)
     }
 
     /// Opens a block device, whoever uses it, or a regular file.
@@ -75,10 +75,18 @@ impl BlockTarget {
     /// # Errors
     /// It is something else, or cannot be opened.
     pub fn open_shared(path: &Path) -> Result<Self, TargetError> {
-        Self::open(path, 0)
+        Self::open(path, true, 0)
     }
 
-    fn open(path: &Path, device_flags: i32) -> Result<Self, TargetError> {
+    /// Opens a block device, whoever uses it, or a regular file, to be read only.
+    ///
+    /// # Errors
+    /// It is something else, or cannot be opened.
+    pub fn open_to_read(path: &Path) -> Result<Self, TargetError> {
+        Self::open(path, false, 0)
+    }
+
+    fn open(path: &Path, write: bool, device_flags: i32) -> Result<Self, TargetError> {
         let access = |what| move |source| TargetError::Access { what, path: path.to_owned(), source };
         let kind = std::fs::metadata(path).map_err(access("open"))?.file_type();
         let is_device = kind.is_block_device();
@@ -87,7 +95,7 @@ impl BlockTarget {
         }
         let flags = O_CLOEXEC | if is_device { device_flags } else { 0 };
         let file =
-            OpenOptions::new().read(true).write(true).custom_flags(flags).open(path).map_err(|source| {
+            OpenOptions::new().read(true).write(write).custom_flags(flags).open(path).map_err(|source| {
                 if source.raw_os_error() == Some(Errno::EBUSY as i32) {
                     TargetError::InUse(path.to_owned())
                 } else {

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::commands::arguments::{self, Command, UsageError};
 use crate::commands::signals::{StopSignals, Stopped};
-use crate::commands::{deploy, plan, print, write};
+use crate::commands::{deploy, plan, print, prove, write};
 use crate::devices::modprobe;
 use crate::handover::last_words::die_of_panics;
 use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, WORKER};
@@ -97,6 +97,7 @@ fn serve_person(rest: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Help(text) => said(print(text)),
         Command::Version => said(print(concat!("ezio-init ", env!("CARGO_PKG_VERSION"), "\n"))),
         Command::Write(options) => run(async |signals| write::write(&options, signals).await),
+        Command::Prove(options) => run(async |signals| unless_stopped(signals, prove::prove(&options)).await),
         Command::Plan(options) => run(async |signals| unless_stopped(signals, plan::plan(&options)).await),
         Command::Deploy(options) => {
             run(async |signals| unless_stopped(signals, deploy::deploy(&options)).await)

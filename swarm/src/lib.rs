@@ -32,5 +32,5 @@ mod zeros;
 use ezio_scheduler::{self as scheduler, neighbours};
 
 pub use config::{Config, Content, Role, Site};
-pub use proof::prove;
+pub use proof::{Wrong, prove};
 pub use swarm::{Swarm, SwarmError};

@@ -1,6 +1,7 @@
 //! Proof: what the media give back is what was meant to be written.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::block::BlockPool;
@@ -21,12 +22,34 @@ impl StoreEvents for NoEvents {
     fn finished(&self) {}
 }
 
+/// Places that are kept to be told one by one.
+const KEPT: usize = 64;
+
+/// Where media differ from what was meant to be on them.
+#[derive(Debug, Default)]
+pub struct Wrong {
+    /// A piece of one disk each, in the order of disks and offsets: those that were found first.
+    pub places: Vec<StorageError>,
+    /// How many there are in all.
+    pub count: u64,
+}
+
+impl Wrong {
+    fn add(&mut self, place: StorageError) {
+        self.count += 1;
+        if self.places.len() < KEPT {
+            self.places.push(place);
+        }
+    }
+}
+
 /// Reads every byte of these contents once more from each of their disks, past the system's memory, and hashes it; says
-/// where a disk gives back something else, or nothing. None if `go_on` said no before the end.
+/// where a disk gives back something else, or nothing. None if `go_on`, which hears how many bytes of content have been
+/// compared, said no before the end.
 ///
 /// What was written has to be synced before: what is not on the medium yet is read from memory. Others may be served
 /// meanwhile.
-pub fn prove(contents: &[Content], go_on: impl Fn() -> bool + Sync) -> Option<Vec<StorageError>> {
+pub fn prove(contents: &[Content], go_on: impl Fn(u64) -> bool + Sync) -> Option<Wrong> {
     let geometry = geometry(contents);
     let zeros = ZeroPieces::of(contents.iter().map(|c| &*c.metainfo), &geometry);
     let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
@@ -34,18 +57,24 @@ pub fn prove(contents: &[Content], go_on: impl Fn() -> bool + Sync) -> Option<Ve
     let nothing = Bounds { kept: 0, packed: 0, gathered: 0 };
     let store = Store::new(targets, geometry, zeros, BlockPool::new(0), nothing, Arc::new(NoEvents));
     let left: Mutex<VecDeque<_>> = Mutex::new(store.steps(torrents).into());
-    let next = || go_on().then(|| left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()).flatten();
-    let wrong = Mutex::new(Vec::new());
-    store.compare_all(ezio_sha1::Method::fastest(), next, |_, told| {
+    let compared = AtomicU64::new(0);
+    let next = || {
+        let on = go_on(compared.load(Ordering::Relaxed));
+        on.then(|| left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()).flatten()
+    };
+    let wrong = Mutex::new(Wrong::default());
+    store.compare_all(ezio_sha1::Method::fastest(), next, |step, told| {
+        compared.fetch_add(store.length_of(step), Ordering::Relaxed);
         let differ = told.into_iter().filter_map(|(disk, piece, fits)| match fits {
             Ok(true) => None,
             Ok(false) => Some(store.differs(disk, PieceId(piece))),
             Err(error) => Some(error),
         });
-        wrong.lock().unwrap_or_else(PoisonError::into_inner).extend(differ);
+        let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        differ.for_each(|place| wrong.add(place));
     });
     let is_whole = left.into_inner().unwrap_or_else(PoisonError::into_inner).is_empty();
     let mut wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
-    wrong.sort_by(|a, b| (&a.device, a.device_offset).cmp(&(&b.device, b.device_offset)));
+    wrong.places.sort_by(|a, b| (&a.device, a.device_offset).cmp(&(&b.device, b.device_offset)));
     is_whole.then_some(wrong)
 }

@@ -14,6 +14,8 @@ use lexopt::{Parser, ValueExt};
 pub(crate) enum Command {
     /// `write SOURCE TARGET`
     Write(Box<WriteOptions>),
+    /// `prove`
+    Prove(ProveOptions),
     /// `plan`
     Plan(PlanOptions),
     /// `deploy`
@@ -59,6 +61,21 @@ pub(crate) struct WriteOptions {
     pub(crate) yes: bool,
 }
 
+/// `prove`
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct ProveOptions {
+    /// Image and targets, where they are named; else `conf` and disks.
+    pub(crate) image: Option<String>,
+    pub(crate) targets: Vec<PathBuf>,
+    /// Of the image: what the target, a partition or a file, holds.
+    pub(crate) partition: Option<String>,
+    pub(crate) conf: Option<String>,
+    pub(crate) group: Option<String>,
+    /// Instead of what ezio.conf says.
+    pub(crate) grow: Option<Grow>,
+    pub(crate) progress: Option<ProgressMode>,
+}
+
 /// `plan`
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct PlanOptions {
@@ -91,6 +108,8 @@ ezio-init: writes images to disks, many machines at once
 Usage:
   ezio-init write SOURCE TARGET [options]    write a torrent, a file or a partition of an image to a disk, a
                                              partition or a file
+  ezio-init prove IMAGE TARGET... [options]  read what an image says from disks, past the system's memory, and
+                                             say what is wrong; touch nothing
   ezio-init plan [options]                   show what would be done to which disk; touch nothing
   ezio-init deploy --conf FILE|URL --disk DEVICE
                                              deploy as a netbooted machine does, to a disk named here
@@ -137,6 +156,36 @@ Options:
 
 Exit status: 0 when everything is verified and synced, 1 on a failure, 2 for a wrong call, 128 + the
 signal's number when stopped before it was complete.
+";
+
+pub(crate) const PROVE_HELP: &str = "\
+ezio-init prove IMAGE TARGET...: is on these disks what the image says? Nothing is written
+ezio-init prove --conf FILE|URL --disk DEVICE...: the same of what an ezio.conf has deployed to this machine's disks
+
+  IMAGE    an image directory, its http:// or tftp:// URL, or a .torrent; its data is not needed
+  TARGET   a disk, a partition, or a file that stands for one
+
+Every used byte, table, boot code and swap signature is read from the medium and held against the hashes of
+the image. Each place that differs is named, by disk, byte, partition and piece (the first of them, and how
+many there are).
+
+What it is for: a disk that was just written, by whatever program, or one that was put away and is to be
+trusted. A deployment proves its disks itself, and only then changes what makes the clone differ from the
+next; that, and what a system writes that has started, differs here as well, and is reported. Known, and
+told apart: boot sectors that say where their volume lies on this disk, and new ids of a partition table
+(regenerate = disk-guid). Not known: files and ids of identity, file systems that were made longer.
+
+Options:
+  --partition NAME   the one of the image that the target, a partition or a file, holds (sda1)
+  --grow WHAT        as grow = in ezio.conf when the disk was written: partitions lie accordingly
+  --conf FILE|URL    the ezio.conf, instead of IMAGE
+  --disk DEVICE      with --conf: a disk; repeatable
+  --group NAME       with --conf: as ezio.group= on the kernel command line
+  --progress json|bar|plain|none   json: one object a line on standard output: {\"event\":\"progress\",...},
+                     {\"event\":\"wrong\",\"disk\":...,\"offset\":...,\"partition\":...,\"piece\":...,\"why\":...} and
+                     at the end {\"event\":\"proof\",\"total_bytes\":...,\"wrong\":N}; default as for write
+
+Exit status: 0 when all fits, 1 when something differs or cannot be read, 2 for a wrong call.
 ";
 
 pub(crate) const PLAN_HELP: &str = "\
@@ -188,6 +237,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         Some(Value(name)) => {
             let (usage, parsed) = match name.to_str() {
                 Some("write") => (WRITE_HELP, parse_write(&mut parser)),
+                Some("prove") => (PROVE_HELP, parse_prove(&mut parser)),
                 Some("plan") => (PLAN_HELP, parse_plan(&mut parser)),
                 Some("deploy") => (DEPLOY_HELP, parse_deploy(&mut parser)),
                 _ => return Err(refuse(format!("no such command: {}", name.to_string_lossy()))),
@@ -243,6 +293,31 @@ fn parse_write(parser: &mut Parser) -> Parsed {
     };
     (options.source, options.target) = (source.string()?, target.into());
     Ok(Some(Command::Write(Box::new(options))))
+}
+
+fn parse_prove(parser: &mut Parser) -> Parsed {
+    let mut options = ProveOptions::default();
+    let mut disks = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(image) if options.image.is_none() => options.image = Some(image.string()?),
+            Value(target) => options.targets.push(target.into()),
+            Long("partition") => options.partition = Some(parser.value()?.string()?),
+            Long("conf") => options.conf = Some(parser.value()?.string()?),
+            Long("disk") => disks.push(parser.value()?.into()),
+            Long("group") => options.group = Some(parser.value()?.string()?),
+            Long("grow") => options.grow = Some(parser.value()?.parse()?),
+            Long("progress") => options.progress = Some(parser.value()?.parse_with(progress_mode)?),
+            Long("help") | Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    match (&options.image, &options.conf) {
+        (Some(_), None) if disks.is_empty() && options.group.is_none() && !options.targets.is_empty() => {}
+        (None, Some(_)) if options.partition.is_none() && !disks.is_empty() => options.targets = disks,
+        _ => return Err("IMAGE and a TARGET are needed, or --conf and --disk".into()),
+    }
+    Ok(Some(Command::Prove(options)))
 }
 
 fn parse_plan(parser: &mut Parser) -> Parsed {
@@ -334,9 +409,19 @@ mod tests {
 
     #[test]
     fn never_without_an_explicit_target() {
-        for line in
-            ["", "write", "write a.torrent", "deploy --conf x", "deploy --disk /dev/sda", "plan", "run"]
-        {
+        for line in [
+            "",
+            "write",
+            "prove",
+            "prove image",
+            "prove --conf x",
+            "prove image --conf x --disk y",
+            "write a.torrent",
+            "deploy --conf x",
+            "deploy --disk /dev/sda",
+            "plan",
+            "run",
+        ] {
             let error = call(line).unwrap_err();
             assert!(error.usage.contains("ezio-init"), "{line}");
         }
@@ -363,6 +448,7 @@ mod tests {
     fn help_of_each_command() {
         assert_eq!(call("--help").unwrap(), Command::Help(USAGE));
         assert_eq!(call("write --help").unwrap(), Command::Help(WRITE_HELP));
+        assert_eq!(call("prove --help").unwrap(), Command::Help(PROVE_HELP));
         assert_eq!(call("plan -h").unwrap(), Command::Help(PLAN_HELP));
         assert_eq!(call("deploy --help").unwrap(), Command::Help(DEPLOY_HELP));
         assert_eq!(call("--version").unwrap(), Command::Version);

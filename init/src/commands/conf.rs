@@ -1,10 +1,13 @@
-//! The ezio.conf that a person names, and this machine's orders in it.
+//! The ezio.conf that a person names, with this machine's orders in it; the image that a person names.
 
 use std::time::Duration;
 
+use crate::fetch::location::Location;
+use crate::fetch::torrent::Torrent;
 use crate::fetch::{Fetcher, Patience};
 use crate::machine::{self, SystemPaths};
 use crate::run::briefing::{Briefing, ConfPlaces, fetch_conf};
+use crate::run::image::Image;
 use crate::screen::Screen;
 
 /// The person waits: a server that starts right now is all that this is for.
@@ -22,4 +25,14 @@ pub(crate) async fn brief(
     let places = ConfPlaces { candidates: vec![conf.parse()?], images: None };
     let (conf, origin) = fetch_conf(&places, fetcher, CONF_PATIENCE, None, screen).await?;
     Briefing::of(&conf, origin, &machine::identity(paths, None), group, report)
+}
+
+/// The image in a folder, here or on a server, or a torrent.
+pub(crate) async fn image_at(name: &str, fetcher: &Fetcher) -> anyhow::Result<Image> {
+    let location: Location = name.parse()?;
+    if location.is_torrent() {
+        let torrent = Torrent::fetch(name, &[], fetcher, Patience::NONE, |_, _| {}).await?;
+        return Ok(Image::Torrent(torrent));
+    }
+    Image::fetch(&location, fetcher, None, &Screen::dark()).await
 }

@@ -1,4 +1,4 @@
-//! The commands of a person, on a running system: `write`, `plan`, `deploy`.
+//! The commands of a person, on a running system: `write`, `prove`, `plan`, `deploy`.
 
 pub(crate) mod arguments;
 mod conf;
@@ -8,6 +8,7 @@ mod exact;
 mod in_use;
 pub(crate) mod plan;
 mod progress_output;
+pub(crate) mod prove;
 pub(crate) mod signals;
 mod source;
 pub(crate) mod write;

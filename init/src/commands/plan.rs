@@ -8,16 +8,13 @@ use ezio_contract::identity::IdentityAnswer;
 use ezio_image::conf::{Conf, ImageRef, Orders, Settings};
 
 use super::arguments::PlanOptions;
-use super::conf::brief;
+use super::conf::{brief, image_at};
 use super::print;
-use crate::fetch::location::Location;
-use crate::fetch::torrent::Torrent;
-use crate::fetch::{Fetcher, Patience};
+use crate::fetch::Fetcher;
 use crate::identity::ask;
 use crate::identity::plan::IdentityPlan;
 use crate::machine::SystemPaths;
 use crate::run::assignment::Assignment;
-use crate::run::image::Image;
 use crate::run::list_disks;
 use crate::screen::Screen;
 
@@ -31,7 +28,7 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
         None => None,
     };
     let images = match (&options.image, &briefing) {
-        (Some(image), _) => vec![image_at(&image.parse()?, &fetcher, &screen).await?],
+        (Some(image), _) => vec![image_at(image, &fetcher).await?],
         (None, Some(briefing)) => briefing.fetch_images(&fetcher, None, &screen).await?,
         (None, None) => bail!("neither an image nor a conf"),
     };
@@ -47,14 +44,6 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
     let assignment = Assignment::make(&images, &orders, &list_disks(&paths, &options.disks)?)?;
     print(&assignment.to_string())?;
     print(&identity_lines(&orders))
-}
-
-async fn image_at(location: &Location, fetcher: &Fetcher, screen: &Screen) -> anyhow::Result<Image> {
-    if location.is_torrent() {
-        let torrent = Torrent::fetch(&location.to_string(), &[], fetcher, Patience::NONE, |_, _| {}).await?;
-        return Ok(Image::Torrent(torrent));
-    }
-    Image::fetch(location, fetcher, None, screen).await
 }
 
 /// What would make this clone differ from the next, as far as it is known without the server.

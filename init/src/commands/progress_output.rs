@@ -1,5 +1,6 @@
-//! How `write` shows its progress: for programs (JSON on standard output), or for people (standard error).
+//! How `write` and `prove` show their progress: for programs (JSON on standard output), or for people (standard error).
 
+use std::fmt;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
 use ezio_contract::report::Progress;
@@ -23,6 +24,38 @@ enum Line {
         written: WriteStats,
     },
     Seeding(Progress),
+    Wrong(Place),
+    Proof {
+        total_bytes: u64,
+        wrong: u64,
+    },
+}
+
+/// Where a disk holds something else than an image says.
+#[derive(Debug, Serialize)]
+pub(crate) struct Place {
+    pub(crate) disk: String,
+    /// In bytes.
+    pub(crate) offset: Option<u64>,
+    /// Name of the partition in the image; none: the table.
+    pub(crate) partition: Option<String>,
+    pub(crate) piece: Option<u32>,
+    pub(crate) why: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.disk)?;
+        if let Some(offset) = self.offset {
+            write!(f, " at byte {offset}")?;
+        }
+        match (&self.partition, self.piece) {
+            (Some(name), Some(piece)) => write!(f, " (piece {piece} of {name})")?,
+            (Some(name), None) => write!(f, " ({name})")?,
+            (None, _) => {}
+        }
+        write!(f, ": {}", self.why)
+    }
 }
 
 /// Shows progress.
@@ -66,6 +99,32 @@ impl ProgressOutput {
             (Self::People(screen), Moment::Progress(progress)) => screen.progress("write", &progress),
             (Self::People(screen), Moment::Seeding(progress)) => screen.progress("share", &progress),
             (_, Moment::FirstByte | Moment::FirstPiece | Moment::LastByte(_)) | (Self::Nobody, _) => {}
+        }
+    }
+
+    /// So much has been compared.
+    pub(crate) fn proving(&self, progress: &Progress) {
+        match self {
+            Self::Json => print_line(&Line::Progress(*progress)),
+            Self::People(screen) => screen.reading("prove", progress),
+            Self::Nobody => {}
+        }
+    }
+
+    /// One of the places that are wrong.
+    pub(crate) fn wrong(&self, place: Place) {
+        match self {
+            Self::Json => print_line(&Line::Wrong(place)),
+            Self::People(_) | Self::Nobody => self.note(&place.to_string()),
+        }
+    }
+
+    /// All has been compared.
+    pub(crate) fn proof(&self, total_bytes: u64, wrong: u64) {
+        match self {
+            Self::Json => print_line(&Line::Proof { total_bytes, wrong }),
+            _ if wrong == 0 => self.note(&format!("proved: {} are there", human_size(total_bytes))),
+            _ => {}
         }
     }
 

@@ -53,6 +53,18 @@ impl Amended {
         )))
     }
 
+    /// Takes these bytes of the device for what was there before it was changed, whoever did that.
+    pub(crate) fn remember(&self, changed: &[Changed]) {
+        let mut originals = self.originals.write().unwrap_or_else(PoisonError::into_inner);
+        for (offset, bytes) in changed {
+            let in_payload = offset.saturating_sub(self.payload.base);
+            for (at, from, length) in self.payload.extents.content_at(in_payload, bytes.len() as u64) {
+                let part = (from - in_payload) as usize..(from - in_payload + length) as usize;
+                originals.push((at, bytes[part].to_vec()));
+            }
+        }
+    }
+
     fn change(&self, offset: u64, bytes: &[u8]) -> anyhow::Result<()> {
         let mut originals = self.originals.write().unwrap_or_else(PoisonError::into_inner);
         let in_payload = offset.saturating_sub(self.payload.base);

@@ -1,6 +1,6 @@
 //! The run: from orders to a machine that would boot. Read top to bottom, this is what happens.
 
-mod amended;
+pub(crate) mod amended;
 pub(crate) mod assignment;
 mod boot_entries;
 pub(crate) mod briefing;

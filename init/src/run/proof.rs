@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, anyhow};
 use ezio_contract::report::Event;
 use ezio_image::conf::{Reuse, Verify};
-use ezio_swarm::storage::StorageError;
-use ezio_swarm::{Config, Content, Swarm, prove};
+use ezio_swarm::{Config, Content, Swarm, Wrong, prove};
 
 use super::briefing::Briefing;
 use super::deployment::{Deployed, LONGEST_SILENCE};
@@ -22,13 +21,13 @@ const NAMED: usize = 8;
 
 /// Both to their end; but what is wrong is not served for longer than necessary.
 async fn both(
-    proof: impl Future<Output = anyhow::Result<Vec<StorageError>>>,
+    proof: impl Future<Output = anyhow::Result<Wrong>>,
     seeding: impl Future<Output = ()>,
-) -> anyhow::Result<Vec<StorageError>> {
+) -> anyhow::Result<Wrong> {
     tokio::pin!(proof, seeding);
     tokio::select! {
         wrong = &mut proof => {
-            if !wrong.as_ref().is_ok_and(|wrong| !wrong.is_empty()) {
+            if !wrong.as_ref().is_ok_and(|wrong| wrong.count > 0) {
                 seeding.await;
             }
             wrong
@@ -58,18 +57,17 @@ impl Run<'_> {
         let wrong = wrong.await;
         swarm.shutdown().await;
         let wrong = wrong.during("prove")?;
-        if wrong.is_empty() { Ok(()) } else { self.write_again(&contents, &wrong).await.during("prove") }
+        if wrong.count == 0 {
+            return Ok(());
+        }
+        self.write_again(Config::default(), &contents, &wrong).await.during("prove")
     }
 
     /// Where the disks differ from what was written; says so if nowhere.
-    async fn prove(
-        &self,
-        contents: &[Content],
-        let_go: &Arc<AtomicBool>,
-    ) -> anyhow::Result<Vec<StorageError>> {
+    async fn prove(&self, contents: &[Content], let_go: &Arc<AtomicBool>) -> anyhow::Result<Wrong> {
         let (contents, let_go) = (contents.to_vec(), Arc::clone(let_go));
-        let wrong = blocking(move || Ok(prove(&contents, || !let_go.load(Ordering::Relaxed)))).await?;
-        if wrong.as_ref().is_some_and(Vec::is_empty) {
+        let wrong = blocking(move || Ok(prove(&contents, |_| !let_go.load(Ordering::Relaxed)))).await?;
+        if wrong.as_ref().is_some_and(|wrong| wrong.count == 0) {
             self.screen.step("proved: the disks give back all that was written");
             self.reporter.send(Event::Proved);
         }
@@ -77,11 +75,14 @@ impl Run<'_> {
     }
 
     /// Fetches once more what the disks did not keep: all else is found there. If they do not keep it either, they are broken.
-    async fn write_again(&self, contents: &[Content], wrong: &[StorageError]) -> anyhow::Result<()> {
-        for error in wrong.iter().take(NAMED) {
+    async fn write_again(&self, config: Config, contents: &[Content], wrong: &Wrong) -> anyhow::Result<()> {
+        for error in wrong.places.iter().take(NAMED) {
             self.report_step(format!("{error}: it is fetched and written once more"));
         }
-        let config = Config { reuse: Reuse::Always, ..Config::default() };
+        if wrong.count > NAMED as u64 {
+            self.report_step(format!("so are {} other places", wrong.count - NAMED as u64));
+        }
+        let config = Config { reuse: Reuse::Always, ..config };
         let swarm = Swarm::start(config, contents.to_vec()).await.context("starting the transfer")?;
         let tell = |moment| {
             if let Moment::Silence(_) = moment {
@@ -91,10 +92,14 @@ impl Run<'_> {
         let completed = transfer::complete(&swarm, Some(LONGEST_SILENCE), tell).await;
         swarm.shutdown().await;
         completed?;
-        let mut wrong = self.prove(contents, &Arc::default()).await?.into_iter();
-        let Some(first) = wrong.next() else { return Ok(()) };
-        let others = wrong.count();
+        let Wrong { places, count } = self.prove(contents, &Arc::default()).await?;
+        let Some(first) = places.into_iter().next() else { return Ok(()) };
+        let others = count - 1;
         Err(anyhow!(first)
             .context(format!("written twice, and wrong both times, there and at {others} other places")))
     }
 }
+
+#[cfg(test)]
+#[path = "proof_tests.rs"]
+mod tests;

@@ -71,7 +71,15 @@ impl Screen {
 
     /// How far it is; drawn in place, or as a line where none was for a while.
     pub(crate) fn progress(&self, doing: &str, progress: &Progress) {
-        let text = progress_line(doing, progress);
+        self.redraw(&progress_line(doing, progress));
+    }
+
+    /// The same of what is only read here.
+    pub(crate) fn reading(&self, doing: &str, progress: &Progress) {
+        self.redraw(&reading_line(doing, progress));
+    }
+
+    fn redraw(&self, text: &str) {
         let mut state = self.state();
         let due = state.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
         if due {
@@ -103,13 +111,18 @@ impl Screen {
 pub(crate) fn progress_line(doing: &str, p: &Progress) -> String {
     let (unit, name) = unit_of(p.down_bytes_per_s.max(p.up_bytes_per_s));
     let (down, up) = (p.down_bytes_per_s as f64 / unit, p.up_bytes_per_s as f64 / unit);
-    let mut line = format!(
-        "{doing} {} {:.1}% of {}, in {down:.1} out {up:.1} {name}/s, {} peers",
-        bar(p),
-        percent(p),
-        human_size(p.total_bytes),
-        p.peers
-    );
+    let rates = format!("in {down:.1} out {up:.1} {name}/s, {} peers", p.peers);
+    with_share(doing, p, &rates)
+}
+
+fn reading_line(doing: &str, p: &Progress) -> String {
+    let (unit, name) = unit_of(p.down_bytes_per_s);
+    with_share(doing, p, &format!("{:.1} {name}/s", p.down_bytes_per_s as f64 / unit))
+}
+
+fn with_share(doing: &str, p: &Progress, rates: &str) -> String {
+    let total = human_size(p.total_bytes);
+    let mut line = format!("{doing} {} {:.1}% of {total}, {rates}", bar(p), percent(p));
     if let Some(left) = time_left(p) {
         // Writing to a String cannot fail.
         let _ = write!(line, ", {} left", clock(left));

@@ -84,12 +84,17 @@ impl Store {
 
     fn read(&self, disk: &dyn Storage, pieces: Range<u32>, into: &mut Vec<u8>) -> Result<(), StorageError> {
         let (torrent, offset) = self.offset_of(PieceId(pieces.start));
-        let length: u64 = pieces.map(|piece| u64::from(self.geometry.piece_size(PieceId(piece)))).sum();
+        let length = self.length_of(pieces);
         into.resize(length as usize, 0);
         disk.forget(offset, length);
         let read = disk.read_at(offset, into);
         disk.forget(offset, length);
         read.map_err(|e| torrent.named(e))
+    }
+
+    /// Bytes of these pieces.
+    pub(crate) fn length_of(&self, pieces: Range<u32>) -> u64 {
+        pieces.map(|piece| u64::from(self.geometry.piece_size(PieceId(piece)))).sum()
     }
 
     /// The error of a piece of which this disk gives back something else.
