@@ -143,13 +143,12 @@ impl<'a> Checked<'a> {
         Self { data, hashes, hasher: PieceHasher::new(hashes.piece_length), hashed: 0, checked: 0, link }
     }
 
-    /// The last piece, which may be short.
+    /// The last pieces.
     pub(super) fn finish(mut self) -> Result<()> {
         self.hash_padding()?;
-        let mut last = None;
-        let hasher = std::mem::replace(&mut self.hasher, PieceHasher::new(self.hashes.piece_length));
-        hasher.finish(|hash| last = Some(hash));
-        self.check(last.as_slice())
+        let mut last = Vec::new();
+        self.hasher.finish(|hash| last.push(hash));
+        self.check(&last)
     }
 
     /// Zeros that stand between two runs, for the hashes alone.
