@@ -1,10 +1,13 @@
 // What needs somebody: what it is, why, and what to do.
 
 import type { Machine } from "../live/types";
-import { span, stateOf } from "../words";
+import { kindOf, span, stateOf } from "../words";
 
 /** The server gives a machine two minutes from its question what to boot to init's first report (fleet/room.rs). */
 const BOOT_S = 180;
+
+/** What kind of problem comes first. */
+const ORDER = ["failed", "waiting", "silent", "working"];
 
 export interface Problem {
   machine: Machine;
@@ -12,6 +15,13 @@ export interface Problem {
   why: string;
   toDo: string;
 }
+
+/** All problems, the worst first. */
+export const problemsOf = (machines: Machine[], now: number): Problem[] =>
+  machines
+    .map((machine) => problemOf(machine, now))
+    .filter((problem) => problem !== null)
+    .sort((a, b) => ORDER.indexOf(kindOf(a.machine)) - ORDER.indexOf(kindOf(b.machine)));
 
 export function problemOf(machine: Machine, now: number): Problem | null {
   const about = (what: string, why: string, toDo: string) => ({ machine, what, why, toDo });

@@ -25,6 +25,8 @@ export interface RoomProgress {
   leftS: number | null;
   /** Seconds from the first machine's first byte to now, or to the end. */
   elapsedS: number | null;
+  /** The most that one machine has to be sent: what is zeros, or was on its disk, nobody sends. */
+  sentBytes: number;
   slow: Slow[];
 }
 
@@ -89,6 +91,15 @@ export function roomProgress(all: Machine[], now: number): RoomProgress {
     downBytesPerS: working.reduce((total, m) => total + m.progress.down_bytes_per_s, 0),
     leftS: left.length > 0 ? Math.max(...left) : null,
     elapsedS: starts.length > 0 ? Math.max(...ends) - Math.min(...starts) : null,
+    sentBytes: Math.max(0, ...machines.map(({ progress: p }) => p.total_bytes - p.zero_bytes - p.kept_bytes)),
     slow: slow.slice(0, 3),
   };
+}
+
+/**
+ * How many times as long the room takes, up to its last byte, as a link of `bytesPerS` needs for what one machine is sent
+ * (S/B). Null until both are known.
+ */
+export function distance({ elapsedS, leftS, sentBytes }: RoomProgress, bytesPerS: number): number | null {
+  return elapsedS === null || sentBytes === 0 ? null : ((elapsedS + (leftS ?? 0)) * bytesPerS) / sentBytes;
 }

@@ -3,9 +3,10 @@
 import type { Kind, Machine, Room } from "../live/types";
 import { machineAddress } from "../route";
 import { Bar } from "../widgets/bar";
+import { useKept } from "../widgets/kept";
 import { count, nameOf, rate, size, span } from "../words";
 import type { Filter } from "./filter";
-import { roomProgress } from "./progress";
+import { distance, type RoomProgress, roomProgress } from "./progress";
 
 const KINDS: Kind[] = ["failed", "silent", "waiting", "working", "done"];
 
@@ -47,6 +48,7 @@ export function Summary({ room, machines, now, filter, onFilter }: Props) {
             {downBytesPerS > 0 && `; they receive ${rate(downBytesPerS)}`}; the server sends{" "}
             {rate(room.seeder.up_bytes_per_s)} to {count(room.seeder.peers, "peer")}
           </p>
+          <Distance progress={progress} />
         </div>
       )}
       {progress.slow.length > 0 && (
@@ -62,5 +64,33 @@ export function Summary({ room, machines, now, filter, onFilter }: Props) {
         </div>
       )}
     </section>
+  );
+}
+
+/** Rates that links have, in megabits a second. What links a room has, machines do not report. */
+const LINKS = [100, 1000, 2500, 10_000];
+
+/** How far the room is from what its slowest common link allows. */
+function Distance({ progress }: { progress: RoomProgress }) {
+  const [link, choose] = useKept("link", 1000);
+  const times = distance(progress, (link * 1e6) / 8);
+  if (times === null) return null;
+  return (
+    <p>
+      {progress.leftS === null ? "It took" : "At this rate it takes"} <b>{times.toFixed(2)}</b> times as long as one
+      link of{" "}
+      <select
+        aria-label="Rate of the links"
+        value={link}
+        onChange={(event) => choose(Number(event.currentTarget.value))}
+      >
+        {LINKS.map((rate) => (
+          <option key={rate} value={rate}>
+            {rate < 1000 ? `${rate} Mbit/s` : `${rate / 1000} Gbit/s`}
+          </option>
+        ))}
+      </select>{" "}
+      needs for one machine.
+    </p>
   );
 }

@@ -1,24 +1,25 @@
 // The room: how far it is, what needs somebody, and all machines.
 
-import { useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { serverNow } from "../live/connection";
 import type { Room } from "../live/types";
+import { useKept } from "../widgets/kept";
 import { count } from "../words";
 import { EVERYTHING, filtered, inOrder } from "./filter";
 import { Problems } from "./problem-list";
-import { problemOf } from "./problems";
+import { problemsOf } from "./problems";
 import { Summary } from "./summary";
 import { MachineTable } from "./table";
 import { Tiles } from "./tiles";
 import { type Arrangement, Toolbar } from "./toolbar";
 
 export function RoomView({ room }: { room: Room }) {
-  const [filter, setFilter] = useState(EVERYTHING);
-  const [arrangement, setArrangement] = useState<Arrangement>("tiles");
+  const [filter, setFilter] = useKept("filter", EVERYTHING);
+  const [arrangement, setArrangement] = useKept<Arrangement>("arrangement", "tiles");
   const now = serverNow();
   const machines = useMemo(() => inOrder(room.machines), [room.machines]);
   const shown = useMemo(() => filtered(machines, filter), [machines, filter]);
-  const problems = machines.map((machine) => problemOf(machine, now)).filter((problem) => problem !== null);
+  const problems = problemsOf(machines, now);
   if (machines.length === 0) {
     return (
       <>
@@ -49,7 +50,8 @@ export function RoomView({ room }: { room: Room }) {
             ? count(machines.length, "machine")
             : `${shown.length} of ${count(machines.length, "machine")}`}
         </p>
-        {arrangement === "tiles" ? <Tiles machines={shown} now={now} /> : <MachineTable machines={shown} now={now} />}
+        {arrangement === "tiles" && <Tiles machines={shown} now={now} />}
+        {arrangement === "table" && <MachineTable machines={shown} now={now} />}
       </section>
     </>
   );
