@@ -24,6 +24,7 @@ mod http;
 mod identity;
 mod imported;
 mod names;
+mod seats;
 mod seeder;
 mod settings;
 mod shared;

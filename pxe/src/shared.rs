@@ -7,6 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
 use crate::names::Names;
+use crate::seats::Seats;
 use crate::throttle::Throttle;
 
 /// The parts, each behind a handle of its own.
@@ -14,15 +15,29 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) conf: Arc<RoomConf>,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) seats: Arc<Seats>,
     pub(crate) names: Arc<Names>,
     pub(crate) throttle: Arc<Throttle>,
 }
 
 impl Shared {
     /// `append` are more kernel arguments for every machine.
-    pub(crate) fn new(catalogue: Catalogue, conf: RoomConf, fleet: Fleet, append: String) -> Self {
+    pub(crate) fn new(
+        catalogue: Catalogue,
+        conf: RoomConf,
+        fleet: Fleet,
+        seats: Seats,
+        append: String,
+    ) -> Self {
         let (catalogue, conf, fleet) = (Arc::new(catalogue), Arc::new(conf), Arc::new(fleet));
         let names = Names::new(Arc::clone(&catalogue), Arc::clone(&conf), Arc::clone(&fleet), append);
-        Self { catalogue, conf, fleet, names: Arc::new(names), throttle: Arc::default() }
+        Self {
+            catalogue,
+            conf,
+            fleet,
+            seats: Arc::new(seats),
+            names: Arc::new(names),
+            throttle: Arc::default(),
+        }
     }
 }

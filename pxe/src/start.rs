@@ -21,6 +21,7 @@ use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
 use crate::http::{Announces, Identities, Overview, Reports};
+use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -58,8 +59,9 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     };
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
     let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger)?;
+    let seats = Seats::open(store.clone())?;
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
-    let shared = Shared::new(catalogue, conf, fleet, settings.append.clone());
+    let shared = Shared::new(catalogue, conf, fleet, seats, settings.append.clone());
     let places = Places {
         base: &bound.base,
         tftp: bound.tftp.as_ref().map(TftpServer::address),
@@ -125,6 +127,7 @@ fn router(
         fleet: Arc::clone(&shared.fleet),
         seeder: bound.swarm.progress(),
         announces: Arc::clone(&announces),
+        seats: Arc::clone(&shared.seats),
         tftp,
     };
     http::router(files, reports, identities, announces, overview, stop)

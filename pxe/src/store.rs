@@ -11,6 +11,8 @@ const FILE: &str = "ezio.redb";
 
 /// Machines by their id, as JSON.
 pub(crate) const MACHINES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("machines");
+/// Seats by machine, as JSON.
+pub(crate) const SEATS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("seats");
 /// Leases by MAC, as JSON.
 pub(crate) const LEASES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("leases");
 
@@ -64,7 +66,7 @@ impl Store {
 
     fn write(&self, entries: &[Entry]) -> Result<()> {
         let transaction = self.database.begin_write()?;
-        for table in [MACHINES, LEASES] {
+        for table in [MACHINES, LEASES, SEATS] {
             let mut open = transaction.open_table(table)?;
             for entry in entries.iter().filter(|e| e.table.name() == table.name()) {
                 match &entry.value {

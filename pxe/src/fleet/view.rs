@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::life::State;
 use super::machine::{Failure, Machine, Times};
 use super::room::Room;
+use crate::seats::SeatMap;
 
 /// The room at one moment: what `GET /api/fleet` answers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct FleetView {
     pub(crate) seeder: Progress,
     pub(crate) counts: Counts,
     pub(crate) machines: Vec<MachineView>,
+    /// Where machines stand, by their ids.
+    #[serde(default)]
+    pub(crate) seats: SeatMap,
 }
 
 /// An image that is served.

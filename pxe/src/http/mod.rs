@@ -10,6 +10,7 @@ mod metrics;
 mod overview;
 mod page;
 mod report;
+mod seats;
 mod tracker;
 
 use std::net::SocketAddr;
@@ -69,6 +70,7 @@ pub(crate) fn router(
         .merge(identity::router(identities))
         .merge(tracker::router(announces))
         .merge(overview::router(Arc::clone(&overview)))
+        .merge(seats::router(Arc::clone(&overview.seats)))
         .merge(events::router(overview, stop))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{Announces, at, metrics, text};
 use crate::catalogue::{Catalogue, Image};
 use crate::fleet::{Fleet, FleetView, ImageView, PartitionView, now};
+use crate::seats::Seats;
 use crate::tftp::Counters;
 
 /// What the view is made of.
@@ -21,6 +22,7 @@ pub(crate) struct Overview {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) seeder: watch::Receiver<Progress>,
     pub(crate) announces: Arc<Announces>,
+    pub(crate) seats: Arc<Seats>,
     pub(crate) tftp: Arc<Counters>,
 }
 
@@ -65,6 +67,7 @@ impl Overview {
             seeder: *self.seeder.borrow(),
             counts,
             machines,
+            seats: self.seats.all(),
         }
     }
 }

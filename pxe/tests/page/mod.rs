@@ -92,12 +92,12 @@ impl Viewer {
         }
     }
 
-    /// The next change of this machine.
-    async fn change_of(&mut self, id: &str) -> Value {
+    /// The next change of what this JSON pointer names.
+    async fn change_of(&mut self, what: &str) -> Value {
         loop {
             let (kind, _, mut data) = self.next().await.unwrap();
             assert_eq!(kind, "change");
-            let change = data["machines"][id].take();
+            let change = data.pointer_mut(what).map(Value::take).unwrap_or_default();
             if !change.is_null() {
                 return change;
             }
@@ -114,6 +114,34 @@ async fn report(server: &Server, sequence: u64, event: Value) {
 }
 
 #[tokio::test]
+async fn seats_are_kept_and_shown() {
+    let image = Image::make("golden");
+    let state = tempfile::tempdir().unwrap();
+    let args = ["--state", state.path().to_str().unwrap()];
+    let server = Server::start(&image, &args);
+    let address = format!("{}/api/seats", server.base);
+    let patch = |body: &'static str| reqwest::Client::new().patch(&address).body(body);
+    let json = |body| patch(body).header("Content-Type", "application/json");
+    let status = |request: reqwest::RequestBuilder| async { request.send().await.unwrap().status() };
+    let mut viewer = Viewer::join(&server, None).await;
+    assert_eq!(viewer.next().await.unwrap().2["seats"], json!({}));
+    assert_eq!(status(json(r#"{"S1": [3, 0], "S2": [4, 0], "S3": [5, 1]}"#)).await, StatusCode::NO_CONTENT);
+    assert_eq!(viewer.change_of("/seats").await, json!({ "S1": [3, 0], "S2": [4, 0], "S3": [5, 1] }));
+    assert_eq!(status(json(r#"{"S1": null, "S2": [9, 9]}"#)).await, StatusCode::NO_CONTENT);
+    assert_eq!(viewer.change_of("/seats").await, json!({ "S1": null, "S2": [9, 9] }));
+    for nonsense in [r#"{"S1": [3]}"#, r#"{"S1": [300, 0]}"#, "[]", ""] {
+        assert_eq!(status(json(nonsense)).await, StatusCode::BAD_REQUEST, "{nonsense}");
+    }
+    assert_eq!(status(json(r#"{"": [1, 1]}"#)).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(status(patch(r#"{"S1": [1, 1]}"#)).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    drop(viewer);
+    server.stop();
+    let server = Server::start(&image, &args);
+    let whole = Viewer::join(&server, None).await.next().await.unwrap().2;
+    assert_eq!(whole["seats"], json!({ "S2": [9, 9], "S3": [5, 1] }));
+}
+
+#[tokio::test]
 async fn a_viewer_gets_the_room_then_what_changes_and_an_end_with_the_server() {
     let image = Image::make("golden");
     let server = Server::start(&image, &[]);
@@ -125,13 +153,13 @@ async fn a_viewer_gets_the_room_then_what_changes_and_an_end_with_the_server() {
     assert_eq!(whole["machines"]["S1"]["state"], "started");
     assert_eq!(whole["images"][0]["partitions"][0]["payload_bytes"], 300 << 10);
     report(&server, 1, json!({ "event": "first-byte" })).await;
-    let change = viewer.change_of("S1").await;
+    let change = viewer.change_of("/machines/S1").await;
     assert_eq!(change["state"], "working");
     assert!(change.get("machine").is_none(), "what has not changed does not travel: {change}");
     drop(viewer);
     // Who comes back hears what it missed, not the whole.
     let mut viewer = Viewer::join(&server, Some(&first)).await;
-    assert_eq!(viewer.change_of("S1").await["state"], "working");
+    assert_eq!(viewer.change_of("/machines/S1").await["state"], "working");
     let stopped = tokio::task::spawn_blocking(move || {
         let since = std::time::Instant::now();
         server.stop();

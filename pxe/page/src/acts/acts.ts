@@ -1,6 +1,7 @@
 // What can be done to machines, and how it is said to the server.
 
 import type { Machine } from "../live/types";
+import { send } from "./send";
 
 export type Act = "again";
 
@@ -23,20 +24,11 @@ export const ACTS: Record<Act, Wording> = {
 
 /** Says it to the server; what went wrong comes back as text. */
 export async function carryOut(act: Act, machines: Machine[]): Promise<string | null> {
-  try {
-    for (const { id } of machines) {
-      const answer = await fetch(`api/${act}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ machine: id }),
-        signal: AbortSignal.timeout(20_000),
-      });
-      if (!answer.ok) return (await answer.text()).trim();
-    }
-    return null;
-  } catch (error) {
-    return `The server did not answer (${error}). Try again.`;
+  for (const { id } of machines) {
+    const error = await send("POST", `api/${act}`, { machine: id });
+    if (error !== null) return error;
   }
+  return null;
 }
 
 /** The commands that do the same. */

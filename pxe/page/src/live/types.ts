@@ -66,6 +66,9 @@ export interface Image {
   partitions: Partition[];
 }
 
+/** Column and row, from the left and the top. */
+export type Seat = [number, number];
+
 export type Kind = "done" | "working" | "failed" | "silent" | "waiting";
 
 export interface Room {
@@ -76,4 +79,5 @@ export interface Room {
   seeder: Progress;
   counts: Record<Kind, number>;
   machines: Record<string, Machine>;
+  seats: Record<string, Seat>;
 }

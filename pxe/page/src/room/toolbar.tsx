@@ -4,7 +4,7 @@ import { ActButton } from "../acts/button";
 import type { Kind, Machine, Room } from "../live/types";
 import type { Filter } from "./filter";
 
-export type Arrangement = "tiles" | "table";
+export type Arrangement = "tiles" | "table" | "seats";
 
 interface Props {
   room: Room;
@@ -19,6 +19,7 @@ const KINDS: (Kind | "all")[] = ["all", "failed", "silent", "waiting", "working"
 const ARRANGEMENTS: [Arrangement, string][] = [
   ["tiles", "Tiles"],
   ["table", "Table"],
+  ["seats", "Seats"],
 ];
 
 export function Toolbar({ room, shown, filter, onFilter, arrangement, onArrangement }: Props) {

@@ -8,6 +8,7 @@ import { count } from "../words";
 import { EVERYTHING, filtered, inOrder } from "./filter";
 import { Problems } from "./problem-list";
 import { problemsOf } from "./problems";
+import { SeatMap } from "./seats";
 import { Summary } from "./summary";
 import { MachineTable } from "./table";
 import { Tiles } from "./tiles";
@@ -52,6 +53,7 @@ export function RoomView({ room }: { room: Room }) {
         </p>
         {arrangement === "tiles" && <Tiles machines={shown} now={now} />}
         {arrangement === "table" && <MachineTable machines={shown} now={now} />}
+        {arrangement === "seats" && <SeatMap machines={shown} seats={room.seats} mayAct={room.may_act} now={now} />}
       </section>
     </>
   );
