@@ -30,6 +30,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mkntfs", "ntfs-3g"),
     ("mkswap", "util-linux"),
     ("modprobe", "kmod"),
+    ("node", "nodejs"),
     ("ntfscat", "ntfs-3g"),
     ("ntfscp", "ntfs-3g"),
     ("ntfsfix", "ntfs-3g"),

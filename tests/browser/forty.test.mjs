@@ -1,0 +1,211 @@
+// A room of 40 machines: what the page shows, and what can be done there, by mouse and by keyboard.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { accessible, launch, open } from "./browser.mjs";
+import { Room } from "./room.mjs";
+
+const { EZIO_SERVER: url, EZIO_PICTURES: pictures } = process.env;
+const room = new Room(url, 40);
+// The third is never heard of again.
+const [FAILS, SLOW, , ...others] = room.machines;
+const DONE = others.slice(0, 4);
+const WORK = others.slice(4);
+const state = async (machine) => {
+  const fleet = await (await fetch(`${url}api/fleet`)).json();
+  return fleet.machines.find(({ id }) => id === `PC-${machine.number + 1}`).state;
+};
+
+let browser;
+let works = true;
+let working;
+before(async () => {
+  await room.begin();
+  await room.each(DONE, (machine) => room.finish(machine));
+  await room.fail(FAILS);
+  // Who works reports all the time; one does not.
+  working = (async () => {
+    while (works) {
+      await room.progress(SLOW, 3e6);
+      await room.each(
+        WORK.filter(({ ended }) => !ended),
+        (machine) => room.progress(machine),
+      );
+      await new Promise((go) => setTimeout(go, 500));
+    }
+  })();
+  browser = await launch();
+});
+after(async () => {
+  works = false;
+  await working;
+  await browser.close();
+});
+
+test("problems come first, with why and what to do", async () => {
+  const { page, problems } = await open(browser, url);
+  const first = page.locator(".problems li").first();
+  await first.getByRole("heading", { name: "PC-1 Failed" }).waitFor();
+  await first.getByText("write: writing at 12.3 GiB of /dev/nvme0n1: Input/output error").waitFor();
+  await first.getByText("Mend what the error names").waitFor();
+  const above = await page.locator(".problems").boundingBox();
+  const below = await page.locator(".tiles").boundingBox();
+  assert.ok(above.y + above.height <= below.y);
+  await page.locator(".slow li").getByText("receives 2.9 MiB/s, the middle of the room 105 MiB/s").waitFor();
+  await page.locator(".whole").getByText("of 1.6 TiB on 40 machines").waitFor();
+  await page.locator(".problems li", { hasText: "PC-3" }).getByText("See whether it is switched on").waitFor();
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("search and filters show what fits", async () => {
+  const { page } = await open(browser, url);
+  const shown = page.getByRole("status");
+  await page.getByRole("searchbox").fill("52:54:00:00:00:0b");
+  await shown.getByText("1 of 40 machines").waitFor();
+  assert.equal(await page.locator(".tile .name").textContent(), "PC-12");
+  await page.getByRole("searchbox").fill("optiplex pc-1");
+  await shown.getByText("11 of 40 machines").waitFor();
+  await page.getByRole("searchbox").fill("");
+  await page.getByRole("button", { name: "4 done" }).click();
+  await shown.getByText("4 of 40 machines").waitFor();
+  assert.equal(await page.getByLabel("State").inputValue(), "done");
+  await page.getByLabel("State").selectOption("failed");
+  await shown.getByText("1 of 40 machines").waitFor();
+  await page.close();
+});
+
+test("a change is shown when it happens", async () => {
+  const { page } = await open(browser, url);
+  const tile = page.locator(".tile", { hasText: "PC-40" });
+  await tile.getByText("105 MiB/s").waitFor();
+  const last = WORK[WORK.length - 1];
+  last.ended = true;
+  await room.finish(last);
+  await tile.getByText("done, boots from its disk").waitFor();
+  await page.close();
+});
+
+test("the keyboard reaches every machine", async () => {
+  const { page } = await open(browser, url, { width: 1000, height: 500 });
+  await page.locator(".tile").first().focus();
+  const focused = () => page.evaluate(() => document.activeElement.querySelector("b")?.textContent);
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await focused(), "PC-2");
+  await page.keyboard.press("End");
+  await page.waitForFunction(() => document.activeElement.querySelector("b")?.textContent === "PC-40");
+  await page.keyboard.press("ArrowUp");
+  await page.waitForFunction(() => /PC-3\d/.test(document.activeElement.querySelector("b")?.textContent));
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: /^PC-3\d$/ }).waitFor();
+  await page.goBack();
+  await page.locator(".tile").first().waitFor();
+  await page.close();
+});
+
+test("a machine is deployed again, once what is erased was named", async () => {
+  const { page } = await open(browser, url);
+  await page.locator(".problems").getByRole("button", { name: "Deploy again" }).click();
+  const dialog = page.getByRole("dialog", { name: "Deploy again: 1 machine" });
+  await dialog.getByText("Samsung SSD 980 465.8 GiB").waitFor();
+  await accessible(page, "the dialog");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  assert.equal(await state(FAILS), "failed");
+  await page.locator(".problems").getByRole("button", { name: "Deploy again" }).click();
+  await dialog.getByRole("button", { name: "Deploy again" }).click();
+  await page.locator(".tile", { hasText: "PC-1" }).getByText("to be deployed again").first().waitFor();
+  assert.equal(await state(FAILS), "again");
+  await page.close();
+});
+
+test("who may not act is told the command", async () => {
+  const page = await browser.newPage();
+  // The server allows acts from its own machine, where this runs: the answer of another is put in its place.
+  await page.route("**/api/events", async (route) => {
+    const answer = await fetch(`${url}api/events`);
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("\n\n")) text += (await reader.read()).value;
+    await reader.cancel();
+    const body = text.replace('"may_act":true', '"may_act":false');
+    await route.fulfill({ contentType: "text/event-stream", body });
+  });
+  await page.goto(`${url}#/machine/PC-3`);
+  await page.getByRole("button", { name: "Deploy again" }).click();
+  assert.equal(await page.getByLabel("Commands").inputValue(), "ezio-pxe again 'PC-3'");
+  assert.equal(await page.getByRole("dialog").getByRole("button", { name: "Deploy again" }).count(), 0);
+  await page.close();
+});
+
+test("machines stand where they were dragged", async () => {
+  const { page } = await open(browser, url);
+  const seat = async (name) => {
+    const box = await page.locator(".seat", { has: page.getByText(name, { exact: true }) }).boundingBox();
+    const corner = await page.locator(".seats > div").boundingBox();
+    return [Math.round((box.x - corner.x) / (8 * rem)), Math.round((box.y - corner.y) / (4 * rem))];
+  };
+  await page.getByRole("button", { name: "Seats" }).click();
+  const rem = await page.evaluate(() => Number.parseFloat(getComputedStyle(document.documentElement).fontSize));
+  await page.getByRole("button", { name: "Put 40 more machines into rows" }).click();
+  await page.locator(".seat").nth(39).waitFor();
+  assert.deepEqual(await seat("PC-10"), [1, 1]);
+  await page.getByRole("button", { name: "Arrange" }).click();
+  await accessible(page, "seats");
+  // By keyboard, into the place of another; and by mouse, to where nobody is.
+  await page.getByRole("button", { name: "PC-10" }).focus();
+  await page.keyboard.press("ArrowRight");
+  const { x, y } = await page.getByRole("button", { name: "PC-12" }).boundingBox();
+  await page.mouse.move(x + 9, y + 9);
+  await page.mouse.down();
+  await page.mouse.move(x + 9, y + 9 + 5 * 4 * rem, { steps: 5 });
+  await page.mouse.up();
+  const kept = async () => (await (await fetch(`${url}api/fleet`)).json()).seats["PC-12"];
+  while (String(await kept()) !== "3,6") await page.waitForEvent("requestfinished");
+  await page.reload();
+  await page.locator(".seat").nth(39).waitFor();
+  assert.deepEqual(await Promise.all(["PC-10", "PC-11", "PC-12"].map(seat)), [
+    [2, 1],
+    [1, 1],
+    [3, 6],
+  ]);
+  await page.close();
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`every view is accessible in ${colorScheme} colours`, async () => {
+    const { page, problems } = await open(browser, url, { colorScheme });
+    await page.locator(".tile").first().waitFor();
+    await accessible(page, "tiles");
+    await page.getByRole("button", { name: "Table" }).click();
+    await page.getByRole("table").waitFor();
+    await accessible(page, "table");
+    await page.getByRole("link", { name: "PC-4", exact: true }).click();
+    await page.getByRole("heading", { name: "This run" }).waitFor();
+    await page.getByText("all verified and synced").waitFor();
+    await accessible(page, "machine");
+    await page.getByRole("link", { name: "Images" }).click();
+    await page.getByRole("article", { name: "Image lab" }).getByText("Used by").waitFor();
+    await accessible(page, "images");
+    assert.deepEqual(problems, []);
+    await page.close();
+  });
+}
+
+test("it fits a phone, a desk and a wall", async () => {
+  for (const [name, width, height] of [
+    ["phone", 390, 844],
+    ["desk", 1280, 900],
+    ["wall", 3840, 2160],
+  ]) {
+    const { page } = await open(browser, url, { width, height });
+    await page.locator(".tile").first().waitFor();
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= width, `${name} scrolls sideways: ${wide}`);
+    await page.screenshot({ path: `${pictures}/room-${name}.png` });
+    await page.goto(`${url}#/machine/PC-4`);
+    await page.getByRole("heading", { name: "This run" }).waitFor();
+    await page.screenshot({ path: `${pictures}/machine-${name}.png` });
+    await page.close();
+  }
+});

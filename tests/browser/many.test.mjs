@@ -1,0 +1,84 @@
+// Rooms of 1,000 and 4,000 machines: when the page shows them, and what each change costs it.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "./browser.mjs";
+import { Room } from "./room.mjs";
+
+const url = process.env.EZIO_SERVER;
+const CHANGES = 5;
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
+/** Counts the changes that come, and takes the time when the first machine is drawn. */
+function watch() {
+  globalThis.changes = 0;
+  const listen = EventSource.prototype.addEventListener;
+  EventSource.prototype.addEventListener = function (kind, act) {
+    listen.call(this, kind, (event) => {
+      if (kind === "change") globalThis.changes += 1;
+      act(event);
+    });
+  };
+  new MutationObserver((_, observer) => {
+    if (!document.querySelector(".tile")) return;
+    observer.disconnect();
+    requestAnimationFrame(() => setTimeout(() => (globalThis.painted = performance.now())));
+  }).observe(document, { childList: true, subtree: true });
+}
+
+/** The thread's own time, so that the figures do not depend on what else runs on this computer. */
+async function costs(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  return async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    const of = (name) => 1000 * metrics.find((metric) => metric.name === name).value;
+    return { script: of("ScriptDuration"), all: of("TaskDuration") };
+  };
+}
+
+let room = new Room(url, 0);
+for (const [count, paintMs, scriptMs] of [
+  [1000, 3000, 50],
+  [4000, 10_000, 200],
+]) {
+  test(`${count} machines`, { timeout: 120_000 }, async () => {
+    const bigger = new Room(url, count);
+    await bigger.each(bigger.machines.slice(room.machines.length), async (machine) => {
+      await bigger.report(machine, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
+      await bigger.progress(machine);
+    });
+    for (const { number, sequence, done } of room.machines) Object.assign(bigger.machines[number], { sequence, done });
+    room = bigger;
+    const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+    await page.addInitScript(watch);
+    await page.goto(url);
+    await page.waitForFunction(() => globalThis.painted);
+    const painted = await page.evaluate(() => globalThis.painted);
+    const spent = await costs(page);
+    const before = { ...(await spent()), changes: await page.evaluate(() => globalThis.changes) };
+    // Every machine reports all the time, as in a room at work.
+    let works = true;
+    const feeding = (async () => {
+      while (works) await room.each(room.machines, (machine) => works && room.progress(machine));
+    })();
+    await page.waitForFunction((until) => globalThis.changes >= until, before.changes + CHANGES, { timeout: 60_000 });
+    const after = { ...(await spent()), changes: await page.evaluate(() => globalThis.changes) };
+    works = false;
+    await feeding;
+    const each = (name) => (after[name] - before[name]) / (after.changes - before.changes);
+    console.log(
+      `${count} machines: first drawn after ${painted.toFixed(0)} ms; a change costs ${each("script").toFixed(1)} ms of ` +
+        `script, ${each("all").toFixed(1)} ms in all`,
+    );
+    await page.getByRole("searchbox").fill("pc-999");
+    await page.getByRole("status").getByText(`1 of ${count} machines`).waitFor();
+    await page.close();
+    assert.ok(painted < paintMs && each("script") < scriptMs);
+  });
+}

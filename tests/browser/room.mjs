@@ -1,0 +1,81 @@
+// A room of machines that report to a server as ezio-init does.
+
+const DISK = "/dev/nvme0n1 Samsung SSD 980 465.8 GiB";
+/** Requests at a time: a room does not report in the same instant either. */
+const AT_ONCE = 16;
+
+export class Room {
+  constructor(url, count) {
+    this.url = url;
+    this.machines = Array.from({ length: count }, (_, number) => ({ number, sequence: 0, done: 0 }));
+  }
+
+  /** One event of a machine. */
+  async report(machine, event) {
+    const { number } = machine;
+    const mac = `52:54:00:00:${hex(number >> 8)}:${hex(number & 255)}`;
+    const body = {
+      format: 4,
+      machine: { serial: `PC-${number + 1}`, product: "OptiPlex 7060", macs: [mac] },
+      run: `run-${number}`,
+      sequence: machine.sequence++,
+      uptime_s: 9.5,
+      steps: { init_s: 1.2, link_s: 3.9, lease_s: 4.1 },
+      ...event,
+    };
+    const answer = await fetch(`${this.url}api/report`, { method: "POST", body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(`report of ${body.machine.serial}: ${answer.status}: ${await answer.text()}`);
+    await answer.arrayBuffer();
+  }
+
+  async each(machines, work) {
+    const waiting = [...machines];
+    const worker = async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) await work(next);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  }
+
+  /** All machines come, plan, and have received some. */
+  async begin() {
+    await this.each(this.machines, async (machine) => {
+      await this.report(machine, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
+      const notes = ["sda3: is encrypted by LUKS: copied whole"];
+      await this.report(machine, { event: "planned", image: "lab", disks: [DISK], total_bytes: TOTAL, notes });
+      await this.progress(machine);
+    });
+  }
+
+  /** One machine has received a little more. */
+  async progress(machine, rate = 110e6) {
+    machine.done = Math.min(TOTAL, machine.done + rate);
+    await this.report(machine, { event: "progress", ...progress(machine.done, rate) });
+  }
+
+  /** The rest of a good run. */
+  async finish(machine) {
+    for (const event of ["last-byte", "verified", "deployed", "seeding"]) {
+      await this.report(machine, { event, ...progress(TOTAL, 0) });
+    }
+    await this.report(machine, { event: "done", end: "reboot" });
+  }
+
+  async fail(machine) {
+    const error = "writing at 12.3 GiB of /dev/nvme0n1: Input/output error (os error 5)";
+    await this.report(machine, { event: "failed", step: "write", error, next: "waits for a key" });
+  }
+}
+
+const TOTAL = 40 * 2 ** 30;
+const hex = (byte) => byte.toString(16).padStart(2, "0");
+
+const progress = (done, rate) => ({
+  done_bytes: done,
+  total_bytes: TOTAL,
+  down_bytes_per_s: rate,
+  up_bytes_per_s: rate,
+  from_server_bytes: Math.floor(done / 40),
+  from_peers_bytes: done - Math.floor(done / 40),
+  sent_bytes: done,
+  peers: 12,
+});
