@@ -276,7 +276,8 @@ impl BlockTarget {
 
 impl ReadAt for BlockTarget {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        Self::read_exact_at(self, offset, buffer).map_err(io::Error::other)
+        // Whoever looks for something on it has to know where it ends.
+        Self::read_exact_at(self, offset, buffer).map_err(|error| io::Error::new(error.source.kind(), error))
     }
 }
 

@@ -51,7 +51,12 @@ impl PhysicalVolume {
     /// # Errors
     /// What the device says.
     pub fn read(device: &impl ReadAt) -> io::Result<Option<Self>> {
-        let Some(label) = Label::read(device)? else { return Ok(None) };
+        let label = match Label::read(device) {
+            // What is too short for a label has none.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+            label => label?,
+        };
+        let Some(label) = label else { return Ok(None) };
         for area in &label.areas {
             if let Some(found) = area::read(device, area)?
                 && let Some(volume) = Self::parse(&label, found.text)
