@@ -61,11 +61,16 @@ impl Bench {
 
     /// Captures a disk; gives the image directory, and what was said.
     pub(crate) fn capture(&self, disk: &Path, name: &str) -> (PathBuf, String) {
+        self.capture_into("zstd", disk, name)
+    }
+
+    /// The same, with its data kept as `store` says.
+    pub(crate) fn capture_into(&self, store: &str, disk: &Path, name: &str) -> (PathBuf, String) {
         let image = self.path(name);
         let builder = programs::find("image-builder").unwrap();
         let said = sh(
-            "$1 capture --no-progress $2 -o $3 2>&1; $1 verify --no-progress $3",
-            &[text(&builder), text(disk), text(&image)],
+            "$1 capture --store $4 --no-progress $2 -o $3 2>&1; $1 verify --no-progress $3",
+            &[text(&builder), text(disk), text(&image), store],
         );
         (image, said)
     }

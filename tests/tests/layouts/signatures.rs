@@ -90,10 +90,11 @@ fn of_raids_and_volumes(size: u64) -> Vec<(&'static str, Planted)> {
     ]
 }
 
-/// Leaves on a stretch of a device what RAIDs and volume managers would have left.
+/// Leaves on a stretch of a device what RAIDs and volume managers would have left, as far as there is room.
 pub(crate) fn plant_raids(device: &str, start: u64, size: u64) {
     let target = OpenOptions::new().write(true).open(device).unwrap();
-    for (_, (at, bytes)) in of_raids_and_volumes(size) {
+    let fits = |(_, (at, bytes)): &(&str, Planted)| at + bytes.len() as u64 <= size;
+    for (_, (at, bytes)) in of_raids_and_volumes(size).into_iter().filter(fits) {
         target.write_all_at(&bytes, start + at).unwrap();
     }
 }
