@@ -1,7 +1,8 @@
-//! Drivers for Windows: a folder for each model, named as SMBIOS names the product, and one for all. What is in them is
-//! listed when the conf is read, and served by its hash alone: no name that a client says becomes a path.
+//! Drivers for Windows: a folder for each model, named as SMBIOS names the product, by itself or in a folder of its maker; and
+//! one for all. What is in them is listed when the conf is read, and served by its hash alone: no name that a client says
+//! becomes a path.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,8 +14,8 @@ use ezio_image::checksums::Sha256Sum;
 
 /// Folder of what every model gets.
 const COMMON: &str = "common";
-/// Files of one model: the packs of makers have some thousand.
-const MAX_FILES: usize = 20_000;
+/// Files in all: the pack of a model has some thousand.
+const MAX_FILES: usize = 200_000;
 /// Folders in folders.
 const MAX_DEPTH: usize = 16;
 /// What Windows has in no name of a file.
@@ -23,8 +24,8 @@ const NEVER: &str = "<>:\"/\\|?*";
 /// What is in a folder of drivers.
 #[derive(Debug, Default)]
 pub(super) struct Drivers {
-    /// By the name of the model's folder, in small letters.
-    models: BTreeMap<String, Vec<DriverFile>>,
+    /// In the order of their paths.
+    files: Vec<DriverFile>,
     /// Where each is, by its hash.
     places: HashMap<String, PathBuf>,
 }
@@ -33,31 +34,29 @@ impl Drivers {
     /// Lists a folder.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let mut drivers = Self::default();
-        for model in entries(folder)? {
-            let path = folder.join(&model);
+        for name in entries(folder)? {
+            let path = folder.join(&name);
             // A note beside the folders is nobody's driver.
             if fs::symlink_metadata(&path)?.is_dir() {
-                let mut files = Vec::new();
-                drivers.list(&path, &model, &mut files, 0)?;
-                drivers.models.insert(model.to_lowercase(), files);
+                drivers.list(&path, &name, 0)?;
             }
         }
         Ok(drivers)
     }
 
-    fn list(&mut self, folder: &Path, below: &str, files: &mut Vec<DriverFile>, depth: usize) -> Result<()> {
+    fn list(&mut self, folder: &Path, below: &str, depth: usize) -> Result<()> {
         ensure!(depth < MAX_DEPTH, "{} is too deep: more than {MAX_DEPTH} folders", folder.display());
         for name in entries(folder)? {
             let (place, path) = (folder.join(&name), format!("{below}/{name}"));
             let kind = fs::symlink_metadata(&place).with_context(|| place.display().to_string())?.file_type();
             if kind.is_dir() {
-                self.list(&place, &path, files, depth + 1)?;
+                self.list(&place, &path, depth + 1)?;
                 continue;
             }
             ensure!(kind.is_file(), "{} is neither a file nor a folder", place.display());
-            ensure!(files.len() < MAX_FILES, "{} has more than {MAX_FILES} files", folder.display());
+            ensure!(self.files.len() < MAX_FILES, "there are more than {MAX_FILES} files of drivers");
             let (size, sha256) = hashed(&place).with_context(|| format!("reading {}", place.display()))?;
-            files.push(DriverFile { path, size, sha256: sha256.clone() });
+            self.files.push(DriverFile { path, size, sha256: sha256.clone() });
             self.places.insert(sha256, place);
         }
         Ok(())
@@ -65,15 +64,23 @@ impl Drivers {
 
     /// The files for a model, and what there is to say of them.
     pub(super) fn for_model(&self, product: Option<&str>) -> (Vec<DriverFile>, Option<String>) {
-        let of = |name: &str| self.models.get(&name.to_lowercase());
-        let own = product.and_then(|product| of(&folder_name(product)));
-        let note = own.is_none().then(|| match product {
+        let in_folder = |file: &DriverFile, name: &str, deepest: usize| {
+            let folders = file.path.rsplit_once('/').map(|(folders, _)| folders).unwrap_or_default();
+            folders.split('/').take(deepest).any(|folder| folder.to_lowercase() == name)
+        };
+        let own = product.map(|product| folder_name(product).to_lowercase());
+        let files = |name: &str, deepest| -> Vec<DriverFile> {
+            self.files.iter().filter(|file| in_folder(file, name, deepest)).cloned().collect()
+        };
+        // The folder of a maker may have any name: each spells its own in several ways.
+        let own = own.map(|own| files(&own, 2)).unwrap_or_default();
+        let note = own.is_empty().then(|| match product {
             Some(product) => {
-                format!("no drivers for {product:?}: there is no folder {:?}", folder_name(product))
+                format!("no drivers for {product:?}: there are none in a folder {:?}", folder_name(product))
             }
             None => "no drivers of its own: the machine does not say which model it is".to_owned(),
         });
-        (of(COMMON).into_iter().chain(own).flatten().cloned().collect(), note)
+        ([files(COMMON, 1), own].concat(), note)
     }
 
     /// A block of the file with this hash; none where there is no such.
@@ -130,7 +137,15 @@ mod tests {
 
     #[test]
     fn a_model_gets_its_own_and_what_is_for_all() {
-        let folder = folder(&["common/a.inf", "Latitude 5440/net/e.inf", "OptiPlex-X/b.sys", "readme.txt"]);
+        let folder = folder(&[
+            "common/a.inf",
+            "Latitude 5440/net/e.inf",
+            "OptiPlex-X/b.sys",
+            "readme.txt",
+            "LENOVO/20W1/net/c.inf",
+            "LENOVO/20W2/d.inf",
+            "LENOVO/common/never.inf",
+        ]);
         let drivers = Drivers::read(folder.path()).unwrap();
         let paths = |product: Option<&str>| {
             let (files, note) = drivers.for_model(product);
@@ -138,7 +153,8 @@ mod tests {
         };
         assert_eq!(paths(Some("LATITUDE 5440 ")), ("common/a.inf Latitude 5440/net/e.inf".into(), None));
         assert_eq!(paths(Some("OptiPlex/X")), ("common/a.inf OptiPlex-X/b.sys".into(), None));
-        for (product, word) in [(Some("../common/.."), "there is no folder"), (None, "which model")] {
+        assert_eq!(paths(Some("20w1")), ("common/a.inf LENOVO/20W1/net/c.inf".into(), None));
+        for (product, word) in [(Some("../common/.."), "there are none in a folder"), (None, "which model")] {
             let (files, note) = paths(product);
             assert!(files == "common/a.inf" && note.as_ref().unwrap().contains(word), "{note:?}");
         }
