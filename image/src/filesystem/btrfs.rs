@@ -6,8 +6,13 @@ use super::grow::Resize;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
-fn superblock(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
-    volume.superblock(64 << 10, 4096, 0x40, b"_BHRfS_M")
+/// Bytes of a superblock.
+pub(super) const SUPERBLOCK: usize = 4096;
+/// Where it has what tells it.
+pub(super) const MAGIC: (usize, &[u8]) = (0x40, b"_BHRfS_M");
+
+pub(super) fn superblock(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
+    volume.superblock(64 << 10, SUPERBLOCK, MAGIC.0, MAGIC.1)
 }
 
 pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSystem>> {

@@ -7,6 +7,8 @@ use crate::layout::ReadAt;
 
 mod beginning;
 mod btrfs;
+mod btrfs_id;
+mod crc32c;
 mod exfat;
 mod ext;
 mod f2fs;
@@ -25,6 +27,7 @@ mod ntfs_record;
 mod swap;
 mod volume_id;
 mod xfs;
+mod xfs_id;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +37,7 @@ pub use grow::{Growing, Resize, growing, refuses_to_grow};
 pub use kind::{Kind, kind};
 pub use ntfs_copy::with_boot_copy;
 pub use ntfs_grow::{Patch, PatchContent};
-pub use volume_id::{NewVolumeId, Renewal, new_volume_id, refuses_new_id};
+pub use volume_id::{NewVolumeId, Renewal, new_volume_id, refuses_new_id, replayed_id};
 
 /// A file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

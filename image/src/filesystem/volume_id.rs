@@ -1,11 +1,12 @@
 //! The id that a volume is known by to fstab and loaders, and how it gets another. ext2/3/4 get theirs from the kernel; FAT,
-//! exFAT and NTFS have a serial number in their boot sectors, and swap an id in its header, which are written.
+//! exFAT and NTFS have a serial number in their boot sectors, swap an id in its header, XFS and btrfs one in their superblocks
+//! alone if these say so: they are written.
 
 use std::io;
 
 use uuid::Uuid;
 
-use super::{Patch, PatchContent, Volume, exfat, ext, fat, ntfs, power, swap};
+use super::{Patch, PatchContent, Volume, btrfs_id, exfat, ext, fat, ntfs, power, swap, xfs_id};
 use crate::layout::ReadAt;
 
 /// Offset of exFAT's serial number in its boot sector.
@@ -29,6 +30,8 @@ pub struct NewVolumeId {
 pub enum Renewal {
     /// By the kernel, while it is mounted: ext2/3/4.
     Mounted([u8; 16]),
+    /// By writing what [`replayed_id`] says, once the kernel has replayed its log: XFS.
+    Replayed(Uuid),
     /// By writing to the device.
     Written(Vec<Patch>),
     /// Not at all, and why.
@@ -39,9 +42,7 @@ pub enum Renewal {
 #[must_use]
 pub fn refuses_new_id(filesystem: &str) -> Option<&'static str> {
     match filesystem {
-        "ext2" | "ext3" | "ext4" | "vfat" | "exfat" | "ntfs" | "swap" => None,
-        "xfs" => Some("the log of XFS bears it as well (xfs_admin -U on the golden machine changes both)"),
-        "btrfs" => Some("every block of btrfs bears it"),
+        "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" | "vfat" | "exfat" | "ntfs" | "swap" => None,
         "crypto_LUKS" | "LVM2_member" | "BitLocker" => Some("what is inside is not reached from here"),
         _ => Some("nothing here changes it"),
     }
@@ -54,7 +55,7 @@ pub fn refuses_new_id(filesystem: &str) -> Option<&'static str> {
 /// What the device says.
 pub fn new_volume_id(device: &impl ReadAt, size: u64, fresh: Uuid) -> io::Result<Option<NewVolumeId>> {
     let volume = Volume { device, offset: 0 };
-    let ways = [serial, exfat_serial, ext_id, swap_id];
+    let ways = [serial, exfat_serial, ext_id, xfs_id, btrfs_id, swap_id];
     for way in ways {
         match way(&volume, size, fresh) {
             Ok(None) => {}
@@ -65,11 +66,33 @@ pub fn new_volume_id(device: &impl ReadAt, size: u64, fresh: Uuid) -> io::Result
     Ok(None)
 }
 
+/// What gives the XFS on a device another id. The kernel has replayed its log; `None` where there is no XFS.
+///
+/// # Errors
+/// What the device says; or it lacks a superblock.
+pub fn replayed_id(device: &impl ReadAt, fresh: Uuid) -> io::Result<Option<Vec<Patch>>> {
+    xfs_id::renewed(&Volume { device, offset: 0 }, fresh)
+}
+
 fn ext_id(volume: &Volume<'_, impl ReadAt>, _: u64, fresh: Uuid) -> io::Result<Option<NewVolumeId>> {
     Ok(ext::id(volume)?.map(|(was, bound)| {
         let renewal = bound.map_or(Renewal::Mounted(fresh.into_bytes()), Renewal::Refused);
         NewVolumeId { was: was.to_string(), is: fresh.to_string(), is_swap: false, renewal }
     }))
+}
+
+fn xfs_id(volume: &Volume<'_, impl ReadAt>, _: u64, fresh: Uuid) -> io::Result<Option<NewVolumeId>> {
+    Ok(xfs_id::id(volume)?.map(|(was, bound)| {
+        let renewal = bound.map_or(Renewal::Replayed(fresh), Renewal::Refused);
+        NewVolumeId { was: was.to_string(), is: fresh.to_string(), is_swap: false, renewal }
+    }))
+}
+
+fn btrfs_id(volume: &Volume<'_, impl ReadAt>, size: u64, fresh: Uuid) -> io::Result<Option<NewVolumeId>> {
+    let Some((was, bound)) = btrfs_id::id(volume)? else { return Ok(None) };
+    let patches = btrfs_id::renewed(volume, size, fresh)?.unwrap_or_default();
+    let renewal = bound.map_or(Renewal::Written(patches), Renewal::Refused);
+    Ok(Some(NewVolumeId { was: was.to_string(), is: fresh.to_string(), is_swap: false, renewal }))
 }
 
 fn swap_id(volume: &Volume<'_, impl ReadAt>, _: u64, fresh: Uuid) -> io::Result<Option<NewVolumeId>> {
@@ -107,7 +130,7 @@ fn exfat_serial(volume: &Volume<'_, impl ReadAt>, _: u64, fresh: Uuid) -> io::Re
     Ok(Some(NewVolumeId { was, is: printed(new), is_swap: false, renewal: Renewal::Written(patches) }))
 }
 
-fn patch(offset: u64, bytes: Vec<u8>) -> Patch {
+pub(super) fn patch(offset: u64, bytes: Vec<u8>) -> Patch {
     Patch { offset, content: PatchContent::Bytes(bytes) }
 }
 

@@ -6,7 +6,7 @@ use super::grow::Resize;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
-fn superblock(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
+pub(super) fn superblock(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<Fields>> {
     volume.superblock(0, 512, 0, b"XFSB")
 }
 

@@ -164,6 +164,14 @@ fn carry_out(device: &Path, new: &NewVolumeId) -> anyhow::Result<()> {
             renew_mounted_id(&mounted.tree().folder()?, *uuid).context("the kernel gives it no other")?;
             mounted.close()
         }
+        Renewal::Replayed(uuid) => {
+            // What waits in its log would put the old id back.
+            Mounted::open(device, Kind::Xfs, Access::Write)?.close()?;
+            let target = BlockTarget::open_exclusive(device)?;
+            target.drop_cache()?;
+            let patches = filesystem::replayed_id(&target, *uuid)?.context("there is no XFS any more")?;
+            Ok(patches::write(&target, &patches)?)
+        }
         Renewal::Written(patches) => {
             let target = BlockTarget::open_exclusive(device)?;
             Ok(patches::write(&target, patches)?)
