@@ -48,6 +48,18 @@ impl LvmInfo {
 }
 
 impl PartitionInfo {
+    /// The logical volumes of which something is on it, each with whether it is one stretch of it. None where it is no physical
+    /// volume, or what is said of it makes no sense.
+    #[must_use]
+    pub fn logical_volumes(&self) -> Vec<(&VolumeInfo, bool)> {
+        let (Some(lvm), Some(physical)) = (&self.lvm, self.physical_volume()) else { return Vec::new() };
+        let in_one_piece = |info: &VolumeInfo| {
+            let volume = physical.logical.iter().find(|volume| volume.name == info.name);
+            volume.is_some_and(|volume| volume.only_place(&physical.label.uuid).is_some())
+        };
+        lvm.volumes.iter().map(|info| (info, in_one_piece(info))).collect()
+    }
+
     /// The physical volume of LVM that it is; none where it is none, or what is said of it makes no sense.
     #[must_use]
     pub fn physical_volume(&self) -> Option<PhysicalVolume> {

@@ -100,10 +100,22 @@ impl CheckedImage {
         if self.manifest.source.kind != SourceKind::Disk {
             return Err(refuse("nothing is known of the file systems in it"));
         }
-        for info in &self.manifest.partitions {
-            let filesystem = info.filesystem.as_deref().filter(|_| info.content != Content::Empty);
-            if let Some((name, why)) = filesystem.and_then(|name| Some((name, refuses_new_id(name)?))) {
-                return Err(refuse(&format!("{} ({name}) keeps its id: {why}", info.name)));
+        let keeps = |name: &str, filesystem: Option<&str>| {
+            let (kind, why) = filesystem.and_then(|kind| Some((kind, refuses_new_id(kind)?)))?;
+            Some(refuse(&format!("{name} ({kind}) keeps its id: {why}")))
+        };
+        for info in self.manifest.partitions.iter().filter(|info| info.content != Content::Empty) {
+            let logical = info.logical_volumes();
+            let refused = logical.iter().find_map(|(volume, in_one_piece)| match in_one_piece {
+                true => keeps(&volume.name, volume.filesystem.as_deref()),
+                false => Some(refuse(&format!(
+                    "the logical volume {} keeps its id: it is not linear and in one piece",
+                    volume.name
+                ))),
+            });
+            let own = || keeps(&info.name, info.filesystem.as_deref().filter(|_| logical.is_empty()));
+            if let Some(error) = refused.or_else(own) {
+                return Err(error);
             }
         }
         Ok(())

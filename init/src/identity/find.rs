@@ -1,7 +1,7 @@
-//! Which systems are on a target: every partition that the kernel can read is mounted for reading, and looked at.
+//! Which systems are on a target: every volume that the kernel can read is mounted for reading, and looked at.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use ezio_image::filesystem::{Kind, kind};
@@ -9,6 +9,7 @@ use ezio_image::filesystem::{Kind, kind};
 use super::is_container;
 use crate::target::mount::{Access, Mounted};
 use crate::target::tree::Tree;
+use crate::target::volume::Volume;
 
 /// Folders of btrfs that hold a system's root, as subvolumes of the usual names; an empty one is the subvolume that is
 /// mounted if nobody says otherwise.
@@ -21,10 +22,10 @@ pub(super) enum System {
     Windows,
 }
 
-/// What is in a partition.
+/// What is in a volume.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) device: PathBuf,
+    pub(super) volume: Volume,
     pub(super) kind: Kind,
     /// Folder (a subvolume) that is the system's root, if not all of it.
     pub(super) folder: Option<&'static str>,
@@ -35,33 +36,34 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What there is to say of a partition that cannot be looked into.
+    /// What there is to say of a volume that cannot be looked into.
     pub(super) fn unreachable(&self) -> Option<String> {
-        self.why
-            .as_ref()
-            .map(|why| format!("{} ({}) was not looked into: {why}", self.device.display(), self.kind))
+        self.why.as_ref().map(|why| format!("{} ({}) was not looked into: {why}", self.volume, self.kind))
     }
 }
 
-/// Looks into each of these partitions; one that has nothing known in it is left out.
-pub(super) fn look_at(devices: &[PathBuf]) -> anyhow::Result<Vec<Found>> {
+/// Looks into each of these volumes; one that has nothing known in it is left out.
+pub(super) fn look_at(volumes: &[Volume]) -> anyhow::Result<Vec<Found>> {
     let mut all = Vec::new();
-    for device in devices {
-        let opened = File::open(device).and_then(|file| kind(&file, 0));
-        let Some(kind) = opened.with_context(|| format!("looking at {}", device.display()))? else {
+    for volume in volumes {
+        let found = |kind, folder, system, why| Found { volume: volume.clone(), kind, folder, system, why };
+        if let Some(why) = volume.out_of_reach() {
+            all.push(found(Kind::Lvm, None, None, Some(why.to_owned())));
             continue;
-        };
-        let mut found = Found { device: device.clone(), kind, folder: None, system: None, why: None };
-        if is_container(kind) {
-            found.why = Some("its files are not reached from outside".to_owned());
-        } else {
-            match look_into(device, kind) {
-                Ok(Some((folder, system))) => (found.folder, found.system) = (folder, Some(system)),
-                Ok(None) => {}
-                Err(error) => found.why = Some(format!("{error:#}")),
-            }
         }
-        all.push(found);
+        let looked = volume.with(|device| {
+            let Some(kind) = File::open(device).and_then(|file| kind(&file, 0))? else { return Ok(None) };
+            if is_container(kind) {
+                let why = "its files are not reached from outside".to_owned();
+                return Ok(Some(found(kind, None, None, Some(why))));
+            }
+            Ok(Some(match look_into(device, kind) {
+                Ok(Some((folder, system))) => found(kind, folder, Some(system), None),
+                Ok(None) => found(kind, None, None, None),
+                Err(error) => found(kind, None, None, Some(format!("{error:#}"))),
+            }))
+        });
+        all.extend(looked.with_context(|| format!("looking at {volume}"))?);
     }
     Ok(all)
 }

@@ -8,14 +8,13 @@ mod find;
 mod hosts_file;
 mod linux;
 pub(crate) mod plan;
+mod reach;
 mod references;
 mod ssh_keys;
 mod volume_ids;
 mod windows;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use ezio_image::filesystem::Kind;
 
 use self::change::Change;
@@ -24,11 +23,12 @@ use self::find::{Found, System};
 use self::plan::{IdentityPlan, Step};
 use crate::target::mount::{Access, Mounted};
 use crate::target::tree::Tree;
+use crate::target::volume::Volume;
 
-/// Partitions (or a volume without a table) of one target, and ids that its table got in place of others.
+/// Volumes of one target, and ids that its table got in place of others.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) devices: Vec<PathBuf>,
+    pub(crate) volumes: Vec<Volume>,
     pub(crate) new_ids: Vec<(String, String)>,
 }
 
@@ -42,11 +42,11 @@ pub(crate) fn carry_out(
     fetch: &Fetch<'_>,
     mut tell: impl FnMut(String),
 ) -> anyhow::Result<()> {
-    let found = find::look_at(&target.devices)?;
+    let found = find::look_at(&target.volumes)?;
     let mut failure = None;
     let mut new_ids = target.new_ids.clone();
     if plan.renews_volume_ids() {
-        let renewed = volume_ids::renew(&target.devices, &found, &mut tell)?;
+        let renewed = volume_ids::renew(&target.volumes, &found, &mut tell)?;
         new_ids.extend(renewed.new_ids);
         failure = renewed.failure;
     }
@@ -68,10 +68,10 @@ pub(crate) fn carry_out(
         let done = on_tree(found, |tree| {
             for Step { change, needed } in &steps {
                 match change.apply(tree, fetch) {
-                    Ok(Some(said)) => tell(format!("{}: {said}", found.device.display())),
+                    Ok(Some(said)) => tell(format!("{}: {said}", found.volume)),
                     Ok(None) => {}
                     Err(error) => {
-                        tell(format!("{}: not done: {change}: {error:#}", found.device.display()));
+                        tell(format!("{}: not done: {change}: {error:#}", found.volume));
                         if *needed {
                             failure.get_or_insert(error.context(change.to_string()));
                         }
@@ -96,39 +96,22 @@ pub(crate) fn carry_out(
     plan.lacks(&systems).map_or(Ok(()), |lack| Err(anyhow!("{lack}{}", nothing_in(&found))))
 }
 
-/// Mounts a partition for writing, and hands over the tree in which its system is.
+/// Mounts a volume for writing, and hands over the tree in which its system is.
 fn on_tree(found: &Found, work: impl FnOnce(&Tree)) -> anyhow::Result<()> {
-    let mounted = Mounted::open(&found.device, found.kind, Access::Write)?;
-    match found.folder {
-        None => work(mounted.tree()),
-        Some(folder) => work(&mounted.tree().below(folder)?),
-    }
-    mounted.close()
+    found.volume.with(|device| {
+        let mounted = Mounted::open(device, found.kind, Access::Write)?;
+        match found.folder {
+            None => work(mounted.tree()),
+            Some(folder) => work(&mounted.tree().below(folder)?),
+        }
+        mounted.close()
+    })
 }
 
-/// Which partitions could not be looked into.
+/// Which volumes could not be looked into.
 fn nothing_in(found: &[Found]) -> String {
     let hidden: Vec<String> = found.iter().filter_map(Found::unreachable).collect();
     if hidden.is_empty() { String::new() } else { format!(" ({})", hidden.join("; ")) }
-}
-
-/// Device nodes of the partitions of a target, by sysfs; of what has none, its own.
-pub(crate) fn devices_of(target: &Path, sys: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let real = target.canonicalize().with_context(|| format!("looking for {}", target.display()))?;
-    let name = real.file_name().unwrap_or_default().to_owned();
-    let folder = sys.join("block").join(&name);
-    let mut partitions: Vec<(u32, PathBuf)> = Vec::new();
-    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let number = std::fs::read_to_string(entry.path().join("partition")).ok();
-        if let Some(number) = number.and_then(|text| text.trim().parse().ok()) {
-            partitions.push((number, real.with_file_name(entry.file_name())));
-        }
-    }
-    partitions.sort();
-    if partitions.is_empty() {
-        return Ok(vec![real]);
-    }
-    Ok(partitions.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Is what this kind of file system holds readable by the kernel?

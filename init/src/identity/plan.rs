@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use anyhow::bail;
 use ezio_contract::identity::IdentityAnswer;
 use ezio_image::conf::{Orders, Regenerate, Target};
+use ezio_image::manifest::Manifest;
 
 use super::change::Change;
 use super::drivers;
 use super::find::System;
+use super::reach::why_hidden;
 
 /// One change, and whether the run fails without it.
 #[derive(Debug, PartialEq)]
@@ -62,6 +65,22 @@ impl IdentityPlan {
     /// Is there nothing to do?
     pub(crate) fn is_empty(&self) -> bool {
         self.linux.is_empty() && self.windows.is_empty() && !self.new_table_ids && !self.new_volume_ids
+    }
+
+    /// Refuses what was asked for where none of these images has a system that could be looked into. Of an image without a
+    /// manifest nothing is known.
+    pub(crate) fn check_reach<'a>(
+        &self,
+        images: impl Iterator<Item = Option<&'a Manifest>>,
+    ) -> anyhow::Result<()> {
+        let needed = self.linux.iter().chain(&self.windows).find(|step| step.needed);
+        let hidden = images.map(|manifest| why_hidden(manifest?)).collect::<Option<Vec<_>>>();
+        match (needed, hidden) {
+            (Some(step), Some(hidden)) => {
+                bail!("{} was asked for, and no system is in reach: {}", step.change, hidden.join("; "))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Bytes that are fetched for it.

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
+use anyhow::Context;
 use ezio_contract::MachineId;
 use ezio_contract::identity::{DRIVER_BLOCK, DriverFile, IdentityAnswer, WindowsFiles};
 use ezio_image::checksums::sha256_hex;
@@ -220,21 +221,4 @@ fn a_machine_alone_knows_its_own_values_only() {
     let counted = alone("image = \"a\"\n[identity]\nhostname = \"pc-{{counter}}\"\n").unwrap_err();
     assert!(format!("{counted:#}").contains("{{counter}} has no value"), "{counted:#}");
     assert!(alone("image = \"a\"\n[windows]\nunattend = \"u.xml\"\n").is_err());
-}
-
-#[test]
-fn partitions_are_found_by_sysfs_in_order() {
-    let root = tempfile::tempdir().unwrap();
-    let disk = root.path().join("sda");
-    fs::write(&disk, "").unwrap();
-    let sys = root.path().join("sys");
-    assert_eq!(devices_of(&disk, &sys).unwrap(), [disk.canonicalize().unwrap()]);
-    for (name, number) in [("sda10", "10\n"), ("sda2", "2\n")] {
-        fs::create_dir_all(sys.join("block/sda").join(name)).unwrap();
-        fs::write(sys.join("block/sda").join(name).join("partition"), number).unwrap();
-    }
-    fs::create_dir_all(sys.join("block/sda/queue")).unwrap();
-    let names: Vec<_> =
-        devices_of(&disk, &sys).unwrap().iter().map(|p| p.file_name().unwrap().to_owned()).collect();
-    assert_eq!(names, ["sda2", "sda10"]);
 }

@@ -1,7 +1,7 @@
 //! New ids of file systems and swap. What is named where no text file does keeps its id: ids in programs of loaders cannot be
 //! changed (a signature would break), nor can those in what starts a system from memory (initramfs).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use ezio_disk::{BlockTarget, renew_mounted_id};
@@ -14,6 +14,7 @@ use super::references::LOADERS;
 use crate::target::mount::{Access, Mounted};
 use crate::target::patches;
 use crate::target::tree::Tree;
+use crate::target::volume::Volume;
 
 /// Programs of loaders, and kernels with their command line in them, have at most some hundred MiB.
 const MAX_PROGRAM: u64 = 512 << 20;
@@ -39,38 +40,38 @@ enum Hold {
     Swap(String),
 }
 
-/// Gives each of these partitions an id of its own, if it has one that can be changed.
+/// Gives each of these volumes an id of its own, if it has one that can be changed.
 ///
 /// # Errors
-/// A partition cannot be read. What could not be changed is in the answer.
+/// A volume cannot be read. What could not be changed is in the answer.
 pub(super) fn renew(
-    devices: &[PathBuf],
+    volumes: &[Volume],
     found: &[Found],
     mut tell: impl FnMut(String),
 ) -> anyhow::Result<Renewed> {
     let mut all = Vec::new();
-    for device in devices {
-        let looking = || format!("looking at {}", device.display());
-        let target = BlockTarget::open_shared(device).with_context(looking)?;
-        let new = filesystem::new_volume_id(&target, target.size(), Uuid::new_v4()).with_context(looking)?;
-        all.extend(new.map(|new| (device, new)));
+    for volume in volumes.iter().filter(|volume| volume.out_of_reach().is_none()) {
+        let new = volume.with(|device| {
+            let target = BlockTarget::open_shared(device)?;
+            Ok(filesystem::new_volume_id(&target, target.size(), Uuid::new_v4())?)
+        });
+        all.extend(new.with_context(|| format!("looking at {volume}"))?.map(|new| (volume, new)));
     }
     let old: Vec<&str> = all.iter().map(|(_, new)| new.was.as_str()).collect();
     let mut holds = Vec::new();
     for found in found.iter().filter(|found| found.unreachable().is_none()) {
-        holds
-            .extend(holds_in(found, &old).with_context(|| format!("looking at {}", found.device.display()))?);
+        holds.extend(holds_in(found, &old).with_context(|| format!("looking at {}", found.volume))?);
     }
     let mut renewed = Renewed::default();
-    for (device, new) in all {
+    for (volume, new) in all {
         let NewVolumeId { was, is, is_swap, .. } = &new;
         let said = match why_held(&holds, was, *is_swap) {
             Some((why, false)) => format!("swap keeps its id {was}: {why}"),
             Some((why, true)) => {
-                renewed.failure.get_or_insert(anyhow!("{} keeps its id {was}: {why}", device.display()));
+                renewed.failure.get_or_insert(anyhow!("{volume} keeps its id {was}: {why}"));
                 format!("keeps its id {was}: {why}")
             }
-            None => match carry_out(device, &new) {
+            None => match volume.with(|device| carry_out(device, &new)) {
                 Ok(()) => {
                     let said = format!("its id is {is} now (on the source: {was})");
                     renewed.new_ids.push((was.clone(), is.clone()));
@@ -78,12 +79,12 @@ pub(super) fn renew(
                 }
                 Err(error) => {
                     let said = format!("keeps its id {was}: {error:#}");
-                    renewed.failure.get_or_insert(error.context(format!("a new id of {}", device.display())));
+                    renewed.failure.get_or_insert(error.context(format!("a new id of {volume}")));
                     said
                 }
             },
         };
-        tell(format!("{}: {said}", device.display()));
+        tell(format!("{volume}: {said}"));
     }
     Ok(renewed)
 }
@@ -98,13 +99,15 @@ fn why_held<'a>(holds: &'a [Hold], id: &str, is_swap: bool) -> Option<(&'a str, 
 }
 
 fn holds_in(found: &Found, old: &[&str]) -> anyhow::Result<Vec<Hold>> {
-    let mounted = Mounted::open(&found.device, found.kind, Access::Read)?;
-    let holds = match found.folder {
-        None => holds(mounted.tree(), old),
-        Some(folder) => mounted.tree().below(folder).and_then(|tree| holds(&tree, old)),
-    };
-    mounted.close()?;
-    holds
+    found.volume.with(|device| {
+        let mounted = Mounted::open(device, found.kind, Access::Read)?;
+        let holds = match found.folder {
+            None => holds(mounted.tree(), old),
+            Some(folder) => mounted.tree().below(folder).and_then(|tree| holds(&tree, old)),
+        };
+        mounted.close()?;
+        holds
+    })
 }
 
 fn holds(tree: &Tree, old: &[&str]) -> anyhow::Result<Vec<Hold>> {

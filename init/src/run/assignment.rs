@@ -13,6 +13,7 @@ use ezio_image::plan::{Plan, Room};
 
 use super::grow::GrowthOnDevice;
 use super::image::Image;
+use crate::target::volume::OnDisk;
 
 const BOOT_ENTRIES: &str =
     "boot entries for the loaders found there, in place of those for what was there before";
@@ -186,7 +187,8 @@ impl PlannedTarget {
         };
         let spans = self.plan.layout().map(PartitionSpan::of).unwrap_or_default();
         let span = spans.into_iter().find(|span| Some(span.number) == growth.number);
-        Some(GrowthOnDevice { disk: self.path.clone(), span, device, growth })
+        let partition = span.map(|span| OnDisk { disk: self.path.clone(), span });
+        Some(GrowthOnDevice { partition, device, growth })
     }
 
     /// Kernel's name of a partition of this disk: "nvme0n1" + "p1", "sda" + "1": a number is parted from a number.

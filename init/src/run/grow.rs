@@ -5,13 +5,14 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use ezio_disk::{BlockTarget, PartitionSpan, grow_mounted};
+use ezio_disk::{BlockTarget, grow_mounted};
 use ezio_image::conf::units::human_size;
 use ezio_image::filesystem::{self, Growing, Resize};
 use ezio_image::plan::Growth;
 
 use crate::target::mount::{Access, Mounted};
 use crate::target::patches;
+use crate::target::volume::OnDisk;
 
 /// blkid's name of a physical volume.
 const LVM: &str = "LVM2_member";
@@ -19,10 +20,8 @@ const LVM: &str = "LVM2_member";
 /// A file system to be grown, and where it is.
 #[derive(Debug, Clone)]
 pub(crate) struct GrowthOnDevice {
-    /// Node of the disk that was written.
-    pub(super) disk: PathBuf,
-    /// Its partition there; none where the target is what the file system is on.
-    pub(super) span: Option<PartitionSpan>,
+    /// Its partition on the disk that was written; none where the target is what the file system is on.
+    pub(super) partition: Option<OnDisk>,
     /// Node of its partition.
     pub(super) device: PathBuf,
     pub(super) growth: Growth,

@@ -21,6 +21,7 @@ use crate::fetch::location::Location;
 use crate::identity::plan::IdentityPlan;
 use crate::identity::{self, Target, ask};
 use crate::target::mount::wait_until_free;
+use crate::target::volume::volumes_of;
 
 /// Until then the server must have taken the reports so far: it answers a run that it knows.
 const REPORT_BOUND: Duration = Duration::from_secs(60);
@@ -98,7 +99,7 @@ impl Run<'_> {
         };
         let work = blocking(move || {
             for (path, new_ids) in targets {
-                let target = Target { devices: identity::devices_of(&path, &sys)?, new_ids };
+                let target = Target { volumes: volumes_of(&path, &sys)?, new_ids };
                 // Whoever does not listen any more has given up on us.
                 identity::carry_out(&plan, &target, &fetch, |text| drop(sender.blocking_send(text)))?;
             }

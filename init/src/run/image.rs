@@ -6,7 +6,7 @@ use ezio_image::checksums::Checksums;
 use ezio_image::conf::{Grow, Regenerate};
 use ezio_image::directory::{self, CheckedImage, Files, is_small_file};
 use ezio_image::layout::NewIds;
-use ezio_image::manifest::CHECKSUM_FILE;
+use ezio_image::manifest::{CHECKSUM_FILE, Manifest};
 use ezio_image::plan::{Plan, PlanError, Room};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -36,6 +36,14 @@ impl Image {
         match self {
             Self::Directory(image) => &image.manifest.name,
             Self::Torrent(torrent) => torrent.metainfo.name(),
+        }
+    }
+
+    /// What it says of itself; a torrent alone says nothing.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Self::Directory(image) => Some(&image.manifest),
+            Self::Torrent(_) => None,
         }
     }
 

@@ -113,6 +113,7 @@ impl Run<'_> {
         let assignment = self.choose_disks(&images, &orders).await?;
         self.steps.take(|times| &mut times.disks_s);
         let identity = self.plan_identity(briefing).await.during("identity")?;
+        identity.check_reach(images.iter().map(Image::manifest)).during("identity")?;
         self.announce(&assignment, &identity);
         self.confirm.map_or(Ok(()), |ask| ask(&assignment.paths())).during("confirm")?;
         let targets = identity::targets(&assignment);

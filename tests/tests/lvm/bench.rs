@@ -70,7 +70,7 @@ impl Bench {
         Self::lvm(&volume.0, &[&create[..], &[&extents[0], "-n", "root"]].concat());
         Self::lvm(&volume.0, &[&create[..], &[&extents[1], "-n", "swap"]].concat());
         more.iter().for_each(|command| drop(Self::lvm(&volume.0, command)));
-        let root = Loop::new(&disk, VOLUME + FIRST, ROOT * EXTENT).unwrap();
+        let root = self.root(&disk);
         output(mkfs[0], &[&mkfs[1..], &[root.0.as_str()]].concat());
         let noise: Vec<u8> =
             (0..5 * MIB).map(|i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
@@ -81,6 +81,11 @@ impl Bench {
         disk
     }
 
+    /// The root file system of such a disk, as a device of its own.
+    pub(crate) fn root(&self, disk: &Path) -> Loop {
+        Loop::new(disk, VOLUME + FIRST, ROOT * EXTENT).unwrap()
+    }
+
     pub(crate) fn mounted(&self, device: &str, work: impl FnOnce(&Path)) {
         let mount = self.path("mount");
         fs::create_dir_all(&mount).unwrap();
@@ -89,15 +94,20 @@ impl Bench {
         output("/usr/bin/umount", &[text(&mount)]);
     }
 
-    /// Serves an image of that disk.
+    /// Serves an image of that disk, to be grown so.
     pub(crate) fn serve(&self, golden: &Path, grow: &str) -> Server {
+        self.serve_with(golden, &format!("grow = \"{grow}\"\n"))
+    }
+
+    /// Serves an image of that disk with these settings.
+    pub(crate) fn serve_with(&self, golden: &Path, settings: &str) -> Server {
         let (image, conf) = (self.path("golden"), self.path("ezio.conf"));
         let builder = programs::find("image-builder").unwrap();
         let capture = ["capture", "--force", "--no-progress", text(golden), "-o", text(&image)];
         output(text(&builder), &capture);
         let shown = output(text(&builder), &["show", text(&image)]);
-        assert!(shown.lines().any(|line| line.contains("  root") && line.contains("400.0 MiB")), "{shown}");
-        fs::write(&conf, format!("image = \"golden\"\ngrow = \"{grow}\"\n")).unwrap();
+        assert!(shown.lines().any(|line| line.contains("  root") && line.contains("MiB")), "{shown}");
+        fs::write(&conf, format!("image = \"golden\"\n{settings}")).unwrap();
         Server::start(&image, &["--conf", text(&conf)]).unwrap()
     }
 }

@@ -4,3 +4,4 @@
 mod bench;
 mod clonezilla;
 mod grown;
+mod identity;
