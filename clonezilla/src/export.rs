@@ -31,25 +31,20 @@ struct DiskImage<'a> {
     folder: &'a Path,
     image: &'a CheckedImage,
     layout: &'a Layout,
+    /// Bytes of the disk.
+    size: u64,
 }
 
-/// Writes a directory for Clonezilla, which must not exist yet, of the image in `folder`. When something goes wrong nothing
-/// is left. Gives what Clonezilla has no place for, a sentence each.
+/// Writes a directory for Clonezilla, which must not exist yet, of the images of disks in these folders. When something goes
+/// wrong nothing is left. Gives what Clonezilla has no place for, a sentence each.
 ///
 /// # Errors
-/// The image has no partition table; what cannot be read or written.
-pub fn export(
-    folder: &Path,
-    image: &CheckedImage,
-    output: &Path,
-    watch: &mut Watch<'_>,
-) -> Result<Vec<String>> {
-    let layout = image.layout.as_ref().with_context(|| {
-        format!("Clonezilla keeps partition tables, and {} has none (--raw)", image.manifest.name)
-    })?;
-    let image = &DiskImage { folder, image, layout };
+/// An image has no partition table; what cannot be read or written.
+pub fn export(disks: &[(&Path, &CheckedImage)], output: &Path, watch: &mut Watch<'_>) -> Result<Vec<String>> {
+    let images = disks.iter().map(|(folder, image)| DiskImage::of(folder, image));
+    let images = images.collect::<Result<Vec<_>>>()?;
     ensure!(!output.exists(), "{} exists already", output.display());
-    let size = image.manifest.disk.as_ref().context("it is the image of a partition")?.size;
+    refuse_twins(&images)?;
     let name = output.file_name().context("the directory needs a name")?.to_string_lossy().into_owned();
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let partial = tempfile::Builder::new()
@@ -57,16 +52,28 @@ pub fn export(
         .tempdir_in(parent)
         .with_context(|| format!("cannot make a folder in {}", parent.display()))?;
     let folder = Folder { path: partial.path().to_owned() };
-    let left_out = image.left_out()?;
-    for (file, bytes) in descriptions::all(image, size)? {
+    let mut left_out = Vec::new();
+    for (file, bytes) in descriptions::all(&images)? {
         folder.write(&file, &bytes)?;
     }
-    for part in image.manifest.partitions.iter().filter(|p| p.has_torrent() && !p.is_unpartitioned()) {
-        write_partition(image, part, &folder, watch)?;
+    for image in &images {
+        left_out.extend(image.left_out()?);
+        for part in image.saved() {
+            write_partition(image, part, &folder, watch)?;
+        }
     }
     fs::rename(&folder.path, output).with_context(|| format!("cannot put {} in place", output.display()))?;
     let _ = partial.keep();
-    Ok(left_out.into_iter().collect())
+    Ok(left_out)
+}
+
+/// Clonezilla names all files after disks and partitions.
+fn refuse_twins(images: &[DiskImage<'_>]) -> Result<()> {
+    for (index, image) in images.iter().enumerate() {
+        let twin = images[..index].iter().find(|other| other.disk() == image.disk());
+        ensure!(twin.is_none(), "two disks are called {}, which Clonezilla cannot tell apart", image.disk());
+    }
+    Ok(())
 }
 
 impl Deref for DiskImage<'_> {
@@ -77,7 +84,25 @@ impl Deref for DiskImage<'_> {
     }
 }
 
-impl DiskImage<'_> {
+impl<'a> DiskImage<'a> {
+    fn of(folder: &'a Path, image: &'a CheckedImage) -> Result<Self> {
+        let layout = image.layout.as_ref().with_context(|| {
+            format!("Clonezilla keeps partition tables, and {} has none (--raw)", image.manifest.name)
+        })?;
+        let size = image.manifest.disk.as_ref().context("it is the image of a partition")?.size;
+        Ok(Self { folder, image, layout, size })
+    }
+
+    /// Name of the disk ("sda").
+    fn disk(&self) -> &str {
+        self.layout.device().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The partitions that Clonezilla has files of.
+    fn saved(&self) -> impl Iterator<Item = &PartitionInfo> {
+        self.manifest.partitions.iter().filter(|part| part.has_torrent() && !part.is_unpartitioned())
+    }
+
     /// The runs of a partition; none where every byte is kept.
     fn runs(&self, name: &str) -> Option<&ExtentMap> {
         self.torrents.get(name).and_then(Torrent::runs)
@@ -135,8 +160,9 @@ impl DiskImage<'_> {
         }
         Ok(first.map(|first| {
             format!(
-                "what lies outside all partitions ({count} bytes from byte {first} on) is not exported: Clonezilla has no \
-                 place for it"
+                "what lies outside all partitions of {} ({count} bytes from byte {first} on) is not exported: Clonezilla has \
+                 no place for it",
+                self.disk()
             )
         }))
     }

@@ -10,5 +10,5 @@ mod torrent;
 
 pub use directory::Directory;
 pub use export::export;
-pub use import::{Orders, Plan, Watch, Which, import, jobs};
+pub use import::{Orders, Plan, Watch, Which, choices, import};
 pub use torrent::{Torrent, import_torrent};

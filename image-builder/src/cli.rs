@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Netboot(Box<NetbootArgs>),
 }
 
-/// Capture a disk, a disk image file or a partition into an image directory
+/// Capture disks, a disk image file or a partition into an image directory
 ///
 /// Captures SOURCE into the image directory DIR: the partition table, the boot code and what lies
 /// between them, and of each partition only the blocks in use, with a torrent for each.
@@ -46,6 +46,10 @@ pub(crate) enum Command {
 /// with the content of one partition. It is only read. It must not be in use: boot the golden machine
 /// from something else, or capture it as a virtual machine's disk file. Reading block devices, and the
 /// partitions inside an image file, needs root.
+///
+/// Several whole disks of one machine become one image: DIR has an image directory for each, named after the
+/// disk (DIR/sda, DIR/sdb; files are called so in their order), and a list of them. Machines give each to one
+/// of their disks; each can also be named alone.
 ///
 /// partclone tells which blocks of a file system are in use (ext2/3/4, XFS, btrfs, NTFS, FAT, exFAT,
 /// F2FS, HFS+ and more); a partition that it does not know is copied whole. Swap is not copied: machines
@@ -60,12 +64,14 @@ pub(crate) enum Command {
 #[command(after_long_help = "\
 Examples:
   image-builder capture /dev/sda -o /srv/images/classroom
+  image-builder capture /dev/sda /dev/sdb -o /srv/images/server
   image-builder capture golden.img -o /srv/images/lab2 --name lab2
   image-builder capture /dev/nvme0n1p3 -o /srv/images/windows-c
   image-builder capture --raw appliance.img -o /srv/images/appliance")]
 pub(crate) struct CaptureArgs {
-    /// Disk, partition, or file to capture
-    pub(crate) source: PathBuf,
+    /// Disk, partition, or file to capture; several disks become one image
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
     /// Image directory to write; it must not exist (but see --force)
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
@@ -112,7 +118,7 @@ pub(crate) struct CaptureArgs {
 /// is unpacked beside it: each file is read once, checked against partclone's checksums and against
 /// MD5SUMS and its like, and written as the image of ezio that a capture of the disk would give. What is
 /// damaged or missing is told by file and offset, and nothing is left. What such an image does not keep is
-/// said, and stands in the image's notes. Several disks become an image each: OUT-sda, OUT-sdb.
+/// said, and stands in the image's notes. Several disks become one image of all (OUT/sda, OUT/sdb).
 ///
 /// Or SOURCE is partclone's BitTorrent form (partclone.FS -T: a folder with torrent.info), or a torrent of
 /// EZIO, Clonezilla or ezio with its data beside it. Every piece is checked against its hash. It becomes

@@ -1,15 +1,15 @@
-//! `image-builder import`: what Clonezilla, partclone or a BitTorrent program holds becomes an image
-//! directory.
+//! `image-builder import`: what Clonezilla, partclone or a BitTorrent program holds becomes an image directory, several
+//! disks a set of them.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use ezio_clonezilla::{Directory, Orders, Plan, Torrent, Watch, Which, import, import_torrent, jobs};
+use ezio_clonezilla::{Directory, Orders, Plan, Torrent, Watch, Which, choices, import, import_torrent};
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::Manifest;
 use ezio_image::names::{is_safe_name, safe_name};
-use ezio_imagedir::{Architecture, Keep, check_target};
+use ezio_imagedir::{Architecture, Keep, SetWriter, check_target};
 
 use crate::cli::ImportArgs;
 use crate::progress::Progress;
@@ -22,29 +22,37 @@ pub(crate) fn run(args: &ImportArgs, stop: &Stop) -> Result<()> {
     }
     ensure!(!args.link && args.data.is_none(), "--data and --link are for torrents");
     let directory = Directory::open(&args.source)?;
-    let output = || args.output.clone();
-    let jobs = match (&args.disk, &args.partition) {
-        (Some(disk), _) => vec![(Which::Disk(disk.clone()), output())],
-        (None, Some(partition)) => vec![(Which::Partition(partition.clone()), output())],
-        (None, None) => jobs(&directory, &args.output)?,
+    let which = match (&args.disk, &args.partition) {
+        (Some(disk), _) => vec![Which::Disk(disk.clone())],
+        (None, Some(partition)) => vec![Which::Partition(partition.clone())],
+        (None, None) => choices(&directory)?,
     };
-    let one = jobs.len() == 1 || args.name.is_none();
-    ensure!(one, "{} has several disks: --name is for one (--disk)", args.source.display());
-    for (which, output) in &jobs {
-        let run = Run::begin(args, output)?;
-        let plan = Plan::make(&directory, which)?;
-        if args.dry_run {
+    let run = Run::begin(args)?;
+    let plans = which.iter().map(|which| Plan::make(&directory, which)).collect::<Result<Vec<_>>>()?;
+    if args.dry_run {
+        for plan in &plans {
             let notes: String = plan.notes.iter().map(|note| format!("note: {note}\n")).collect();
             crate::print(&format!("{notes}{plan}"))?;
-            continue;
         }
-        run.carry_out(args, plan.total_length(), stop, |orders, watch| import(&plan, orders, watch))?;
+        return Ok(());
     }
-    Ok(())
+    if let [plan] = plans.as_slice() {
+        return run.carry_out(args, plan.total_length(), stop, |orders, watch| import(plan, orders, watch));
+    }
+    let needed = args.store.keep().room(plans.iter().map(Plan::needed_room).sum());
+    let mut set = SetWriter::create(&args.output, &run.name, crate::BUILDER, args.force, needed)?;
+    for (which, plan) in which.iter().zip(&plans) {
+        let (output, name) = set.add(which.in_set());
+        let shown = args.output.join(&which.in_set().name).display().to_string();
+        let run = Run { name, output, shown };
+        run.carry_out(args, plan.total_length(), stop, |orders, watch| import(plan, orders, watch))?;
+    }
+    stop.check()?;
+    set.finish()
 }
 
 fn import_from_torrent(args: &ImportArgs, stop: &Stop) -> Result<()> {
-    let run = Run::begin(args, &args.output)?;
+    let run = Run::begin(args)?;
     let mut torrent = Torrent::open(&args.source, args.data.as_deref())?;
     let total = torrent.total_length();
     if args.dry_run {
@@ -54,17 +62,19 @@ fn import_from_torrent(args: &ImportArgs, stop: &Stop) -> Result<()> {
 }
 
 /// One image that is being made.
-struct Run<'a> {
+struct Run {
     name: String,
-    output: &'a Path,
+    output: PathBuf,
+    /// Where it will be.
+    shown: String,
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// Refuses what stands in the way, before anything is read.
-    fn begin(args: &ImportArgs, output: &'a Path) -> Result<Self> {
-        let name = image_name(args, output)?;
-        check_target(output, args.force)?;
-        Ok(Self { name, output })
+    fn begin(args: &ImportArgs) -> Result<Self> {
+        let (name, output) = (image_name(args)?, args.output.clone());
+        check_target(&output, args.force)?;
+        Ok(Self { name, shown: output.display().to_string(), output })
     }
 
     /// Makes it, shows how far it is, and says what it has become.
@@ -79,7 +89,7 @@ impl<'a> Run<'a> {
         let mut progress = Progress::new(total, args.no_progress);
         let orders = Orders {
             name: &self.name,
-            output: self.output,
+            output: &self.output,
             replace: args.force,
             keep: if args.link { Keep::Files } else { args.store.keep() },
             piece_length: args.piece_length,
@@ -100,7 +110,7 @@ impl<'a> Run<'a> {
         let seconds = started.elapsed().as_secs_f64().max(0.001);
         crate::print(&format!(
             "{}: {} partitions, {} of data, in {seconds:.1} s ({}/s)\n{architecture}\n",
-            self.output.display(),
+            self.shown,
             manifest.partitions.len(),
             human_size(total),
             human_size((total as f64 / seconds) as u64)
@@ -108,11 +118,11 @@ impl<'a> Run<'a> {
     }
 }
 
-fn image_name(args: &ImportArgs, output: &Path) -> Result<String> {
-    match (&args.name, output.file_name()) {
+fn image_name(args: &ImportArgs) -> Result<String> {
+    match (&args.name, args.output.file_name()) {
         (Some(name), _) if is_safe_name(name) => Ok(name.clone()),
         (Some(name), _) => bail!("{name:?} cannot name an image: letters, digits, . _ - only"),
         (None, Some(folder)) => Ok(safe_name(&folder.to_string_lossy())),
-        (None, None) => bail!("{} cannot be an image directory: it has no name", output.display()),
+        (None, None) => bail!("{} cannot be an image directory: it has no name", args.output.display()),
     }
 }

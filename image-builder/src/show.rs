@@ -12,22 +12,83 @@ use ezio_image::manifest::{
     Content, DiskLabel, Manifest, PartitionInfo, SourceKind, Store, packed_file_name,
 };
 use ezio_image::names::is_safe_name;
+use ezio_image::set::SetDisk;
+use ezio_imagedir::Set;
+use serde::Serialize;
 
 use crate::cli::ShowArgs;
 use crate::image_dir;
 
 /// Runs the command.
 pub(crate) fn run(args: &ShowArgs) -> Result<()> {
-    let image = image_dir::open(&args.directory)?;
-    for found in image.findings().iter() {
-        let _ = writeln!(std::io::stderr(), "damaged: {found}");
+    match Set::is_one(&args.directory) {
+        true => show_set(args),
+        false => {
+            let image = open(&args.directory)?;
+            match args.json {
+                true => print_json(&image.manifest),
+                false => crate::print(&table(&image, &args.directory)),
+            }
+        }
     }
+}
+
+/// The list, and the image of each disk.
+fn show_set(args: &ShowArgs) -> Result<()> {
+    let set = Set::open(&args.directory)?;
+    set.findings()?.iter().for_each(|found| say_damaged(&found.to_string()));
+    let images = set.folders().iter().map(|folder| open(folder)).collect::<Result<Vec<_>>>()?;
+    let list = &set.list;
     if args.json {
-        let json = serde_json::to_string_pretty(&image.manifest).context("cannot print the manifest")?;
-        crate::print(&(json + "\n"))
-    } else {
-        crate::print(&table(&image, &args.directory))
+        let disks = list.disks.iter().zip(&images);
+        let disks = disks.map(|(disk, image)| OneOfSet { disk, manifest: &image.manifest }).collect();
+        return print_json(&ShownSet {
+            format: list.format,
+            name: &list.name,
+            builder: &list.builder,
+            disks,
+        });
     }
+    let mut out = format!("{}, a set of {} disks by {}\n", list.name, list.disks.len(), list.builder);
+    for ((disk, image), folder) in list.disks.iter().zip(&images).zip(set.folders()) {
+        let bus = disk.bus.map(|bus| format!(", bus {bus}")).unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\n{}{bus}: {}", disk.name, table(image, &folder));
+    }
+    crate::print(&out)
+}
+
+/// A set as it is printed: its list, with the manifests in it.
+#[derive(Serialize)]
+struct ShownSet<'a> {
+    format: u32,
+    name: &'a str,
+    builder: &'a str,
+    #[serde(rename = "disk")]
+    disks: Vec<OneOfSet<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneOfSet<'a> {
+    #[serde(flatten)]
+    disk: &'a SetDisk,
+    manifest: &'a Manifest,
+}
+
+/// Opens an image, and says what is wrong with it.
+fn open(directory: &Path) -> Result<Image> {
+    let image = image_dir::open(directory)?;
+    image.findings().iter().for_each(say_damaged);
+    Ok(image)
+}
+
+fn say_damaged(found: &str) {
+    let _ = writeln!(std::io::stderr(), "damaged: {found}");
+}
+
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let json = serde_json::to_string_pretty(value).context("cannot print the manifest")?;
+    crate::print(&(json + "\n"))
 }
 
 fn table(image: &Image, directory: &Path) -> String {

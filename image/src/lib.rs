@@ -12,5 +12,6 @@ pub mod manifest;
 pub mod metainfo;
 pub mod names;
 pub mod plan;
+pub mod set;
 pub mod swap;
 pub mod uefi;

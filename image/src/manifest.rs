@@ -49,7 +49,7 @@ pub const UNPARTITIONED: &str = "unpartitioned";
 pub struct Manifest {
     /// Version of the format.
     pub format: u32,
-    /// Name of the image; also the name of its directory on the server.
+    /// Name of the image; also the name of its directory on the server (`SET/DISK` for a disk of a set).
     pub name: String,
     /// When it was captured, RFC 3339 in UTC.
     pub created: String,

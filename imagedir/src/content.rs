@@ -10,6 +10,9 @@ use ezio_image::manifest::Store;
 
 use crate::pieces::PieceHasher;
 
+/// How short a content may become in frames: what is known of it beforehand. Most become a quarter to a half.
+const BEST_RATIO: u64 = 8;
+
 /// What a partition holds.
 pub trait Content: Send {
     /// Fills `buffer` with the bytes from `offset` of the partition on. It is asked for what is in use, once, in order.
@@ -47,6 +50,15 @@ impl Keep {
         match self {
             Self::Files => Store::Files,
             Self::Zstd { .. } => Store::Zstd,
+        }
+    }
+
+    /// Room that contents of so many bytes take at least.
+    #[must_use]
+    pub fn room(self, length: u64) -> u64 {
+        match self {
+            Self::Files => length,
+            Self::Zstd { .. } => length / BEST_RATIO,
         }
     }
 }

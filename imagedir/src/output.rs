@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::MANIFEST_FILE;
+use ezio_image::set::SET_FILE;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::syncfs;
@@ -27,7 +28,7 @@ pub(crate) struct Output {
 pub fn check_target(target: &Path, replace: bool) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(target) else { return Ok(()) };
     ensure!(replace, "{} exists already: --force replaces it", target.display());
-    let image = metadata.is_dir() && target.join(MANIFEST_FILE).is_file();
+    let image = metadata.is_dir() && [MANIFEST_FILE, SET_FILE].iter().any(|file| target.join(file).is_file());
     let empty = metadata.is_dir() && fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
     ensure!(image || empty, "{} is no image directory: --force replaces nothing else", target.display());
     Ok(())

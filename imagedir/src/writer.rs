@@ -17,8 +17,6 @@ use crate::stored::Stored;
 
 /// Room for torrents, manifest and the like, in bytes.
 const EXTRA_ROOM: u64 = 1 << 20;
-/// How short a content may become in frames: what is known of it beforehand. Most become a quarter to a half.
-const BEST_RATIO: u64 = 8;
 
 /// An image directory that is being written. Dropped before [`ImageWriter::finish`] it leaves nothing behind.
 #[derive(Debug)]
@@ -37,11 +35,7 @@ impl ImageWriter {
     /// # Errors
     /// Something is in the way, or there is no room.
     pub fn create(target: &Path, replace: bool, keep: Keep, needed: u64) -> Result<Self> {
-        let needed = match keep {
-            Keep::Files => needed,
-            Keep::Zstd { .. } => needed / BEST_RATIO,
-        };
-        let output = Output::create(target, replace, needed.saturating_add(EXTRA_ROOM))?;
+        let output = Output::create(target, replace, keep.room(needed).saturating_add(EXTRA_ROOM))?;
         Ok(Self { output, replace, keep, torrents: BTreeMap::new(), sums: Checksums::default() })
     }
 

@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ezio_clonezilla::{Directory, Orders, Plan, import, jobs};
+use ezio_clonezilla::{Directory, Orders, Plan, choices, import};
 use ezio_image::conf::units::human_size;
 use ezio_image::manifest::MANIFEST_FILE;
 use ezio_image::names::safe_name;
-use ezio_imagedir::Keep;
+use ezio_imagedir::{Keep, Set, SetWriter};
 
 /// Folder of the imported images, in the folder of state.
 const FOLDER: &str = "imported";
 /// What the images say they were made by.
 const BUILDER: &str = concat!("ezio-pxe ", env!("CARGO_PKG_VERSION"));
+/// How they keep their data.
+const KEEP: Keep = Keep::Zstd { level: None };
 /// Time between two lines that say how far an import is.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -32,45 +34,47 @@ pub(crate) fn resolve(images: &[PathBuf], state: Option<&Path>) -> Result<Vec<Pa
             format!("{} is an image of Clonezilla: --state names a folder to import it into", path.display())
         })?;
         let imported = import_all(path, &state.join(FOLDER));
-        resolved.extend(imported.with_context(|| format!("cannot import {}", path.display()))?);
+        resolved.push(imported.with_context(|| format!("cannot import {}", path.display()))?);
     }
     Ok(resolved)
 }
 
-fn import_all(path: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+fn import_all(path: &Path, folder: &Path) -> Result<PathBuf> {
     let directory = Directory::open(path)?;
     let whole = fs::canonicalize(path).with_context(|| format!("cannot find {}", path.display()))?;
     let name = safe_name(&whole.file_name().unwrap_or_default().to_string_lossy());
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     remove_remains(folder, &name)?;
     let state = directory.state()?;
-    let jobs = jobs(&directory, &folder.join(&name))?;
-    for (which, output) in &jobs {
-        let mark = output.with_added_extension("source");
-        if output.join(MANIFEST_FILE).exists() && fs::read_to_string(&mark).is_ok_and(|known| known == state)
-        {
-            continue;
-        }
-        let plan = Plan::make(&directory, which)?;
-        import_one(&plan, output)?;
-        fs::write(&mark, &state).with_context(|| format!("cannot write {}", mark.display()))?;
+    let output = folder.join(&name);
+    let mark = output.with_added_extension("source");
+    let there = output.join(MANIFEST_FILE).exists() || Set::is_one(&output);
+    if there && fs::read_to_string(&mark).is_ok_and(|known| known == state) {
+        return Ok(output);
     }
-    Ok(jobs.into_iter().map(|(_, output)| output).collect())
+    let which = choices(&directory)?;
+    let plans = which.iter().map(|which| Plan::make(&directory, which)).collect::<Result<Vec<_>>>()?;
+    match plans.as_slice() {
+        [plan] => import_one(plan, &name, &output)?,
+        several => {
+            let needed = KEEP.room(several.iter().map(Plan::needed_room).sum());
+            let mut set = SetWriter::create(&output, &name, BUILDER, true, needed)?;
+            for (which, plan) in which.iter().zip(several) {
+                let (output, name) = set.add(which.in_set());
+                import_one(plan, &name, &output)?;
+            }
+            set.finish()?;
+        }
+    }
+    fs::write(&mark, &state).with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok(output)
 }
 
-fn import_one(plan: &Plan<'_>, output: &Path) -> Result<()> {
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
+fn import_one(plan: &Plan<'_>, name: &str, output: &Path) -> Result<()> {
     let (total, mut done, mut told) = (plan.total_length(), 0, Instant::now());
     tracing::info!("{name}: importing {} from Clonezilla's image", human_size(total));
-    let orders = Orders {
-        name: &name,
-        output,
-        replace: true,
-        keep: Keep::Zstd { level: None },
-        piece_length: None,
-        arch: None,
-        builder: BUILDER,
-    };
+    let orders =
+        Orders { name, output, replace: true, keep: KEEP, piece_length: None, arch: None, builder: BUILDER };
     let (manifest, architecture) = import(plan, &orders, &mut |part, length| {
         done += length;
         if told.elapsed() >= LINE_EVERY {

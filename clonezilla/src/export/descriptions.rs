@@ -14,22 +14,51 @@ const GPT_HEAD: u64 = 34;
 const GPT_TAIL: u64 = 33;
 
 /// Names and bytes of all of them.
-pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u8>)>> {
-    let layout = image.layout;
-    let disk = layout.device().rsplit('/').next().unwrap_or_default();
+pub(super) fn all(images: &[DiskImage<'_>]) -> Result<Vec<(String, Vec<u8>)>> {
+    let disks: Vec<&str> = images.iter().map(DiskImage::disk).collect();
+    let saved: Vec<&str> = images.iter().flat_map(DiskImage::saved).map(|part| part.name.as_str()).collect();
+    let names: Vec<&str> = images.iter().map(|image| image.manifest.name.as_str()).collect();
+    let note = format!("Exported from the image {} of ezio.\n", names.join(", "));
+    let mut files = vec![
+        ("disk".to_owned(), format!("{}\n", disks.join(" ")).into()),
+        ("parts".to_owned(), format!("{}\n", saved.join(" ")).into()),
+        ("clonezilla-img".to_owned(), note.into()),
+    ];
+    let (mut blkid, mut filesystems) = (String::new(), String::new());
+    for image in images {
+        add_disk(image, &mut files)?;
+        for part in &image.manifest.partitions {
+            let (uuid, label) =
+                (part.uuid.as_deref().unwrap_or_default(), part.label.as_deref().unwrap_or_default());
+            if part.content == Content::Swap {
+                let info = format!("UUID=\"{uuid}\"\nLABEL=\"{label}\"\n");
+                files.push((format!("swappt-{}.info", part.name), info.into()));
+            }
+            let Some(filesystem) = &part.filesystem else { continue };
+            // Writing to a String cannot fail.
+            let _ = write!(blkid, "/dev/{}:", part.name);
+            let values = [("LABEL", label), ("UUID", uuid), ("TYPE", filesystem.as_str())];
+            for (key, value) in values.into_iter().filter(|(_, value)| !value.is_empty()) {
+                let _ = write!(blkid, " {key}=\"{value}\"");
+            }
+            blkid.push('\n');
+            let _ = writeln!(filesystems, "/dev/{} {filesystem} {}", part.name, megabytes(part.size));
+        }
+    }
+    files.push(("blkid.list".to_owned(), blkid.into()));
+    let list = format!("# <Device name>   <File system>   <Size>\n{filesystems}");
+    files.push(("dev-fs.list".to_owned(), list.into()));
+    Ok(files)
+}
+
+/// Those of one disk.
+fn add_disk(image: &DiskImage<'_>, files: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    let (layout, disk, size) = (image.layout, image.disk(), image.size);
     let sector = layout.sector_size();
     let table =
         layout.encode(size, sector).context("the partition table does not fit the image's own disk")?;
     let table = table.with_boot_code(image.boot_code.as_deref().unwrap_or_default());
-    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |name: String, bytes: Vec<u8>| files.push((name, bytes));
-    let parts = &image.manifest.partitions;
-    let saved = parts.iter().filter(|part| part.has_torrent() && !part.is_unpartitioned());
-    let saved: Vec<&str> = saved.map(|part| part.name.as_str()).collect();
-    add("disk".to_owned(), format!("{disk}\n").into());
-    add("parts".to_owned(), format!("{}\n", saved.join(" ")).into());
-    let note = format!("Exported from the image {} of ezio.\n", image.manifest.name);
-    add("clonezilla-img".to_owned(), note.into());
     add(format!("{disk}-pt.sf"), layout.to_sfdisk().into());
     let printed = parted(image, size);
     add(format!("{disk}-pt.parted"), printed.clone().into());
@@ -44,7 +73,7 @@ pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u
             bytes_of(&table, size / sector * sector - GPT_TAIL * sector, GPT_TAIL * sector),
         );
     }
-    for part in parts.iter().filter(|part| is_extended(layout, part)) {
+    for part in image.manifest.partitions.iter().filter(|part| is_extended(layout, part)) {
         let mut record = bytes_of(&table, part.offset, 512);
         let code = image.outside(part.offset..part.offset + EBR_CODE)?;
         record[..code.len()].copy_from_slice(&code);
@@ -53,26 +82,7 @@ pub(super) fn all(image: &DiskImage<'_>, size: u64) -> Result<Vec<(String, Vec<u
     if let Some(hidden) = image.after_mbr()? {
         add(format!("{disk}-hidden-data-after-mbr"), hidden);
     }
-    let (mut blkid, mut filesystems) = (String::new(), String::new());
-    for part in parts {
-        let (uuid, label) =
-            (part.uuid.as_deref().unwrap_or_default(), part.label.as_deref().unwrap_or_default());
-        if part.content == Content::Swap {
-            add(format!("swappt-{}.info", part.name), format!("UUID=\"{uuid}\"\nLABEL=\"{label}\"\n").into());
-        }
-        let Some(filesystem) = &part.filesystem else { continue };
-        // Writing to a String cannot fail.
-        let _ = write!(blkid, "/dev/{}:", part.name);
-        let values = [("LABEL", label), ("UUID", uuid), ("TYPE", filesystem.as_str())];
-        for (key, value) in values.into_iter().filter(|(_, value)| !value.is_empty()) {
-            let _ = write!(blkid, " {key}=\"{value}\"");
-        }
-        blkid.push('\n');
-        let _ = writeln!(filesystems, "/dev/{} {filesystem} {}", part.name, megabytes(part.size));
-    }
-    add("blkid.list".to_owned(), blkid.into());
-    add("dev-fs.list".to_owned(), format!("# <Device name>   <File system>   <Size>\n{filesystems}").into());
-    Ok(files)
+    Ok(())
 }
 
 /// What partclone calls a file system that blkid calls by this name.

@@ -20,7 +20,7 @@ use ezio_imagedir::{Architecture, Evidence, ImageWriter, Keep, Part};
 
 pub(crate) use written::look;
 
-pub use plan::{Plan, Which, jobs};
+pub use plan::{Plan, Which, choices};
 use plan::{PlannedContent, PlannedPart};
 
 /// How an image is to be made.

@@ -1,13 +1,14 @@
 //! What an import will do: worked out before anything is written.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_image::conf::Bus;
 use ezio_image::conf::units::human_size;
 use ezio_image::extents::ExtentMap;
 use ezio_image::layout::{Entry, Layout, Partition};
 use ezio_image::manifest::{DiskInfo, DiskLabel, SourceKind};
+use ezio_image::set::SetDisk;
 
 use super::content::Stream;
 use super::lvm;
@@ -85,26 +86,22 @@ impl PlannedContent {
     }
 }
 
-/// What there is to import, and the image directory of each: `output`, or one with the disk's name behind it where there
-/// are several.
+impl Which {
+    /// As one of several: its name, and how it was attached, where the name tells.
+    #[must_use]
+    pub fn in_set(&self) -> SetDisk {
+        let (Self::Disk(name) | Self::Partition(name)) = self;
+        let kinds = [("nvme", Bus::Nvme), ("mmcblk", Bus::Mmc), ("vd", Bus::Virtio), ("hd", Bus::Ata)];
+        let kind = kinds.into_iter().find(|(kind, _)| name.starts_with(kind));
+        SetDisk { name: name.clone(), bus: kind.map(|(_, bus)| bus) }
+    }
+}
+
+/// What there is to import: whole disks; else the one partition that was saved, or the disks that they are of.
 ///
 /// # Errors
 /// As [`Directory::open`], or there is no partition table.
-pub fn jobs(directory: &Directory, output: &Path) -> Result<Vec<(Which, PathBuf)>> {
-    let found = choices(directory)?;
-    let several = found.len() > 1;
-    let job = |which: Which| {
-        let mut place = output.as_os_str().to_owned();
-        if let (true, Which::Disk(name)) = (several, &which) {
-            place.push(format!("-{name}"));
-        }
-        (which, place.into())
-    };
-    Ok(found.into_iter().map(job).collect())
-}
-
-/// Whole disks; else the one partition that was saved, or the disks that they are of.
-fn choices(directory: &Directory) -> Result<Vec<Which>> {
+pub fn choices(directory: &Directory) -> Result<Vec<Which>> {
     let disks = directory.disks()?;
     if !disks.is_empty() {
         return Ok(disks.into_iter().map(Which::Disk).collect());
@@ -259,7 +256,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Bytes that the image will take at least; contents that are kept whole are sparse.
-    pub(super) fn needed_room(&self) -> u64 {
+    #[must_use]
+    pub fn needed_room(&self) -> u64 {
         let is_map = |part: &&PlannedPart| matches!(part.content.stored(), Some(Some(_)));
         let blocks = self.parts.iter().filter(is_map);
         blocks.map(PlannedPart::content_length).sum()

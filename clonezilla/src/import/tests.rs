@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ezio_image::conf::Bus;
 use ezio_image::extents::{Extent, ExtentMap};
 use ezio_image::manifest::{Content, Manifest, SourceKind};
 use ezio_imagedir::Keep;
 
-use super::{Orders, Plan, import, jobs};
+use super::{Orders, Plan, choices, import};
 use crate::Directory;
 
 const TABLE: &str = "label: dos\nlabel-id: 0x12345678\ndevice: /dev/sda\nunit: sectors\nsector-size: 512\n\n\
@@ -56,12 +57,18 @@ impl Bench {
         self.put(&format!("{name}2.dd-ptcl-img.uncomp"), vec![9; 1 << 20]);
     }
 
-    /// Imports everything, to OUT.
+    /// Imports everything, to OUT, or below it where there are several disks.
     fn import(&self) -> anyhow::Result<Vec<(PathBuf, Manifest)>> {
         let directory = Directory::open(&self.source())?;
         let mut made = Vec::new();
-        for (which, output) in jobs(&directory, &self.folder.path().join("out"))? {
-            let plan = Plan::make(&directory, &which)?;
+        let found = choices(&directory)?;
+        for which in &found {
+            let mut output = self.folder.path().join("out");
+            if found.len() > 1 {
+                fs::create_dir_all(&output)?;
+                output.push(which.in_set().name);
+            }
+            let plan = Plan::make(&directory, which)?;
             let (name, builder) = ("out", "a test");
             let orders = Orders {
                 name,
@@ -138,13 +145,23 @@ fn ntfs_gets_the_copy_of_its_boot_sector() {
 #[test]
 fn several_disks_become_an_image_each() {
     let bench = Bench::new();
-    bench.disk("sdb", TABLE);
-    bench.put("disk", "sda sdb\n");
-    bench.put("parts", "sda1 sda2 sdb1 sdb2\n");
+    bench.disk("nvme0n1p", TABLE);
+    for suffix in ["-pt.sf", "-pt.parted"] {
+        fs::rename(
+            bench.source().join(format!("nvme0n1p{suffix}")),
+            bench.source().join(format!("nvme0n1{suffix}")),
+        )
+        .unwrap();
+    }
+    bench.put("disk", "sda nvme0n1\n");
+    bench.put("parts", "sda1 sda2 nvme0n1p1 nvme0n1p2\n");
     let made = bench.import().unwrap();
     let names: Vec<_> = made.iter().map(|(path, _)| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["out-sda", "out-sdb"]);
-    assert_eq!(made[1].1.partitions[0].name, "sdb1");
+    assert_eq!(names, ["sda", "nvme0n1"]);
+    assert_eq!(made[1].1.partitions[0].name, "nvme0n1p1");
+    let directory = Directory::open(&bench.source()).unwrap();
+    let buses: Vec<_> = choices(&directory).unwrap().iter().map(|which| which.in_set().bus).collect();
+    assert_eq!(buses, [None, Some(Bus::Nvme)]);
 }
 
 #[test]

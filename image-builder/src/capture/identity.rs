@@ -1,36 +1,32 @@
-//! Model and serial number of the disk that is captured, as udev knows them.
+//! Model, serial number and bus of the disk that is captured, in the words of a machine that will look for its like.
+
+use std::path::Path;
+
+use anyhow::Result;
+use ezio_disk::{Usage, discover};
+use ezio_image::conf::Bus;
 
 use super::source::{Kind, Source};
 
-/// What udev knows about the disk.
+/// What is known of the disk.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) model: Option<String>,
     pub(crate) serial: Option<String>,
+    pub(crate) bus: Option<Bus>,
 }
 
-/// Asks udev; a file has no identity, and where udev does not run the kernel's own words are taken.
-pub(crate) fn of(source: &Source) -> Identity {
+/// Asks the kernel; a file has no identity.
+pub(crate) fn of(source: &Source) -> Result<Identity> {
     if source.kind == Kind::File {
-        return Identity::default();
+        return Ok(Identity::default());
     }
-    let Ok(device) = udev::Device::from_devnum(udev::DeviceType::Block, source.device_number) else {
-        return Identity::default();
-    };
+    let disks = discover(Path::new("/sys"), Path::new("/dev"), &Usage::default())?;
     // A partition has the identity of its disk.
-    let disk = match source.kind {
-        Kind::PartitionDevice => device.parent().unwrap_or(device),
-        Kind::Device | Kind::File => device,
-    };
-    let property = |name: &str| clean(disk.property_value(name));
-    let attribute = |name: &str| clean(disk.attribute_value(name));
-    Identity {
-        model: property("ID_MODEL").map(|m| m.replace('_', " ")).or_else(|| attribute("device/model")),
-        serial: property("ID_SERIAL_SHORT").or_else(|| attribute("device/serial")),
-    }
-}
-
-fn clean(value: Option<&std::ffi::OsStr>) -> Option<String> {
-    let text = value?.to_string_lossy().trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    let found = disks.into_iter().find(|disk| {
+        disk.path == source.path || disk.partitions.iter().any(|partition| partition.path == source.path)
+    });
+    Ok(found
+        .map(|disk| Identity { model: disk.model, serial: disk.serial, bus: disk.bus })
+        .unwrap_or_default())
 }

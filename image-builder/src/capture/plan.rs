@@ -82,8 +82,8 @@ impl PlannedPart {
 }
 
 impl Plan {
-    /// Looks at the source.
-    pub(crate) fn make(source: &Source, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
+    /// Looks at the source, a disk of this name where it is one.
+    pub(crate) fn make(source: &Source, disk: &str, args: &CaptureArgs, stop: &Stop) -> Result<Self> {
         if source.kind == Kind::PartitionDevice {
             return Self::of_partition(source, args, stop);
         }
@@ -91,8 +91,7 @@ impl Plan {
             return Ok(Self::of_raw_disk(source, "as --raw says"));
         }
         let probed = probe::probe(stop, &source.path, 0, source.size)?;
-        let device = disk_name(source);
-        match Layout::read_from_disk(&source.file, source.size, source.sector_size, &device) {
+        match Layout::read_from_disk(&source.file, source.size, source.sector_size, &format!("/dev/{disk}")) {
             // Boot sectors of file systems look like an MBR to some; blkid tells them apart.
             Ok(layout) if probed.filesystem.is_none() => Self::of_disk(source, layout, args, stop),
             Ok(_) => Self::of_disk_without_table(source, args, stop),
@@ -258,14 +257,6 @@ fn read(source: &Source, offset: u64, length: u64) -> Result<Vec<u8>> {
         .file
         .read_vec(offset, length)
         .with_context(|| format!("cannot read {length} bytes at byte {offset} of {}", source.path.display()))
-}
-
-/// Path of the disk that names its partitions: a file's are named as those of the first disk.
-fn disk_name(source: &Source) -> String {
-    match source.kind {
-        Kind::File => "/dev/sda".to_owned(),
-        Kind::Device | Kind::PartitionDevice => format!("/dev/{}", safe_name(&source.base_name())),
-    }
 }
 
 /// Name of a partition that is captured alone.

@@ -21,7 +21,7 @@ const CHUNK: u64 = 1 << 20;
 
 /// Writes the file, which must not exist yet; when something goes wrong nothing is left.
 pub(super) fn export(
-    image: &Image<'_>,
+    image: &Image,
     output: &Path,
     watch: &mut dyn FnMut(&str, u64) -> Result<()>,
 ) -> Result<()> {
@@ -76,7 +76,7 @@ fn plan(image: &CheckedImage) -> Result<(Plan, u64)> {
 
 fn copy(
     payload: &Payload,
-    image: &Image<'_>,
+    image: &Image,
     disk: &File,
     watch: &mut dyn FnMut(&str, u64) -> Result<()>,
 ) -> Result<()> {

@@ -20,7 +20,7 @@ const CHUNK: u64 = 1 << 20;
 type Watch<'a> = dyn FnMut(&str, u64) -> Result<()> + 'a;
 
 /// Writes a folder, which must not exist yet.
-pub(super) fn export(image: &Image<'_>, output: &Path, link: bool, watch: &mut Watch<'_>) -> Result<()> {
+pub(super) fn export(image: &Image, output: &Path, link: bool, watch: &mut Watch<'_>) -> Result<()> {
     let packed = image.parts.manifest.store == Store::Zstd;
     ensure!(!(link && packed), "--link is for images with --store files: the data of this one is compressed");
     fs::create_dir(output).with_context(|| format!("cannot make {}", output.display()))?;
@@ -32,7 +32,7 @@ pub(super) fn export(image: &Image<'_>, output: &Path, link: bool, watch: &mut W
     exported
 }
 
-fn export_all(image: &Image<'_>, output: &Path, link: bool, watch: &mut Watch<'_>) -> Result<()> {
+fn export_all(image: &Image, output: &Path, link: bool, watch: &mut Watch<'_>) -> Result<()> {
     for (name, torrent) in &image.parts.torrents {
         let file = format!("{name}.torrent");
         place(&image.folder.join(&file), &output.join(&file), link)?;
@@ -41,7 +41,7 @@ fn export_all(image: &Image<'_>, output: &Path, link: bool, watch: &mut Watch<'_
             fs::create_dir(&runs).with_context(|| format!("cannot make {}", runs.display()))?;
         }
         match image.parts.manifest.store {
-            Store::Files => place_all(image.folder, name, torrent, output, link, watch)?,
+            Store::Files => place_all(&image.folder, name, torrent, output, link, watch)?,
             Store::Zstd => unpack_all(&image.stored(name)?, name, torrent, output, watch)?,
         }
     }

@@ -12,7 +12,7 @@ use super::identity::{Identity, Windows};
 use super::pattern::Pattern;
 use super::units::{parse_duration, print_duration};
 use super::writing::Writing;
-use crate::names::is_safe_name;
+use crate::names::is_image_name;
 
 /// Everything one machine is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ pub struct Write {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ImageRef {
-    /// An image directory of the server that the conf came from.
+    /// An image directory of the server that the conf came from, a set of them, or a disk of a set (`lab/sda`).
     Name(String),
     /// A full URL: an image directory, a `.torrent` file, or a magnet link.
     Url(String),
@@ -82,7 +82,7 @@ impl FromStr for ImageRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if is_safe_name(text) && !text.ends_with(".torrent") {
+        if is_image_name(text) && !text.ends_with(".torrent") {
             return Ok(Self::Name(text.to_owned()));
         }
         if text.contains(':') {

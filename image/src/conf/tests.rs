@@ -120,7 +120,7 @@ fn mistakes_are_refused_by_line_and_column() {
         ("image = \"a\"\n[disk]\nsize = 1\n", 3, 1, &["unknown field `size`", "`min-size`"]),
         ("image = \"a\"\nend = \"halt\"\n", 2, 7, &["end", "`halt`", "`poweroff`"]),
         ("image = \"a\"\non-error = 5\n", 2, 12, &["on-error"]),
-        ("image = \"a/b\"\n", 1, 9, &["image", "not an image"]),
+        ("image = \"a/b/c\"\n", 1, 9, &["image", "not an image"]),
         ("image = \"ftp://x/y\"\n", 1, 9, &["image", "http://"]),
         ("image = \"../x.torrent\"\n", 1, 9, &["not an image"]),
         ("image = \"a\"\ntarget = \"sda\"\n", 2, 10, &["target", "LABEL="]),

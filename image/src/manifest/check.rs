@@ -8,7 +8,7 @@ use super::{
     BOOT_CODE_FILE, CHECKSUM_FILE, Content, DiskLabel, FORMAT_VERSION, HIDDEN_FILE, LAYOUT_FILE,
     MANIFEST_FILE, Manifest, PACKED, PartitionInfo, SourceKind,
 };
-use crate::names::is_safe_name;
+use crate::names::{is_image_name, is_safe_name};
 
 /// Name of the only partition of a raw disk.
 pub const RAW_DISK: &str = "disk";
@@ -72,7 +72,7 @@ impl Manifest {
     #[must_use]
     pub fn problems(&self) -> Vec<ManifestError> {
         let mut problems = Vec::new();
-        if !is_safe_name(&self.name) {
+        if !is_image_name(&self.name) {
             problems.push(content(format!("the name {:?} cannot be a directory on a server", self.name)));
         }
         let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
