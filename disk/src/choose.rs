@@ -120,7 +120,7 @@ pub(crate) fn too_small_by(size: u64, needed: u64) -> Option<String> {
 }
 
 /// Does the rule name this disk by its path, or by a link to it?
-fn is_named(disk: &Disk, rule: &DiskRule) -> bool {
+pub(crate) fn is_named(disk: &Disk, rule: &DiskRule) -> bool {
     let is_it = |path: &Path| disk.path == path || disk.links.iter().any(|link| link == path);
     rule.path.iter().any(|path| is_it(path))
 }
@@ -220,4 +220,4 @@ fn objection_to_text(what: &str, patterns: &[Pattern], spellings: &[String]) -> 
 
 #[cfg(test)]
 #[path = "choose_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@ use super::*;
 
 const GIB: u64 = 1 << 30;
 
-fn disk(name: &str, size: u64, bus: Bus) -> Disk {
+pub(crate) fn disk(name: &str, size: u64, bus: Bus) -> Disk {
     Disk {
         path: format!("/dev/{name}").into(),
         name: name.into(),

@@ -4,6 +4,7 @@
 //! discover  -> every disk, from sysfs          Disk
 //! coming    -> whether there may be more           Coming
 //! choose    -> the disks that the rules allow  or which were seen, and why each does not fit
+//! share_out -> a disk for each of several images, or why that would be a guess
 //! locate    -> the one partition that is meant
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
 //! grow_mounted -> a file system that the kernel makes longer
@@ -19,6 +20,7 @@ mod grow;
 mod ioctl;
 mod locate;
 mod reread;
+mod share_out;
 mod target;
 mod usage;
 mod volume_id;
@@ -31,6 +33,7 @@ pub use discover::{DiscoverError, Disk, PartitionNode, discover};
 pub use grow::grow_mounted;
 pub use locate::{LocateError, PartitionTarget, locate, start_of};
 pub use reread::PartitionSpan;
+pub use share_out::{ShareError, Wanted, share_out};
 pub use target::{BlockTarget, TargetError};
 pub use usage::Usage;
 pub use volume_id::renew_mounted_id;
