@@ -1,5 +1,5 @@
 //! The room's `ezio.conf`: the operator's file, checked at start and at SIGHUP, or one made up where there is just
-//! one image.
+//! one image, of one disk or of several.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -81,9 +81,9 @@ fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
     let conf = Conf::parse(&text).with_context(|| format!("in {}", path.display()))?;
     for image in conf.images() {
         if let ImageRef::Name(name) = image {
-            let known: Vec<&str> = catalogue.images.iter().map(|i| i.name.as_str()).collect();
+            let known: Vec<&str> = catalogue.names().collect();
             ensure!(
-                catalogue.image(name).is_some(),
+                known.contains(&name.as_str()),
                 "{} names the image {name:?}, which is not served here (served: {})",
                 path.display(),
                 known.join(", ")
@@ -105,14 +105,15 @@ fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
 }
 
 fn made_up(catalogue: &Catalogue) -> Option<ServedConf> {
-    let [image] = catalogue.images.as_slice() else { return None };
-    let conf = Conf::for_image(ImageRef::Name(image.name.clone()), Settings::default());
+    let name = catalogue.only()?;
+    let disks = if catalogue.sets.is_empty() { "the one disk" } else { "the disks that its images fit" };
+    let conf = Conf::for_image(ImageRef::Name(name.to_owned()), Settings::default());
     Some(ServedConf {
         text: conf.to_toml().into(),
         lacks_report: true,
         signature: None,
         conf,
         files: IdentityFiles::default(),
-        origin: format!("made up: {:?} to the one disk, then reboot", image.name),
+        origin: format!("made up: {name:?} to {disks}, then reboot"),
     })
 }

@@ -79,9 +79,9 @@ impl Names {
                 let arch = Arch::ALL.into_iter().find(|arch| netboot::grub(*arch) == *file)?;
                 (BINARY, self.catalogue.netboot(arch)?.file(file)?.clone())
             }
-            [urls::IMAGES, image, file] => {
-                let bytes =
-                    self.catalogue.image(image)?.file(file, &format!("{}/{}", asker.base, urls::ANNOUNCE))?;
+            [urls::IMAGES, image @ .., file] => {
+                let announce = format!("{}/{}", asker.base, urls::ANNOUNCE);
+                let bytes = self.catalogue.file(&image.join("/"), file, &announce)?;
                 (if file.ends_with(".torrent") { TORRENT } else { BINARY }, bytes)
             }
             _ => return None,

@@ -21,6 +21,9 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
     let mut lines = Vec::new();
     let mut line = |text: String| lines.push(text);
     line(format!("ezio-pxe {} serves", env!("CARGO_PKG_VERSION")));
+    for set in &shared.catalogue.sets {
+        line(format!("  set        {}: {}", set.name, set.images.join(", ")));
+    }
     for image in &shared.catalogue.images {
         let torrents = image.torrents.len();
         let plural = if torrents == 1 { "" } else { "s" };

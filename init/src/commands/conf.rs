@@ -7,7 +7,7 @@ use crate::fetch::torrent::Torrent;
 use crate::fetch::{Fetcher, Patience};
 use crate::machine::{self, SystemPaths};
 use crate::run::briefing::{Briefing, ConfPlaces, fetch_conf};
-use crate::run::image::Image;
+use crate::run::image::{Fetched, Image};
 use crate::screen::Screen;
 
 /// The person waits: a server that starts right now is all that this is for.
@@ -27,12 +27,12 @@ pub(crate) async fn brief(
     Briefing::of(&conf, origin, &machine::identity(paths, None), group, report)
 }
 
-/// The image in a folder, here or on a server, or a torrent.
-pub(crate) async fn image_at(name: &str, fetcher: &Fetcher) -> anyhow::Result<Image> {
+/// The image or the set of images in a folder, here or on a server, or a torrent.
+pub(crate) async fn image_at(name: &str, fetcher: &Fetcher) -> anyhow::Result<Fetched> {
     let location: Location = name.parse()?;
     if location.is_torrent() {
         let torrent = Torrent::fetch(name, &[], fetcher, Patience::NONE, |_, _| {}).await?;
-        return Ok(Image::Torrent(torrent));
+        return Ok(Fetched::One(Box::new(Image::Torrent(torrent))));
     }
-    Image::fetch(&location, fetcher, None, &Screen::dark()).await
+    Fetched::fetch(&location, fetcher, None, &Screen::dark()).await
 }

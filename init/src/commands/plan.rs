@@ -14,8 +14,8 @@ use crate::fetch::Fetcher;
 use crate::identity::ask;
 use crate::identity::plan::IdentityPlan;
 use crate::machine::SystemPaths;
-use crate::run::assignment::Assignment;
 use crate::run::list_disks;
+use crate::run::share_out::assign;
 use crate::screen::Screen;
 
 /// Shows what would be done to which disk; writes nothing.
@@ -41,7 +41,7 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
     if let Some(grow) = &options.grow {
         orders.grow = grow.clone();
     }
-    let assignment = Assignment::make(&images, &orders, &list_disks(&paths, &options.disks)?)?;
+    let assignment = assign(&images, &orders, &list_disks(&paths, &options.disks)?)?;
     print(&assignment.to_string())?;
     print(&identity_lines(&orders))
 }

@@ -25,7 +25,7 @@ use crate::fetch::location::Location;
 use crate::fetch::torrent::Torrent;
 use crate::fetch::{FetchError, Fetcher, Patience, superblock};
 use crate::run::blocking;
-use crate::run::image::Image;
+use crate::run::image::{Fetched, Image};
 use crate::screen::Screen;
 
 /// Of a file that has no torrent: long enough for few hashes, short enough to begin at once. Bytes.
@@ -49,7 +49,7 @@ impl Source {
         let partition = options.partition.clone();
         if path.is_dir() {
             let location: Location = options.source.parse()?;
-            let image = Image::fetch(&location, &fetcher, None, &Screen::dark()).await?;
+            let image = Fetched::fetch(&location, &fetcher, None, &Screen::dark()).await?.one()?;
             let Image::Directory(parts) = image else { bail!("{location} is no image directory") };
             return Ok(Self::Directory { folder: path.to_owned(), parts, partition });
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use ezio_disk::{Disk, LocateError, PartitionSpan, choose, locate};
-use ezio_image::conf::{Orders, Regenerate, Target, Write};
+use ezio_image::conf::{Grow, Orders, Regenerate, Target, Write};
 use ezio_image::layout::NewIds;
 use ezio_image::plan::{Plan, Room};
 
@@ -55,7 +55,8 @@ impl Assignment {
         let mut free = disks.to_vec();
         let mut targets: Vec<PlannedTarget> = Vec::new();
         for (image, write) in images.iter().zip(&orders.writes) {
-            let planned = targets_for(image, write, orders, &free)
+            let orders = Orders { grow: grow_of(image, orders, images).clone(), ..orders.clone() };
+            let planned = targets_for(image, write, &orders, &free)
                 .with_context(|| format!("image {}", image.name()))?;
             // It is shown to those behind, with the reason why they do not get it.
             for disk in free.iter_mut().filter(|disk| planned.iter().any(|target| target.path == disk.path)) {
@@ -104,6 +105,13 @@ impl Assignment {
         let paths: Vec<String> = self.targets.iter().map(|t| t.path.display().to_string()).collect();
         paths.join(" ")
     }
+}
+
+/// A partition that is to grow by its name is of the image that has one, where there are several.
+fn grow_of<'a>(image: &Image, orders: &'a Orders, images: &[Image]) -> &'a Grow {
+    let elsewhere =
+        |name: &str| !image.has_partition(name) && images.iter().any(|other| other.has_partition(name));
+    if orders.grow.partition().is_some_and(elsewhere) { &Grow::None } else { &orders.grow }
 }
 
 fn is_for_disk(write: &Write) -> bool {

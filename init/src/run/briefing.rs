@@ -10,7 +10,7 @@ use ezio_image::conf::{Conf, ImageRef, Orders};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::image::Image;
+use super::image::{Fetched, Image};
 use crate::fetch::location::Location;
 use crate::fetch::signature::PublicKey;
 use crate::fetch::torrent::Torrent;
@@ -165,7 +165,7 @@ impl Briefing {
         fetcher: &Fetcher,
         key: Option<&PublicKey>,
         screen: &Screen,
-    ) -> anyhow::Result<Vec<Image>> {
+    ) -> anyhow::Result<Vec<Fetched>> {
         let mut images = Vec::new();
         for write in &self.orders.writes {
             images.push(self.fetch_image(&write.image, fetcher, key, screen).await?);
@@ -179,7 +179,7 @@ impl Briefing {
         fetcher: &Fetcher,
         key: Option<&PublicKey>,
         screen: &Screen,
-    ) -> anyhow::Result<Image> {
+    ) -> anyhow::Result<Fetched> {
         let fetch_torrent = async |source: &str| {
             ensure!(
                 key.is_none(),
@@ -190,12 +190,12 @@ impl Briefing {
             let torrent = Torrent::fetch(source, &[], fetcher, Patience::DEFAULT, tell).await?;
             let mut nag = Nag::new(screen);
             let tell = |why: &str| nag.say(format!("image: its beginning has not come yet: {why}"));
-            Ok(Image::Torrent(torrent.measured(&[], tell).await?))
+            Ok(Fetched::One(Box::new(Image::Torrent(torrent.measured(&[], tell).await?))))
         };
         match image {
             ImageRef::Name(name) => {
                 let folder = self.origin.on_same_server(&urls::image(name));
-                Image::fetch(&folder, fetcher, key, screen).await
+                Fetched::fetch(&folder, fetcher, key, screen).await
             }
             ImageRef::TorrentPath(path) => fetch_torrent(&self.origin.on_same_server(path).to_string()).await,
             ImageRef::Url(url) if url.starts_with("magnet:") => fetch_torrent(url).await,
@@ -204,7 +204,7 @@ impl Briefing {
                 if location.is_torrent() {
                     return fetch_torrent(url).await;
                 }
-                Image::fetch(&location, fetcher, key, screen).await
+                Fetched::fetch(&location, fetcher, key, screen).await
             }
         }
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::fetch::Fetcher;
 use crate::fetch::location::Location;
 use crate::fetch::torrent::Torrent;
-use crate::run::image::Image;
+use crate::run::image::{Fetched, Image};
 use crate::run::list_disks;
 use crate::screen::Screen;
 use crate::test_image::{DISK, MIB, SWAP_UUID, TestImage, TestMachine, content, seeder, torrent};
@@ -28,7 +28,7 @@ fn assignment_of(images: &[Image], machine: &TestMachine, settings: &str) -> any
 
 async fn fetched(image: &TestImage) -> Image {
     let folder = Location::Local(image.path().to_owned());
-    Image::fetch(&folder, &Fetcher::new().unwrap(), None, &Screen::dark()).await.unwrap()
+    Fetched::fetch(&folder, &Fetcher::new().unwrap(), None, &Screen::dark()).await.unwrap().one().unwrap()
 }
 
 async fn deploy(assignment: Assignment, from: &Swarm, moments: &Mutex<Vec<Moment>>) -> Deployed {

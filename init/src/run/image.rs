@@ -8,6 +8,7 @@ use ezio_image::directory::{self, CheckedImage, Files, is_small_file};
 use ezio_image::layout::NewIds;
 use ezio_image::manifest::{CHECKSUM_FILE, Manifest};
 use ezio_image::plan::{Plan, PlanError, Room};
+use ezio_image::set::{DiskSet, SET_FILE, check_sum, sums_of};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::fetch::location::Location;
@@ -133,7 +134,37 @@ impl Image {
         }
     }
 
-    /// Fetches an image directory: what its checksums list, and they are listed by whoever signed them.
+    /// Has it a partition of this name?
+    pub(crate) fn has_partition(&self, name: &str) -> bool {
+        match self {
+            Self::Directory(image) => {
+                image.manifest.partitions.iter().any(|partition| partition.name == name)
+            }
+            Self::Torrent(_) => false,
+        }
+    }
+}
+
+/// What the name of an image stands for.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// One image.
+    One(Box<Image>),
+    /// One for each of several disks.
+    Set(ImageSet),
+}
+
+/// The images of several disks.
+#[derive(Debug)]
+pub(crate) struct ImageSet {
+    /// Their list.
+    pub(crate) list: DiskSet,
+    /// In its order.
+    pub(crate) images: Vec<Image>,
+}
+
+impl Fetched {
+    /// Fetches an image directory, or a set of them: what its checksums list, and they are listed by whoever signed them.
     pub(crate) async fn fetch(
         folder: &Location,
         fetcher: &Fetcher,
@@ -147,17 +178,49 @@ impl Image {
         }
         let listed = Checksums::parse(&String::from_utf8_lossy(&checksums))
             .with_context(|| folder.file(CHECKSUM_FILE).to_string())?;
-        let names = listed.iter().map(|(name, _)| name).filter(|name| is_small_file(name));
-        let fetched: Vec<_> = stream::iter(names)
-            .map(async |name| anyhow::Ok((name, source.bytes(name).await?)))
-            .buffer_unordered(FILES_AT_A_TIME)
-            .try_collect()
-            .await?;
-        let mut files = Files::served();
-        fetched.into_iter().for_each(|(name, bytes)| files.add(name, bytes));
-        files.add(CHECKSUM_FILE, checksums);
-        let image = directory::Image::open(&files).and_then(directory::Image::check);
-        Ok(Self::Directory(Box::new(image.with_context(|| folder.to_string())?)))
+        if listed.get(SET_FILE).is_none() {
+            return Ok(Self::One(Box::new(source.image(checksums, &listed).await?)));
+        }
+        let list = source.bytes(SET_FILE).await?;
+        let list = DiskSet::open(&list, &listed).with_context(|| folder.to_string())?;
+        let mut images = Vec::new();
+        for disk in &list.disks {
+            let source = Source { folder: &folder.file(&disk.name), fetcher, screen };
+            let checksums = source.bytes(CHECKSUM_FILE).await?;
+            // By these the set's signature is theirs too.
+            check_sum(&sums_of(&disk.name), &checksums, &listed).with_context(|| folder.to_string())?;
+            let own = Checksums::parse(&String::from_utf8_lossy(&checksums))
+                .with_context(|| source.folder.file(CHECKSUM_FILE).to_string())?;
+            images.push(source.image(checksums, &own).await?);
+        }
+        Ok(Self::Set(ImageSet { list, images }))
+    }
+
+    /// Its name, for people.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::One(image) => image.name(),
+            Self::Set(set) => &set.list.name,
+        }
+    }
+
+    /// All images of it.
+    pub(crate) fn images(&self) -> &[Image] {
+        match self {
+            Self::One(image) => std::slice::from_ref(image),
+            Self::Set(set) => &set.images,
+        }
+    }
+
+    /// The one image that it is.
+    pub(crate) fn one(self) -> anyhow::Result<Image> {
+        match self {
+            Self::One(image) => Ok(*image),
+            Self::Set(set) => {
+                let images: Vec<_> = set.list.images().collect();
+                bail!("{} is a set of disks: name one of {}", set.list.name, images.join(", "))
+            }
+        }
     }
 }
 
@@ -169,6 +232,20 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    async fn image(&self, checksums: Vec<u8>, listed: &Checksums) -> anyhow::Result<Image> {
+        let names = listed.iter().map(|(name, _)| name).filter(|name| is_small_file(name));
+        let fetched: Vec<_> = stream::iter(names)
+            .map(async |name| anyhow::Ok((name, self.bytes(name).await?)))
+            .buffer_unordered(FILES_AT_A_TIME)
+            .try_collect()
+            .await?;
+        let mut files = Files::served();
+        fetched.into_iter().for_each(|(name, bytes)| files.add(name, bytes));
+        files.add(CHECKSUM_FILE, checksums);
+        let image = directory::Image::open(&files).and_then(directory::Image::check);
+        Ok(Image::Directory(Box::new(image.with_context(|| self.folder.to_string())?)))
+    }
+
     async fn bytes(&self, name: &str) -> anyhow::Result<Vec<u8>> {
         let mut nag = Nag::new(self.screen);
         let tell = |error: &FetchError, _| nag.say(format!("image: {error}: trying again"));

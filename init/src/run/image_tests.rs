@@ -14,7 +14,7 @@ use crate::test_image::{DISK, MIB, TestImage, torrent};
 
 async fn fetch(folder: &Path) -> anyhow::Result<Image> {
     let fetcher = Fetcher::new().unwrap();
-    Image::fetch(&Location::Local(folder.to_owned()), &fetcher, None, &Screen::dark()).await
+    Fetched::fetch(&Location::Local(folder.to_owned()), &fetcher, None, &Screen::dark()).await?.one()
 }
 
 /// The refusal of an image, when it is fetched or when it is planned.
@@ -169,10 +169,41 @@ async fn torrents_are_fetched_a_few_at_a_time() {
     let (location, most) = serve(image.path().to_owned()).await;
     let fetcher = Fetcher::new().unwrap();
     let (screen, bound) = (Screen::dark(), Duration::from_secs(60));
-    let fetched = tokio::time::timeout(bound, Image::fetch(&location, &fetcher, None, &screen)).await;
-    let Image::Directory(fetched) = fetched.expect("one waits for another").unwrap() else {
+    let fetched = tokio::time::timeout(bound, Fetched::fetch(&location, &fetcher, None, &screen)).await;
+    let Image::Directory(fetched) = fetched.expect("one waits for another").unwrap().one().unwrap() else {
         unreachable!("an image directory was served");
     };
     assert_eq!(fetched.torrents.len(), PARTITIONS);
     assert_eq!(most.load(Ordering::SeqCst), FILES_AT_A_TIME);
+}
+
+#[tokio::test]
+async fn the_images_of_a_set_are_those_that_its_list_was_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let list = "format = 1\nname = \"lab\"\nbuilder = \"a test\"\n[[disk]]\nname = \"sda\"\n[[disk]]\nname = \"sdb\"\n";
+    let mut sums = Checksums::default();
+    sums.add(SET_FILE, list.as_bytes());
+    for disk in ["sda", "sdb"] {
+        let image = TestImage::new();
+        std::fs::create_dir(folder.path().join(disk)).unwrap();
+        for file in ["manifest.toml", "layout.sfdisk", "boot-code.bin", "sda1.torrent", "SHA256SUMS"] {
+            put(&format!("{disk}/{file}"), &image.read(file));
+        }
+        sums.add(&sums_of(disk), &image.read("SHA256SUMS"));
+    }
+    put(SET_FILE, list.as_bytes());
+    put("SHA256SUMS", sums.to_string().as_bytes());
+    let fetcher = Fetcher::new().unwrap();
+    let place = Location::Local(folder.path().to_owned());
+    let fetched = Fetched::fetch(&place, &fetcher, None, &Screen::dark()).await.unwrap();
+    assert_eq!((fetched.name(), fetched.images().len()), ("lab", 2));
+    assert_eq!(fetched.one().unwrap_err().to_string(), "lab is a set of disks: name one of lab/sda, lab/sdb");
+
+    put("sdb/SHA256SUMS", b"");
+    let error = format!("{:#}", fetch(folder.path()).await.unwrap_err());
+    assert!(error.contains("sdb/SHA256SUMS: its 0 bytes have another SHA-256"), "{error}");
+    put(SET_FILE, b"");
+    let error = format!("{:#}", fetch(folder.path()).await.unwrap_err());
+    assert!(error.contains("set.toml: its 0 bytes have another SHA-256"), "{error}");
 }

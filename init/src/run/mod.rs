@@ -13,6 +13,7 @@ mod identity;
 pub(crate) mod image;
 mod proof;
 pub(crate) mod reporter;
+pub(crate) mod share_out;
 mod superblock;
 pub(crate) mod transfer;
 
@@ -34,8 +35,9 @@ use self::briefing::Briefing;
 use self::deployment::{Cleared, Deployed};
 use self::grow::GrowthOnDevice;
 use self::hooks::HookEnvironment;
-use self::image::Image;
+use self::image::{Fetched, Image};
 use self::reporter::{Delivery, Reporter};
+use self::share_out::assign;
 use self::transfer::Moment;
 use crate::devices::Devices;
 use crate::fetch::Fetcher;
@@ -113,7 +115,9 @@ impl Run<'_> {
         let assignment = self.choose_disks(&images, &orders).await?;
         self.steps.take(|times| &mut times.disks_s);
         let identity = self.plan_identity(briefing).await.during("identity")?;
-        identity.check_reach(images.iter().map(Image::manifest)).during("identity")?;
+        identity
+            .check_reach(images.iter().flat_map(Fetched::images).map(Image::manifest))
+            .during("identity")?;
         self.announce(&assignment, &identity);
         self.confirm.map_or(Ok(()), |ask| ask(&assignment.paths())).during("confirm")?;
         let targets = identity::targets(&assignment);
@@ -142,13 +146,14 @@ impl Run<'_> {
         Ok(briefing.orders.end)
     }
 
-    async fn fetch_images(&self, briefing: &Briefing) -> anyhow::Result<Vec<Image>> {
+    async fn fetch_images(&self, briefing: &Briefing) -> anyhow::Result<Vec<Fetched>> {
         for write in &briefing.orders.writes {
             self.screen.step(&format!("image: {} (by {})", write.image, briefing.orders.chosen_by));
         }
-        let images = briefing.fetch_images(self.fetcher, self.key.as_ref(), self.screen).await?;
-        images.iter().try_for_each(|image| image.check_architecture(Arch::of_this_program()))?;
-        Ok(images)
+        let fetched = briefing.fetch_images(self.fetcher, self.key.as_ref(), self.screen).await?;
+        let mut images = fetched.iter().flat_map(Fetched::images);
+        images.try_for_each(|image| image.check_architecture(Arch::of_this_program()))?;
+        Ok(fetched)
     }
 
     /// Waits until all disks are there; without `usb`, all but those on USB.
@@ -170,16 +175,16 @@ impl Run<'_> {
         Ok(disks)
     }
 
-    async fn choose_disks(&self, images: &[Image], orders: &Orders) -> Result<Assignment, Failure> {
+    async fn choose_disks(&self, images: &[Fetched], orders: &Orders) -> Result<Assignment, Failure> {
         self.ensure_no_disk_is_hidden().during("choose disk")?;
         let disks = || self.disks().during("find disks");
-        if let Ok(assignment) = Assignment::make(images, orders, &disks()?) {
+        if let Ok(assignment) = assign(images, orders, &disks()?) {
             return Ok(assignment);
         }
         // A refusal names all disks.
         self.wait_for_disks(true).await;
         self.ensure_no_disk_is_hidden().during("choose disk")?;
-        Assignment::make(images, orders, &disks()?)
+        assign(images, orders, &disks()?)
             .map_err(|error| pci::explain(error, &self.paths.sys, Missing::Disk))
             .during("choose disk")
     }

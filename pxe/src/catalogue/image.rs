@@ -5,13 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use ezio_contract::urls;
 use ezio_image::directory;
 use ezio_image::manifest::{CHECKSUM_FILE, Manifest, Store};
 use ezio_image::metainfo::Metainfo;
-use ezio_image::names::is_safe_name;
 use ezio_imagedir::small_files;
 use ezio_swarm::storage::{Storage, open_image};
 
@@ -30,7 +29,7 @@ impl fmt::Debug for Torrent {
 /// A checked image directory.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// Base name of the directory; what clients call it.
+    /// Base name of the directory, with that of the set before it; what clients call it.
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
     pub(crate) manifest: Manifest,
@@ -41,17 +40,12 @@ pub(crate) struct Image {
 
 impl Image {
     /// Opens a directory, with which nothing may be wrong; the data behind the torrents is judged by its sizes.
-    pub(super) fn open(dir: &Path) -> Result<Self> {
-        Self::read(dir).with_context(|| format!("image directory {}", dir.display()))
+    pub(super) fn open(dir: &Path, name: String) -> Result<Self> {
+        Self::read(dir, name).with_context(|| format!("image directory {}", dir.display()))
     }
 
-    fn read(dir: &Path) -> Result<Self> {
+    fn read(dir: &Path, name: String) -> Result<Self> {
         let dir = dir.canonicalize().context("opening it")?;
-        let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-        ensure!(
-            is_safe_name(&name),
-            "{name:?} cannot be the name of an image: use letters, digits, '.', '_' and '-'"
-        );
         let files = small_files(&dir)?;
         let image = directory::Image::open(&files)?.check()?;
         let partitions = image.manifest.partitions.iter().filter_map(|p| image.torrents.get(&p.name));
@@ -60,10 +54,7 @@ impl Image {
         let mut files: BTreeMap<String, Bytes> =
             files.into_map().into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
         // The operator signs an image by its checksums.
-        let signature = format!("{CHECKSUM_FILE}{}", urls::SIGNATURE);
-        if let Some(bytes) = read_if_there(&dir.join(&signature))? {
-            files.insert(signature, bytes.into());
-        }
+        files.extend(signature(&dir)?);
         Ok(Self { name, dir, manifest: image.manifest.clone(), torrents, files })
     }
 
@@ -96,9 +87,12 @@ fn open_torrent(dir: &Path, store: Store, torrent: &directory::Torrent) -> Resul
     Ok(Torrent { metainfo, storage })
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+/// The operator's signature of what is in a directory, by its file name.
+pub(super) fn signature(dir: &Path) -> Result<Option<(String, Bytes)>> {
+    let name = format!("{CHECKSUM_FILE}{}", urls::SIGNATURE);
+    let path = dir.join(&name);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some((name, bytes.into()))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).with_context(|| format!("reading {}", path.display())),
     }

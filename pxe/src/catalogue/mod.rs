@@ -3,20 +3,26 @@
 
 mod image;
 mod netboot;
+mod set;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use ezio_contract::Arch;
 use ezio_image::metainfo::InfoHash;
+use ezio_image::names::is_safe_name;
 
 pub(crate) use image::{Image, Torrent};
 pub(crate) use netboot::Netboot;
+pub(crate) use set::Set;
 
 /// Everything that is served.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     pub(crate) images: Vec<Image>,
+    /// Sets, whose images are among them.
+    pub(crate) sets: Vec<Set>,
     /// Network boot files, each of another architecture.
     pub(crate) netboots: Vec<Netboot>,
 }
@@ -24,21 +30,29 @@ pub(crate) struct Catalogue {
 impl Catalogue {
     /// Opens and checks image directories and network boot files.
     pub(crate) fn open(images: &[PathBuf], netboots: &[PathBuf]) -> Result<Self> {
-        let images = images.iter().map(|dir| Image::open(dir)).collect::<Result<Vec<_>>>()?;
-        for (index, image) in images.iter().enumerate() {
-            let twin = images[..index].iter().find(|other| other.name == image.name);
+        let mut names: Vec<String> = Vec::new();
+        let (mut all, mut sets) = (Vec::new(), Vec::new());
+        for dir in images {
+            let name = name_of(dir)?;
             ensure!(
-                twin.is_none(),
-                "two image directories are named {:?}: each is served under its base name, so rename one",
-                image.name
+                !names.contains(&name),
+                "two image directories are named {name:?}: each is served under its base name, so rename one"
             );
+            names.push(name.clone());
+            if ezio_imagedir::Set::is_one(dir) {
+                let (set, of_set) = Set::open(dir, name)?;
+                sets.push(set);
+                all.extend(of_set);
+            } else {
+                all.push(Image::open(dir, name)?);
+            }
         }
         let netboots = netboots.iter().map(|dir| Netboot::open(dir)).collect::<Result<Vec<_>>>()?;
         for (index, netboot) in netboots.iter().enumerate() {
             let twin = netboots[..index].iter().find(|other| other.arch == netboot.arch);
             ensure!(twin.is_none(), "two --netboot directories are for {}: give one of each", netboot.arch);
         }
-        Ok(Self { images, netboots })
+        Ok(Self { images: all, sets, netboots })
     }
 
     /// Network boot files of an architecture.
@@ -46,8 +60,35 @@ impl Catalogue {
         self.netboots.iter().find(|netboot| netboot.arch == arch)
     }
 
-    pub(crate) fn image(&self, name: &str) -> Option<&Image> {
+    /// Names of sets and images.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let sets = self.sets.iter().map(|set| set.name.as_str());
+        sets.chain(self.images.iter().map(|image| image.name.as_str()))
+    }
+
+    /// The name of all that is served, if it is one image or one set.
+    pub(crate) fn only(&self) -> Option<&str> {
+        match (self.images.as_slice(), self.sets.as_slice()) {
+            ([image], []) => Some(&image.name),
+            (images, [set]) if set.images.len() == images.len() => Some(&set.name),
+            _ => None,
+        }
+    }
+
+    /// A small file of an image or of a set; torrents name `announce` as their tracker.
+    pub(crate) fn file(&self, image: &str, file: &str, announce: &str) -> Option<Bytes> {
+        match self.image(image) {
+            Some(image) => image.file(file, announce),
+            None => self.set(image)?.file(file),
+        }
+    }
+
+    fn image(&self, name: &str) -> Option<&Image> {
         self.images.iter().find(|image| image.name == name)
+    }
+
+    fn set(&self, name: &str) -> Option<&Set> {
+        self.sets.iter().find(|set| set.name == name)
     }
 
     /// Every torrent, each once: two images may hold the same partition.
@@ -62,4 +103,16 @@ impl Catalogue {
             },
         )
     }
+}
+
+/// What clients call the image in a directory.
+fn name_of(dir: &Path) -> Result<String> {
+    let path = dir.canonicalize().with_context(|| format!("opening {}", dir.display()))?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    ensure!(
+        is_safe_name(name),
+        "{}: {name:?} cannot be the name of an image: use letters, digits, '.', '_' and '-'",
+        dir.display()
+    );
+    Ok(name.to_owned())
 }

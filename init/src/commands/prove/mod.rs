@@ -25,8 +25,8 @@ use super::progress_output::{Place, ProgressOutput};
 use crate::fetch::Fetcher;
 use crate::identity::plan::IdentityPlan;
 use crate::machine::SystemPaths;
-use crate::run::assignment::Assignment;
-use crate::run::image::Image;
+use crate::run::image::{Fetched, Image};
+use crate::run::share_out::assign;
 use crate::run::{blocking, list_disks};
 use crate::screen::Screen;
 
@@ -71,7 +71,7 @@ async fn targets(
 ) -> anyhow::Result<Vec<Target>> {
     let fetcher = Fetcher::new()?;
     let Some(conf) = &options.conf else {
-        let image = image_at(options.image.as_deref().unwrap_or_default(), &fetcher).await?;
+        let image = image_at(options.image.as_deref().unwrap_or_default(), &fetcher).await?.one()?;
         return options.targets.iter().map(|path| named(&image, path, options, paths)).collect();
     };
     let screen = Screen::dark();
@@ -92,17 +92,17 @@ async fn targets(
     let mut disks = list_disks(paths, &options.targets)?;
     // They are only read.
     disks.iter_mut().for_each(|disk| disk.in_use = None);
-    let assignment = Assignment::make(&images, &orders, &disks)?;
+    let assignment = assign(&images, &orders, &disks)?;
     let opened = assignment.targets.into_iter().map(|planned| {
         let device = BlockTarget::open_to_read(&planned.path)?;
-        Ok(Target { device, plan: planned.plan, starts: starts_of(&images) })
+        Ok(Target { device, plan: planned.plan, starts: starts_of(images.iter().flat_map(Fetched::images)) })
     });
     opened.collect()
 }
 
 /// All that is known of where volumes lay on their sources.
-fn starts_of(images: &[Image]) -> Vec<(String, u64)> {
-    let directories = images.iter().filter_map(|image| match image {
+fn starts_of<'a>(images: impl Iterator<Item = &'a Image>) -> Vec<(String, u64)> {
+    let directories = images.filter_map(|image| match image {
         Image::Directory(parts) => Some(&parts.manifest.partitions),
         Image::Torrent(_) => None,
     });
@@ -122,7 +122,7 @@ fn named(image: &Image, path: &Path, options: &ProveOptions, paths: &SystemPaths
         let sector_size = device.is_device().then(|| device.sector_size());
         image.plan_for_partition(partition, Room { size, start, sector_size }, &grow)?
     };
-    Ok(Target { device, plan, starts: starts_of(std::slice::from_ref(image)) })
+    Ok(Target { device, plan, starts: starts_of(std::iter::once(image)) })
 }
 
 /// What stands besides the contents.

@@ -12,7 +12,7 @@ use crate::test_image::{DISK, MIB, TestImage};
 /// A disk with the image on it.
 async fn written(image: &TestImage, folder: &Path) -> (Image, PathBuf) {
     let (fetched, disk) = (
-        image_at(&image.path().display().to_string(), &Fetcher::new().unwrap()).await.unwrap(),
+        image_at(&image.path().display().to_string(), &Fetcher::new().unwrap()).await.unwrap().one().unwrap(),
         folder.join("disk"),
     );
     fs::write(&disk, vec![0xee; (DISK + MIB) as usize]).unwrap();
