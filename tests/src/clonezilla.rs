@@ -85,10 +85,11 @@ impl Bench {
         assert!(status.success(), "{arguments:?}: {}", fs::read_to_string(self.path("log")).unwrap());
     }
 
-    /// Has `ocs-sr` save the disk or a partition, with more options; gives the image.
-    pub fn save(&self, what: &str, device: &str, options: &[&str]) -> PathBuf {
+    /// Has `ocs-sr` save the disk or a partition, or several with blanks between, with more options; gives the image.
+    pub fn save(&self, what: &str, devices: &str, options: &[&str]) -> PathBuf {
         let fixed = ["ocs-sr", "-q2", "-batch", "-nogui", "-sfsck", "-senc", "-scs", "-p", "true"];
-        self.clonezilla(&[&fixed, options, &[what, "image", device]].concat());
+        let devices: Vec<&str> = devices.split(' ').collect();
+        self.clonezilla(&[&fixed, options, &[what, "image"], &devices].concat());
         let image = self.path("images/image");
         assert!(image.join("parts").exists(), "{}", fs::read_to_string(self.path("log")).unwrap());
         image

@@ -7,7 +7,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use ezio_tests::clonezilla::Bench;
+use ezio_tests::loop_deploy::{deploy, output, text};
+use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::Server;
+use ezio_tests::programs;
 
 const SECTOR: usize = 512;
 
@@ -163,4 +166,61 @@ mkdir files; head -c 3M /dev/urandom >noise; mkfs.ext4 -q -F -d files ${1}p6",
     let checked = bench
         .sh(&format!("for n in 1 6; do e2fsck -fn {0}p$n; done; ntfsfix -n {0}p5 2>&1", target.device.0));
     assert!(checked.contains("Checking the alternate boot sector... OK"), "{checked}");
+}
+
+#[test]
+fn two_disks_that_were_saved_at_once_become_one_image() {
+    let bench = Bench::new(
+        48,
+        "label: gpt\nsize=40960, type=L, name=root",
+        "mkdir files; head -c 3M /dev/urandom >files/noise; mkfs.ext4 -q -d files ${1}p1",
+    );
+    let second = Loop::blank(&bench.path("second.img"), 64 << 20).unwrap();
+    bench.sh(&format!(
+        "printf 'label: dos\\nstart=2048, size=114688, type=83\\n' | sfdisk -q --no-reread {0}; partx --add {0}
+         mkfs.ext4 -q -d files {0}p1",
+        second.0
+    ));
+    let disks = [bench.disk.0.as_str(), second.0.as_str()];
+    let names = disks.map(|disk| disk.trim_start_matches("/dev/"));
+    let both = names.join(" ");
+    let image = bench.save("savedisk", &both, &["-j2", "-z9p", "-gs"]);
+    assert_eq!(fs::read_to_string(image.join("disk")).unwrap().trim(), both);
+
+    let server = Server::start(&image, &["--state", bench.path("state").to_str().unwrap()]).unwrap();
+    // The first one's image fits both, the second one's just the first.
+    let targets = [("large", 96), ("small", 56)]
+        .map(|(name, size)| Loop::blank(&bench.path(name), size << 20).unwrap());
+    let (good, said) = deploy(&server, &[&targets[0].0, &targets[1].0]);
+    assert!(good, "{said}");
+    let same = |source: &str, target: &str| {
+        let dump = |disk: &str| format!("sfdisk -d {disk} | sed 's,{disk}p\\?,,; /^last-lba/d; /^device/d'");
+        bench.sh(&format!(
+            "diff <({}) <({}); e2fsck -fn {target}p1
+             debugfs -R 'dump /noise copy' {target}p1 2>&1; cmp copy files/noise",
+            dump(source),
+            dump(target)
+        ));
+    };
+    same(disks[0], &targets[1].0);
+    same(disks[1], &targets[0].0);
+
+    // And back: Clonezilla restores both at once, where they came from.
+    let (imported, exported) = (bench.path("imported"), bench.path("images/exported"));
+    let (good, said) = bench.import(&image, &imported, &["--no-progress"]);
+    assert!(good && imported.join(names[1]).join("manifest.toml").exists(), "{said}");
+    let builder = programs::find("image-builder").unwrap();
+    output(text(&builder), &["verify", "--no-progress", text(&imported)]);
+    let export = ["export", "--no-progress", text(&imported), "--clonezilla", text(&exported)];
+    output(text(&builder), &export);
+    let kept = disks.map(|disk| bench.sh(&format!("sfdisk -d {disk}")));
+    bench.sh(&format!(
+        "for disk in {} {}; do partx --delete $disk; head -c 2M /dev/zero >$disk; done",
+        disks[0], disks[1]
+    ));
+    let fixed = ["ocs-sr", "-batch", "-nogui", "-j2", "-scr", "-p", "true", "restoredisk", "exported"];
+    bench.clonezilla(&[&fixed[..], &names].concat());
+    assert_eq!(disks.map(|disk| bench.sh(&format!("sfdisk -d {disk}"))), kept);
+    same(disks[0], disks[0]);
+    same(disks[1], disks[1]);
 }

@@ -194,7 +194,7 @@ fn a_striped_volume_on_two_physical_ones_of_a_disk_is_kept_by_its_blocks_in_use(
         bench.put(&restored, (1 + half * 100) * MIB, &bench.reassembled(&image, name, HALF));
     }
     for (name, size, pieces) in
-        [("stripes.new", 128, stripes.collect::<Vec<_>>()), ("both.new", 64, both.collect())]
+        [("stripes.new", 128, stripes.collect::<Vec<_>>()), ("both.new", 64, both.clone().collect())]
     {
         let path = bench.path(name);
         sparse(&path, size * MIB);
@@ -202,9 +202,23 @@ fn a_striped_volume_on_two_physical_ones_of_a_disk_is_kept_by_its_blocks_in_use(
         assert_files(&bench, &path);
     }
 
-    // One of the two alone.
-    let (half, alone) = (bench.path("half"), bench.path("alone"));
+    // Both on disks of their own, in one image: what lies on both is whole there.
+    let (half, other, set) = (bench.path("half"), bench.path("other"), bench.path("set"));
     spread(&disk, &half, [(0, MIB, HALF)]);
+    spread(&disk, &other, [(0, 101 * MIB, HALF)]);
+    let builder = ezio_tests::programs::find("image-builder").unwrap();
+    sh("$1 capture --no-progress --store files $2 $3 -o $4", &[&builder, &half, &other, &set]);
+    assert!(shown(&set).contains("vg0/both: lies on other disks too: copied whole"), "{}", shown(&set));
+    for (image, name, begin) in [("sda", "half", MIB), ("sdb", "other", 101 * MIB)] {
+        bench.put(&restored, begin, &bench.reassembled(&set.join(image), name, HALF));
+    }
+    let path = bench.path("both.set");
+    sparse(&path, 64 * MIB);
+    spread(&restored, &path, both.map(|(there, here, length)| (here, there, length)));
+    assert_files(&bench, &path);
+
+    // One of the two alone.
+    let alone = bench.path("alone");
     captured(&half, &alone, &[]);
     assert!(
         shown(&alone).contains("vg0/stripes: lies on other disks too: copied whole"),
