@@ -7,11 +7,15 @@ import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** Longest wait for anything, on a computer that does other things too. */
+export const BOUND_MS = 120_000;
+
 export const launch = () => chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
 
 /** Opens the page. It may load nothing from elsewhere, and say nothing on its console; `problems` fills with what it does. */
 export async function open(browser, url, { width = 1280, height = 900, colorScheme = "light" } = {}) {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
+  page.setDefaultTimeout(BOUND_MS);
   const problems = [];
   page.on("console", (message) => problems.push(`${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => problems.push(error.message));

@@ -12,8 +12,8 @@ use ezio_tests::programs::{self, own_file};
 use ezio_tests::vm::material::workspace;
 use tempfile::TempDir;
 
-/// So long a script may take, on a computer that does other things too.
-const BOUND: Duration = Duration::from_secs(180);
+/// So long a script may take, on a computer that does other things too; on one that does not, it takes half a minute.
+const BOUND: Duration = Duration::from_secs(600);
 
 #[test]
 fn forty_machines_are_shown_found_and_deployed_again() -> Result<()> {
