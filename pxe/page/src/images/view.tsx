@@ -10,11 +10,15 @@ export function ImagesView({ room }: { room: Room }) {
     <>
       <h1>Images</h1>
       {room.images.map((image) => (
-        <ImageCard key={image.name} image={image} users={machines.filter((machine) => machine.image === image.name)} />
+        <ImageCard key={image.name} image={image} users={machines.filter((machine) => gets(machine, image))} />
       ))}
     </>
   );
 }
+
+/** A machine that gets a set of disks names the set; its images are below that name. */
+const gets = (machine: Machine, image: Image) =>
+  machine.image != null && (image.name === machine.image || image.name.startsWith(`${machine.image}/`));
 
 function ImageCard({ image, users }: { image: Image; users: Machine[] }) {
   const { name, payload_bytes, notes, created, partitions } = image;

@@ -30,22 +30,20 @@ export interface RoomProgress {
   slow: Slow[];
 }
 
-const began = (machine: Machine) => machine.times.booting ?? machine.times.started;
+const began = (machine: Machine) => machine.times.booting ?? machine.times.started ?? 0;
 const ended = (machine: Machine, now: number) =>
   machine.times.done ?? machine.times.failed ?? (machine.silent ? machine.last_heard : now);
 
 /** The machines of the present deployment, or of the last one: those whose runs overlap, back from the latest. */
 export function deployment(machines: Machine[], now: number): Machine[] {
   const runs = machines.filter((machine) => machine.times.started !== undefined);
-  runs.sort((a, b) => (began(b) ?? 0) - (began(a) ?? 0));
-  // From the latest end backwards, as long as somebody was at work.
-  const byEnd = [...runs].sort((a, b) => ended(b, now) - ended(a, now));
   const found: Machine[] = [];
-  let since = Number.POSITIVE_INFINITY;
-  for (const machine of byEnd) {
-    if (found.length > 0 && ended(machine, now) < since - GAP_S) break;
+  // From the latest end backwards, as long as somebody was at work.
+  let since = Number.NEGATIVE_INFINITY;
+  for (const machine of runs.sort((a, b) => ended(b, now) - ended(a, now))) {
+    if (ended(machine, now) < since - GAP_S) break;
     found.push(machine);
-    since = Math.min(since, began(machine) ?? since);
+    since = found.length === 1 ? began(machine) : Math.min(since, began(machine));
   }
   return found;
 }

@@ -1,6 +1,6 @@
 // Machines as tiles; arrow keys go from one to the next.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Machine } from "../live/types";
 import { machineAddress } from "../route";
 import { useWindow } from "../widgets/window";
@@ -81,7 +81,7 @@ function useArrows(count: number, columns: number, box: { current: HTMLDivElemen
   const active = Math.min(at, count - 1);
   const goes = useRef(false);
   const tile = (at: number) => box.current?.querySelector<HTMLElement>(`[data-at="${at}"]`);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const target = goes.current ? tile(active) : null;
     if (!target) return;
     goes.current = false;
