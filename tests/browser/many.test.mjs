@@ -43,9 +43,9 @@ async function costs(page) {
 }
 
 let room = new Room(url, 0);
-for (const [count, paintMs, scriptMs] of [
-  [1000, 5000, 50],
-  [4000, 20_000, 100],
+for (const [count, firstMs, scriptMs] of [
+  [1000, 1000, 50],
+  [4000, 3000, 100],
 ]) {
   test(`${count} machines`, async () => {
     const bigger = new Room(url, count);
@@ -55,10 +55,10 @@ for (const [count, paintMs, scriptMs] of [
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
     page.setDefaultTimeout(BOUND_MS);
     await page.addInitScript(watch);
+    const spent = await costs(page);
     await page.goto(url);
     await page.waitForFunction(() => globalThis.painted);
     const painted = await page.evaluate(() => globalThis.painted);
-    const spent = await costs(page);
     const before = { ...(await spent()), changes: await page.evaluate(() => globalThis.changes) };
     // Every machine reports all the time, as in a room at work.
     let works = true;
@@ -71,12 +71,12 @@ for (const [count, paintMs, scriptMs] of [
     await feeding;
     const each = (name) => (after[name] - before[name]) / (after.changes - before.changes);
     console.log(
-      `${count} machines: first drawn after ${painted.toFixed(0)} ms; a change costs ${each("script").toFixed(1)} ms of ` +
+      `${count} machines: first drawn after ${painted.toFixed(0)} ms, ${before.all.toFixed(0)} of them at work; a change costs ${each("script").toFixed(1)} ms of ` +
         `script, ${each("all").toFixed(1)} ms in all`,
     );
     await page.getByRole("searchbox").fill("pc-999");
     await page.getByRole("status").getByText(`1 of ${count} machines`).waitFor();
     await page.close();
-    assert.ok(painted < paintMs && each("script") < scriptMs);
+    assert.ok(before.all < firstMs && each("script") < scriptMs);
   });
 }
