@@ -108,6 +108,7 @@ classroom: netboot material $(if $(filter arm64,$(FIRMWARE)),arm64,$(if $(IMAGE)
 
 test: netboot stick golden material small arm64 ## all tests: units, loop devices, networks, virtual machines
 	$(CARGO) test --locked --workspace --exclude ezio-tests
+	npm --prefix pxe/page test
 	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
 		$(CARGO) test --locked -p ezio-tests -- --test-threads=1
 
