@@ -31,7 +31,8 @@ pub(super) struct Unpartitioned {
 pub(super) fn look(source: &Source, layout: &Layout, stop: &Stop) -> Result<Unpartitioned> {
     // The table itself is made anew.
     let table = layout.encode(source.size, source.sector_size)?;
-    let table: Vec<_> = table.writes().iter().map(|(at, bytes)| *at..*at + bytes.len() as u64).collect();
+    let mut table: Vec<_> = table.writes().iter().map(|(at, bytes)| *at..*at + bytes.len() as u64).collect();
+    table.extend(backup_entries(source)?);
     let end = layout.partitions().iter().map(|p| layout.byte_range(p).end).max().unwrap_or(0);
     let scan = Scan { source, table, stop };
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
@@ -50,6 +51,25 @@ pub(super) fn look(source: &Source, layout: &Layout, stop: &Stop) -> Result<Unpa
     let runs: Vec<_> = runs.collect();
     let map = (!runs.is_empty()).then(|| ExtentMap::new(runs)).transpose()?;
     Ok(Unpartitioned { map, notes })
+}
+
+/// Entries of a GPT's backup, where its header in the last sector says: some programs put them a MiB before it, and not just
+/// before it (UEFI specification, 5.3.2).
+fn backup_entries(source: &Source) -> Result<Option<Range<u64>>> {
+    let sector = u64::from(source.sector_size);
+    let at = (source.size / sector).saturating_sub(1) * sector;
+    let header = source
+        .file
+        .read_vec(at, 92)
+        .with_context(|| format!("cannot read 92 bytes at byte {at} of {}", source.path.display()))?;
+    let number = |at: usize| header.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+    let (Some(first), Some(counts), true) = (number(72), number(80), header.starts_with(b"EFI PART")) else {
+        return Ok(None);
+    };
+    // Number of entries, and bytes of one.
+    let length = (counts & 0xffff_ffff).saturating_mul(counts >> 32);
+    let start = first.saturating_mul(sector).min(at);
+    Ok(Some(start..start.saturating_add(length).min(at)))
 }
 
 struct Scan<'a> {

@@ -226,3 +226,43 @@ impl Drop for LoopDevice {
         let _ = Command::new("losetup").args(["--detach", &self.0]).status();
     }
 }
+
+/// Puts the entries of a GPT's backup a MiB before its header, and says so there (UEFI specification, 5.3.2).
+const MOVE_BACKUP: &str = r#"
+import binascii, struct, sys
+disk = open(sys.argv[1], "r+b")
+last = disk.seek(0, 2) // 512 - 1
+disk.seek(last * 512)
+header = bytearray(disk.read(512))
+before, after = struct.unpack("<Q", header[72:80])[0], last - 2048
+disk.seek(before * 512)
+entries = disk.read(128 * 128)
+disk.seek(before * 512)
+disk.write(bytes(len(entries)))
+disk.seek(after * 512)
+disk.write(entries)
+header[72:80] = struct.pack("<Q", after)
+header[16:20] = bytes(4)
+header[16:20] = struct.pack("<I", binascii.crc32(bytes(header[:92])))
+disk.seek(last * 512)
+disk.write(header)
+"#;
+
+#[test]
+fn the_backup_of_a_gpt_is_no_data_wherever_its_entries_lie() {
+    ready();
+    let bench = Bench::new();
+    let (disk, script) = (bench.path("disk.img"), bench.path("move.py"));
+    sparse(&disk, 64 * MIB);
+    fs::write(&script, MOVE_BACKUP).unwrap();
+    sh("printf 'label: gpt\nsize=40M\n' | sfdisk -q $1; /usr/bin/python3 $2 $1", &[&disk, &script]);
+    sh("sgdisk --verify $1 | grep 'No problems found'; sfdisk --verify $1", &[&disk]);
+    let output = capture(&disk, &bench.path("image"), &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !said.contains("behind the last partition"), "{said}");
+
+    File::options().write(true).open(&disk).unwrap().write_all_at(&[7], 50 * MIB).unwrap();
+    let output = capture(&disk, &bench.path("again"), &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("behind the last partition, from byte 52428800, lie 4.0 KiB"), "{said}");
+}
