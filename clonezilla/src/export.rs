@@ -58,13 +58,31 @@ pub fn export(disks: &[(&Path, &CheckedImage)], output: &Path, watch: &mut Watch
     }
     for image in &images {
         left_out.extend(image.left_out()?);
-        for part in image.saved() {
+        for part in saved(image.image) {
             write_partition(image, part, &folder, watch)?;
         }
     }
     fs::rename(&folder.path, output).with_context(|| format!("cannot put {} in place", output.display()))?;
     let _ = partial.keep();
     Ok(left_out)
+}
+
+/// Bytes that [`export`] reads of the image of a disk.
+#[must_use]
+pub fn exported_length(image: &CheckedImage) -> u64 {
+    saved(image).map(|part| streamed(image, part).map_or(part.size, ExtentMap::total_length)).sum()
+}
+
+/// The partitions that Clonezilla has files of.
+fn saved(image: &CheckedImage) -> impl Iterator<Item = &PartitionInfo> {
+    image.manifest.partitions.iter().filter(|part| part.has_torrent() && !part.is_unpartitioned())
+}
+
+/// The runs of a partition whose file is a stream of partclone; none where it is a plain copy. The file's name is that of the
+/// partclone that restores it, and there is none for LVM, nor for what is not known.
+fn streamed<'a>(image: &'a CheckedImage, part: &PartitionInfo) -> Option<&'a ExtentMap> {
+    let known = part.filesystem.as_deref().is_some_and(|filesystem| filesystem != "LVM2_member");
+    image.torrents.get(&part.name).and_then(Torrent::runs).filter(|_| known)
 }
 
 /// Clonezilla names all files after disks and partitions.
@@ -96,11 +114,6 @@ impl<'a> DiskImage<'a> {
     /// Name of the disk ("sda").
     fn disk(&self) -> &str {
         self.layout.device().rsplit('/').next().unwrap_or_default()
-    }
-
-    /// The partitions that Clonezilla has files of.
-    fn saved(&self) -> impl Iterator<Item = &PartitionInfo> {
-        self.manifest.partitions.iter().filter(|part| part.has_torrent() && !part.is_unpartitioned())
     }
 
     /// The runs of a partition; none where every byte is kept.
@@ -199,7 +212,6 @@ fn write_partition(
     watch: &mut Watch<'_>,
 ) -> Result<()> {
     let name = &part.name;
-    let runs = image.runs(name);
     let stored = image.stored(name)?;
     let mut read = |offset: u64, buffer: &mut [u8]| -> Result<()> {
         let bytes = buffer.len();
@@ -207,18 +219,15 @@ fn write_partition(
         read.with_context(|| format!("cannot read {bytes} bytes at byte {offset} of {name}"))?;
         watch(name, bytes as u64)
     };
-    let (form, map) = match (runs, part.filesystem.as_deref()) {
-        // The name is that of the partclone that restores it, and there is none for these.
-        (None, _) | (_, None | Some("LVM2_member")) => ("dd-ptcl-img".to_owned(), None),
-        (Some(map), Some(filesystem)) => (format!("{filesystem}-ptcl-img"), Some(map)),
-    };
-    let path = folder.path.join(format!("{name}.{form}.zst.aa"));
+    let map = streamed(image, part);
+    let filesystem = part.filesystem.as_deref().unwrap_or_default();
+    let form = if map.is_some() { filesystem } else { "dd" };
+    let path = folder.path.join(format!("{name}.{form}-ptcl-img.zst.aa"));
     let writing = || format!("cannot write {}", path.display());
     let file = BufWriter::with_capacity(BUFFER, File::create_new(&path).with_context(writing)?);
     let mut out = zstd::Encoder::new(file, LEVEL).with_context(writing)?;
     match map {
         Some(map) => {
-            let filesystem = part.filesystem.as_deref().unwrap_or_default();
             partclone::write(&mut out, descriptions::partclone_name(filesystem), part.size, map, read)
                 .with_context(writing)?;
         }

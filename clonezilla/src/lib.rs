@@ -9,6 +9,6 @@ mod sums;
 mod torrent;
 
 pub use directory::Directory;
-pub use export::export;
+pub use export::{export, exported_length};
 pub use import::{Orders, Plan, Watch, Which, choices, import};
 pub use torrent::{Torrent, import_torrent};

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use ezio_image::layout::{Layout, TableImage};
 use ezio_image::manifest::{Content, PartitionInfo};
 
-use super::{DiskImage, EBR_CODE, is_gpt};
+use super::{DiskImage, EBR_CODE, is_gpt, saved};
 
 /// Sectors from the disk's first one to the end of a GPT's usual 128 entries.
 const GPT_HEAD: u64 = 34;
@@ -16,7 +16,8 @@ const GPT_TAIL: u64 = 33;
 /// Names and bytes of all of them.
 pub(super) fn all(images: &[DiskImage<'_>]) -> Result<Vec<(String, Vec<u8>)>> {
     let disks: Vec<&str> = images.iter().map(DiskImage::disk).collect();
-    let saved: Vec<&str> = images.iter().flat_map(DiskImage::saved).map(|part| part.name.as_str()).collect();
+    let saved: Vec<&str> =
+        images.iter().flat_map(|image| saved(image)).map(|part| part.name.as_str()).collect();
     let names: Vec<&str> = images.iter().map(|image| image.manifest.name.as_str()).collect();
     let note = format!("Exported from the image {} of ezio.\n", names.join(", "));
     let mut files = vec![

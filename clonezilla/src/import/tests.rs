@@ -224,7 +224,7 @@ fn what_is_not_understood_is_refused_with_a_word() {
     missing("lvm_vg_dev.list", "vg /dev/sda1 UUID\n").refused("cannot read");
     missing("luks-dev.list", "/dev/sda1 UUID ocs_luks_sda1\n").refused("(LUKS)");
     missing("sda1.ntfs-img.gz.aa", "").refused("sda1.ntfs-img.gz.aa of");
-    missing("sda1.ext4-ptcl-img.lrz.aa", "LRZI").refused("lrzip cannot be read as a stream");
+    missing("sda1.ext4-ptcl-img.lrz.aa", "LRZI").refused("sda1.ext4-ptcl-img.lrz.aa, before byte 0: lrzip");
     missing("sda1.ext4-ptcl-img.uncomp.aa", "partimage")
         .refused("sda1.ext4-ptcl-img.uncomp.aa, before byte 9: this is no");
     let bench = Bench::new();

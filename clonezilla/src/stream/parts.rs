@@ -27,12 +27,15 @@ struct Open {
 impl Parts {
     /// These files of a folder, in this order.
     pub(crate) fn new(folder: &Path, names: &[String], sums: &Arc<Sums>) -> Self {
+        let place = Place::default();
+        // What is wrong with all of them is told of the first.
+        names.first().iter().for_each(|name| place.set(name, 0));
         Self {
             folder: folder.to_owned(),
             names: names.iter().rev().cloned().collect(),
             sums: Arc::clone(sums),
             open: None,
-            place: Place::default(),
+            place,
         }
     }
 

@@ -24,8 +24,11 @@ pub(crate) fn run(args: &ExportArgs, stop: &Stop) -> Result<()> {
     };
     let images = folders.into_iter().map(Image::open).collect::<Result<Vec<_>>>()?;
     let first = images.first().context("there is no image")?;
-    let torrents = images.iter().flat_map(|image| image.parts.torrents.values());
-    let total: u64 = torrents.map(|torrent| torrent.metainfo.total_length()).sum();
+    let total: u64 = match args.form.clonezilla {
+        // Of some it has every byte, in use or not.
+        Some(_) => images.iter().map(|image| ezio_clonezilla::exported_length(&image.parts)).sum(),
+        None => first.parts.torrents.values().map(|torrent| torrent.metainfo.total_length()).sum(),
+    };
     let mut progress = Progress::new(total, args.no_progress);
     let mut watch = |part: &str, length: u64| {
         progress.part(part);
