@@ -4,6 +4,7 @@ pub mod bench;
 pub mod classroom;
 pub mod clonezilla;
 pub mod dhcp;
+pub mod dice;
 pub mod loop_deploy;
 pub mod loop_device;
 pub mod loopback;

@@ -6,36 +6,12 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use ezio_tests::dice::Dice;
 use ezio_tests::loop_device::Loop;
 use ezio_tests::programs;
 
 use crate::bench::{Bench, MIB, sh, text, window};
 use crate::signatures::plant_raids;
-
-/// Numbers that follow from a seed: what failed once can be seen again (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn one_in(&mut self, odds: u64) -> bool {
-        self.below(odds) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 /// A kind of content: its least size in MiB, and how it is made for sectors of 512 bytes and of 4096.
 struct Kind {
@@ -174,6 +150,23 @@ fn make(bench: &Bench, disk: &Disk, dice: &mut Dice) -> Loop {
     source
 }
 
+/// Half of what is in the partitions lies on the target already, block by block, as an older deployment leaves it.
+fn hold_some(disk: &Disk, source: &Loop, target: &Loop, dice: &mut Dice) {
+    const BLOCK: u64 = 64 << 10;
+    let from = File::open(&source.0).unwrap();
+    let to = OpenOptions::new().write(true).open(&target.0).unwrap();
+    for (_, start, length) in &disk.parts {
+        for at in (*start..start + length).step_by(BLOCK as usize).filter(|at| at + BLOCK <= disk.target) {
+            let mut bytes = [0; BLOCK as usize];
+            from.read_exact_at(&mut bytes, at).unwrap();
+            if dice.one_in(2) {
+                to.write_all_at(&bytes, at).unwrap();
+            }
+        }
+    }
+    to.sync_all().unwrap();
+}
+
 /// Copies the blocks that an image has from one disk into an empty file.
 fn blocks_in_use(image: &Path, offsets: &[(String, u64)], disk: &Path, into: &Path, size: u64) {
     let (from, to) = (File::open(disk).unwrap(), File::create(into).unwrap());
@@ -221,6 +214,9 @@ fn arrives(seed: u64) {
     let (image, said) = bench.capture_into("files", Path::new(&source.0), "image");
     let file = bench.sparse("target.img", disk.target);
     let target = Loop::with_sectors(&file, disk.target_sectors as u32).unwrap();
+    if dice.one_in(2) {
+        hold_some(&disk, &source, &target, &mut dice);
+    }
     plant_raids(&target.0, 0, disk.target);
     for (_, start, length) in disk.parts.iter().filter(|(_, _, length)| *length >= 8 * MIB) {
         plant_raids(&target.0, *start, *length);
