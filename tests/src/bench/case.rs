@@ -14,6 +14,12 @@ pub enum PowerOff {
         /// Share of S/B since the start.
         share: f64,
     },
+    /// All machines, after this share of S/B; they are switched on again at once, and measured from then on. What a
+    /// program has written by then stays, as the cache of its system does: after a real cut the last seconds are missing.
+    AllAndOnAgain {
+        /// Share of S/B since the start.
+        share: f64,
+    },
     /// The server, once it has sent this many copies of the image.
     ServerAfter {
         /// Copies of the image on the server's link.
@@ -36,6 +42,10 @@ pub struct Case {
     pub mib: u64,
     /// Machines with a slower link, in Mbit/s; the others are measured.
     pub slow: &'static [(usize, f64)],
+    /// The targets hold the image already, but for one piece of so many, scattered.
+    pub changed: Option<u64>,
+    /// A whole deployment to a disk, from start to end, by `ezio-init deploy`.
+    pub deploys: bool,
     /// Machines that are powered off; the others are measured.
     pub power_off: Option<PowerOff>,
     /// The machines arrive one after another over this share of S/B; each is then measured from its own start.
@@ -57,6 +67,8 @@ const ROOM: Case = Case {
     mbit: 20.0,
     mib: 96,
     slow: &[],
+    changed: None,
+    deploys: false,
     power_off: None,
     arriving_over: 0.0,
     liar: None,
@@ -116,6 +128,32 @@ pub fn all() -> Vec<Case> {
             goal: 1.30,
             ..ROOM
         },
+        Case {
+            name: "refresh",
+            title: "one piece of twenty has changed",
+            members: 10,
+            changed: Some(20),
+            goal: 0.08,
+            ..ROOM
+        },
+        Case {
+            name: "powercut",
+            title: "all cut at half and switched on again, from then",
+            members: 10,
+            power_off: Some(PowerOff::AllAndOnAgain { share: 0.5 }),
+            goal: 0.55,
+            ..ROOM
+        },
+        Case {
+            name: "proof",
+            title: "one machine, from its start to the end of the deployment",
+            members: 1,
+            mbit: 1000.0,
+            mib: 1024,
+            deploys: true,
+            goal: 1.20,
+            ..ROOM
+        },
     ]
 }
 
@@ -133,7 +171,29 @@ pub fn quick() -> Vec<Case> {
             goal: 1.10,
             ..small.clone()
         },
-        Case { name: "two-switches", title: "two switches of 4", switches: 2, goal: 1.25, ..small },
+        Case { name: "two-switches", title: "two switches of 4", switches: 2, goal: 1.25, ..small.clone() },
+        Case {
+            name: "refresh",
+            title: "one piece of twenty has changed",
+            changed: Some(20),
+            goal: 0.2,
+            ..small.clone()
+        },
+        Case {
+            name: "powercut",
+            title: "all cut at half and switched on again, from then",
+            power_off: Some(PowerOff::AllAndOnAgain { share: 0.5 }),
+            goal: 0.7,
+            ..small.clone()
+        },
+        Case {
+            name: "proof",
+            title: "one machine, from its start to the end of the deployment",
+            members: 1,
+            deploys: true,
+            goal: 1.5,
+            ..small
+        },
     ]
 }
 
@@ -168,7 +228,17 @@ impl Case {
     /// Does nothing go wrong, on one switch? Then even a system without any repair can be compared.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.power_off.is_none() && self.arriving_over == 0.0 && self.liar.is_none()
+        self.power_off.is_none()
+            && self.arriving_over == 0.0
+            && self.liar.is_none()
+            && self.changed.is_none()
+            && !self.deploys
+    }
+
+    /// Do the machines hold some of it already, when they begin or begin again?
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.changed.is_some() || matches!(self.power_off, Some(PowerOff::AllAndOnAgain { .. }))
     }
 
     /// Seconds after which a trial is given up.

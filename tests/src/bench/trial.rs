@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{Case, PowerOff};
 use super::image;
+use super::liar::read_torrent;
 use super::process::{Finish, Process, Written};
 use super::system::{Stage, System};
 use crate::netns::{Room, SERVER, WorkFolder};
@@ -88,6 +90,7 @@ pub fn run(case: &Case, system: &dyn System) -> Result<Trial> {
     let stage = Stage { room: &room, case, work: work.path(), image: &image };
     prepare_targets(&stage, system.wants_targets())?;
     let server = system.serve(&stage).with_context(|| format!("start the server of {}", system.name()))?;
+    case.changed.map_or(Ok(()), |one_of| give_old_content(&stage, one_of))?;
     let mut run = Run {
         stage: &stage,
         system,
@@ -113,6 +116,22 @@ fn prepare_targets(stage: &Stage<'_>, at_full_length: bool) -> Result<()> {
             let target = File::create(stage.target(host)).context("make a target")?;
             target.set_len(stage.case.bytes()).context("size a target")?;
         }
+    }
+    Ok(())
+}
+
+/// Puts onto each target the image, of which one piece of `one_of` is another.
+fn give_old_content(stage: &Stage<'_>, one_of: u64) -> Result<()> {
+    let piece = read_torrent(&stage.torrent())?.piece_length();
+    let distance = u64::from(piece) * one_of;
+    for host in 1..=stage.case.members {
+        fs::copy(stage.image, stage.target(host)).context("fill a target")?;
+        let target = File::options().write(true).open(stage.target(host)).context("open a target")?;
+        let starts = (0..stage.case.bytes()).step_by(usize::try_from(distance)?);
+        starts
+            .into_iter()
+            .try_for_each(|at| target.write_all_at(&[0; 512], at))
+            .context("change a target")?;
     }
     Ok(())
 }
@@ -188,7 +207,9 @@ impl Run<'_> {
 
     fn is_due(&self, what: &PowerOff, ideal: f64, sent_before: u64) -> Result<bool> {
         match what {
-            PowerOff::At { share, .. } => Ok(self.seconds() >= share * ideal),
+            PowerOff::At { share, .. } | PowerOff::AllAndOnAgain { share } => {
+                Ok(self.seconds() >= share * ideal)
+            }
             PowerOff::ServerAfter { copies } => {
                 let sent = self.stage.room.tx_bytes(SERVER)? - sent_before;
                 Ok(sent as f64 >= copies * self.stage.case.bytes() as f64)
@@ -201,9 +222,18 @@ impl Run<'_> {
             Some(PowerOff::At { hosts, .. }) => {
                 hosts.into_iter().try_for_each(|host| self.stage.room.kill_host(host))
             }
+            Some(PowerOff::AllAndOnAgain { .. }) => self.begin_again(),
             Some(PowerOff::ServerAfter { .. }) => self.stage.room.kill_host(SERVER),
             None => Ok(()),
         }
+    }
+
+    fn begin_again(&mut self) -> Result<()> {
+        let hosts: Vec<usize> = self.members.keys().copied().collect();
+        hosts.iter().try_for_each(|&host| self.stage.room.kill_host(host))?;
+        self.members.clear();
+        self.start = Instant::now();
+        hosts.into_iter().try_for_each(|host| self.join(host))
     }
 
     fn poll_members(&mut self) {

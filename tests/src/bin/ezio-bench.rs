@@ -28,7 +28,7 @@ struct Rooms {
     /// Measure only these cases (see `ezio-bench list`); may be given several times.
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
-    /// Measure only these systems: ezio, chain, udpcast, aria2c, libtorrent.
+    /// Measure only these systems: ezio, chain, udpcast, aria2c, libtorrent; in the case "proof" written, read-back.
     #[arg(long = "system", value_name = "NAME")]
     systems: Vec<String>,
     /// Runs of ezio in each case; the others run once.
@@ -154,7 +154,8 @@ fn measure(rooms: &Rooms) -> Result<()> {
     let path = rooms.output.clone().unwrap_or_else(|| results.default_path());
     for case in &cases {
         for system in systems.iter().filter(|system| system.suits(case)) {
-            let runs = if system.name() == "ezio" { rooms.runs } else { 1 };
+            let is_ours = ["ezio", "written", "read-back"].contains(&system.name());
+            let runs = if is_ours { rooms.runs } else { 1 };
             for _ in 0..runs {
                 let trial = trial::run(case, system.as_ref())
                     .with_context(|| format!("{} in case {}", system.name(), case.name))?;
@@ -199,7 +200,8 @@ fn show(results: &Results) -> Result<()> {
     println!("{} at {}", results.machine, results.commit);
     let rows = std::iter::once(table::trial_head()).chain(results.rooms.iter().map(table::trial_row));
     println!("\n{}", table::markdown(&rows.collect::<Vec<_>>()));
-    let systems: Vec<&str> = ["ezio", "chain", "udpcast", "aria2c", "libtorrent"].to_vec();
+    let mut systems = ["ezio", "written", "read-back", "chain", "udpcast", "aria2c", "libtorrent"].to_vec();
+    systems.retain(|name| results.rooms.iter().any(|trial| trial.system == *name));
     let cases: Vec<Case> = case::all();
     println!("{}", table::summary(results, &cases, &systems));
     println!("{}", table::loopback(&results.loopback));

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Finish, Process, SERVER, Stage, System};
+use crate::bench::case::Case;
 use crate::bench::liar::read_torrent;
 use crate::programs;
 
@@ -106,6 +107,10 @@ fn start_libtorrent(stage: &Stage<'_>, host: usize, folder: &Path, finish: Finis
 impl System for Client {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn suits(&self, case: &Case) -> bool {
+        !case.is_begun() && !case.deploys
     }
 
     fn check(&self) -> Result<()> {

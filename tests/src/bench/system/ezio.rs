@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Finish, Process, SERVER, Stage, System};
+use crate::bench::case::Case;
 use crate::bench::liar::read_torrent;
 use crate::netns::HTTP_PORT;
 use crate::programs;
@@ -14,7 +15,7 @@ use crate::programs;
 pub(super) struct Ezio;
 
 /// Base name of the image directory.
-const IMAGE: &str = "room";
+pub(super) const IMAGE: &str = "room";
 
 /// Captures a raw file into an image directory, as the file "disk".
 pub(in crate::bench) fn capture(image: &Path, folder: &Path) -> Result<()> {
@@ -34,6 +35,10 @@ impl System for Ezio {
 
     fn check(&self) -> Result<()> {
         ["image-builder", "ezio-pxe", "ezio-init"].iter().try_for_each(|name| programs::find(name).map(drop))
+    }
+
+    fn suits(&self, case: &Case) -> bool {
+        !case.deploys
     }
 
     fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {

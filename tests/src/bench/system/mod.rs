@@ -2,6 +2,7 @@
 
 mod bittorrent;
 mod chain;
+mod deploy;
 mod ezio;
 mod udpcast;
 
@@ -151,6 +152,8 @@ pub trait System {
 pub fn all() -> Vec<Box<dyn System>> {
     vec![
         Box::new(ezio::Ezio),
+        Box::new(deploy::Deploy::new("written")),
+        Box::new(deploy::Deploy::new("read-back")),
         Box::new(chain::Chain),
         Box::new(udpcast::Udpcast),
         Box::new(bittorrent::ARIA2),
