@@ -85,15 +85,15 @@ fn an_older_grub_needs_the_router_to_name_the_server_and_fetches_all_by_tftp() -
     Ok(())
 }
 
-/// Machines from power-on to the deployed system, beside dnsmasq with a configuration and with the network boot files that
-/// `given` names. Returns the server's log.
+/// Machines from power-on to the deployed system, a small one (the way there is what is tried), beside dnsmasq with a
+/// configuration and with the network boot files that `given` names. Returns the server's log.
 fn deploy_beside(
     firmware: &[Firmware],
     given: impl Fn(&Path) -> Result<(String, PathBuf)>,
     dhcp: Dhcp,
 ) -> Result<String> {
     programs::need_root()?;
-    let image = material::golden_image()?;
+    let image = material::small_image()?;
     let folder = tempfile::tempdir().context("making a folder for the machines")?;
     let (dnsmasq_conf, netboot) = given(folder.path())?;
     let disk_size = material::smallest_disk(&image)? + (512 << 20);
@@ -108,7 +108,7 @@ fn deploy_beside(
             images: vec![image],
             netboot: vec![netboot],
             folder: folder.path().join("server"),
-            conf: "image = \"golden\"\non-error = \"hold\"\n".to_owned(),
+            conf: "image = \"small-amd64\"\non-error = \"hold\"\n".to_owned(),
             append: String::new(),
             dhcp,
         },

@@ -72,7 +72,7 @@ pub fn netboot_arm64() -> Result<PathBuf> {
     made("dist/arm64", "vmlinuz", "make netboot ARCH=arm64")
 }
 
-/// Image directory of a small system, as `make small` made it: it has no loader but where a boot entry leads.
+/// Image directory of a small system, as `make small` made it: for UEFI it has no loader but where a boot entry leads.
 pub fn small_image() -> Result<PathBuf> {
     made("build/small-amd64", "manifest.toml", "make small")
 }
