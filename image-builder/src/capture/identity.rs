@@ -1,5 +1,7 @@
-//! Model, serial number and bus of the disk that is captured, in the words of a machine that will look for its like.
+//! Model, serial number and bus of the disk that is captured: in the words of a machine that will look for its like, and where
+//! the kernel has none (behind many a USB bridge), as udev got them from the disk.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::Result;
@@ -16,7 +18,7 @@ pub(crate) struct Identity {
     pub(crate) bus: Option<Bus>,
 }
 
-/// Asks the kernel; a file has no identity.
+/// Asks the kernel, and then udev; a file has no identity.
 pub(crate) fn of(source: &Source) -> Result<Identity> {
     if source.kind == Kind::File {
         return Ok(Identity::default());
@@ -26,7 +28,23 @@ pub(crate) fn of(source: &Source) -> Result<Identity> {
     let found = disks.into_iter().find(|disk| {
         disk.path == source.path || disk.partitions.iter().any(|partition| partition.path == source.path)
     });
-    Ok(found
+    let known = found
         .map(|disk| Identity { model: disk.model, serial: disk.serial, bus: disk.bus })
-        .unwrap_or_default())
+        .unwrap_or_default();
+    Ok(Identity {
+        model: known.model.or_else(|| of_udev(source, "ID_MODEL").map(|model| model.replace('_', " "))),
+        serial: known.serial.or_else(|| of_udev(source, "ID_SERIAL_SHORT")),
+        bus: known.bus,
+    })
+}
+
+/// A property that udev keeps of the disk.
+fn of_udev(source: &Source, name: &str) -> Option<String> {
+    let device = udev::Device::from_devnum(udev::DeviceType::Block, source.device_number).ok()?;
+    let disk = match source.kind {
+        Kind::PartitionDevice => device.parent()?,
+        Kind::Device | Kind::File => device,
+    };
+    let text = disk.property_value(name).map(OsStr::to_string_lossy)?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
 }
