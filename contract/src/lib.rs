@@ -3,7 +3,7 @@
 //!
 //! | between | module |
 //! | --- | --- |
-//! | init and server | [`report`], [`identity`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
+//! | init and server | [`report`], [`inventory`], [`identity`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
 //! | image builder and init | [`initrd`], [`modules`] |
 //! | image builder and server | [`netboot`] |
 
@@ -11,6 +11,7 @@ mod arch;
 pub mod dhcp;
 pub mod identity;
 pub mod initrd;
+pub mod inventory;
 pub mod mac;
 mod machine_id;
 pub mod modules;

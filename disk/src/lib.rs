@@ -6,6 +6,7 @@
 //! choose    -> the disks that the rules allow  or which were seen, and why each does not fit
 //! share_out -> a disk for each of several images, or why that would be a guess
 //! locate    -> the one partition that is meant
+//! holds     -> what is on a disk or a partition
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
 //! grow_mounted -> a file system that the kernel makes longer
 //! renew_mounted_id -> one that it gives another id
@@ -17,6 +18,7 @@ mod choose;
 mod coming;
 mod discover;
 mod grow;
+mod inventory;
 mod ioctl;
 mod locate;
 mod reread;
@@ -31,6 +33,7 @@ pub use choose::{ChooseError, Rejected, allows_usb, choose};
 pub use coming::{Coming, coming};
 pub use discover::{DiscoverError, Disk, PartitionNode, discover};
 pub use grow::grow_mounted;
+pub use inventory::holds;
 pub use locate::{LocateError, PartitionTarget, locate, start_of};
 pub use reread::PartitionSpan;
 pub use share_out::{ShareError, Wanted, share_out};

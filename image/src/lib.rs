@@ -2,6 +2,7 @@
 
 pub mod checksums;
 pub mod conf;
+pub mod contents;
 pub mod directory;
 pub mod extents;
 pub mod filesystem;

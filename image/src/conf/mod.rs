@@ -17,6 +17,7 @@
 //!
 //! [disk]                         # exactly one disk must fit, unless all = true
 //! min-size = "100G"              # also max-size, path, bus, model, serial, wwn, removable, all
+//! overwrite = "ours"             # or only what is "blank", or "any": else the machine waits for a person's word
 //!
 //! # [[disk]]                     # or several, each for another disk: the rules as in [disk], and an image
 //! # image = "windows-11"
@@ -54,6 +55,7 @@
 //! ```
 
 use ezio_contract::MachineId;
+pub use ezio_contract::inventory::Overwrite;
 use serde::Serialize;
 
 mod error;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ezio_contract::inventory::Overwrite;
 use serde::{Deserialize, Serialize};
 
 use super::grow::Grow;
@@ -64,6 +65,8 @@ pub struct Write {
     pub target: Target,
     /// Which disk may be written.
     pub disk: DiskRule,
+    /// What may be on it.
+    pub overwrite: Overwrite,
 }
 
 /// Which image.

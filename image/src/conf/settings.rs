@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use ezio_contract::inventory::Overwrite;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::grow::Grow;
@@ -218,6 +219,9 @@ pub struct DiskSetting {
     /// Write every disk that fits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
+    /// What may be on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<Overwrite>,
 }
 
 fn show_size<S: Serializer>(bytes: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -354,7 +358,8 @@ impl Settings {
             TargetSetting::Partition(selector) => Target::Partition(selector),
         };
         let image = setting.image.clone().or_else(|| self.image.clone())?;
-        Some(Write { image, partition: self.partition.clone(), target, disk })
+        let overwrite = setting.overwrite.unwrap_or_default();
+        Some(Write { image, partition: self.partition.clone(), target, disk, overwrite })
     }
 }
 

@@ -468,3 +468,18 @@ fn what_grows_is_none_the_last_or_a_partition_of_the_image() {
         Grow::None
     );
 }
+
+#[test]
+fn what_may_be_overwritten_is_said_for_each_disk_and_is_ours_where_it_is_not() {
+    let overwrites = |text: &str| -> Vec<Overwrite> {
+        let conf = Conf::parse(text).unwrap();
+        assert_eq!(Conf::parse(&conf.to_toml()).unwrap(), conf);
+        let orders = conf.orders_for(&MachineId::default(), None).unwrap();
+        orders.writes.iter().map(|write| write.overwrite).collect()
+    };
+    assert_eq!(overwrites("image = \"a\"\n"), [Overwrite::Ours]);
+    assert_eq!(overwrites("image = \"a\"\n[disk]\noverwrite = \"any\"\n"), [Overwrite::Any]);
+    let two = "image = \"a\"\n[[disk]]\nbus = \"nvme\"\noverwrite = \"blank\"\n[[disk]]\nimage = \"b\"\n";
+    assert_eq!(overwrites(two), [Overwrite::Blank, Overwrite::Ours]);
+    assert!(Conf::parse("image = \"a\"\n[disk]\noverwrite = \"all\"\n").is_err());
+}

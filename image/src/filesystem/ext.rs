@@ -57,6 +57,11 @@ pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>
     Ok(Some(blocks(&fields, 0x4, 0x150).saturating_sub(blocks(&fields, 0xc, 0x158))))
 }
 
+/// Was it mounted at `/` last?
+pub(super) fn is_root(volume: &Volume<'_, impl ReadAt>) -> io::Result<bool> {
+    Ok(superblock(volume)?.and_then(|fields| fields.text(0x88, 64)).as_deref() == Some("/"))
+}
+
 /// To as many whole blocks as `size` bytes hold.
 pub(super) fn resize(volume: &Volume<'_, impl ReadAt>, size: u64) -> io::Result<Option<Resize>> {
     let Some(fields) = superblock(volume)? else { return Ok(None) };

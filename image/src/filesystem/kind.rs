@@ -27,9 +27,11 @@ pub enum Kind {
     BitLocker,
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Kind {
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Ext => "ext4",
             Self::Xfs => "XFS",
             Self::Btrfs => "btrfs",
@@ -38,7 +40,13 @@ impl fmt::Display for Kind {
             Self::Luks => "LUKS",
             Self::Lvm => "LVM",
             Self::BitLocker => "BitLocker",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -37,7 +37,7 @@ pub use grow::{Growing, Resize, growing, refuses_to_grow};
 pub use kind::{Kind, kind};
 pub use ntfs_copy::with_boot_copy;
 pub use ntfs_grow::{Patch, PatchContent};
-pub use volume_id::{NewVolumeId, Renewal, new_volume_id, refuses_new_id, replayed_id};
+pub use volume_id::{NewVolumeId, Renewal, new_volume_id, refuses_new_id, replayed_id, volume_id};
 
 /// A file system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,6 +103,22 @@ pub fn bytes_in_use(device: &impl ReadAt, offset: u64) -> io::Result<Option<u64>
         }
     }
     Ok(None)
+}
+
+/// Bytes in use of NTFS, by its map of clusters; `None` where there is no NTFS. The map is read whole.
+///
+/// # Errors
+/// What the device says, or what of the file system is damaged.
+pub fn ntfs_in_use(device: &impl ReadAt, offset: u64) -> io::Result<Option<u64>> {
+    ntfs::in_use(&Volume { device, offset })
+}
+
+/// Was it mounted at `/` last, as far as it says that: ext2/3/4?
+///
+/// # Errors
+/// What the device says.
+pub fn is_root(device: &impl ReadAt, offset: u64) -> io::Result<bool> {
+    ext::is_root(&Volume { device, offset })
 }
 
 /// The names in a folder of FAT; `path` names it from the root on, in upper or lower case. None where there is no FAT, or no

@@ -3,11 +3,17 @@
 use std::io;
 
 use super::beginning::BootSectors;
+use super::ntfs_record::Record;
 use super::{Fields, FileSystem, Volume};
 use crate::layout::ReadAt;
 
 /// Number of the `$Volume` record.
 const VOLUME_RECORD: u64 = 3;
+/// Number of the `$Bitmap` record: which clusters are in use.
+const BITMAP_RECORD: u64 = 6;
+const DATA: u32 = 0x80;
+/// Bytes of it that are read at a time.
+const CHUNK: u64 = 1 << 20;
 /// Attributes; the last one of a record is followed by `END`.
 const VOLUME_NAME: u64 = 0x60;
 const VOLUME_INFORMATION: u64 = 0x70;
@@ -45,6 +51,30 @@ pub(super) fn read(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<FileSy
         unclean: dirty.filter(|flags| flags & DIRTY != 0).map(|_| unclean.to_owned()),
         unmappable: None,
     }))
+}
+
+/// Clusters by the map of clusters. What of it lies behind the last cluster counts for nothing.
+pub(super) fn in_use(volume: &Volume<'_, impl ReadAt>) -> io::Result<Option<u64>> {
+    let Some(geometry) = boot_sector(volume)?.as_ref().and_then(Geometry::of) else { return Ok(None) };
+    let record = volume.read(geometry.place_of(BITMAP_RECORD), geometry.record)?;
+    let map = Record::decode(record, BITMAP_RECORD)?.attribute(DATA, "")?;
+    let (mut left, mut used) = (geometry.clusters(), 0u64);
+    for run in map.runs()? {
+        let Some(first) = run.first else { continue };
+        let place = |cluster: u64| cluster.checked_mul(geometry.cluster).ok_or(io::ErrorKind::InvalidData);
+        let (mut at, length) = (place(first)?, place(run.length)?.min(left.div_ceil(8)));
+        let end = at.saturating_add(length);
+        while at < end {
+            let bytes = volume.read(at, CHUNK.min(end - at) as usize)?;
+            at += bytes.len() as u64;
+            for byte in bytes {
+                let counted = left.min(8);
+                used += u64::from((u16::from(byte) & ((1u16 << counted) - 1)).count_ones());
+                left -= counted;
+            }
+        }
+    }
+    Ok(Some(used.saturating_mul(geometry.cluster)))
 }
 
 /// What the boot sector says of the volume, in bytes.

@@ -74,6 +74,23 @@ pub fn replayed_id(device: &impl ReadAt, fresh: Uuid) -> io::Result<Option<Vec<P
     xfs_id::renewed(&Volume { device, offset: 0 }, fresh)
 }
 
+/// The id of the volume on all of a device of `size` bytes, as blkid prints it; `None` where there is none that is known
+/// here.
+///
+/// # Errors
+/// What the device says.
+pub fn volume_id(device: &impl ReadAt, size: u64) -> io::Result<Option<String>> {
+    let volume = Volume { device, offset: 0 };
+    for way in [xfs_id::id, btrfs_id::id] {
+        match way(&volume) {
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            found => return Ok(found?.map(|(id, _)| id.to_string())),
+        }
+    }
+    Ok(new_volume_id(device, size, Uuid::nil())?.map(|id| id.was))
+}
+
 fn ext_id(volume: &Volume<'_, impl ReadAt>, _: u64, fresh: Uuid) -> io::Result<Option<NewVolumeId>> {
     Ok(ext::id(volume)?.map(|(was, bound)| {
         let renewal = bound.map_or(Renewal::Mounted(fresh.into_bytes()), Renewal::Refused);

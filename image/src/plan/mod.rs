@@ -30,6 +30,7 @@ mod sectors_tests;
 mod tests;
 
 pub use grow::{Growth, VolumeGrowth};
+pub(crate) use stale::places as signature_places;
 
 /// Cleared at the beginning and at the end of a disk before anything else: old tables and boot code.
 const CLEARED: u64 = 1 << 20;

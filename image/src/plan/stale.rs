@@ -60,8 +60,8 @@ impl<'a> Stale<'a> {
     }
 }
 
-/// Head, tail and known copies, in order and apart.
-fn places(stretch: &Range<u64>) -> Vec<Range<u64>> {
+/// Head, tail and known copies, in order and apart: where libblkid looks for signatures.
+pub(crate) fn places(stretch: &Range<u64>) -> Vec<Range<u64>> {
     let head = stretch.start..stretch.end.min(stretch.start.saturating_add(HEAD));
     let tail = head.end.max(stretch.end.saturating_sub(TAIL))..stretch.end;
     let copies = BTRFS_COPIES.into_iter().filter_map(|at| {
