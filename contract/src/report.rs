@@ -12,14 +12,16 @@
 //! | 2 | `format`, `steps` |
 //! | 3 | `identity` |
 //! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
+//! | 5 | `inventory`, `asks` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::MachineId;
+use crate::inventory::{InventoryDisk, Wanted};
 
 /// Version of the reports that this library makes, and the newest that it reads.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Notes that a report carries at most, and the server keeps of a run; steps of a run likewise.
 pub const MAX_NOTES: usize = 64;
@@ -143,7 +145,19 @@ pub enum Event {
         /// Address in use.
         address: String,
     },
-    /// It knows what it is to do.
+    /// The disks of the machine, and what they hold: before anything is written, and those written once they are whole.
+    Inventory {
+        /// The disks.
+        disks: Vec<InventoryDisk>,
+    },
+    /// It asks whether these may be overwritten; [`Directive::go`] answers. It asks again for as long as that is no.
+    Asks {
+        /// Image to deploy.
+        image: String,
+        /// All that would be written.
+        wanted: Vec<Wanted>,
+    },
+    /// It knows what it is to do, and may do it.
     Planned {
         /// Image to deploy.
         image: String,
@@ -235,4 +249,10 @@ pub struct Directive {
     /// The machine is done: it is to boot from its own disk, and nothing on that may be written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// Answers [`Event::Asks`]: all that it names may be overwritten.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub go: bool,
+    /// Where it may not: what it waits for, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<String>,
 }

@@ -29,6 +29,14 @@ pub const IDENTITY: &str = "api/identity";
 pub const FLEET: &str = "api/fleet";
 /// Has machines deployed again.
 pub const AGAIN: &str = "api/again";
+/// Lets machines overwrite what they found, and go on.
+pub const APPROVE: &str = "api/approve";
+/// Keeps machines from being deployed.
+pub const HOLD: &str = "api/hold";
+/// Forgets machines.
+pub const FORGET: &str = "api/forget";
+/// What would be done to each machine.
+pub const PLAN: &str = "api/plan";
 /// Prometheus text.
 pub const METRICS: &str = "metrics";
 

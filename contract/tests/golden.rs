@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use ezio_contract::FirmwareIdentity;
+use ezio_contract::inventory::{DiskId, Holds, InventoryDisk, Mark, Overwrite, Wanted};
 use ezio_contract::report::{Directive, Event, FORMAT, Progress, Report, ReportError, StepTimes};
 
 fn folder() -> PathBuf {
@@ -18,6 +19,8 @@ fn file(name: &str) -> String {
 fn file_of(event: &Event) -> &'static str {
     match event {
         Event::Started { .. } => "started.json",
+        Event::Inventory { .. } => "inventory.json",
+        Event::Asks { .. } => "asks.json",
         Event::Planned { .. } => "planned.json",
         Event::FirstByte => "first-byte.json",
         Event::Progress(_) => "progress.json",
@@ -51,6 +54,29 @@ fn events() -> Vec<Event> {
             firmware: "uefi+secureboot".into(),
             address: "10.77.0.64".into(),
         },
+        Event::Inventory {
+            disks: vec![InventoryDisk {
+                path: "/dev/sda".into(),
+                id: disk(),
+                sector_size: 512,
+                bus: Some("ata".into()),
+                removable: true,
+                read_only: true,
+                boot_medium: true,
+                in_use: Some("/dev/sda1 is mounted at /".into()),
+                holds: holds(),
+            }],
+        },
+        Event::Asks {
+            image: "debian-13".into(),
+            wanted: vec![Wanted {
+                name: "/dev/sda ATA QEMU HARDDISK 8.0 GiB".into(),
+                id: disk(),
+                overwrite: Overwrite::Ours,
+                holds: holds(),
+                becomes: Some(Mark::Gpt("c12a7328-f81f-11d2-ba4b-00a0c93ec93b".parse().expect("an id"))),
+            }],
+        },
         Event::Planned {
             image: "debian-13".into(),
             disks: vec!["/dev/sda ATA QEMU HARDDISK 8.0 GiB".into()],
@@ -72,6 +98,24 @@ fn events() -> Vec<Event> {
             next: "hold".into(),
         },
     ]
+}
+
+fn disk() -> DiskId {
+    DiskId {
+        model: Some("QEMU HARDDISK".into()),
+        serial: Some("QM00001".into()),
+        wwn: Some("naa.5002538f4243434c".into()),
+        size: 8 << 30,
+        start: Some(1 << 20),
+    }
+}
+
+fn holds() -> Holds {
+    Holds {
+        blank: false,
+        mark: Some(Mark::Mbr(0x1234_abcd)),
+        lines: vec!["Windows".into(), "NTFS \"Daten\" 412 GiB used".into()],
+    }
 }
 
 fn report(event: Event) -> Report {
@@ -125,11 +169,12 @@ fn no_event_and_no_file_is_left_out() {
 
 #[test]
 fn the_directive_is_its_file_both_ways() {
-    let directive = Directive { release: true, done: true };
+    let directive =
+        Directive { release: true, done: true, go: true, waits_for: vec!["/dev/sda: Windows".into()] };
     assert_eq!(serde_json::to_string_pretty(&directive).unwrap() + "\n", file("directive.json"));
     assert_eq!(serde_json::from_str::<Directive>(&file("directive.json")).unwrap(), directive);
     // As servers said it before there was "done", and still do where a machine is not.
-    let before = Directive { release: true, done: false };
+    let before = Directive { release: true, ..Directive::default() };
     assert_eq!(serde_json::to_string(&before).unwrap(), "{\"release\":true}");
     assert_eq!(serde_json::from_str::<Directive>("{\"release\":true}").unwrap(), before);
 }
@@ -152,10 +197,10 @@ fn steps_of_the_third_format_are_read() {
 
 #[test]
 fn what_is_newer_or_no_report_is_refused_with_a_word() {
-    let newer = file("done.json").replace("\"format\": 4", "\"format\": 5");
+    let newer = file("done.json").replace("\"format\": 5", "\"format\": 6");
     let error = Report::from_json(newer.as_bytes()).unwrap_err();
     assert!(
-        matches!(error, ReportError::Newer(5)) && error.to_string().contains("knows formats up to 4"),
+        matches!(error, ReportError::Newer(6)) && error.to_string().contains("knows formats up to 5"),
         "{error}"
     );
     for wrong in ["", "{}", "[]", "{\"format\": \"x\"}", &file("done.json").replace("\"done\"", "\"dance\"")]

@@ -29,6 +29,9 @@ EXAMPLES
       ezio-pxe status
       ezio-pxe again 52:54:00:12:34:56
 
+  A machine that waits, for its disk holds something (`ezio-pxe status` says what), may overwrite it:
+      ezio-pxe approve 52:54:00:12:34:56
+
 SIGNALS
   SIGHUP re-reads the file of --conf; a file with mistakes is reported and the old one kept.
   SIGTERM and SIGINT stop the server cleanly, within ten seconds.
@@ -58,7 +61,17 @@ pub(crate) enum Command {
     ///
     /// A machine that is done boots from its own disk until this is said, so that rooms whose firmware boots from
     /// the network first do not deploy in a loop.
-    Again(AgainArgs),
+    Again(ActArgs),
+    /// Let machines overwrite what their disks hold, and go on
+    ///
+    /// A machine waits where its disk holds something else than a deployment of this server, where its runs have failed too
+    /// often, where it is held, or as --unknown of `serve` says. What is approved is what the machine has found: should a
+    /// disk hold something else by then, it waits again. `all` means all that wait, but for those that are held.
+    Approve(ActArgs),
+    /// Keep machines from being deployed: they start from their own disks until they are approved
+    Hold(ActArgs),
+    /// Forget machines, and that their disks were deployed here
+    Forget(ActArgs),
 }
 
 /// Which server to ask.
@@ -88,10 +101,13 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AgainArgs {
-    /// Machine by id, MAC address, SMBIOS UUID or serial number; or `all`
-    #[arg(value_name = "MACHINE|all")]
-    pub(crate) machine: String,
+pub(crate) struct ActArgs {
+    /// Machines by id, MAC address, SMBIOS UUID or serial number; or `all`
+    #[arg(value_name = "MACHINE|all", required = true)]
+    pub(crate) machines: Vec<String>,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// The server's --token; needed from other machines than the server itself

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ezio_contract::urls;
+use reqwest::StatusCode;
 
-use crate::cli::{AgainArgs, StatusArgs};
-use crate::fleet::{AgainAnswer, FleetView};
+use crate::cli::{ActArgs, StatusArgs};
+use crate::fleet::{Acted, FleetView, Meant};
 use crate::status;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,25 +30,31 @@ pub(crate) async fn status(args: &StatusArgs) -> Result<()> {
     print(&status::table(&view))
 }
 
-/// `ezio-pxe again`.
-pub(crate) async fn again(args: &AgainArgs) -> Result<()> {
-    let url = args.server.url_of(urls::AGAIN)?;
+/// `ezio-pxe again`, `approve`, `hold` and `forget`, by the call of this name.
+pub(crate) async fn act(call: &str, args: ActArgs) -> Result<()> {
+    let url = args.server.url_of(call)?;
     let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
-    let mut request = client()?.post(url.clone()).json(&serde_json::json!({ "machine": args.machine }));
+    let order = serde_json::json!({ "machines": Meant::of(args.machines) });
+    let mut request = client()?.post(url.clone()).json(&order);
     if let Some(token) = &args.token {
         request = request.bearer_auth(token);
     }
     let answer = request.send().await.with_context(asked)?;
     let status = answer.status();
     let text = answer.text().await.with_context(asked)?;
-    if !status.is_success() {
+    if !(status.is_success() || status == StatusCode::NOT_FOUND) {
         bail!("{}", text.trim_end());
     }
-    let answer: AgainAnswer = serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
-    print(&match answer.machines {
-        1 => "1 machine will be deployed at its next network boot\n".to_owned(),
-        n => format!("{n} machines will be deployed at their next network boot\n"),
-    })
+    let acted: Acted = serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
+    match args.json {
+        true => print(&format!("{text}\n"))?,
+        false => print(&status::acted(&acted))?,
+    }
+    let unknown = acted.unknown.join(", ");
+    ensure!(unknown.is_empty(), "no machine has this id, MAC, UUID or serial number: {unknown}");
+    let refused = acted.machines.iter().filter(|machine| !machine.done).count();
+    ensure!(refused == 0, "{refused} machines stay as they were");
+    Ok(())
 }
 
 fn print(text: &str) -> Result<()> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use cli::{Cli, Command};
+use ezio_contract::urls;
 use rustix::process::{getpriority_process, setpriority_process};
 
 mod address;
@@ -64,7 +65,10 @@ fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Serve(args) => start::serve(args.resolve()?).await,
             Command::Status(args) => client::status(&args).await,
-            Command::Again(args) => client::again(&args).await,
+            Command::Again(args) => client::act(urls::AGAIN, args).await,
+            Command::Approve(args) => client::act(urls::APPROVE, args).await,
+            Command::Hold(args) => client::act(urls::HOLD, args).await,
+            Command::Forget(args) => client::act(urls::FORGET, args).await,
         }
     });
     // A write to the database may still be under way.

@@ -12,6 +12,7 @@ use ezio_image::conf::units::{parse_duration, parse_size};
 use serde::Deserialize;
 
 use crate::dhcp::{Dhcp, DhcpRange, Pool};
+use crate::fleet::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 use crate::sites::SiteRange;
 
 /// Where leases and machines are kept, unless said otherwise.
@@ -103,7 +104,19 @@ pub(crate) struct ServeArgs {
     /// After how long without a word a machine that works counts as silent [default: 30s]
     #[arg(long, value_name = "TIME")]
     silent_after: Option<String>,
-    /// Lets other machines than the server itself use POST /api/again, as `Authorization: Bearer TOKEN`
+    /// What becomes of a machine that was never deployed here, and that nobody has approved [default: deploy]
+    ///
+    /// Whatever it is, disks that hold something else than a deployment of this server are only overwritten where
+    /// ezio.conf or an approval says so.
+    #[arg(long, value_name = "WHAT")]
+    unknown: Option<Unknown>,
+    /// After how many failed runs in a row a machine is not deployed again by itself [default: 3]
+    #[arg(long, value_name = "COUNT")]
+    attempts: Option<u32>,
+    /// What becomes of it then [default: wait]
+    #[arg(long, value_name = "WHAT")]
+    after_attempts: Option<AfterAttempts>,
+    /// Lets other machines than the server itself use POST /api/again, approve, hold and forget, as `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
 }
@@ -126,6 +139,7 @@ pub(crate) struct Settings {
     pub(crate) append: String,
     pub(crate) linger: Duration,
     pub(crate) silent_after: Duration,
+    pub(crate) rules: Rules,
     pub(crate) token: Option<String>,
 }
 
@@ -168,6 +182,9 @@ impl ServeArgs {
             append: self.append.or(file.append),
             linger: self.linger.or(file.linger),
             silent_after: self.silent_after.or(file.silent_after),
+            unknown: self.unknown.or(file.unknown),
+            attempts: self.attempts.or(file.attempts),
+            after_attempts: self.after_attempts.or(file.after_attempts),
             token: self.token.or(file.token),
         }
     }
@@ -194,7 +211,14 @@ impl ServeArgs {
             lease_time >= Duration::from_secs(120),
             "--lease-time: leases shorter than 2 minutes help nobody"
         );
+        let rules = Rules {
+            unknown: self.unknown.unwrap_or_default(),
+            attempts: self.attempts.unwrap_or(DEFAULT_ATTEMPTS),
+            after_attempts: self.after_attempts.unwrap_or_default(),
+        };
+        ensure!(rules.attempts > 0, "--attempts: 0 would deploy no machine at all");
         Ok(Settings {
+            rules,
             linger: duration("linger", &self.linger, 0)?,
             silent_after: duration("silent-after", &self.silent_after, 30)?,
             dhcp: self.dhcp_of(mode, lease_time)?,

@@ -58,7 +58,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         open.await.context("opening what is served")??
     };
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
-    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger)?;
+    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules)?;
     let seats = Seats::open(store.clone())?;
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
     let shared = Shared::new(catalogue, conf, fleet, seats, settings.append.clone());

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ezio_contract::Mac;
 use ezio_image::conf::units::human_size;
 
-use crate::fleet::{FleetView, MachineView, State};
+use crate::fleet::{Acted, FleetView, MachineView, State};
 
 /// The whole view.
 pub(crate) fn table(view: &FleetView) -> String {
@@ -26,6 +26,10 @@ pub(crate) fn table(view: &FleetView) -> String {
         let _ = writeln!(out, "{}", cells.join("  ").trim_end());
     }
     for machine in &view.machines {
+        if !machine.waiting_for.is_empty() {
+            let lines: String = machine.waiting_for.iter().map(|line| format!("\n  {line}")).collect();
+            let _ = writeln!(out, "\n{} waits (ezio-pxe approve lets it go on):{lines}", label(machine));
+        }
         if let Some(error) = &machine.error {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
             let (step, next) = (text(&machine.failed_step), text(&machine.next));
@@ -50,6 +54,14 @@ pub(crate) fn table(view: &FleetView) -> String {
         view.seeder.peers
     );
     out
+}
+
+/// What became of machines, one a line.
+pub(crate) fn acted(acted: &Acted) -> String {
+    match acted.machines.as_slice() {
+        [] if acted.unknown.is_empty() => "there is no such machine now\n".to_owned(),
+        machines => machines.iter().map(|machine| format!("{}: {}\n", machine.id, machine.what)).collect(),
+    }
 }
 
 fn label(machine: &MachineView) -> String {
@@ -82,6 +94,7 @@ fn state(machine: &MachineView) -> String {
         State::Again => "to be deployed again".to_owned(),
         State::Booting => "booting".to_owned(),
         State::Started => "started".to_owned(),
+        State::Waiting => "WAITS FOR A WORD".to_owned(),
         State::Planned => "planned".to_owned(),
         State::Working if p.total_bytes > 0 => {
             format!("working {} %", p.done_bytes.saturating_mul(100) / p.total_bytes)

@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use ezio_contract::inventory::{DiskId, Holds, Mark, Overwrite, Wanted};
 use ezio_contract::report::{Event, FORMAT, Progress, Report, StepTimes};
 use ezio_contract::{Arch, FirmwareIdentity, MachineId};
 use ezio_image::metainfo::Metainfo;
@@ -137,9 +138,54 @@ async fn a_machine_is_followed_to_its_end_and_put_back() {
     assert_eq!(view["machines"][0]["own_steps"], json!(["ext4 of sda2 has 8.0 GiB now"]));
     assert!(view["machines"][0]["times"]["verified"].as_f64().unwrap() > 1e9);
     assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.ends_with("\nexit\n"));
-    assert!(server.command(&["again", MAC]).contains("1 machine will be deployed"));
+    assert!(server.command(&["again", MAC]).contains("will be deployed at its next network boot"));
     assert!(text(&server, "/boot.ipxe?mac=52-54-00-12-34-56").await.contains("vmlinuz"));
     assert!(server.command_error(&["again", "nobody"]).contains("no machine has this"));
+}
+
+/// What would be overwritten by each question: a disk with a Windows on it.
+fn asks(sequence: u64) -> Report {
+    let lines = vec!["Windows".to_owned(), "NTFS \"Daten\" 412.0 GiB used of 476.0 GiB".to_owned()];
+    let wanted = Wanted {
+        name: "/dev/sda".into(),
+        id: DiskId { serial: Some("D1".into()), size: 1 << 30, ..DiskId::default() },
+        overwrite: Overwrite::Ours,
+        holds: Holds { blank: false, mark: Some(Mark::Mbr(7)), lines },
+        becomes: None,
+    };
+    report("r", sequence, Event::Asks { image: "golden".into(), wanted: vec![wanted] })
+}
+
+#[tokio::test]
+async fn a_machine_waits_is_approved_and_goes_on_though_the_server_is_killed_between_any_two_acts() {
+    let image = Image::make("golden");
+    let state = tempfile::tempdir().unwrap();
+    let start = || Server::start(&image, &["--state", state.path().to_str().unwrap()]);
+    let server = start();
+    let line = "/dev/sda: Windows, NTFS \"Daten\" 412.0 GiB used of 476.0 GiB (overwrite = \"ours\")";
+    assert_eq!(send(&server, &asks(1)).await, json!({"release": false, "waits_for": [line]}));
+    // Its end is that of kill -9.
+    drop(server);
+    let server = start();
+    let machine = &fleet(&server).await["machines"][0];
+    assert_eq!((&machine["state"], &machine["waiting_for"]), (&json!("waiting"), &json!([line])));
+    assert!(server.command(&["status"]).contains(line));
+    assert!(server.command(&["approve", MAC]).contains("goes on"));
+    drop(server);
+    let server = start();
+    assert_eq!(send(&server, &asks(2)).await, json!({"release": false, "go": true}));
+    // Nothing was written yet, and the machine asks once more.
+    drop(server);
+    let server = start();
+    assert_eq!(send(&server, &asks(3)).await, json!({"release": false, "go": true}));
+    assert!(server.command(&["hold", MAC]).contains("is held"));
+    drop(server);
+    let server = start();
+    assert_eq!(send(&server, &asks(4)).await["go"], Value::Null);
+    assert_eq!(fleet(&server).await["machines"][0]["held"], true);
+    assert!(server.command(&["forget", "all"]).contains("is forgotten"));
+    drop(server);
+    assert_eq!(fleet(&start()).await["machines"], json!([]));
 }
 
 #[tokio::test]
@@ -310,12 +356,22 @@ async fn again_is_for_this_machine_or_for_those_with_the_token() {
     let url = format!("{}/api/again", server.base);
     // Another address of loopback is still this machine; a form of a web page is not accepted from anywhere.
     let form =
-        client.post(&url).header("content-type", "text/plain").body(r#"{"machine":"all"}"#).send().await;
+        client.post(&url).header("content-type", "text/plain").body(r#"{"machines":"all"}"#).send().await;
     assert_eq!(form.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    let all = client.post(&url).json(&json!({"machine": "all"})).send().await.unwrap();
-    assert_eq!((all.status(), all.json::<Value>().await.unwrap()), (StatusCode::OK, json!({"machines": 0})));
-    let odd = client.post(&url).json(&json!({"machine": "all", "disk": "sda"})).send().await.unwrap();
-    assert_eq!(odd.status(), StatusCode::BAD_REQUEST);
+    let none = json!({"machines": [], "unknown": []});
+    for act in ["again", "approve", "hold", "forget"] {
+        let url = format!("{}/api/{act}", server.base);
+        let all = client.post(&url).json(&json!({"machines": "all"})).send().await.unwrap();
+        assert_eq!(
+            (all.status(), all.json::<Value>().await.unwrap()),
+            (StatusCode::OK, none.clone()),
+            "{act}"
+        );
+        let stranger = client.post(&url).json(&json!({"machines": ["nobody"]})).send().await.unwrap();
+        assert_eq!(stranger.status(), StatusCode::NOT_FOUND, "{act}");
+        let odd = client.post(&url).json(&json!({"machines": "all", "disk": "sda"})).send().await.unwrap();
+        assert_eq!(odd.status(), StatusCode::BAD_REQUEST, "{act}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::confirm;
 use crate::fetch::Fetcher;
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
+use crate::run::consent::Consent;
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
@@ -68,7 +69,7 @@ async fn deploy_steps(
         boot_medium: None,
         owns_firmware: false,
         only_disks,
-        confirm: (!options.yes).then_some(confirm::erase),
+        consent: if options.yes { Consent::Given } else { Consent::OfPerson(confirm::erase) },
     };
     run.run(&briefing).await
 }

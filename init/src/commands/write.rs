@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 use ezio_disk::{BlockTarget, start_of};
-use ezio_image::conf::Reuse;
 use ezio_image::conf::units::human_size;
+use ezio_image::conf::{Overwrite, Reuse};
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{Plan, Room};
 use ezio_sha1::Method;
@@ -163,7 +163,9 @@ fn plan(options: &WriteOptions, source: &Source) -> anyhow::Result<PlannedTarget
     let (size, sector_size) = size_of_target(options, needed)?;
     let start = start_of(&SystemPaths::below(Path::new("/")).sys, &path);
     let plan = source.plan(Room { size, start, sector_size }).with_context(|| name.clone())?;
-    Ok(PlannedTarget { path, name, size, plan, shared: options.force, new_ids: Vec::new() })
+    // Whoever calls this was asked before, or said --yes.
+    let overwrite = Overwrite::Any;
+    Ok(PlannedTarget { path, name, size, plan, overwrite, shared: options.force, new_ids: Vec::new() })
 }
 
 /// Bytes of a device, and of its sectors; those that a file will have.

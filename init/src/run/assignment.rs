@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use ezio_disk::{Disk, LocateError, PartitionSpan, choose, locate};
-use ezio_image::conf::{Grow, Orders, Regenerate, Target, Write};
+use ezio_image::conf::{Grow, Orders, Overwrite, Regenerate, Target, Write};
 use ezio_image::layout::NewIds;
 use ezio_image::plan::{Plan, Room};
 
@@ -39,6 +39,8 @@ pub(crate) struct PlannedTarget {
     /// Size in bytes when it was chosen.
     pub(crate) size: u64,
     pub(crate) plan: Plan,
+    /// What may be on it.
+    pub(crate) overwrite: Overwrite,
     /// It may be in use by somebody else.
     pub(crate) shared: bool,
     /// Ids of partitions that its table gets in place of others.
@@ -128,7 +130,7 @@ fn targets_for(
         Target::WholeDisk { all } => {
             let chosen = choose(disks, &write.disk, image.needed_for_disk()?, *all);
             let chosen = chosen.map_err(|error| with_help(error.is_about_size(), error, image))?;
-            chosen.iter().map(|disk| for_disk(image, disk, orders)).collect()
+            chosen.iter().map(|disk| for_disk(image, disk, orders, write.overwrite)).collect()
         }
         Target::Partition(selector) => {
             let wanted = write.partition.as_deref();
@@ -145,7 +147,8 @@ fn targets_for(
             let room = Room { size: target.size, start: target.start, sector_size: Some(target.sector_size) };
             let plan = image.plan_for_partition(wanted, room, &orders.grow).with_context(|| name.clone())?;
             let (path, size) = (target.path, target.size);
-            Ok(vec![PlannedTarget { path, name, size, plan, shared: false, new_ids: NewIds::new() }])
+            let (overwrite, new_ids) = (write.overwrite, NewIds::new());
+            Ok(vec![PlannedTarget { path, name, size, plan, overwrite, shared: false, new_ids }])
         }
     }
 }
@@ -164,7 +167,12 @@ fn with_help(would_do: bool, error: impl Into<anyhow::Error>, image: &Image) -> 
     }
 }
 
-fn for_disk(image: &Image, disk: &Disk, orders: &Orders) -> anyhow::Result<PlannedTarget> {
+fn for_disk(
+    image: &Image,
+    disk: &Disk,
+    orders: &Orders,
+    overwrite: Overwrite,
+) -> anyhow::Result<PlannedTarget> {
     let name = disk.to_string();
     if orders.identity.regenerate.contains(&Regenerate::FsUuid) {
         image.allows_new_volume_ids()?;
@@ -175,7 +183,8 @@ fn for_disk(image: &Image, disk: &Disk, orders: &Orders) -> anyhow::Result<Plann
     };
     let plan =
         image.plan_for_disk(disk.size, disk.sector_size, &orders.grow).with_context(|| name.clone())?;
-    Ok(PlannedTarget { path: disk.path.clone(), name, size: disk.size, plan, shared: false, new_ids })
+    let (path, size) = (disk.path.clone(), disk.size);
+    Ok(PlannedTarget { path, name, size, plan, overwrite, shared: false, new_ids })
 }
 
 impl PlannedTarget {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use ezio_contract::report::Progress;
 use ezio_disk::{BlockTarget, PartitionSpan};
+use ezio_image::contents::begun;
 use ezio_image::layout::{Layout, TableImage};
 use ezio_image::metainfo::Metainfo;
 use ezio_image::plan::{Payload, Step};
@@ -35,6 +36,8 @@ struct Taken {
     device: BlockTarget,
     /// Of the payload, what waits until all else is written.
     held: Vec<Arc<HeldHead>>,
+    /// Its first sector bears the mark of this run.
+    marked: bool,
     /// And what is changed then.
     amended: Vec<Arc<Amended>>,
     /// Partitions that it had when it was taken.
@@ -83,6 +86,17 @@ impl Cleared {
             target.device.sync()?;
         }
         Ok(Self(taken))
+    }
+
+    /// Puts the mark of this run where nothing else is until all else is written, so that a target which is left half
+    /// written is known again.
+    pub(crate) fn marked(mut self, run: &str) -> anyhow::Result<Self> {
+        for target in &mut self.0 {
+            target.device.write_all_at(0, &begun::mark(run))?;
+            target.device.sync()?;
+            target.marked = true;
+        }
+        Ok(self)
     }
 
     /// Fetches the payload onto the targets.
@@ -137,6 +151,10 @@ impl Filled {
         let Self { targets, contents, swarm, progress } = self;
         let mut said = Vec::new();
         for target in &targets {
+            if target.marked && target.planned.plan.layout().is_none() {
+                // No table comes over the mark, and the payload may leave its place free.
+                target.device.write_zeros_at(0, begun::LENGTH as u64)?;
+            }
             for head in &target.held {
                 head.release()?;
             }
@@ -179,7 +197,7 @@ fn take(planned: PlannedTarget) -> anyhow::Result<Taken> {
         planned.size
     );
     let before = partitions(&device).map(|layout| PartitionId::all_of(&layout)).unwrap_or_default();
-    Ok(Taken { planned, device, before, held: Vec::new(), amended: Vec::new() })
+    Ok(Taken { planned, device, before, held: Vec::new(), marked: false, amended: Vec::new() })
 }
 
 /// The table of a target; none where it has none that can be read.

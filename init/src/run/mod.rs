@@ -4,6 +4,7 @@ pub(crate) mod amended;
 pub(crate) mod assignment;
 mod boot_entries;
 pub(crate) mod briefing;
+pub(crate) mod consent;
 pub(crate) mod deployment;
 pub(crate) mod grow;
 mod grow_lvm;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 use self::assignment::Assignment;
 use self::briefing::Briefing;
+use self::consent::Consent;
 use self::deployment::{Cleared, Deployed};
 use self::grow::GrowthOnDevice;
 use self::hooks::HookEnvironment;
@@ -99,8 +101,8 @@ pub(crate) struct Run<'a> {
     pub(crate) owns_firmware: bool,
     /// Only these disks exist for this run; empty: all.
     pub(crate) only_disks: Vec<PathBuf>,
-    /// Asks whether all on these targets may be lost; none: nobody is asked.
-    pub(crate) confirm: Option<fn(&str) -> anyhow::Result<()>>,
+    /// Who says whether what the targets hold may be lost.
+    pub(crate) consent: Consent,
 }
 
 impl Run<'_> {
@@ -118,8 +120,9 @@ impl Run<'_> {
         identity
             .check_reach(images.iter().flat_map(Fetched::images).map(Image::manifest))
             .during("identity")?;
-        self.announce(&assignment, &identity);
-        self.confirm.map_or(Ok(()), |ask| ask(&assignment.paths())).during("confirm")?;
+        self.show(&assignment, &identity);
+        self.obtain_consent(&assignment).await.during("confirm")?;
+        self.announce(&assignment);
         let targets = identity::targets(&assignment);
         let environment = environment(&assignment, briefing);
         hooks::run(&briefing.orders.hooks.before, &environment, self.screen).await.during("hook before")?;
@@ -132,6 +135,7 @@ impl Run<'_> {
         }
         self.screen.step("deployed: this machine would boot now");
         self.reporter.send(Event::Deployed(deployed.progress));
+        self.report_what_is_written(&targets).await;
         let growths = deployed.growths();
         self.serve_and_prove(deployed, briefing).await?;
         // After seeding: what is changed on the disk must not go out to others.
@@ -195,11 +199,14 @@ impl Run<'_> {
         orders
     }
 
-    fn announce(&self, assignment: &Assignment, identity: &IdentityPlan) {
+    fn show(&self, assignment: &Assignment, identity: &IdentityPlan) {
         self.screen.line(assignment.to_string().trim_end());
         if !identity.is_empty() {
             self.screen.line(&format!("identity:\n{}", identity.to_string().trim_end()));
         }
+    }
+
+    fn announce(&self, assignment: &Assignment) {
         self.reporter.send(Event::Planned {
             image: assignment.images.join(", "),
             disks: assignment.names(),
@@ -216,7 +223,16 @@ impl Run<'_> {
 
     async fn deploy(&self, assignment: Assignment, reuse: Reuse) -> Result<Deployed, Failure> {
         self.screen.step(&format!("disk: clearing {}", assignment.paths()));
-        let cleared = blocking(move || Cleared::clear(assignment)).await.during("clear disk")?;
+        let run = self.reporter.run().map(str::to_owned);
+        let clear = move || {
+            let cleared = Cleared::clear(assignment)?;
+            // Without a server nobody would know the mark again.
+            match run {
+                Some(run) => cleared.marked(&run),
+                None => Ok(cleared),
+            }
+        };
+        let cleared = blocking(clear).await.during("clear disk")?;
         self.screen.step("writing");
         let config = Config { reuse, ..Config::default() };
         let filled = cleared.fill(config, |moment| self.tell(moment)).await.during("write")?;

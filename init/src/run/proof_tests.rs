@@ -11,6 +11,7 @@ use super::*;
 use crate::fetch::Fetcher;
 use crate::machine::SystemPaths;
 use crate::machine::steps::Steps;
+use crate::run::consent::Consent;
 use crate::run::reporter::Reporter;
 use crate::screen::Screen;
 use crate::test_image::{PIECE, content, seeder, torrent};
@@ -81,7 +82,7 @@ async fn prove_and_mend(disk: &Arc<Forgetful>, metainfo: &Metainfo, bytes: &[u8]
         boot_medium: None,
         owns_firmware: false,
         only_disks: Vec::new(),
-        confirm: None,
+        consent: Consent::Given,
     };
     let storage: Arc<dyn Storage> = Arc::<Forgetful>::clone(disk);
     let metainfo = Arc::new(metainfo.clone());

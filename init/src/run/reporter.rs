@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use ezio_contract::MachineId;
 use ezio_contract::report::{self, Directive, Event, Report};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use url::Url;
 
@@ -55,9 +55,17 @@ pub(crate) struct Reporter {
 
 #[derive(Debug)]
 struct Shared {
-    waiting: Mutex<VecDeque<Event>>,
+    waiting: Mutex<VecDeque<Queued>>,
     new: Notify,
     ledger: watch::Sender<Ledger>,
+}
+
+/// An event that waits to be sent.
+#[derive(Debug)]
+struct Queued {
+    event: Event,
+    /// Who waits for the server's answer to it.
+    asker: Option<oneshot::Sender<Directive>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,12 +135,23 @@ impl Reporter {
 
     /// Queues an event.
     pub(crate) fn send(&self, event: Event) {
+        self.queue(event, None);
+    }
+
+    /// Sends an event, and waits for the server's answer to it; `None` where there is no server that takes reports.
+    pub(crate) async fn ask(&self, event: Event) -> Option<Directive> {
+        let (asker, answer) = oneshot::channel();
+        self.queue(event, Some(asker));
+        answer.await.ok()
+    }
+
+    fn queue(&self, event: Event, asker: Option<oneshot::Sender<Directive>>) {
         let Some(shared) = &self.shared else { return };
         let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = waiting.back_mut()
-            && overtakes(&event, last)
+            && overtakes(&event, &last.event)
         {
-            *last = event;
+            last.event = event;
             return;
         }
         if waiting.len() == QUEUE {
@@ -140,7 +159,7 @@ impl Reporter {
         } else {
             shared.ledger.send_modify(|ledger| ledger.open += 1);
         }
-        waiting.push_back(event);
+        waiting.push_back(Queued { event, asker });
         shared.new.notify_one();
     }
 
@@ -195,8 +214,13 @@ impl Sender {
         loop {
             let next = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             match next {
-                Some(event) => {
-                    let accepted = self.deliver(event).await;
+                Some(Queued { event, asker }) => {
+                    let answer = self.deliver(event).await;
+                    let accepted = answer.is_some();
+                    if let (Some(asker), Some(directive)) = (asker, answer) {
+                        // Whoever does not wait any more needs no answer.
+                        let _ = asker.send(directive);
+                    }
                     shared.ledger.send_modify(|ledger| {
                         ledger.open = ledger.open.saturating_sub(1);
                         ledger.refused |= !accepted;
@@ -207,8 +231,8 @@ impl Sender {
         }
     }
 
-    /// Until the server takes it, or says that it never will.
-    async fn deliver(&mut self, event: Event) -> bool {
+    /// Until the server takes it and answers, or says that it never will.
+    async fn deliver(&mut self, event: Event) -> Option<Directive> {
         let report = Report {
             format: report::FORMAT,
             machine: self.line.machine.clone(),
@@ -225,13 +249,13 @@ impl Sender {
                 Ok(directive) => {
                     self.answered(directive.clone());
                     self.release.send_if_modified(|r| std::mem::replace(r, *r || directive.release) != *r);
-                    return true;
+                    return Some(directive);
                 }
                 Err(Refused::ForEver(error)) => {
                     tracing::warn!("the server refuses a report: {error:#}");
                     // Such a server knows of no machine.
                     self.answered(Directive::default());
-                    return false;
+                    return None;
                 }
                 Err(Refused::ForNow(error)) => tracing::debug!("report not accepted yet: {error:#}"),
             }

@@ -72,6 +72,7 @@ fn share_out(set: &ImageSet, write: &Write, disks: &[Disk]) -> anyhow::Result<Ve
         partition: None,
         target: Target::WholeDisk { all: false },
         disk: DiskRule { path: vec![disk.path], ..DiskRule::default() },
+        overwrite: write.overwrite,
     });
     Ok(one_each.collect())
 }

@@ -23,6 +23,7 @@ use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::net::{self, Network};
 use crate::run::briefing::{Briefing, ConfPlaces, boot_folders, conf_of_server, fetch_conf};
+use crate::run::consent::Consent;
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
@@ -133,7 +134,7 @@ impl Machine {
             boot_medium: cmdline.stick,
             owns_firmware: true,
             only_disks: Vec::new(),
-            confirm: None,
+            consent: Consent::OfServer,
         };
         tokio::select! {
             outcome = run.run(&briefing) => outcome,

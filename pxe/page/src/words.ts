@@ -6,6 +6,7 @@ const STATES: Record<string, string> = {
   again: "to be deployed again",
   booting: "booting",
   started: "init runs",
+  waiting: "waits for a word",
   planned: "about to write",
   working: "receiving",
   received: "writing and verifying",
@@ -21,6 +22,7 @@ export const MOMENTS: Record<Moment, string> = {
   booting: "asked to boot",
   kernel: "kernel started",
   started: "init ran",
+  waiting: "asked for a word",
   planned: "disks chosen, plan made",
   "first-byte": "first data arrived",
   "last-byte": "all data arrived",
@@ -41,7 +43,7 @@ export const stateOf = (machine: Machine): string => STATES[machine.state] ?? ma
 export function kindOf(machine: Machine): Kind {
   if (machine.silent) return "silent";
   if (machine.state === "done" || machine.state === "failed") return machine.state;
-  return machine.state === "again" || machine.state === "booting" ? "waiting" : "working";
+  return ["again", "booting", "waiting"].includes(machine.state) ? "waiting" : "working";
 }
 
 export function size(bytes: number): string {

@@ -1,7 +1,9 @@
 use ezio_contract::Mac;
 
 use super::super::life::State;
-use super::super::room::tests::{DOCK, MAC, UUID, UUID_2, id, play, report, room, script, send, with_serial};
+use super::super::room::tests::{
+    DOCK, MAC, UUID, UUID_2, again, id, play, report, room, script, send, with_serial,
+};
 use super::super::room::{Refusal, Room};
 use crate::boot::Boot;
 
@@ -85,7 +87,7 @@ fn boards_of_a_series_without_serial_numbers_are_machines_of_their_own() {
         assert_eq!((of_run(&room, run).life.state, of_run(&room, run).deployments), (State::Done, 1));
     }
     // A record's own name means that one only.
-    assert_eq!(room.again(UUID).0, 1);
+    assert_eq!(again(&mut room, UUID).0, 1);
     assert_eq!([&one, &two].map(|id| room.boots(id, "", 200.0).unwrap().0), [Boot::Deploy, Boot::Local]);
 }
 
@@ -118,7 +120,7 @@ fn two_runs_at_the_same_time_are_two_machines_whatever_their_boards_say() {
     let mut room = self::room();
     play(&mut room, &board(MAC), "a", 9, 0.0);
     assert_eq!(room.boots(&board(DOCK), "10.0.0.8", 100.0).unwrap().0, Boot::Local);
-    assert_eq!((room.again("all").0, room.machines().len()), (1, 1));
+    assert_eq!((again(&mut room, "all").0, room.machines().len()), (1, 1));
     for n in 0..9 {
         send(&mut room, &board(MAC), "c", n, script()[n as usize].clone(), 200.0);
         send(&mut room, &board(DOCK), "d", n, script()[n as usize].clone(), 200.0);

@@ -13,6 +13,8 @@ pub(crate) enum State {
     Booting,
     /// Init runs.
     Started,
+    /// It waits for an operator's word.
+    Waiting,
     /// It knows what to do.
     Planned,
     /// Data arrives.
@@ -35,7 +37,10 @@ impl State {
     /// What a report says.
     pub(super) fn of(event: &report::Event) -> Self {
         match event {
-            report::Event::Started { .. } => Self::Started,
+            // Whether it has to wait, the answer says.
+            report::Event::Started { .. } | report::Event::Inventory { .. } | report::Event::Asks { .. } => {
+                Self::Started
+            }
             report::Event::Planned { .. } => Self::Planned,
             report::Event::FirstByte | report::Event::Progress(_) => Self::Working,
             report::Event::LastByte(_) => Self::Received,
@@ -55,7 +60,7 @@ impl State {
 
     /// Does its run still lack data, which others might give?
     pub(super) fn lacks_data(self) -> bool {
-        (Self::Started..Self::Received).contains(&self)
+        self != Self::Waiting && (Self::Started..Self::Received).contains(&self)
     }
 }
 

@@ -3,18 +3,19 @@ use super::*;
 /// Each state, then the state after each event: a look for something to boot, the operator's word, and each report of the
 /// known run, by its first letters.
 const TABLE: &str = "
-            boots    again  | started  planned  working  received verified deployed seeding  failed  done
-    again     booting  again    started  planned  working  received verified deployed seeding  failed  done
-    booting   booting  booting  started  planned  working  received verified deployed seeding  failed  done
-    started   booting  started  started  planned  working  received verified deployed seeding  failed  done
-    planned   booting  planned  planned  planned  working  received verified deployed seeding  failed  done
-    working   booting  working  working  working  working  received verified deployed seeding  failed  done
-    received  booting  received received received received received verified deployed seeding  failed  done
-    verified  booting  verified verified verified verified verified verified deployed seeding  failed  done
-    deployed  booting  deployed deployed deployed deployed deployed deployed deployed seeding  failed  done
-    seeding   booting  seeding  seeding  seeding  seeding  seeding  seeding  seeding  seeding  failed  done
-    failed    booting  again    failed   failed   failed   failed   failed   failed   failed   failed  done
-    done      done     again    done     done     done     done     done     done     done     done    done
+            boots    again  | started  waiting  planned  working  received verified deployed seeding  failed   done
+    again     booting  again    started  waiting  planned  working  received verified deployed seeding  failed   done
+    booting   booting  booting  started  waiting  planned  working  received verified deployed seeding  failed   done
+    started   booting  started  started  waiting  planned  working  received verified deployed seeding  failed   done
+    waiting   booting  waiting  waiting  waiting  planned  working  received verified deployed seeding  failed   done
+    planned   booting  planned  planned  planned  planned  working  received verified deployed seeding  failed   done
+    working   booting  working  working  working  working  working  received verified deployed seeding  failed   done
+    received  booting  received received received received received received verified deployed seeding  failed   done
+    verified  booting  verified verified verified verified verified verified verified deployed seeding  failed   done
+    deployed  booting  deployed deployed deployed deployed deployed deployed deployed deployed seeding  failed   done
+    seeding   booting  seeding  seeding  seeding  seeding  seeding  seeding  seeding  seeding  seeding  failed   done
+    failed    booting  again    failed   failed   failed   failed   failed   failed   failed   failed   failed   done
+    done      done     again    done     done     done     done     done     done     done     done     done     done
 ";
 
 fn state(name: &str) -> State {
@@ -37,8 +38,10 @@ fn rows() -> Vec<Vec<&'static str>> {
 
 #[test]
 fn every_event_takes_every_state_where_the_table_says() {
-    let reports =
-        ["started", "planned", "working", "received", "verified", "deployed", "seeding", "failed", "done"];
+    let reports = [
+        "started", "waiting", "planned", "working", "received", "verified", "deployed", "seeding", "failed",
+        "done",
+    ];
     let events: Vec<Event> = [Event::AsksToBoot, Event::Again]
         .into_iter()
         .chain(reports.map(|name| Event::Reports(state(name))))

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use ezio_contract::inventory::Wanted;
 use ezio_contract::report::{Event, MAX_NOTE, MAX_NOTES, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
 
+use super::consent::Disks;
 use super::life::{Life, State};
 
 /// Longest text that is kept, in bytes, if nothing else is said.
@@ -38,6 +40,8 @@ pub(crate) struct Times {
     pub(crate) kernel: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) started: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) planned: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +107,24 @@ pub(crate) struct Machine {
     /// Good runs so far.
     #[serde(default)]
     pub(crate) deployments: u64,
+    /// An operator wants nothing of it overwritten.
+    #[serde(default)]
+    pub(crate) held: bool,
+    /// It was let go on once, or approved.
+    #[serde(default)]
+    pub(crate) admitted: bool,
+    /// Runs in a row that have failed.
+    #[serde(default)]
+    pub(crate) failures: u32,
+    /// What it waits for, a line each.
+    #[serde(default)]
+    pub(crate) waits_for: Vec<String>,
+    /// What it would overwrite, and may not.
+    #[serde(default)]
+    pub(crate) wanted: Vec<Wanted>,
+    /// What is known of its disks.
+    #[serde(default)]
+    pub(crate) known_disks: Disks,
     /// Cards that it had when it was last heard of on its way into init, or in a run. `macs` are all that it ever had.
     #[serde(default)]
     pub(crate) present_macs: Vec<Mac>,
@@ -140,6 +162,12 @@ impl Machine {
             numbers: BTreeMap::new(),
             last_heard: now,
             deployments: 0,
+            held: false,
+            admitted: false,
+            failures: 0,
+            waits_for: Vec::new(),
+            wanted: Vec::new(),
+            known_disks: Disks::default(),
             present_macs: Vec::new(),
             all_cards: false,
             run: String::new(),
@@ -171,6 +199,8 @@ impl Machine {
         self.disks.clear();
         self.notes.clear();
         self.own_steps.clear();
+        self.waits_for.clear();
+        self.wanted.clear();
         self.progress = Progress::default();
     }
 
@@ -186,7 +216,8 @@ impl Machine {
         let kernel = now - report.uptime_s;
         times.kernel = Some(times.kernel.map_or(kernel, |known| known.min(kernel)));
         let (time, progress) = match &report.event {
-            Event::Started { .. } => (&mut times.started, None),
+            Event::Started { .. } | Event::Inventory { .. } => (&mut times.started, None),
+            Event::Asks { .. } => (&mut times.waiting, None),
             Event::Planned { .. } => (&mut times.planned, None),
             Event::FirstByte => (&mut times.first_byte, None),
             Event::Progress(p) => (&mut times.first_byte, Some(p)),
@@ -201,7 +232,9 @@ impl Machine {
         };
         // Progress may begin before anything has arrived.
         let idle = matches!(&report.event, Event::Progress(p) if p.fetched_bytes() == 0);
-        let first = time.is_none() && !idle;
+        // Asked and answered at once is no wait.
+        let asks = matches!(&report.event, Event::Asks { .. }) && self.life.state != State::Waiting;
+        let first = time.is_none() && !idle && !asks;
         if first {
             *time = Some(now);
         }
@@ -213,6 +246,8 @@ impl Machine {
                 self.version = Some(one_line(version, MAX_TEXT));
                 self.firmware = Some(one_line(firmware, MAX_TEXT));
             }
+            Event::Inventory { disks } => self.known_disks.learn(disks, self.life.state >= State::Deployed),
+            Event::Asks { image, .. } => self.image = Some(one_line(image, MAX_TEXT)),
             Event::Planned { image, disks, total_bytes, notes } => {
                 self.image = Some(one_line(image, MAX_TEXT));
                 self.disks = disks.iter().take(MAX_DISKS).map(|disk| one_line(disk, MAX_TEXT)).collect();
@@ -228,10 +263,12 @@ impl Machine {
                     error: one_line(error, MAX_ERROR),
                     next: one_line(next, MAX_TEXT),
                 });
+                self.failures += u32::from(first);
             }
             Event::Done { .. } if first => {
                 self.error = None;
                 self.deployments += 1;
+                self.failures = 0;
             }
             _ => {}
         }
@@ -239,6 +276,6 @@ impl Machine {
 
     /// Is it overdue? `now` and `after` are seconds.
     pub(crate) fn is_silent(&self, now: f64, after: f64) -> bool {
-        self.life.state.runs() && now - self.last_heard > after
+        self.life.state.runs() && !self.run.is_empty() && now - self.last_heard > after
     }
 }

@@ -1,6 +1,8 @@
 //! The machines of the room: who they are, how far they are, and what they are told. The rules are in [`life`] and [`room`];
 //! here they meet the clock and the database.
 
+mod act;
+mod consent;
 mod identity;
 mod life;
 mod machine;
@@ -17,11 +19,13 @@ use ezio_contract::identity::IdentityRequest;
 use ezio_contract::report::{Directive, Report};
 use ezio_contract::{Mac, MachineId};
 
+pub(crate) use act::{Act, Acted, Meant};
+pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 pub(crate) use life::State;
 pub(crate) use number::Denied;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
-pub(crate) use view::{AgainAnswer, Counts, FleetView, ImageView, MachineView, PartitionView};
+pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
 use crate::store::{Entry, MACHINES, Store};
@@ -48,12 +52,17 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Takes up what the database knows, if there is one.
-    pub(crate) fn open(store: Option<Store>, silent_after: Duration, linger: Duration) -> Result<Self> {
+    pub(crate) fn open(
+        store: Option<Store>,
+        silent_after: Duration,
+        linger: Duration,
+        rules: Rules,
+    ) -> Result<Self> {
         let machines = match &store {
             Some(store) => store.load(MACHINES).context("machines")?,
             None => Vec::new(),
         };
-        Ok(Self { room: Mutex::new(Room::new(machines, silent_after, linger)), store })
+        Ok(Self { room: Mutex::new(Room::new(machines, silent_after, linger, rules)), store })
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -114,11 +123,11 @@ impl Fleet {
         Ok(Ok(number))
     }
 
-    /// Has machines deployed again; how many were meant.
-    pub(crate) async fn again(&self, name: &str) -> Result<usize> {
-        let (meant, change) = self.room().again(name);
+    /// What an operator does to machines. It outlives this process when it is answered.
+    pub(crate) async fn act(&self, act: Act, meant: &Meant) -> Result<Acted> {
+        let (acted, change) = self.room().act(act, meant, now());
         keep(self.store.clone(), change).await?;
-        Ok(meant)
+        Ok(acted)
     }
 
     pub(crate) fn view(&self) -> (Vec<MachineView>, Counts) {

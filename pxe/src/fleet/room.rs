@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use ezio_contract::report::{Directive, Report};
+use ezio_contract::report::{self, Directive, Report};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 use thiserror::Error;
 
+use super::consent::Rules;
 use super::identity;
-use super::life::{Event, State};
+use super::life::{Event, Life, State};
 use super::machine::{MAX_TEXT, Machine};
 use super::number::{self, Denied};
 use crate::boot::Boot;
@@ -51,25 +52,40 @@ pub(crate) struct Room {
     machines: Vec<Machine>,
     silent_after_s: f64,
     linger_s: f64,
+    rules: Rules,
 }
 
 impl Room {
-    pub(crate) fn new(machines: Vec<Machine>, silent_after: Duration, linger: Duration) -> Self {
-        Self { machines, silent_after_s: silent_after.as_secs_f64(), linger_s: linger.as_secs_f64() }
+    pub(crate) fn new(
+        machines: Vec<Machine>,
+        silent_after: Duration,
+        linger: Duration,
+        rules: Rules,
+    ) -> Self {
+        Self { machines, silent_after_s: silent_after.as_secs_f64(), linger_s: linger.as_secs_f64(), rules }
     }
 
     pub(crate) fn machines(&self) -> &[Machine] {
         &self.machines
     }
 
+    pub(super) fn machine_mut(&mut self, id: &str) -> Option<&mut Machine> {
+        self.machines.iter_mut().find(|machine| machine.id == id)
+    }
+
+    pub(super) fn forget(&mut self, id: &str) {
+        self.machines.retain(|machine| machine.id != id);
+    }
+
     pub(crate) fn is_silent(&self, machine: &Machine, now: f64) -> bool {
         machine.is_silent(now, self.silent_after_s)
     }
 
-    /// Where the machine with this card boots from; an unknown one is deployed.
+    /// Where the machine with this card boots from; one that was never seen has to come as far as its script.
     pub(crate) fn boot_of(&self, mac: Mac) -> Boot {
-        let local = identity::find(&self.machines, &MachineId::of_card(mac), |_| false)
-            .is_some_and(|at| self.machines[at].life.boots_local);
+        let known = identity::find(&self.machines, &MachineId::of_card(mac), |_| false);
+        let local = known.map(|at| &self.machines[at]);
+        let local = local.is_some_and(|m| m.life.boots_local || m.stays_away(&self.rules));
         if local { Boot::Local } else { Boot::Deploy }
     }
 
@@ -87,6 +103,16 @@ impl Room {
         let before = machine.life;
         machine.life = before.after(Event::AsksToBoot);
         if machine.life.boots_local {
+            return Ok((Boot::Local, change));
+        }
+        if machine.stays_away(&self.rules) {
+            machine.begin_run("");
+            machine.waits_for = machine.objections(&self.rules);
+            if before.state != State::Failed {
+                machine.life = Life { state: State::Waiting, ..before };
+            }
+            change.save.retain(|saved| saved.id != machine.id);
+            change.save.push(machine.clone());
             return Ok((Boot::Local, change));
         }
         machine.present_macs = id.macs().to_vec();
@@ -132,18 +158,31 @@ impl Room {
             machine.life = machine.life.after(Event::Reports(state));
         } else {
             machine.begin_run(&report.run);
-            machine.error = None;
+            if !machine.is_given_up(&self.rules) {
+                machine.error = None;
+            }
             machine.life = machine.life.after(Event::Begins(state));
+        }
+        let (mut go, mut new_wait, mut waits_for) = (false, false, Vec::new());
+        if let report::Event::Asks { wanted, .. } = &report.event {
+            let last = machine.waits_for.clone();
+            waits_for = machine.ask(wanted, &self.rules);
+            new_wait = waits_for != last;
+            go = waits_for.is_empty();
+            if !go {
+                machine.life = machine.life.after(Event::Reports(State::Waiting));
+            }
         }
         machine.learn(report, now);
         if machine.life.state == State::Again {
             machine.begin_run("");
         }
-        if before != (machine.life, machine.run.clone()) {
+        let keeps = go || new_wait || matches!(report.event, report::Event::Inventory { .. });
+        if keeps || before != (machine.life, machine.run.clone()) {
             change.save.retain(|saved| saved.id != machine.id);
             change.save.push(machine.clone());
         }
-        Ok((Directive { release: self.released(at, now), done: false }, change))
+        Ok((Directive { release: self.released(at, now), done: false, go, waits_for }, change))
     }
 
     /// The number of a machine whose run is under way, for what is called `purpose`. It is the same whenever it asks,
@@ -163,33 +202,6 @@ impl Room {
         let known = machine.numbers.insert(purpose.to_owned(), number);
         let save = if known.is_some() { Vec::new() } else { vec![machine.clone()] };
         Ok((Some(number), Change { save, remove: Vec::new() }))
-    }
-
-    /// Has machines deployed again at their next boot; `all` means all that are done. How many were meant.
-    pub(crate) fn again(&mut self, name: &str) -> (usize, Change) {
-        let all = name == "all";
-        let mut change = Change::default();
-        let mut meant = 0;
-        // A name of the fleet's own is one machine's, even where that is a UUID which others have too.
-        let named = self.machines.iter().any(|machine| machine.id == name);
-        for machine in &mut self.machines {
-            let is_meant = match (all, named) {
-                (true, _) => machine.life.boots_local,
-                (false, true) => machine.id == name,
-                (false, false) => identity::answers_to(machine, name),
-            };
-            if !is_meant {
-                continue;
-            }
-            meant += 1;
-            machine.life = machine.life.after(Event::Again);
-            if machine.life.state == State::Again {
-                machine.begin_run("");
-                machine.error = None;
-            }
-            change.save.push(machine.clone());
-        }
-        (meant, change)
     }
 
     /// May this machine stop serving? When nobody lacks its image any more, and nobody has for a while.
@@ -265,6 +277,9 @@ impl Room {
                 machine.times.booting = machine.times.booting.or(other.times.booting);
                 machine.life.boots_local |= other.life.boots_local;
                 machine.numbers.extend(other.numbers);
+                machine.known_disks.join(other.known_disks);
+                machine.held |= other.held;
+                machine.admitted |= other.admitted;
                 change.remove.push(other.id);
             } else {
                 change.save.push(other.clone());

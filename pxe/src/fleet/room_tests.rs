@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::{Act, Meant};
 use ezio_contract::FirmwareIdentity;
 use ezio_contract::report::{Event, Progress};
 use ezio_contract::report::{FORMAT, StepTimes};
@@ -10,7 +11,13 @@ pub(in crate::fleet) const MAC: &str = "52:54:00:00:00:01";
 pub(in crate::fleet) const DOCK: &str = "02:00:00:00:00:99";
 
 pub(in crate::fleet) fn room() -> Room {
-    Room::new(Vec::new(), Duration::from_secs(30), Duration::ZERO)
+    Room::new(Vec::new(), Duration::from_secs(30), Duration::ZERO, Rules::default())
+}
+
+/// Has machines deployed again; how many were meant.
+pub(in crate::fleet) fn again(room: &mut Room, name: &str) -> (usize, Change) {
+    let (acted, change) = room.act(Act::Again, &Meant::of(vec![name.to_owned()]), 0.0);
+    (acted.machines.len(), change)
 }
 
 pub(in crate::fleet) fn id(uuid: Option<&str>, macs: &[&str]) -> MachineId {
@@ -46,8 +53,8 @@ fn a_machine_keeps_its_number_and_nobody_else_gets_it() {
     assert_eq!(ask(&mut room, 3, "lab"), Ok((Some(2), 1)));
     assert_eq!(ask(&mut room, 2, "lab"), Ok((Some(1), 0)));
     assert_eq!(ask(&mut room, 1, "office"), Ok((Some(1), 1)), "each template counts for itself");
-    let (_, change) = room.again(&numbered(3).uuid().unwrap().to_string());
-    let mut later = Room::new(change.save, Duration::from_secs(30), Duration::ZERO);
+    let (_, change) = again(&mut room, &numbered(3).uuid().unwrap().to_string());
+    let mut later = Room::new(change.save, Duration::from_secs(30), Duration::ZERO, Rules::default());
     send(&mut later, &numbered(3), "run-3b", 0, script()[0].clone(), 9.0);
     let kept = later.number(&numbered(3), "run-3b", "10.0.0.9", Some("lab")).unwrap().0;
     assert_eq!(kept, Some(2), "after a restart of the server and a new run");
@@ -129,7 +136,7 @@ fn a_good_run_ends_with_a_machine_that_boots_its_own_disk() {
     assert_eq!((times.last_byte, times.verified, times.done), (Some(114.0), Some(115.0), Some(118.0)));
     assert_eq!(room.boot_of(MAC.parse().unwrap()), Boot::Local);
     assert_eq!(room.boots(&id, "10.0.0.9", 200.0).unwrap().0, Boot::Local);
-    assert_eq!(room.again("all").0, 1);
+    assert_eq!(again(&mut room, "all").0, 1);
     assert_eq!(room.machines()[0].life.state, State::Again);
     assert_eq!(room.boots(&id, "10.0.0.9", 300.0).unwrap().0, Boot::Deploy);
     // A report of the last run that was still under way puts nothing back.
@@ -147,7 +154,7 @@ fn a_machine_that_did_not_come_into_init_is_given_the_drivers_of_all_cards_from_
     assert_eq!(boots(&mut room, 300.0), Boot::DeployWithAllCards);
     assert_eq!(room.machines()[0].times.booting, Some(300.0));
     play(&mut room, &id, "r", 9, 310.0);
-    room.again("all");
+    again(&mut room, "all");
     assert_eq!(boots(&mut room, 400.0), Boot::DeployWithAllCards);
 
     // One that was heard of found its network.
@@ -171,7 +178,7 @@ fn a_machine_that_is_done_and_starts_init_again_is_told_so() {
     assert!(!send(&mut room, &id, "by hand", 0, script().remove(1), 300.0).done);
     assert_eq!((room.machines()[0].life.state, room.machines()[0].life.boots_local), (State::Planned, true));
 
-    room.again("all");
+    again(&mut room, "all");
     assert!(!send(&mut room, &id, "stick once more", 0, script().remove(0), 400.0).done);
     assert_eq!(room.machines()[0].life.state, State::Started);
 }
@@ -181,7 +188,7 @@ fn an_operators_word_during_a_run_holds_at_its_end() {
     let mut room = room();
     let id = numbered(1);
     play(&mut room, &id, "r", 8, 0.0);
-    assert_eq!(room.again("52:54:00:00:00:01").0, 1);
+    assert_eq!(again(&mut room, "52:54:00:00:00:01").0, 1);
     assert_eq!(room.machines()[0].life.state, State::Seeding);
     for _ in 0..2 {
         send(&mut room, &id, "r", 8, Event::Done { end: "reboot".into() }, 20.0);
@@ -251,7 +258,7 @@ fn when_the_last_machine_has_all_the_next_report_of_each_other_lets_it_go() {
 
 #[test]
 fn an_operator_can_have_machines_serve_late_comers() {
-    let mut room = Room::new(Vec::new(), Duration::from_secs(30), Duration::from_secs(15));
+    let mut room = Room::new(Vec::new(), Duration::from_secs(30), Duration::from_secs(15), Rules::default());
     play(&mut room, &numbered(1), "a", 8, 0.0);
     assert_eq!(room.machines()[0].times.last_byte, Some(4.0));
     let seeding = || Event::Seeding(progress(100));

@@ -1,6 +1,7 @@
 //! What is told of the room (see API.md).
 
 use ezio_contract::MachineId;
+use ezio_contract::inventory::InventoryDisk;
 use ezio_contract::report::{Progress, StepTimes};
 use serde::{Deserialize, Serialize};
 
@@ -51,13 +52,6 @@ pub(crate) struct PartitionView {
     pub(crate) payload_bytes: u64,
 }
 
-/// What `POST /api/again` answers.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct AgainAnswer {
-    /// Machines that will be deployed again.
-    pub(crate) machines: usize,
-}
-
 /// How many machines are how far, as people ask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
@@ -87,6 +81,14 @@ pub(crate) struct MachineView {
     pub(crate) silent: bool,
     /// Boots from its own disk.
     pub(crate) boots_local: bool,
+    /// An operator holds it.
+    pub(crate) held: bool,
+    /// What it waits for, a line each.
+    pub(crate) waiting_for: Vec<String>,
+    /// Its disks, as it saw them last.
+    pub(crate) inventory: Vec<InventoryDisk>,
+    /// Runs in a row that have failed.
+    pub(crate) failures: u32,
     pub(crate) progress: Progress,
     /// Cause chain of the last failure.
     pub(crate) error: Option<String>,
@@ -120,6 +122,10 @@ impl MachineView {
             state: machine.life.state,
             silent,
             boots_local: machine.life.boots_local,
+            held: machine.held,
+            waiting_for: machine.waits_for,
+            inventory: machine.known_disks.inventory,
+            failures: machine.failures,
             progress: machine.progress,
             error,
             failed_step,
@@ -143,7 +149,7 @@ pub(super) fn machines(room: &Room, now: f64) -> (Vec<MachineView>, Counts) {
             _ if view.silent => &mut counts.silent,
             State::Done => &mut counts.done,
             State::Failed => &mut counts.failed,
-            State::Again | State::Booting => &mut counts.waiting,
+            State::Again | State::Booting | State::Waiting => &mut counts.waiting,
             _ => &mut counts.working,
         } += 1;
     }

@@ -8,7 +8,7 @@ use axum::extract::{Json, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use ezio_contract::report::Report;
@@ -16,7 +16,7 @@ use ezio_contract::urls;
 use serde::Deserialize;
 
 use super::{MAX_BODY, Peer, at};
-use crate::fleet::{AgainAnswer, Fleet, ReportError};
+use crate::fleet::{Act, Fleet, Meant, ReportError};
 use crate::throttle::Throttle;
 
 /// From the head of a request to the end of its body.
@@ -33,7 +33,10 @@ pub(crate) struct Reports {
 pub(super) fn router(reports: Reports) -> Router {
     Router::new()
         .route(&at(urls::REPORT), post(report))
-        .route(&at(urls::AGAIN), post(again))
+        .route(&at(urls::AGAIN), act(Act::Again))
+        .route(&at(urls::APPROVE), act(Act::Approve))
+        .route(&at(urls::HOLD), act(Act::Hold))
+        .route(&at(urls::FORGET), act(Act::Forget))
         .layer(map_response(close_after_refusal))
         .with_state(Arc::new(reports))
 }
@@ -84,46 +87,55 @@ async fn report(
     }
 }
 
+/// What every act of an operator says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Again {
-    machine: String,
+struct Order {
+    machines: Meant,
 }
 
-/// From this machine only, or with the operator's token: it erases disks at the next boot.
-async fn again(
-    State(reports): State<Arc<Reports>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
+/// The call that does this.
+fn act(act: Act) -> MethodRouter<Arc<Reports>> {
+    post(
+        async move |State(reports): State<Arc<Reports>>,
+                    Extension(peer): Extension<Peer>,
+                    headers: HeaderMap,
+                    body: Body| { carry_out(&reports, act, peer, &headers, body).await },
+    )
+}
+
+/// From this machine only, or with the operator's token: it decides what disks lose.
+async fn carry_out(
+    reports: &Reports,
+    act: Act,
+    peer: Peer,
+    headers: &HeaderMap,
     body: Body,
-) -> Response {
-    if !(peer.is_here() || reports.token.as_deref().is_some_and(|token| bears(&headers, token))) {
-        reports.throttle.warn("again", || format!("{} may not put machines back", peer.remote));
-        let why = "only from the server itself, or with the server's --token\n";
-        return (StatusCode::FORBIDDEN, why).into_response();
+) -> Result<Response, (StatusCode, String)> {
+    if !(peer.is_here() || reports.token.as_deref().is_some_and(|token| bears(headers, token))) {
+        reports.throttle.warn("operator", || format!("{} is no operator ({act:?})", peer.remote));
+        return Err((
+            StatusCode::FORBIDDEN,
+            "only from the server itself, or with the server's --token\n".to_owned(),
+        ));
     }
     // A page in a browser on this machine cannot send this without asking first.
     let json = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     if !json {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n").into_response();
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n".to_owned()));
     }
-    let read = read(body).await.and_then(|body| serde_json::from_slice(&body).map_err(bad_request));
-    let wanted: Again = match read {
-        Ok(wanted) => wanted,
-        Err(refusal) => return refusal.into_response(),
+    let order: Order = serde_json::from_slice(&read(body).await?).map_err(bad_request)?;
+    let acted = reports.fleet.act(act, &order.machines).await.map_err(|e| {
+        tracing::error!("{act:?}: {e:#}");
+        (StatusCode::SERVICE_UNAVAILABLE, "this could not be kept, try again\n".to_owned())
+    })?;
+    let status = match (acted.machines.is_empty(), acted.unknown.is_empty()) {
+        (true, false) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
     };
-    match reports.fleet.again(&wanted.machine).await {
-        Ok(0) if wanted.machine != "all" => {
-            (StatusCode::NOT_FOUND, "no machine has this id, MAC, UUID or serial number\n").into_response()
-        }
-        Ok(machines) => Json(AgainAnswer { machines }).into_response(),
-        Err(e) => {
-            tracing::error!("again: {e:#}");
-            (StatusCode::SERVICE_UNAVAILABLE, "this could not be kept, try again\n").into_response()
-        }
-    }
+    Ok((status, Json(acted)).into_response())
 }
 
 /// Compares all bytes, so that the time does not tell how many were right.

@@ -24,11 +24,7 @@ export const ACTS: Record<Act, Wording> = {
 
 /** Says it to the server; what went wrong comes back as text. */
 export async function carryOut(act: Act, machines: Machine[]): Promise<string | null> {
-  for (const { id } of machines) {
-    const error = await send("POST", `api/${act}`, { machine: id });
-    if (error !== null) return error;
-  }
-  return null;
+  return send("POST", `api/${act}`, { machines: machines.map(({ id }) => id) });
 }
 
 /** The commands that do the same. */

@@ -18,6 +18,7 @@ export type Moment =
   | "booting"
   | "kernel"
   | "started"
+  | "waiting"
   | "planned"
   | "first-byte"
   | "last-byte"
@@ -40,6 +41,8 @@ export interface Machine {
   state: string;
   silent: boolean;
   boots_local: boolean;
+  held: boolean;
+  waiting_for: string[];
   progress: Progress;
   error?: string | null;
   failed_step?: string | null;

@@ -40,6 +40,13 @@ export function problemOf(machine: Machine, now: number): Problem | null {
       "See whether it is switched on and its cable is in. When the network is back, it goes on by itself.",
     );
   }
+  if (machine.state === "waiting") {
+    return about(
+      machine.held ? "Held" : "Waits for a word",
+      machine.waiting_for.join("; "),
+      `If all that may be lost, say on the server: ezio-pxe approve '${machine.id}'. It then goes on by itself.`,
+    );
+  }
   const asked = machine.times.booting;
   if (machine.state === "booting" && asked !== undefined && now - asked > BOOT_S) {
     return about(

@@ -1,0 +1,170 @@
+//! What an operator does to machines: has them deployed again, approves what they would overwrite, holds them, forgets them.
+
+use serde::{Deserialize, Serialize};
+
+use super::identity;
+use super::life::{Event, Life, State};
+use super::machine::Machine;
+use super::room::{Change, Room};
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Again,
+    Approve,
+    Hold,
+    Forget,
+}
+
+/// Which machines are meant: `"all"`, or a list of names (id, MAC, UUID or serial number).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Meant {
+    /// `"all"` alone.
+    All(All),
+    Named(Vec<String>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum All {
+    All,
+}
+
+impl Meant {
+    /// As a person writes it.
+    pub(crate) fn of(names: Vec<String>) -> Self {
+        match names.iter().any(|name| name == "all") {
+            true => Self::All(All::All),
+            false => Self::Named(names),
+        }
+    }
+}
+
+/// What became of them: the answer to `POST /api/again`, `approve`, `hold` and `forget`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Acted {
+    pub(crate) machines: Vec<ActedOn>,
+    /// Names that are no machine's.
+    pub(crate) unknown: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ActedOn {
+    pub(crate) id: String,
+    /// Was it done?
+    pub(crate) done: bool,
+    /// What happens now, or why it was not done.
+    pub(crate) what: String,
+}
+
+impl Room {
+    /// Does it; a name of the fleet's own is one machine's, even where that is a UUID which others have too.
+    pub(crate) fn act(&mut self, act: Act, meant: &Meant, now: f64) -> (Acted, Change) {
+        let (mut acted, mut change) = (Acted::default(), Change::default());
+        let ids: Vec<String> = match meant {
+            Meant::All(_) => {
+                self.machines().iter().filter(|m| is_of_all(act, m)).map(|m| m.id.clone()).collect()
+            }
+            Meant::Named(names) => {
+                let mut ids = Vec::new();
+                for name in names {
+                    let found = self.named(name);
+                    if found.is_empty() {
+                        acted.unknown.push(name.clone());
+                    }
+                    ids.extend(found.into_iter().filter(|id| !ids.contains(id)).collect::<Vec<_>>());
+                }
+                ids
+            }
+        };
+        for id in ids {
+            let (done, what) = self.act_on(act, &id, now, &mut change);
+            acted.machines.push(ActedOn { id, done, what: what.to_owned() });
+        }
+        (acted, change)
+    }
+
+    fn named(&self, name: &str) -> Vec<String> {
+        let exact = self.machines().iter().any(|machine| machine.id == name);
+        let is_meant = |machine: &&Machine| match exact {
+            true => machine.id == name,
+            false => identity::answers_to(machine, name),
+        };
+        self.machines().iter().filter(is_meant).map(|machine| machine.id.clone()).collect()
+    }
+
+    fn act_on(&mut self, act: Act, id: &str, now: f64, change: &mut Change) -> (bool, &'static str) {
+        let is_up = |machine: &Machine| machine.life.state.runs() && !machine.run.is_empty();
+        if act == Act::Forget {
+            let writes = |machine: &Machine| is_up(machine) && machine.life.state > State::Waiting;
+            let busy = self.machines().iter().any(|m| m.id == id && writes(m) && !self.is_silent(m, now));
+            if busy {
+                return (false, "it is being deployed: it is not forgotten");
+            }
+            self.forget(id);
+            change.remove.push(id.to_owned());
+            return (true, "is forgotten, and its disks with it");
+        }
+        let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };
+        let (done, what) = match act {
+            Act::Again => (true, machine.again(is_up(machine))),
+            Act::Approve => (true, machine.approved(is_up(machine))),
+            Act::Hold => {
+                machine.hold();
+                match is_up(machine) && machine.life.state > State::Waiting {
+                    true => (true, "is held once this run has ended"),
+                    false => (true, "is held: nothing of it is overwritten, and it starts from its own disk"),
+                }
+            }
+            Act::Forget => (false, ""),
+        };
+        change.save.push(machine.clone());
+        (done, what)
+    }
+}
+
+/// What a machine is that is not up when an operator wants it deployed.
+const TO_BE_DEPLOYED: Life = Life { state: State::Again, boots_local: false, again: false };
+
+/// Whom "all" means: those that are done, those that wait, or everybody.
+fn is_of_all(act: Act, machine: &Machine) -> bool {
+    match act {
+        Act::Again => machine.life.boots_local && !machine.held,
+        Act::Approve => machine.life.state == State::Waiting && !machine.held,
+        Act::Hold | Act::Forget => true,
+    }
+}
+
+impl Machine {
+    fn again(&mut self, is_up: bool) -> &'static str {
+        (self.held, self.admitted, self.failures) = (false, true, 0);
+        self.life = match is_up {
+            true => self.life.after(Event::Again),
+            false => TO_BE_DEPLOYED,
+        };
+        if self.life.state == State::Again {
+            self.begin_run("");
+            self.error = None;
+        }
+        "will be deployed at its next network boot"
+    }
+
+    fn approved(&mut self, is_up: bool) -> &'static str {
+        let gives_up =
+            !self.wanted.is_empty() || self.known_disks.inventory.iter().any(|disk| !disk.holds.blank);
+        self.approve();
+        match (self.life.state, is_up) {
+            (State::Waiting, true) => return "goes on",
+            (State::Waiting | State::Failed, _) => {
+                self.life = TO_BE_DEPLOYED;
+                self.begin_run("");
+            }
+            _ => {}
+        }
+        match gives_up {
+            true => "may overwrite what its disks held when they were last seen",
+            false => "is approved; what its disks hold has not been seen, so it will ask if that is anything",
+        }
+    }
+}
