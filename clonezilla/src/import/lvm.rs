@@ -146,7 +146,8 @@ impl Volume {
                 .push(format!("{group}/{name} was not saved: it is empty in this image, whatever was on it"));
         }
         let used = used.iter().map(|used| used.end - used.start).sum();
-        self.info.volumes.push(VolumeInfo { name: name.clone(), size, used, whole, filesystem });
+        let name = name.clone();
+        self.info.volumes.push(VolumeInfo { name, size, used, whole, filesystem, block_size: None });
         Ok(())
     }
 

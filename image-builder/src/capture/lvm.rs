@@ -38,6 +38,7 @@ struct Kept {
     runs: Vec<Extent>,
     whole: bool,
     filesystem: Option<String>,
+    block_size: Option<u64>,
 }
 
 impl Planner<'_> {
@@ -61,6 +62,7 @@ impl Planner<'_> {
                 used: own.iter().map(|extent| extent.length).sum(),
                 whole: kept.whole,
                 filesystem: kept.filesystem,
+                block_size: kept.block_size,
             });
             runs.extend(own);
         }
@@ -105,7 +107,8 @@ impl Planner<'_> {
             },
         };
         self.notes.push(format!("{name}: {why}: copied whole"));
-        Ok(Some(Kept { runs: places.iter().map(run).collect(), whole: true, filesystem: None }))
+        let runs = places.iter().map(run).collect();
+        Ok(Some(Kept { runs, whole: true, filesystem: None, block_size: None }))
     }
 
     /// The same for one in several segments or stripes, if all of them lie on this source.
@@ -137,7 +140,8 @@ impl Planner<'_> {
 fn kept(part: PlannedPart, volume: &impl ReadAt, places: impl Fn(Range<u64>) -> Vec<Extent>) -> Result<Kept> {
     let used = used(&part, volume)?;
     let whole = matches!(&used[..], [all] if *all == (0..part.size));
-    Ok(Kept { runs: used.into_iter().flat_map(places).collect(), whole, filesystem: part.filesystem })
+    let PlannedPart { filesystem, block_size, .. } = part;
+    Ok(Kept { runs: used.into_iter().flat_map(places).collect(), whole, filesystem, block_size })
 }
 
 /// Which bytes of it.

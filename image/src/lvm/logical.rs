@@ -78,6 +78,16 @@ impl LogicalVolume {
         }
     }
 
+    /// Does it, and all that it is made of, begin and end at multiples of so many bytes?
+    #[must_use]
+    pub fn is_aligned_to(&self, bytes: u64) -> bool {
+        self.segments.iter().all(|segment| {
+            let own = [segment.range.start, segment.range.end, segment.chunk];
+            let stripes = segment.stripes.iter().map(|stripe| stripe.offset);
+            own.into_iter().chain(stripes).all(|at| at.is_multiple_of(bytes))
+        })
+    }
+
     /// Physical volumes that it lies on, by their UUIDs.
     #[must_use]
     pub fn volumes(&self) -> BTreeSet<&str> {

@@ -35,6 +35,9 @@ pub struct VolumeInfo {
     /// What is on it as blkid names it; none where unknown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub filesystem: Option<String>,
+    /// Bytes of the smallest block that this is read and written by; none where unknown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub block_size: Option<u64>,
 }
 
 impl LvmInfo {

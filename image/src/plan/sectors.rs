@@ -89,11 +89,31 @@ impl CheckedImage {
 
 /// Why what is on a partition could not be used where sectors have so many bytes; none where nothing speaks against it.
 fn objection_to(info: &PartitionInfo, sector_size: u32) -> Option<String> {
-    let sector = u64::from(sector_size);
     if matches!(info.content, Content::Swap | Content::Empty) {
         return None;
     }
-    let (name, filesystem) = (&info.name, info.filesystem.as_deref().unwrap_or_default());
+    let logical = info.logical_volumes();
+    let Some(physical) = info.physical_volume().filter(|_| !logical.is_empty()) else {
+        return objection(&info.name, info.filesystem.as_deref(), info.block_size, sector_size);
+    };
+    // LVM's own metadata are read and written in whole blocks of the disk, whatever they count in.
+    if !physical.logical.iter().all(|volume| volume.is_aligned_to(u64::from(sector_size))) {
+        return Some(format!("logical volumes on {} begin within such a sector", info.name));
+    }
+    logical.iter().find_map(|(volume, _)| {
+        let name = format!("{}/{} on {}", physical.group, volume.name, info.name);
+        objection(&name, volume.filesystem.as_deref(), volume.block_size, sector_size)
+    })
+}
+
+fn objection(
+    name: &str,
+    filesystem: Option<&str>,
+    block_size: Option<u64>,
+    sector_size: u32,
+) -> Option<String> {
+    let sector = u64::from(sector_size);
+    let filesystem = filesystem.unwrap_or_default();
     let unknown = match filesystem {
         "crypto_LUKS" | "BitLocker" => "it is encrypted",
         "LVM2_member" => "it holds logical volumes",
@@ -103,7 +123,8 @@ fn objection_to(info: &PartitionInfo, sector_size: u32) -> Option<String> {
     };
     // What such names end in is none of a file system, and a superblock found there is an old one.
     let is_container = filesystem.contains('_') || filesystem == "BitLocker";
-    match info.block_size.filter(|_| !is_container) {
+    match block_size.filter(|_| !is_container) {
+        _ if filesystem == "swap" => None,
         Some(block) if block < sector => Some(format!(
             "{name} ({filesystem}) works in blocks of {block} bytes, and the disk reads and writes {sector} at least"
         )),
