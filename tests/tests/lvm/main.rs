@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 mod bench;
+mod boots;
 mod clonezilla;
 mod grown;
 mod identity;
