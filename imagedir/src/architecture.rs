@@ -16,8 +16,8 @@ pub struct Evidence {
     pub loaders: Vec<Arch>,
     /// Has it boot code for a BIOS?
     pub boot_code: bool,
-    /// Is it a partition, or one file system and no table? That does not start by itself.
-    pub partition: bool,
+    /// Need it start no machine? It is a partition, one file system without a table, or one disk of several.
+    pub passive: bool,
 }
 
 /// What was found.
@@ -60,7 +60,7 @@ impl Evidence {
             [arch] => (Some(*arch), "the loaders on its EFI system partition say so"),
             [_, ..] => (None, "it has EFI loaders of several"),
             [] if self.boot_code => (Some(Arch::Amd64), "it has boot code for a BIOS"),
-            [] if self.partition => (None, "it is one file system, which does not start by itself"),
+            [] if self.passive => (None, "nothing on it starts a machine, nor has to"),
             [] => (
                 Arch::of_this_program(),
                 "nothing on it says for which, so that of this machine is taken; --arch says otherwise",

@@ -67,7 +67,7 @@ pub fn import(
         told: orders.arch,
         loaders: Vec::new(),
         boot_code: plan.boot_code.is_some(),
-        partition: plan.layout.is_none(),
+        passive: plan.layout.is_none() || choices(plan.directory)?.len() > 1,
     };
     let mut notes = plan.notes.clone();
     let mut partitions = Vec::new();

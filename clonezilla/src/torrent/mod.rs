@@ -134,8 +134,8 @@ pub fn import_torrent(
         content,
         lvm: None,
     };
-    let partition = torrent.kind == SourceKind::Partition;
-    let mut evidence = Evidence { told: orders.arch, partition, ..Evidence::default() };
+    let passive = torrent.kind == SourceKind::Partition;
+    let mut evidence = Evidence { told: orders.arch, passive, ..Evidence::default() };
     let mut notes = Vec::new();
     look(&image.stored(&name)?, &mut info, torrent.runs(), &mut notes, &mut evidence)
         .with_context(|| format!("cannot read what was written of {name}"))?;

@@ -163,7 +163,7 @@ fn architecture(captures: &[Capture], told: Option<Arch>) -> Result<Architecture
     let mut evidence = Evidence {
         told,
         boot_code: captures.iter().any(|capture| capture.plan.has_boot_code()),
-        partition: captures.iter().all(|capture| is_partition(&capture.plan)),
+        passive: captures.iter().all(|capture| is_partition(&capture.plan)),
         loaders: Vec::new(),
     };
     for Capture { source, plan, .. } in captures {
