@@ -14,7 +14,7 @@ use crate::fetch::torrent::Torrent;
 use crate::run::image::{Fetched, Image};
 use crate::run::list_disks;
 use crate::screen::Screen;
-use crate::test_image::{DISK, MIB, SWAP_UUID, TestImage, TestMachine, content, seeder, torrent};
+use crate::test_image::{DISK, MIB, PIECE, SWAP_UUID, TestImage, TestMachine, content, seeder, torrent};
 
 async fn assignment(image: &Image, machine: &TestMachine, settings: &str) -> anyhow::Result<Assignment> {
     assignment_of(std::slice::from_ref(image), machine, settings)
@@ -106,7 +106,6 @@ async fn several_disks_become_alike() {
     assert!(a == b && a[510..512] == [0x55, 0xaa]);
 }
 
-/// Each by its rule; a rule without any takes what is left.
 /// The table is cleared first, as ever: where the content lies is known from the plan.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_image_again_is_found_on_its_disk() {
@@ -134,6 +133,45 @@ async fn the_same_image_again_is_found_on_its_disk() {
     assert_eq!(again(Reuse::Never).await.0, total);
 }
 
+/// Old signatures are cleared around it: of what the disk has of the image no byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn some_of_the_image_is_found_among_old_content() {
+    let image = TestImage::new();
+    let seeder = seeder(&image.metainfo, &image.bytes).await;
+    let fetched = fetched(&image).await;
+    // Of its nine pieces.
+    for there in [0b1, 0b1_0000_0000, 0b1010_0101, 0b0_1111_0000, 0b1_1111_1110] {
+        let machine = TestMachine::new(&[("sda", DISK)]);
+        let disk = DeviceStorage::new(
+            Arc::new(fs::File::options().read(true).write(true).open(machine.disk("sda")).unwrap()),
+            "sda",
+            MIB,
+            image.runs.clone(),
+        );
+        let mut expected = 0;
+        for (index, piece) in image.bytes.chunks(PIECE as usize).enumerate() {
+            if there >> index & 1 == 1 {
+                disk.write_at(index as u64 * u64::from(PIECE), piece).unwrap();
+                expected += piece.len() as u64;
+            }
+        }
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            peers: vec![seeder.listen_addr()],
+            reuse: Reuse::Always,
+            ..Config::default()
+        };
+        let cleared = Cleared::clear(assignment(&fetched, &machine, "").await.unwrap()).unwrap();
+        let progress = cleared.fill(config, |_| {}).await.unwrap().finish().unwrap().progress;
+        let total = image.bytes.len() as u64;
+        assert_eq!((progress.kept_bytes, progress.from_server_bytes), (expected, total - expected));
+        let mut read = vec![0; image.bytes.len()];
+        disk.read_at(0, &mut read).unwrap();
+        assert!(read == image.bytes);
+    }
+}
+
+/// Each by its rule; a rule without any takes what is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_images_go_onto_two_disks() {
     let (image, machine) = (TestImage::new(), TestMachine::new(&[("sda", DISK), ("sdb", DISK)]));
