@@ -141,5 +141,5 @@ lint: setup ## formatting, clippy, and the same for the page
 	npm --prefix pxe/page run lint
 
 clean: ## remove all that was built (downloads too)
-	$(SUDO) rm -rf build dist
+	$(SUDO) rm -rf build dist pxe/page/{node_modules,build} tests/browser/node_modules
 	$(CARGO) clean

@@ -7,8 +7,7 @@ import { Room } from "./room.mjs";
 
 const { EZIO_SERVER: url, EZIO_PICTURES: pictures } = process.env;
 const room = new Room(url, 40);
-// The third is never heard of again.
-const [FAILS, SLOW, , ...others] = room.machines;
+const [FAILS, SLOW, SILENT, ASKS, ...others] = room.machines;
 const DONE = others.slice(0, 4);
 const WORK = others.slice(4);
 const state = async (machine) => {
@@ -20,13 +19,16 @@ let browser;
 let works = true;
 let working;
 before(async () => {
-  await room.begin();
+  await room.begin([FAILS, SLOW, SILENT, ...others]);
+  await room.report(ASKS, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
+  await room.asks(ASKS);
   await room.each(DONE, (machine) => room.finish(machine));
   await room.fail(FAILS);
-  // Who works reports all the time; one does not.
+  // Who works, or waits, reports all the time; one does not.
   working = (async () => {
     while (works) {
       await room.progress(SLOW, 3e6);
+      if (!ASKS.goes) ASKS.goes = (await room.asks(ASKS)).go;
       await room.each(
         WORK.filter(({ ended }) => !ended),
         (machine) => room.progress(machine),
@@ -52,7 +54,7 @@ test("problems come first, with why and what to do", async () => {
   const below = await page.locator(".tiles").boundingBox();
   assert.ok(above.y + above.height <= below.y);
   await page.locator(".slow li").getByText("receives 2.9 MiB/s, the middle of the room 105 MiB/s").waitFor();
-  await page.locator(".whole").getByText("of 1.6 TiB on 40 machines").waitFor();
+  await page.locator(".whole").getByText("of 1.5 TiB on 40 machines").waitFor();
   await page.locator(".problems li", { hasText: "PC-3" }).getByText("See whether it is switched on").waitFor();
   assert.deepEqual(problems, []);
   await page.close();
@@ -120,6 +122,21 @@ test("a machine is deployed again, once what is erased was named", async () => {
   await page.close();
 });
 
+test("a machine that waits says why, and goes on when it is approved", async () => {
+  const { page } = await open(browser, url);
+  const problem = page.locator(".problems li", { hasText: "PC-4" });
+  await problem.getByRole("heading", { name: "PC-4 Waits for your word" }).waitFor();
+  await problem.getByText('NTFS "Daten" 412 GiB used').waitFor();
+  await problem.getByRole("button", { name: "Approve" }).click();
+  const dialog = page.getByRole("dialog", { name: "Approve: 1 machine" });
+  await dialog.getByText('NTFS "Daten" 412 GiB used').waitFor();
+  assert.notEqual((await room.asks(ASKS)).go, true);
+  await dialog.getByRole("button", { name: "Approve" }).click();
+  await problem.waitFor({ state: "detached" });
+  assert.equal((await room.asks(ASKS)).go, true);
+  await page.close();
+});
+
 test("who may not act is told the command", async () => {
   const page = await browser.newPage();
   // The server allows acts from its own machine, where this runs: the answer of another is put in its place.
@@ -134,7 +151,7 @@ test("who may not act is told the command", async () => {
   });
   await page.goto(`${url}#/machine/PC-3`);
   await page.getByRole("button", { name: "Deploy again" }).click();
-  assert.equal(await page.getByLabel("Commands").inputValue(), "ezio-pxe again 'PC-3'");
+  assert.equal(await page.getByLabel("Command").inputValue(), "ezio-pxe again PC-3");
   assert.equal(await page.getByRole("dialog").getByRole("button", { name: "Deploy again" }).count(), 0);
   await page.close();
 });
@@ -181,7 +198,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.getByRole("button", { name: "Table" }).click();
     await page.getByRole("table").waitFor();
     await accessible(page, "table");
-    await page.getByRole("link", { name: "PC-4", exact: true }).click();
+    await page.getByRole("link", { name: "PC-5", exact: true }).click();
     await page.getByRole("heading", { name: "This run" }).waitFor();
     await page.getByText("all verified and synced").waitFor();
     await accessible(page, "machine");
@@ -204,7 +221,7 @@ test("it fits a phone, a desk and a wall", async () => {
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(wide <= width, `${name} scrolls sideways: ${wide}`);
     await page.screenshot({ path: `${pictures}/room-${name}.png` });
-    await page.goto(`${url}#/machine/PC-4`);
+    await page.goto(`${url}#/machine/PC-5`);
     await page.getByRole("heading", { name: "This run" }).waitFor();
     await page.screenshot({ path: `${pictures}/machine-${name}.png` });
     await page.close();

@@ -1,5 +1,7 @@
 // A room of machines that report to a server as ezio-init does.
 
+/** What is on it. */
+const HOLDS = ["Windows", 'NTFS "Daten" 412 GiB used'];
 const DISK = "/dev/nvme0n1 Samsung SSD 980 465.8 GiB";
 /** Requests at a time: a room does not report in the same instant either. */
 const AT_ONCE = 16;
@@ -15,7 +17,7 @@ export class Room {
     const { number } = machine;
     const mac = `52:54:00:00:${hex(number >> 8)}:${hex(number & 255)}`;
     const body = {
-      format: 4,
+      format: 5,
       machine: { serial: `PC-${number + 1}`, product: "OptiPlex 7060", macs: [mac] },
       run: `run-${number}`,
       sequence: machine.sequence++,
@@ -25,7 +27,7 @@ export class Room {
     };
     const answer = await fetch(`${this.url}api/report`, { method: "POST", body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`report of ${body.machine.serial}: ${answer.status}: ${await answer.text()}`);
-    await answer.arrayBuffer();
+    return await answer.json();
   }
 
   async each(machines, work) {
@@ -36,9 +38,18 @@ export class Room {
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
   }
 
-  /** All machines come, plan, and have received some. */
-  async begin() {
-    await this.each(this.machines, async (machine) => {
+  /** A machine asks whether it may overwrite what it found; what the server says. */
+  async asks(machine) {
+    const [path, ...model] = DISK.split(" ");
+    const disk = { model: model.join(" "), size: 500_107_862_016, holds: { blank: false, lines: HOLDS } };
+    const wanted = [{ name: DISK, overwrite: "ours", ...disk }];
+    await this.report(machine, { event: "inventory", disks: [{ path, sector_size: 512, bus: "nvme", ...disk }] });
+    return await this.report(machine, { event: "asks", image: "lab", wanted });
+  }
+
+  /** Machines come, plan, and have received some. */
+  async begin(machines) {
+    await this.each(machines, async (machine) => {
       await this.report(machine, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
       const notes = ["sda3: is encrypted by LUKS: copied whole"];
       await this.report(machine, { event: "planned", image: "lab", disks: [DISK], total_bytes: TOTAL, notes });

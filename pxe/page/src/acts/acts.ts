@@ -1,32 +1,85 @@
 // What can be done to machines, and how it is said to the server.
 
 import type { Machine } from "../live/types";
+import { nameOf } from "../words";
 import { send } from "./send";
 
-export type Act = "again";
+export type Act = "again" | "approve" | "hold" | "forget";
 
 export interface Wording {
   title: string;
-  /** What becomes of the machines' disks. */
-  erases: boolean;
+  /** What becomes of the machines and their disks. */
   text: string;
-  button: string;
+  /** The disks are named: what is on them goes. */
+  erases: boolean;
+  fits: (machine: Machine) => boolean;
 }
+
+const runs = (machine: Machine) => !["again", "booting", "waiting", "failed", "done"].includes(machine.state);
 
 export const ACTS: Record<Act, Wording> = {
   again: {
     title: "Deploy again",
+    text: "At their next network boot these machines are deployed once more. That erases their disks:",
     erases: true,
-    text: "At its next network boot each of these machines is deployed once more. That erases these disks:",
-    button: "Deploy again",
+    fits: (machine) => machine.state !== "again" && machine.state !== "waiting",
+  },
+  approve: {
+    title: "Approve",
+    text: "These machines go on at once, and what is on their disks is lost:",
+    erases: true,
+    fits: (machine) => machine.state === "waiting" || machine.held,
+  },
+  hold: {
+    title: "Hold",
+    text: "Nothing of these machines is overwritten until they are approved; who is being written is held afterwards.",
+    erases: false,
+    fits: (machine) => !machine.held,
+  },
+  forget: {
+    title: "Forget",
+    text: "The server forgets these machines and what it knows of their disks. They come back as strangers.",
+    erases: false,
+    fits: (machine) => !runs(machine) || machine.silent,
   },
 };
 
-/** Says it to the server; what went wrong comes back as text. */
-export async function carryOut(act: Act, machines: Machine[]): Promise<string | null> {
-  return send("POST", `api/${act}`, { machines: machines.map(({ id }) => id) });
+/** In the order of their buttons. */
+export const ALL_ACTS = Object.keys(ACTS) as Act[];
+
+/** What is lost if a machine is deployed: its disks, and what they hold. */
+export function atStake(machine: Machine): string {
+  const holds = (disk: string) => {
+    const known = machine.inventory.find(({ path }) => disk === path || disk.startsWith(`${path} `));
+    if (!known) return disk;
+    return `${disk}: ${known.holds.blank ? "blank" : known.holds.lines?.join(", ")}`;
+  };
+  if (machine.state === "waiting" && machine.waiting_for.length > 0) return machine.waiting_for.join("; ");
+  return machine.disks.map(holds).join("; ") || "its disk, as ezio.conf chooses it";
 }
 
-/** The commands that do the same. */
-export const commands = (act: Act, machines: Machine[]): string =>
-  machines.map(({ id }) => `ezio-pxe ${act} '${id.replaceAll("'", "'\\''")}'`).join("\n");
+/** Machines in one request: what the server reads of a body holds the ids of some 1,000. */
+const AT_ONCE = 500;
+
+interface Acted {
+  machines: { id: string; done: boolean; what: string }[];
+}
+
+/** Says it to the server; what was not done comes back as text. */
+export async function carryOut(act: Act, machines: Machine[]): Promise<string | null> {
+  const refused: string[] = [];
+  for (let at = 0; at < machines.length; at += AT_ONCE) {
+    const asked = machines.slice(at, at + AT_ONCE);
+    const { error, answer } = await send("POST", `api/${act}`, { machines: asked.map(({ id }) => id) });
+    if (error !== null) return error;
+    for (const { id, done, what } of (answer as Acted).machines) {
+      const machine = asked.find((machine) => machine.id === id);
+      if (!done) refused.push(`${machine ? nameOf(machine) : id} ${what}`);
+    }
+  }
+  return refused.length > 0 ? refused.join("; ") : null;
+}
+
+/** The command that does the same. */
+export const command = (act: Act, machines: Machine[]): string =>
+  `ezio-pxe ${act} ${machines.map(({ id }) => (/^[\w.:-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`)).join(" ")}`;

@@ -3,22 +3,40 @@
 import { useRef, useState } from "preact/hooks";
 import type { Machine } from "../live/types";
 import { count, nameOf } from "../words";
-import { ACTS, type Act, carryOut, commands } from "./acts";
+import { ACTS, type Act, ALL_ACTS, atStake, carryOut, command } from "./acts";
+
+interface ButtonsProps {
+  machines: Machine[];
+  mayAct: boolean;
+  acts?: Act[];
+}
+
+/** A button for each act that fits at least one of the machines, and is for those that it fits. */
+export function ActButtons({ machines, mayAct, acts = ALL_ACTS }: ButtonsProps) {
+  return (
+    <p class="buttons">
+      {acts.map((act) => (
+        <ActButton key={act} act={act} machines={machines.filter(ACTS[act].fits)} mayAct={mayAct} />
+      ))}
+    </p>
+  );
+}
 
 interface Props {
   act: Act;
   machines: Machine[];
   mayAct: boolean;
-  label: string;
 }
 
-export function ActButton({ act, machines, mayAct, label }: Props) {
+function ActButton({ act, machines, mayAct }: Props) {
   const [asked, ask] = useState<Machine[] | null>(null);
   return (
     <>
-      <button type="button" disabled={machines.length === 0} onClick={() => ask(machines)}>
-        {label}
-      </button>
+      {machines.length > 0 && (
+        <button type="button" onClick={() => ask(machines)}>
+          {machines.length > 1 ? `${ACTS[act].title} ${machines.length}…` : `${ACTS[act].title}…`}
+        </button>
+      )}
       {asked && <Confirm act={act} machines={asked} mayAct={mayAct} onClose={() => ask(null)} />}
     </>
   );
@@ -35,7 +53,7 @@ function Confirm({ act, machines, mayAct, onClose }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement | null>(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
-  const { title, text, button } = ACTS[act];
+  const { title, text, erases } = ACTS[act];
   const open = (element: HTMLDialogElement | null) => {
     dialog.current = element;
     if (element && !element.open) element.showModal();
@@ -56,19 +74,19 @@ function Confirm({ act, machines, mayAct, onClose }: ConfirmProps) {
       <ul class="targets">
         {machines.map((machine) => (
           <li key={machine.id}>
-            <b>{nameOf(machine)}</b> {machine.disks.join(", ") || "its disk, as ezio.conf chooses it"}
+            <b>{nameOf(machine)}</b> {erases && atStake(machine)}
           </li>
         ))}
       </ul>
-      {!mayAct && <ByCommand text={commands(act, machines)} />}
+      {!mayAct && <ByCommand text={command(act, machines)} />}
       <div role="alert">{error && <p class="error">{error}</p>}</div>
       <div class="buttons">
         <button type="button" onClick={() => dialog.current?.close()}>
           Leave it
         </button>
         {mayAct && (
-          <button type="button" class="danger" disabled={busy} onClick={go}>
-            {button}
+          <button type="button" class={erases ? "danger" : ""} disabled={busy} onClick={go}>
+            {title}
           </button>
         )}
       </div>
@@ -87,7 +105,7 @@ function ByCommand({ text }: { text: string }) {
   return (
     <>
       <p>The server takes this from its own machine only. Say there:</p>
-      <textarea ref={box} class="command" aria-label="Commands" readOnly rows={3} value={text} />
+      <textarea ref={box} class="command" aria-label="Command" readOnly rows={3} value={text} />
       <button type="button" onClick={copy}>
         Copy
       </button>

@@ -1,5 +1,12 @@
-/** Says something to the server; what went wrong comes back as text. */
-export async function send(method: "POST" | "PATCH", address: string, body: unknown): Promise<string | null> {
+export interface Sent {
+  /** What went wrong. */
+  error: string | null;
+  /** What the server said, if it said anything. */
+  answer: unknown;
+}
+
+/** Says something to the server. */
+export async function send(method: "POST" | "PATCH", address: string, body: unknown): Promise<Sent> {
   try {
     const answer = await fetch(address, {
       method,
@@ -7,8 +14,9 @@ export async function send(method: "POST" | "PATCH", address: string, body: unkn
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(20_000),
     });
-    return answer.ok ? null : (await answer.text()).trim();
+    const text = await answer.text();
+    return answer.ok ? { error: null, answer: text && JSON.parse(text) } : { error: text.trim(), answer: null };
   } catch (error) {
-    return `The server did not answer (${error}). Try again.`;
+    return { error: `The server did not answer (${error}). Try again.`, answer: null };
   }
 }

@@ -29,6 +29,17 @@ export type Moment =
   | "done"
   | "failed";
 
+/** A disk as the machine saw it last. */
+export interface Disk {
+  path: string;
+  model?: string;
+  serial?: string;
+  size: number;
+  bus?: string;
+  removable?: boolean;
+  holds: { blank: boolean; lines?: string[] };
+}
+
 export interface Machine {
   id: string;
   machine: { uuid?: string; serial?: string; product?: string; macs: string[] };
@@ -42,7 +53,11 @@ export interface Machine {
   silent: boolean;
   boots_local: boolean;
   held: boolean;
+  /** Why it waits, a line each. */
   waiting_for: string[];
+  inventory: Disk[];
+  /** Runs in a row that have failed. */
+  failures: number;
   progress: Progress;
   error?: string | null;
   failed_step?: string | null;

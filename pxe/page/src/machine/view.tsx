@@ -1,7 +1,7 @@
 // One machine: what it is, what it does, and what can be done with it.
 
 import type { ComponentChildren } from "preact";
-import { ActButton } from "../acts/button";
+import { ActButtons } from "../acts/button";
 import { serverNow } from "../live/connection";
 import type { Machine, Room } from "../live/types";
 import { problemOf } from "../room/problems";
@@ -40,9 +40,7 @@ export function MachineView({ room, id }: { room: Room; id: string }) {
           <p>{problem.toDo}</p>
         </section>
       )}
-      <p class="buttons">
-        <ActButton act="again" machines={[machine]} mayAct={room.may_act} label="Deploy again…" />
-      </p>
+      <ActButtons machines={[machine]} mayAct={room.may_act} />
       <div class="columns">
         <Transfer machine={machine} />
         <section class="card" aria-label="This run">
@@ -94,7 +92,15 @@ function Inventory({ machine, now }: { machine: Machine; now: number }) {
         <Fact name="Address">{machine.address}</Fact>
         <Fact name="Firmware">{machine.firmware}</Fact>
         <Fact name="Image">{machine.image}</Fact>
-        <Fact name="Disks">{machine.disks.join("; ")}</Fact>
+        <Fact name="Written">{machine.disks.join("; ")}</Fact>
+        {machine.inventory.map((disk) => (
+          <Fact key={disk.path} name={disk.path}>
+            {[disk.model, disk.serial, size(disk.size), disk.bus].filter(Boolean).join(", ")}:{" "}
+            {disk.holds.blank ? "blank" : disk.holds.lines?.join(", ")}
+          </Fact>
+        ))}
+        {machine.held && <Fact name="Held">nothing of it is overwritten until it is approved</Fact>}
+        {machine.failures > 0 ? <Fact name="Failed in a row">{count(machine.failures, "run")}</Fact> : null}
         <Fact name="Boots from">{machine.boots_local ? "its own disk" : "the network, to be deployed"}</Fact>
         <Fact name="Deployed">{count(machine.deployments, "time")}</Fact>
         <Fact name="Heard">{span(now - machine.last_heard)} ago</Fact>

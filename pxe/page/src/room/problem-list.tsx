@@ -1,7 +1,7 @@
 // What needs somebody, before all else.
 
 import { useState } from "preact/hooks";
-import { ActButton } from "../acts/button";
+import { ActButtons } from "../acts/button";
 import { machineAddress } from "../route";
 import { count, kindOf, nameOf } from "../words";
 import type { Problem } from "./problems";
@@ -17,16 +17,14 @@ export function Problems({ problems, mayAct }: { problems: Problem[]; mayAct: bo
     <section class="problems" aria-labelledby="problems">
       <h2 id="problems">{count(problems.length, "machine")} to look after</h2>
       <ul>
-        {shown.map(({ machine, what, why, toDo }) => (
+        {shown.map(({ machine, what, why, toDo, acts }) => (
           <li key={machine.id} class={kindOf(machine)}>
             <h3>
               <a href={machineAddress(machine.id)}>{nameOf(machine)}</a> <span class="what">{what}</span>
             </h3>
             <p class="why">{why}</p>
             <p class="dim">{toDo}</p>
-            {machine.state === "failed" && (
-              <ActButton act="again" machines={[machine]} mayAct={mayAct} label="Deploy again…" />
-            )}
+            <ActButtons machines={[machine]} mayAct={mayAct} acts={acts} />
           </li>
         ))}
       </ul>

@@ -1,5 +1,6 @@
 // What needs somebody: what it is, why, and what to do.
 
+import type { Act } from "../acts/acts";
 import type { Machine } from "../live/types";
 import { kindOf, span, stateOf } from "../words";
 
@@ -14,6 +15,7 @@ export interface Problem {
   what: string;
   why: string;
   toDo: string;
+  acts: Act[];
 }
 
 /** All problems, the worst first. */
@@ -24,13 +26,24 @@ export const problemsOf = (machines: Machine[], now: number): Problem[] =>
     .sort((a, b) => ORDER.indexOf(kindOf(a.machine)) - ORDER.indexOf(kindOf(b.machine)));
 
 export function problemOf(machine: Machine, now: number): Problem | null {
-  const about = (what: string, why: string, toDo: string) => ({ machine, what, why, toDo });
+  const about = (what: string, why: string, toDo: string, ...acts: Act[]) => ({ machine, what, why, toDo, acts });
   if (machine.state === "failed") {
     const next = machine.next ? ` (now: ${machine.next})` : "";
     return about(
       "Failed",
       `${machine.failed_step ?? "unknown step"}: ${machine.error ?? "nothing was said"}${next}`,
       "Mend what the error names, then have it deployed again.",
+      "again",
+      "hold",
+    );
+  }
+  if (machine.state === "waiting" && !machine.silent) {
+    return about(
+      machine.held ? "Held" : "Waits for your word",
+      machine.waiting_for.join("; "),
+      "Approve it, and it goes on at once and loses what is on its disk; or hold it, and it starts from its own disk.",
+      "approve",
+      "hold",
     );
   }
   if (machine.silent) {
@@ -38,13 +51,7 @@ export function problemOf(machine: Machine, now: number): Problem | null {
       "Silent",
       `Was “${stateOf(machine)}”, and was not heard of for ${span(now - machine.last_heard)}.`,
       "See whether it is switched on and its cable is in. When the network is back, it goes on by itself.",
-    );
-  }
-  if (machine.state === "waiting") {
-    return about(
-      machine.held ? "Held" : "Waits for a word",
-      machine.waiting_for.join("; "),
-      `If all that may be lost, say on the server: ezio-pxe approve '${machine.id}'. It then goes on by itself.`,
+      "forget",
     );
   }
   const asked = machine.times.booting;
@@ -53,6 +60,7 @@ export function problemOf(machine: Machine, now: number): Problem | null {
       "Lost while booting",
       `Was given init ${span(now - asked)} ago, and init has not reported.`,
       "Look at its screen. If it was switched off, there is nothing to do.",
+      "forget",
     );
   }
   return null;

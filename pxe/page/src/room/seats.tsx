@@ -93,7 +93,7 @@ export function SeatMap({ machines, seats: kept, mayAct, now }: Props) {
 async function keep(changed: Seats): Promise<string | null> {
   const entries = Object.entries(changed);
   for (let at = 0; at < entries.length; at += AT_ONCE) {
-    const error = await send("PATCH", "api/seats", Object.fromEntries(entries.slice(at, at + AT_ONCE)));
+    const { error } = await send("PATCH", "api/seats", Object.fromEntries(entries.slice(at, at + AT_ONCE)));
     if (error !== null) return error;
   }
   return null;

@@ -1,14 +1,12 @@
-// Search, filters, arrangement, and what can be done with all that is shown.
+// Search, filters and arrangement.
 
-import { ActButton } from "../acts/button";
-import type { Kind, Machine, Room } from "../live/types";
+import type { Kind, Room } from "../live/types";
 import type { Filter } from "./filter";
 
 export type Arrangement = "tiles" | "table" | "seats";
 
 interface Props {
   room: Room;
-  shown: Machine[];
   filter: Filter;
   onFilter: (filter: Filter) => void;
   arrangement: Arrangement;
@@ -22,7 +20,7 @@ const ARRANGEMENTS: [Arrangement, string][] = [
   ["seats", "Seats"],
 ];
 
-export function Toolbar({ room, shown, filter, onFilter, arrangement, onArrangement }: Props) {
+export function Toolbar({ room, filter, onFilter, arrangement, onArrangement }: Props) {
   return (
     <div class="toolbar">
       <label>
@@ -66,7 +64,6 @@ export function Toolbar({ room, shown, filter, onFilter, arrangement, onArrangem
           </button>
         ))}
       </fieldset>
-      <ActButton act="again" machines={shown} mayAct={room.may_act} label="Deploy again what is shown…" />
     </div>
   );
 }

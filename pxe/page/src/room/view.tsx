@@ -1,6 +1,7 @@
 // The room: how far it is, what needs somebody, and all machines.
 
 import { useMemo } from "preact/hooks";
+import { ActButtons } from "../acts/button";
 import { serverNow } from "../live/connection";
 import type { Room } from "../live/types";
 import { useKept } from "../widgets/kept";
@@ -40,17 +41,19 @@ export function RoomView({ room }: { room: Room }) {
       <section aria-label="Machines">
         <Toolbar
           room={room}
-          shown={shown}
           filter={filter}
           onFilter={setFilter}
           arrangement={arrangement}
           onArrangement={setArrangement}
         />
-        <p class="dim" role="status">
-          {shown.length === machines.length
-            ? count(machines.length, "machine")
-            : `${shown.length} of ${count(machines.length, "machine")}`}
-        </p>
+        <div class="buttons">
+          <p class="dim" role="status">
+            {shown.length === machines.length
+              ? count(machines.length, "machine")
+              : `${shown.length} of ${count(machines.length, "machine")}`}
+          </p>
+          <ActButtons machines={shown} mayAct={room.may_act} />
+        </div>
         {arrangement === "tiles" && <Tiles machines={shown} now={now} />}
         {arrangement === "table" && <MachineTable machines={shown} now={now} />}
         {arrangement === "seats" && <SeatMap machines={shown} seats={room.seats} mayAct={room.may_act} now={now} />}
