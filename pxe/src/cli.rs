@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Show the room of a running server: who is done, working, failed or silent
     Status(StatusArgs),
+    /// Show what would be done to each known machine: which image, which disk, what it holds, and why it would wait or refuse
+    Plan(StatusArgs),
     /// Have machines deployed again at their next network boot
     ///
     /// A machine that is done boots from its own disk until this is said, so that rooms whose firmware boots from
@@ -95,7 +97,7 @@ impl ServerArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-    /// Print what GET /api/fleet answers instead of a table
+    /// Print the server's answer as JSON instead
     #[arg(long)]
     pub(crate) json: bool,
 }

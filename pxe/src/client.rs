@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 
 use crate::cli::{ActArgs, StatusArgs};
 use crate::fleet::{Acted, FleetView, Meant};
-use crate::status;
+use crate::{plan, status};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -20,14 +20,27 @@ fn client() -> Result<reqwest::Client> {
 /// `ezio-pxe status`.
 pub(crate) async fn status(args: &StatusArgs) -> Result<()> {
     let url = args.server.url_of(urls::FLEET)?;
-    let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
-    let answer = client()?.get(url.clone()).send().await.with_context(asked)?;
-    let text = answer.error_for_status().with_context(asked)?.text().await.with_context(asked)?;
+    let text = get(&url).await?;
     if args.json {
         return print(&format!("{text}\n"));
     }
     let view: FleetView = serde_json::from_str(&text).with_context(|| format!("the answer of {url}"))?;
     print(&status::table(&view))
+}
+
+/// `ezio-pxe plan`.
+pub(crate) async fn plan(args: &StatusArgs) -> Result<()> {
+    let text = get(&args.server.url_of(urls::PLAN)?).await?;
+    match args.json {
+        true => print(&format!("{text}\n")),
+        false => print(&plan::print(&serde_json::from_str(&text).context("the server's answer")?)),
+    }
+}
+
+async fn get(url: &url::Url) -> Result<String> {
+    let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
+    let answer = client()?.get(url.clone()).send().await.with_context(asked)?;
+    answer.error_for_status().with_context(asked)?.text().await.with_context(asked)
 }
 
 /// `ezio-pxe again`, `approve`, `hold` and `forget`, by the call of this name.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use ezio_contract::urls;
-use ezio_image::conf::{Conf, ImageRef, Settings};
+use ezio_image::conf::{Conf, ImageRef, Orders, Settings};
 
 use crate::catalogue::Catalogue;
 use crate::identity::IdentityFiles;
@@ -27,6 +27,21 @@ pub(crate) struct ServedConf {
     pub(crate) files: IdentityFiles,
     /// For people: where it comes from.
     pub(crate) origin: String,
+}
+
+impl ServedConf {
+    /// Where these orders stand: `[[machine]] 2 of ezio.conf, line 14`.
+    pub(crate) fn place_of(&self, orders: &Orders) -> String {
+        let number = orders.chosen_by.strip_prefix("[[machine]] ").and_then(|rest| rest.split(' ').next());
+        let entry = number.and_then(|number| number.parse::<usize>().ok()).and_then(|n| n.checked_sub(1));
+        let text = String::from_utf8_lossy(&self.text);
+        let is_entry = |line: &&str| line.trim_start().starts_with("[[machine]]");
+        let mut entries = text.lines().enumerate().filter(|(_, line)| is_entry(line));
+        match entry.and_then(|entry| entries.nth(entry)) {
+            Some((line, _)) => format!("{}, line {}", orders.chosen_by, line + 1),
+            None => orders.chosen_by.clone(),
+        }
+    }
 }
 
 /// The conf that holds now; `None` where there is none.

@@ -25,6 +25,7 @@ mod http;
 mod identity;
 mod imported;
 mod names;
+mod plan;
 mod seats;
 mod seeder;
 mod settings;
@@ -65,6 +66,7 @@ fn run(cli: Cli) -> Result<()> {
         match cli.command {
             Command::Serve(args) => start::serve(args.resolve()?).await,
             Command::Status(args) => client::status(&args).await,
+            Command::Plan(args) => client::plan(&args).await,
             Command::Again(args) => client::act(urls::AGAIN, args).await,
             Command::Approve(args) => client::act(urls::APPROVE, args).await,
             Command::Hold(args) => client::act(urls::HOLD, args).await,

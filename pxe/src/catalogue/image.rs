@@ -33,6 +33,8 @@ pub(crate) struct Image {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
     pub(crate) manifest: Manifest,
+    /// Bytes of the smallest disk that can hold it; none where it is no image of a disk.
+    pub(crate) needed: Option<u64>,
     pub(crate) torrents: Vec<Torrent>,
     /// Manifest, layout and so on by file name; torrents are made to order.
     files: BTreeMap<String, Bytes>,
@@ -55,7 +57,8 @@ impl Image {
             files.into_map().into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
         // The operator signs an image by its checksums.
         files.extend(signature(&dir)?);
-        Ok(Self { name, dir, manifest: image.manifest.clone(), torrents, files })
+        let needed = image.needed_for_disk();
+        Ok(Self { name, dir, manifest: image.manifest.clone(), needed, torrents, files })
     }
 
     /// Bytes that a client receives.

@@ -1,6 +1,8 @@
 //! Whether a machine may overwrite what its disks hold: by its orders, by what is remembered of former deployments, and by
 //! what an operator has approved. Pure.
 
+use std::fmt;
+
 use clap::ValueEnum;
 use ezio_contract::inventory::{
     DiskId, InventoryDisk, MAX_DISKS, MAX_LINE, MAX_LINES, Mark, Overwrite, Wanted,
@@ -169,6 +171,17 @@ pub(crate) enum Leave {
     Approved,
 }
 
+impl fmt::Display for Leave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blank => "it is blank",
+            Self::Any => "overwrite = \"any\"",
+            Self::Ours => "it was deployed here",
+            Self::Approved => "it is approved",
+        })
+    }
+}
+
 /// Texts come from anybody on the network.
 fn bounded(disk: &InventoryDisk) -> InventoryDisk {
     let line = |text: &String| one_line(text, MAX_LINE);
@@ -193,14 +206,14 @@ impl Machine {
     }
 
     /// Does it start from its own disk although it was not deployed?
-    pub(super) fn stays_away(&self, rules: &Rules) -> bool {
+    pub(crate) fn stays_away(&self, rules: &Rules) -> bool {
         self.held
             || (self.is_given_up(rules) && rules.after_attempts == AfterAttempts::Local)
             || (!self.is_admitted() && rules.unknown == Unknown::Local)
     }
 
     /// What keeps it from being deployed, whatever its disks hold.
-    pub(super) fn objections(&self, rules: &Rules) -> Vec<String> {
+    pub(crate) fn objections(&self, rules: &Rules) -> Vec<String> {
         let mut lines = Vec::new();
         if self.held {
             lines.push("an operator holds it".to_owned());

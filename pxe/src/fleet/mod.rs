@@ -22,6 +22,7 @@ use ezio_contract::{Mac, MachineId};
 pub(crate) use act::{Act, Acted, Meant};
 pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 pub(crate) use life::State;
+pub(crate) use machine::Machine;
 pub(crate) use number::Denied;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
@@ -130,6 +131,12 @@ impl Fleet {
         Ok(acted)
     }
 
+    /// All that is known of machines now, and the rules that hold for them.
+    pub(crate) fn machines(&self) -> (Vec<Machine>, Rules) {
+        let room = self.room();
+        (room.machines().to_vec(), *room.rules())
+    }
+
     pub(crate) fn view(&self) -> (Vec<MachineView>, Counts) {
         view::machines(&self.room(), now())
     }
@@ -153,7 +160,7 @@ async fn keep(store: Option<Store>, change: Change) -> Result<()> {
     store.save(entries).await.context("keeping machines in the database")
 }
 
-fn log(machine: &machine::Machine) {
+fn log(machine: &Machine) {
     let address = machine.address.as_deref().unwrap_or("?");
     match (machine.life.state, &machine.error) {
         (State::Failed, Some(e)) => {

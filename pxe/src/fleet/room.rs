@@ -69,6 +69,10 @@ impl Room {
         &self.machines
     }
 
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     pub(super) fn machine_mut(&mut self, id: &str) -> Option<&mut Machine> {
         self.machines.iter_mut().find(|machine| machine.id == id)
     }
@@ -207,7 +211,8 @@ impl Room {
     /// May this machine stop serving? When nobody lacks its image any more, and nobody has for a while.
     fn released(&self, at: usize, now: f64) -> bool {
         let machine = &self.machines[at];
-        if machine.life.state.lacks_data() {
+        // One that waits lacks all, though nobody need wait for it.
+        if machine.life.state.lacks_data() || machine.life.state == State::Waiting {
             return false;
         }
         let needed = self.machines.iter().any(|other| self.may_need(other, &machine.image, now));

@@ -9,6 +9,7 @@ mod listen;
 mod metrics;
 mod overview;
 mod page;
+mod plan;
 mod report;
 mod seats;
 mod tracker;
@@ -62,9 +63,15 @@ pub(crate) fn router(
     overview: Overview,
     stop: watch::Receiver<bool>,
 ) -> Router {
+    let plans = plan::Plans {
+        catalogue: Arc::clone(&overview.catalogue),
+        conf: Arc::clone(&identities.conf),
+        fleet: Arc::clone(&overview.fleet),
+    };
     let overview = Arc::new(overview);
     files::router(files)
         .merge(page::router())
+        .merge(plan::router(plans))
         .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))
         .merge(identity::router(identities))

@@ -1,0 +1,30 @@
+//! What would be done to each machine.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Json, State};
+use axum::routing::get;
+use ezio_contract::urls;
+
+use super::at;
+use crate::catalogue::Catalogue;
+use crate::conf::RoomConf;
+use crate::fleet::Fleet;
+use crate::plan::{self, PlanView};
+
+/// What this file needs.
+pub(crate) struct Plans {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) conf: Arc<RoomConf>,
+    pub(crate) fleet: Arc<Fleet>,
+}
+
+pub(super) fn router(plans: Plans) -> Router {
+    Router::new().route(&at(urls::PLAN), get(plan)).with_state(Arc::new(plans))
+}
+
+async fn plan(State(plans): State<Arc<Plans>>) -> Json<PlanView> {
+    let (machines, rules) = plans.fleet.machines();
+    Json(plan::of(&machines, &rules, plans.conf.current().as_deref(), &plans.catalogue))
+}
