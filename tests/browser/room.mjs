@@ -47,12 +47,16 @@ export class Room {
     return await this.report(machine, { event: "asks", image: "lab", wanted });
   }
 
+  async plans(machine) {
+    const notes = ["sda3: is encrypted by LUKS: copied whole"];
+    await this.report(machine, { event: "planned", image: "lab", disks: [DISK], total_bytes: TOTAL, notes });
+  }
+
   /** Machines come, plan, and have received some. */
   async begin(machines) {
     await this.each(machines, async (machine) => {
       await this.report(machine, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
-      const notes = ["sda3: is encrypted by LUKS: copied whole"];
-      await this.report(machine, { event: "planned", image: "lab", disks: [DISK], total_bytes: TOTAL, notes });
+      await this.plans(machine);
       await this.progress(machine);
     });
   }

@@ -37,7 +37,8 @@ export function problemOf(machine: Machine, now: number): Problem | null {
       "hold",
     );
   }
-  if (machine.state === "waiting" && !machine.silent) {
+  // Who was approved waits for nothing any more, until it has asked once more.
+  if (machine.state === "waiting" && machine.waiting_for.length > 0 && !machine.silent) {
     return about(
       machine.held ? "Held" : "Waits for your word",
       machine.waiting_for.join("; "),
