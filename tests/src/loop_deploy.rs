@@ -34,6 +34,14 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// May this process make ext4 longer? Containers often may not.
+#[must_use]
+pub fn has_sys_resource() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    u64::from_str_radix(effective, 16).unwrap() & 1 << 24 != 0
+}
+
 /// Gives a disk a partition table, by a script for sfdisk that is kept in a file.
 pub fn partition(disk: &str, table: &str, script: &Path) {
     fs::write(script, table).unwrap();

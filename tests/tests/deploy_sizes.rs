@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ezio_tests::loop_deploy::{deploy, output, partition, run, text};
+use ezio_tests::loop_deploy::{deploy, has_sys_resource, output, partition, run, text};
 use ezio_tests::loop_device::Loop;
 use ezio_tests::loopback::Server;
 use ezio_tests::{mounts, programs};
@@ -116,13 +116,6 @@ fn fills_a_larger_disk(label: &str, mkfs: &[&str], fsck: &[&str]) {
     }
     let size = assert_whole(&grown, label, fsck);
     assert!(size > TARGET - (SWAP.1 + 256) * MIB, "{size}");
-}
-
-/// May this process make ext4 longer? Containers often may not.
-fn has_sys_resource() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
-    u64::from_str_radix(effective, 16).unwrap() & 1 << 24 != 0
 }
 
 /// Where the kernel refuses, that is a failure, and the deployed system is whole at its old size.

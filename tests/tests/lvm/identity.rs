@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use ezio_tests::loop_deploy::{deploy, output};
+use ezio_tests::loop_deploy::{deploy, has_sys_resource, output};
 use ezio_tests::loop_device::Loop;
 
 use crate::bench::*;
@@ -85,6 +85,38 @@ fn a_system_with_xfs_on_a_logical_volume_becomes_another() {
 #[test]
 fn a_system_with_btrfs_on_a_logical_volume_becomes_another() {
     becomes_another(&["/usr/sbin/mkfs.btrfs", "-q"], &["/usr/bin/btrfs", "check", "--readonly"]);
+}
+
+/// One that goes to a larger disk gets its name first. Where the kernel does not make ext4 longer, that is a failure, and the
+/// system is whole, on a longer logical volume.
+#[test]
+fn a_system_with_ext4_on_a_logical_volume_becomes_another_and_fills_a_larger_disk() {
+    let bench = Bench::new();
+    let golden = bench.golden(&["/usr/sbin/mkfs.ext4", "-q"], &[]);
+    install(&bench, &golden);
+    let settings = "grow = \"last/root\"\n[identity]\nhostname = \"lab-{{counter:2}}\"\n";
+    let server = bench.serve_with(&golden, settings);
+    let file = bench.path("target.img");
+    let target = Loop::blank(&file, 1024 * MIB).unwrap();
+    let (good, said) = deploy(&server, &[&target.0]);
+    assert!(said.contains("host name lab-01"), "{said}");
+    assert_eq!(good, has_sys_resource(), "{said}");
+    assert!(good || said.contains("CAP_SYS_RESOURCE"), "{said}");
+    let volume = format!("{}p2", target.0);
+    Bench::lvm(&volume, &["vgck", "vg0"]);
+    let length = ["lvs", "--noheadings", "--units", "b", "--nosuffix", "-o", "lv_size", "vg0/root"];
+    let length = number(&volume, &length);
+    assert!(length > 900 * MIB, "{length}");
+    drop(target);
+    let root = Loop::new(&file, VOLUME + FIRST, length).unwrap();
+    output("/usr/sbin/e2fsck", &["-f", "-n", &root.0]);
+    bench.mounted(&root.0, |mount| {
+        assert_eq!(fs::read_to_string(mount.join("etc/hostname")).unwrap(), "lab-01\n");
+        assert!(fs::read(mount.join("noise")).unwrap() == fs::read(bench.path("noise")).unwrap());
+        let said = output("/usr/bin/df", &["--output=size", "--block-size=1", mount.to_str().unwrap()]);
+        let size: u64 = said.lines().last().unwrap().trim().parse().unwrap();
+        assert_eq!(size > ROOT * EXTENT, good, "{size}");
+    });
 }
 
 /// Its root has an extent behind the swap. Nobody asked for an identity: that is a note; somebody did: a failure, and it is
