@@ -3,7 +3,8 @@ use super::*;
 fn room(now: f64, ids: &[&str]) -> FleetView {
     let machines = ids.iter().map(|id| serde_json::json!({
         "id": id, "machine": { "macs": [] }, "disks": [], "notes": [], "own_steps": [], "state": "working",
-        "silent": false, "boots_local": false, "progress": ezio_contract::report::Progress::default(),
+        "silent": false, "boots_local": false, "held": false, "waiting_for": [], "inventory": [], "failures": 0,
+        "progress": ezio_contract::report::Progress::default(),
         "times": {}, "steps": {}, "last_heard": now, "deployments": 0
     }));
     let machines = machines.map(|machine| serde_json::from_value(machine).unwrap()).collect();
