@@ -177,23 +177,5 @@ fn without_server(wanted: &[Wanted]) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(blank: bool, overwrite: Overwrite) -> Wanted {
-        let holds = Holds { blank, lines: vec!["Windows".into()], ..Holds::default() };
-        Wanted { name: "/dev/sda".into(), id: DiskId::default(), overwrite, holds, becomes: None }
-    }
-
-    #[test]
-    fn without_a_server_only_what_is_blank_or_given_up_is_written() {
-        let (blank, any) = (wanted(true, Overwrite::Blank), wanted(false, Overwrite::Any));
-        assert!(without_server(&[blank.clone(), any.clone()]).is_ok());
-        for overwrite in [Overwrite::Ours, Overwrite::Blank] {
-            let asked = [blank.clone(), wanted(false, overwrite), any.clone()];
-            let error = without_server(&asked).unwrap_err().to_string();
-            assert!(error.contains("/dev/sda is not blank: Windows"), "{error}");
-            assert!(error.contains("write overwrite = \"any\" under [disk] in ezio.conf"), "{error}");
-        }
-    }
-}
+#[path = "consent_tests.rs"]
+mod tests;

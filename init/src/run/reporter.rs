@@ -295,7 +295,7 @@ fn shortened(mut event: Event) -> Event {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use ezio_contract::report::Progress;
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -342,9 +342,13 @@ mod tests {
 
     const DONE: &str =
         "HTTP/1.1 200 OK\r\nContent-Length: 29\r\nConnection: close\r\n\r\n{\"release\":false,\"done\":true}";
-    const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    pub(in crate::run) const NOT_FOUND: &str =
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-    async fn reporter(answers: Vec<&'static str>) -> (Reporter, mpsc::UnboundedReceiver<Report>) {
+    /// A reporter to a server that answers so, the last of all from then on; and what that server takes.
+    pub(in crate::run) async fn reporter(
+        answers: Vec<&'static str>,
+    ) -> (Reporter, mpsc::UnboundedReceiver<Report>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/api/report", listener.local_addr().unwrap())).unwrap();
         let (bodies, received) = mpsc::unbounded_channel();
