@@ -47,6 +47,9 @@ impl fmt::Display for Wanted {
     }
 }
 
+/// Whether something speaks for giving an image a disk, or nothing against it.
+type Reason = dyn Fn(&Wanted, &Disk) -> bool;
+
 /// Images and disks cannot be put together without a guess.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{what}{}{}", lines(images), lines(disks))]
@@ -96,7 +99,7 @@ pub fn share_out(disks: &[Disk], rule: &DiskRule, images: &[Wanted]) -> Result<V
         return Err(refuse(format!("{count} disks fit, and this image has {needed}: each needs one")));
     }
     let by_size = |image: &Wanted, disk: &Disk| disk.size >= image.needed;
-    let reasons: [&dyn Fn(&Wanted, &Disk) -> bool; 5] = [
+    let reasons: [&Reason; 5] = [
         &|_, _| true,
         &|image, disk| same(image.serial.as_ref(), disk.serial.as_ref()),
         &|image, disk| same(image.model.as_ref(), disk.model.as_ref()),
