@@ -17,7 +17,8 @@ export function App() {
   useEffect(() => {
     document.title = `${TITLES[view] ?? "Room"} – ezio`;
     // Whoever follows a link by keyboard goes on in what it opened.
-    if (opened.current) main.current?.focus();
+    if (opened.current) main.current?.focus({ preventScroll: true });
+    if (view !== "") scrollTo(0, 0);
     opened.current = true;
   }, [view]);
   return (

@@ -30,9 +30,7 @@ export function MachineView({ room, id }: { room: Room; id: string }) {
         <a href="#/">Room</a>
       </p>
       <h1>{nameOf(machine)}</h1>
-      <p class={`state ${kindOf(machine)}`}>
-        <span class="what">{kindOf(machine)}</span> {statusOf(machine, now)}
-      </p>
+      <p class={`what ${kindOf(machine)}`}>{statusOf(machine, now)}</p>
       {problem && (
         <section class={`card trouble ${kindOf(machine)}`} aria-label="What is wrong">
           <h2>{problem.what}</h2>
