@@ -152,7 +152,7 @@ mod tests {
             volumes.iter().map(|volume| volume.device.clone()).collect::<Vec<_>>()
         };
         let real = disk.canonicalize().unwrap();
-        assert_eq!(shown(), [real.clone()]);
+        assert_eq!(shown(), std::slice::from_ref(&real));
         for (name, number) in [("sda10", "10\n"), ("sda2", "2\n")] {
             let folder = sys.join("block/sda").join(name);
             fs::create_dir_all(&folder).unwrap();
