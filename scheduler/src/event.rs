@@ -24,6 +24,24 @@ impl ConnId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteId(pub u16);
 
+/// Where a member is among the sites that were found ([`super::Scheduler::near`]); others by number, or by address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Near<T> {
+    /// Members at its own site, itself left out.
+    pub near: Vec<T>,
+    /// Those of the site from which pieces come to its own.
+    pub before: Vec<T>,
+    /// Those of the site to which pieces go from its own; the same where there are but two sites.
+    pub after: Vec<T>,
+}
+
+impl<T> Near<T> {
+    /// Its own site, that before it, and that after it.
+    pub fn sites(self) -> [Vec<T>; 3] {
+        [self.near, self.before, self.after]
+    }
+}
+
 /// What a node is to the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {

@@ -117,8 +117,12 @@ impl Scheduler {
         order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let mut crossing = None;
         order.into_iter().find_map(|(_, id)| {
-            let crosses = self.conns.get(id).is_some_and(|conn| self.crosses(conn));
-            let crossing = crosses.then(|| &*crossing.get_or_insert_with(|| self.crossing()));
+            let conn = self.conns.get(id).filter(|conn| self.crosses(conn));
+            let crossing = conn.map(|conn| (conn, &*crossing.get_or_insert_with(|| self.crossing())));
+            if crossing.is_some_and(|(conn, crossing)| !crossing.comes_from(conn)) {
+                return None;
+            }
+            let crossing = crossing.map(|(_, crossing)| crossing);
             Some((id, self.pick(id, crossing)?))
         })
     }

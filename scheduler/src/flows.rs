@@ -58,6 +58,17 @@ impl Flows {
         new.0.iter().for_each(|(&(from, to), flow)| self.add(from, to, flow.bytes, flow.busy));
     }
 
+    /// The site that streams to are fastest on the geometric mean.
+    pub(super) fn fastest_to(&self, sites: &BTreeMap<u64, SiteId>, t: &Tuning) -> Option<SiteId> {
+        let mut means = BTreeMap::<SiteId, Mean>::new();
+        for ((_, to), flow) in &self.0 {
+            if let Some(&site) = sites.get(to) {
+                means.entry(site).or_default().add(flow.rate(t.packet).ln());
+            }
+        }
+        means.into_iter().max_by(|a, b| a.1.get().total_cmp(&b.1.get())).map(|(site, _)| site)
+    }
+
     /// What each machine can do: the rate that few of its streams exceed.
     pub(super) fn ends(&self, t: &Tuning) -> Ends {
         let (mut sends, mut receives) = (BTreeMap::<u64, Vec<f64>>::new(), BTreeMap::<u64, Vec<f64>>::new());
@@ -119,6 +130,38 @@ impl Nearness {
         self.near.iter().filter(move |(_, pairs)| pairs.len() >= streams).map(|(&member, _)| member)
     }
 
+    /// How near a machine is to each site that enough of its streams go to, the nearest first.
+    fn to_sites(
+        &self,
+        member: u64,
+        site: impl Fn(u64) -> Option<SiteId>,
+        streams: f64,
+    ) -> Vec<(f64, SiteId)> {
+        let mut means = BTreeMap::<SiteId, Mean>::new();
+        for &(other, log) in self.of(member) {
+            if let Some(site) = site(other) {
+                means.entry(site).or_default().add(log);
+            }
+        }
+        let told = means.into_iter().filter(|(_, mean)| mean.1 >= streams);
+        let mut told: Vec<(f64, SiteId)> = told.map(|(site, mean)| (mean.get(), site)).collect();
+        told.sort_by(|a, b| b.0.total_cmp(&a.0));
+        told
+    }
+
+    /// Machines that make a group, at least.
+    pub(super) fn least(&self) -> usize {
+        self.tuning.group as usize
+    }
+
+    /// Whether no other site is about as near to a machine as this one.
+    pub(super) fn is_clear(&self, member: u64, own: SiteId, site: impl Fn(u64) -> Option<SiteId>) -> bool {
+        let told = self.to_sites(member, site, 2.0);
+        let mean =
+            |sought: bool| told.iter().find(|(_, site)| (*site == own) == sought).map(|(mean, _)| *mean);
+        mean(true).zip(mean(false)).is_none_or(|(own, rival)| own - rival >= self.tuning.apart.ln())
+    }
+
     /// The site that a machine is nearest to; none if another, or its own, is about as near.
     pub(super) fn nearest(
         &self,
@@ -126,15 +169,8 @@ impl Nearness {
         site: impl Fn(u64) -> Option<SiteId>,
         own: Option<SiteId>,
     ) -> Option<SiteId> {
-        let mut means = BTreeMap::<SiteId, Mean>::new();
-        for &(other, log) in self.of(member) {
-            if let Some(site) = site(other) {
-                means.entry(site).or_default().add(log);
-            }
-        }
-        let told = means.into_iter().filter(|(_, mean)| mean.1 >= 2.0);
-        let mut told: Vec<(f64, SiteId)> = told.map(|(site, mean)| (mean.get(), site)).collect();
-        told.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let streams = if own.is_some() { self.tuning.streams.into() } else { 2.0 };
+        let told = self.to_sites(member, site, streams);
         let (best, site) = *told.first()?;
         let rival = match own {
             Some(own) => told.iter().find(|(_, site)| *site == own),
@@ -171,30 +207,58 @@ impl Nearness {
         Some((worst - across.get()).exp())
     }
 
-    /// The clearest cut through a group, if it is clear.
-    pub(super) fn cut(&self, group: &BTreeSet<u64>) -> Option<[BTreeSet<u64>; 2]> {
-        let mut side = self.principal(group);
-        // Who is nearer to the other side goes there.
-        for _ in 0..4 {
-            let old = side.clone();
-            for &member in group {
-                let mut means = [Mean::default(); 2];
-                for (other, log) in self.of(member).iter().filter(|(other, _)| *other != member) {
-                    if let Some(side) = old.get(other) {
-                        means[usize::from(*side > 0.0)].add(*log);
-                    }
-                }
-                if means.iter().all(|mean| mean.1 > 0.0) {
-                    side.insert(member, means[1].get() - means[0].get());
-                }
+    /// The clearest cut of a group into parts between which streams are `least` times slower, or more. A star of three switches
+    /// shows in no cut into two: half of what is within two of its parts taken together crosses as well.
+    pub(super) fn cut(&self, group: &BTreeSet<u64>, least: f64) -> Option<Vec<BTreeSet<u64>>> {
+        let mut parts = vec![group.clone()];
+        let mut best: Option<(f64, Vec<BTreeSet<u64>>)> = None;
+        while parts.len() < self.tuning.parts as usize {
+            parts = self.one_more(parts);
+            if parts.iter().any(|part| part.len() < self.tuning.group as usize) {
+                break;
+            }
+            let gap = self.gap(&parts, false).unwrap_or(0.0);
+            if best.as_ref().is_none_or(|(most, _)| gap > self.tuning.more_parts * *most) {
+                best = Some((gap, parts.clone()));
             }
         }
-        let (right, left): (BTreeSet<u64>, BTreeSet<u64>) =
-            group.iter().partition(|member| side[member] > 0.0);
-        let parts = [left, right];
-        let clear = parts.iter().all(|part| part.len() >= self.tuning.group as usize)
-            && self.gap(&parts, false).is_some_and(|gap| gap >= self.tuning.clearly);
-        clear.then_some(parts)
+        best.filter(|(gap, _)| *gap >= least).map(|(_, parts)| parts)
+    }
+
+    /// Cuts the part in two that hangs together least; then each machine goes to the part that it is nearest to.
+    fn one_more(&self, mut parts: Vec<BTreeSet<u64>>) -> Vec<BTreeSet<u64>> {
+        let within = |part: &BTreeSet<u64>| {
+            let mut mean = Mean::default();
+            let pairs = part.iter().flat_map(|&member| self.of(member));
+            pairs.filter(|(other, _)| part.contains(other)).for_each(|(_, log)| mean.add(*log));
+            mean.get()
+        };
+        let loosest = (0..parts.len()).min_by(|&a, &b| within(&parts[a]).total_cmp(&within(&parts[b])));
+        let group = parts.swap_remove(loosest.unwrap_or(0));
+        let side = self.principal(&group);
+        let (right, left) = group.into_iter().partition(|member| side[member] > 0.0);
+        parts.extend([left, right]);
+        let mut own: BTreeMap<u64, usize> =
+            parts.iter().enumerate().flat_map(|(at, part)| part.iter().map(move |&m| (m, at))).collect();
+        for _ in 0..8 {
+            let old = own.clone();
+            for (&member, at) in &mut own {
+                let mut means = vec![Mean::default(); parts.len()];
+                for (other, log) in self.of(member).iter().filter(|(other, _)| *other != member) {
+                    if let Some(part) = old.get(other) {
+                        means[*part].add(*log);
+                    }
+                }
+                let known = (0..means.len()).filter(|&part| means[part].1 > 0.0);
+                let nearest = known.max_by(|&a, &b| means[a].get().total_cmp(&means[b].get()));
+                *at = nearest.filter(|_| means[*at].1 > 0.0).unwrap_or(*at);
+            }
+        }
+        let mut moved = vec![BTreeSet::new(); parts.len()];
+        for (member, part) in own {
+            moved[part].insert(member);
+        }
+        moved
     }
 
     /// The direction in which a group spreads most: the leading eigenvector of how near its pairs are, beside the mean.
@@ -255,7 +319,7 @@ mod tests {
         let (mut open, mut sites) = (vec![nearness.members().collect()], BTreeMap::new());
         let mut next = 0;
         while let Some(group) = open.pop() {
-            match nearness.cut(&group) {
+            match nearness.cut(&group, Tuning::default().clearly) {
                 Some(parts) => open.extend(parts),
                 None => {
                     sites.extend(group.into_iter().map(|member| (member, SiteId(next))));
@@ -276,7 +340,7 @@ mod tests {
 
     #[test]
     fn switches_are_told_apart_by_what_streams_between_them_get() {
-        for (machines, switches) in [(8, 2), (38, 2)] {
+        for (machines, switches) in [(8, 2), (38, 2), (39, 3)] {
             let switch = |machine: u64| machine * switches / machines;
             let flows = room(machines, 1, |a, b| if switch(a) == switch(b) { 2.5e6 } else { 2.5e4 });
             let all = |at: u64| (0..machines).filter(|m| switch(*m) == at).collect::<BTreeSet<u64>>();

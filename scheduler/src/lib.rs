@@ -61,7 +61,7 @@ use steer::Steering;
 
 pub use config::Config;
 pub use event::{
-    Blocks, ConnId, Input, Output, PACK_BLOCKS, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId,
+    Blocks, ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId,
 };
 pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
 pub use pace::Pace;

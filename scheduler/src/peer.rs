@@ -74,6 +74,10 @@ pub(super) struct Conn {
     pub(super) stopwatch: Stopwatch,
     /// How much of the log of own pieces it has been told.
     pub(super) announced: usize,
+    /// How much was looked at for pieces that it is to fetch for its site,
+    pub(super) called: usize,
+    /// and those of which it was told.
+    pub(super) calls: Bits,
     /// When it was last told of any.
     pub(super) told: Duration,
     pub(super) closing: bool,
@@ -107,6 +111,8 @@ impl Conn {
             taken: now,
             stopwatch: Stopwatch::default(),
             announced: 0,
+            called: 0,
+            calls: Bits::default(),
             told: now,
             closing: false,
         }

@@ -41,6 +41,7 @@ impl Scheduler {
         if conn.peer.role != Role::Server {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
+        self.call_again();
         self.steering.closed(id);
         self.find_relatives(conn.peer.torrent);
         if conn.peer.role == Role::Member {
@@ -255,10 +256,16 @@ impl Scheduler {
             Block::Here(m) => Some(*m),
             _ => None,
         });
-        if let Some(first) = sources.next()
+        let first = sources.next();
+        if let Some(first) = first
             && sources.all(|m| m == first)
         {
             self.members.cleared(first);
+        }
+        let far =
+            |member: u32| self.conns.iter().any(|(_, c)| c.member == member as usize && self.crosses(c));
+        if first.is_some_and(far) {
+            self.announcements.hurry();
         }
         self.unstored += u64::from(self.geometry.piece_size(piece));
         self.gain(piece);

@@ -9,15 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Output, Peer, Role, SiteId};
+use super::event::{ConnId, Near, Output, Role, SiteId};
 use super::flows::{Flows, Nearness};
 use super::pace::Pace;
+use super::site::Ring;
 use super::tuning::Tuning;
 
-/// Two parts of the room, or of a site, that were seen to be apart, and what was reported since.
+/// Parts of the room, or of a site, that were seen to be apart, and what was reported since.
 #[derive(Debug)]
 struct Guess {
-    parts: [BTreeSet<u64>; 2],
+    parts: Vec<BTreeSet<u64>>,
     since: Flows,
     looks: u32,
 }
@@ -28,6 +29,8 @@ pub(super) struct Shape {
     /// What was reported since the last look.
     fresh: Flows,
     flows: Flows,
+    /// What went from the server itself.
+    own: Flows,
     looked: Duration,
     guess: Option<Guess>,
     /// Where each machine is; empty until there are several sites.
@@ -48,7 +51,7 @@ impl Shape {
             guess.since.merge(1.0, &fresh);
             guess.looks += 1;
             match guess.since.nearness(&ends, t).gap(&guess.parts, true) {
-                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess),
+                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess, t.confirmed),
                 Some(_) => false,
                 None => {
                     self.guess = Some(guess).filter(|guess| guess.looks < t.looks);
@@ -57,7 +60,7 @@ impl Shape {
             }
         });
         if self.guess.is_none() {
-            let parts = self.groups(&nearness).iter().find_map(|group| nearness.cut(group));
+            let parts = self.groups(&nearness).iter().find_map(|group| nearness.cut(group, t.clearly));
             self.guess = parts.map(|parts| Guess { parts, since: Flows::default(), looks: 0 });
         }
         settled || found
@@ -76,16 +79,28 @@ impl Shape {
     }
 
     /// A guess has come true: its parts are sites from now on, as they show by now. Whether they still show.
-    fn part(&mut self, nearness: &Nearness, guess: &Guess) -> bool {
+    fn part(&mut self, nearness: &Nearness, guess: &Guess, least: f64) -> bool {
         let groups = self.groups(nearness);
         let Some(group) = groups.iter().find(|group| !group.is_disjoint(&guess.parts[0])) else {
             return false;
         };
-        let Some([stay, go]) = nearness.cut(group) else { return false };
-        let old = stay.iter().find_map(|member| self.sites.get(member).copied()).unwrap_or(SiteId(0));
-        let new = SiteId(self.sites.values().map(|site| site.0).max().unwrap_or(0).saturating_add(1));
-        self.sites.extend(stay.into_iter().map(|member| (member, old)));
-        self.sites.extend(go.into_iter().map(|member| (member, new)));
+        let Some(parts) = nearness.cut(group, least) else { return false };
+        let old = group.iter().find_map(|member| self.sites.get(member).copied()).unwrap_or(SiteId(0));
+        let most = self.sites.values().map(|site| site.0).max().unwrap_or(0);
+        let ids = std::iter::once(old).chain((most.saturating_add(1)..).map(SiteId));
+        // Whoever is not clearly nearer to one of them waits until more is known.
+        let seen: BTreeMap<u64, SiteId> =
+            parts.iter().zip(ids).flat_map(|(part, site)| part.iter().map(move |&m| (m, site))).collect();
+        let site = |other: u64| seen.get(&other).copied();
+        let members = seen.iter().map(|(&member, &at)| (member, at));
+        let clear: BTreeMap<u64, SiteId> =
+            members.filter(|(member, at)| nearness.is_clear(*member, *at, site)).collect();
+        let size = |at: SiteId| clear.values().filter(|site| **site == at).count();
+        if seen.values().any(|&at| size(at) < nearness.least()) {
+            return false;
+        }
+        self.sites.retain(|member, _| !seen.contains_key(member));
+        self.sites.extend(clear);
         true
     }
 
@@ -126,6 +141,11 @@ impl Scheduler {
             return;
         }
         self.shape.looked = self.now;
+        // The server is somewhere too.
+        for pace in self.take_report() {
+            let busy = pace.busy.as_secs_f64();
+            self.shape.own.add(self.config.member, pace.member, pace.bytes.into(), busy);
+        }
         if self.shape.look(&self.config.tuning) {
             self.tell_sites();
         }
@@ -144,6 +164,7 @@ impl Scheduler {
 
     /// It has become known where somebody is: all hear of it. Trees know of no thin links.
     fn tell_sites(&mut self) {
+        self.config.site = self.shape.own.fastest_to(&self.shape.sites, &self.config.tuning);
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.peer.role == Role::Member) {
@@ -156,15 +177,21 @@ impl Scheduler {
         self.uproot_all();
     }
 
-    /// What [`Output::Near`] is to carry: the members at the site of a connection's peer, itself left out.
-    pub fn near(&self, id: ConnId) -> Vec<u64> {
-        let Some(peer) = self.conns.get(id).map(|conn| conn.peer) else { return Vec::new() };
-        let is_near = |other: &Peer| {
-            other.role == Role::Member
-                && other.torrent == peer.torrent
-                && other.site == peer.site
-                && other.member != peer.member
+    /// What [`Output::Near`] is to carry: where a connection's peer is among the sites.
+    pub fn near(&self, id: ConnId) -> Near<u64> {
+        let peer = self.conns.get(id).map(|conn| conn.peer);
+        let others = || {
+            let others = self.conns.iter().map(|(_, conn)| conn.peer);
+            let torrent = peer.map(|peer| peer.torrent);
+            others.filter(move |other| other.role == Role::Member && Some(other.torrent) == torrent)
         };
-        self.conns.iter().map(|(_, conn)| conn.peer).filter(is_near).map(|other| other.member).collect()
+        let own = peer.and_then(|peer| peer.site);
+        let ring = own.map(|own| Ring::new(own, others().filter_map(|other| other.site))).unwrap_or_default();
+        let at = |site: Option<SiteId>| {
+            let there =
+                others().filter(|other| site.is_some() && other.site == site).map(|other| other.member);
+            there.filter(|member| peer.is_some_and(|peer| peer.member != *member)).collect()
+        };
+        Near { near: at(own), before: at(ring.before), after: at(ring.after) }
     }
 }

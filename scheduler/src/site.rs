@@ -6,9 +6,28 @@
 
 use super::Scheduler;
 use super::bits::Bits;
-use super::event::Role;
+use super::event::{Role, SiteId};
 use super::geometry::PieceId;
 use super::peer::Conn;
+
+/// The sites as a ring, in the order of their numbers: each asks pieces of the one before it alone. So each trunk carries a
+/// piece once each way, in a star as in a chain.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ring {
+    pub(super) before: Option<SiteId>,
+    pub(super) after: Option<SiteId>,
+}
+
+impl Ring {
+    /// The neighbours of `own` among these.
+    pub(super) fn new(own: SiteId, sites: impl Iterator<Item = SiteId>) -> Self {
+        let mut others: Vec<SiteId> = sites.filter(|site| *site != own).collect();
+        others.sort_unstable();
+        let lower = others.iter().filter(|site| **site < own).next_back();
+        let higher = others.iter().find(|site| **site > own);
+        Self { before: lower.or(others.last()).copied(), after: higher.or(others.first()).copied() }
+    }
+}
 
 /// Which pieces may be asked of peers at other sites.
 pub(super) struct Crossing {
@@ -19,6 +38,8 @@ pub(super) struct Crossing {
     own: u64,
     /// Ranks that may fetch.
     ranks: u32,
+    /// The site that pieces come from.
+    before: Option<SiteId>,
 }
 
 impl Crossing {
@@ -26,9 +47,12 @@ impl Crossing {
         if self.here.get(piece.0) {
             return false;
         }
-        let own = mix(self.own, piece.0);
-        let before = self.members.iter().filter(|&&member| mix(member, piece.0) < own).count();
-        before < self.ranks as usize
+        rank(&self.members, self.own, piece) < self.ranks as usize
+    }
+
+    /// Whether a peer elsewhere may be asked: who has nothing to wait for asks anybody.
+    pub(super) fn comes_from(&self, conn: &Conn) -> bool {
+        self.ranks > 1 || conn.peer.site == self.before
     }
 }
 
@@ -36,6 +60,12 @@ impl Scheduler {
     /// Whether a peer is known to be at another site.
     pub(super) fn crosses(&self, conn: &Conn) -> bool {
         conn.peer.site.zip(self.config.site).is_some_and(|(theirs, ours)| theirs != ours)
+    }
+
+    /// Where this site is in the ring.
+    pub(super) fn ring(&self) -> Ring {
+        let members = self.conns.iter().map(|(_, conn)| conn.peer).filter(|peer| peer.role == Role::Member);
+        self.config.site.map_or(Ring::default(), |own| Ring::new(own, members.filter_map(|peer| peer.site)))
     }
 
     /// What may be asked across.
@@ -51,7 +81,7 @@ impl Scheduler {
             }
         }
         let ranks = 1 + (self.idle().as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
-        Crossing { here, members, own: self.config.member, ranks }
+        Crossing { here, members, own: self.config.member, ranks, before: self.ring().before }
     }
 
     /// When it has become known who is where: takes back what was asked across and need not come that way.
@@ -59,15 +89,23 @@ impl Scheduler {
         if !std::mem::take(&mut self.due.moved) {
             return;
         }
+        self.call_again();
         let crossing = self.crossing();
         let across = self.conns.iter().filter(|(_, conn)| self.crosses(conn));
-        let void = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, p.piece, p.block)));
-        let void: Vec<_> = void.filter(|(_, piece, _)| !crossing.allows(*piece)).collect();
+        let asked = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, conn, p)));
+        let void = asked.filter(|(_, conn, p)| !crossing.comes_from(conn) || !crossing.allows(p.piece));
+        let void: Vec<_> = void.map(|(id, _, p)| (id, p.piece, p.block)).collect();
         for (id, piece, block) in void {
             self.cancel(id, piece, block);
             self.pieces.release(&self.geometry, piece, block, id);
         }
     }
+}
+
+/// How many of these come before a member, where a piece is to be fetched.
+pub(super) fn rank(members: &[u64], own: u64, piece: PieceId) -> usize {
+    let number = mix(own, piece.0);
+    members.iter().filter(|&&member| mix(member, piece.0) < number).count()
 }
 
 /// A number for a member and a piece that says nothing about either (the finalizer of SplitMix64).

@@ -165,6 +165,8 @@ numbers! {
 
     /// Who was told of pieces hears of further ones so much later, or with whatever else is sent to it.
     announce: Duration = ms(2000), "ms";
+    /// At the next site so many members hear of a piece: the one that is to fetch it, and who is next in rank.
+    called: u32 = 2, "members";
     /// So often we look for who is to be told.
     announce_sweep: Duration = ms(125), "ms";
     /// A piece that fewer others have is announced at once, at the start.
@@ -205,6 +207,8 @@ numbers! {
     steer_pieces: f64 = 1.25, "pieces";
     /// And so many at most: what a slow receiver was given holds up all others.
     steer_pieces_most: f64 = 2.5, "pieces";
+    /// A member at another site than the server's gets a piece when those at the server's have so many more that nobody else has.
+    spill: u32 = 16, "pieces";
     /// A suggestion that was not taken up for so long has been ignored.
     ignored: Duration = ms(1000), "ms";
     /// Who took nothing of what it asked for so long ago does not keep the server from giving to others.
@@ -260,13 +264,19 @@ numbers! {
     streams: u32 = 4, "streams";
     /// Fewer machines are no group.
     group: u32 = 3, "machines";
+    /// A room is cut into so many parts at once, at most.
+    parts: u32 = 4, "parts";
+    /// One part more has to make a cut so many times clearer: chance gains by every part.
+    more_parts: f64 = 1.15, "times";
     /// So many times slower than within groups, on the geometric mean, are streams between them. (At one switch the best cut
-    /// comes to 2.5, with a cable between to 5 and more.)
-    clearly: f64 = 4.0, "times";
+    /// comes to 2.5, with a cable between to 5 and more, in a star of three to 3.)
+    clearly: f64 = 2.8, "times";
     /// So many times slower are they in all that is reported after the groups were seen.
-    confirmed: f64 = 3.0, "times";
+    confirmed: f64 = 2.5, "times";
     /// So many times faster are the streams of a machine to the site that it belongs to.
     nearer: f64 = 2.0, "times";
+    /// So many times faster are they, or the machine gets no site when a cut is made.
+    apart: f64 = 1.3, "times";
     /// Parts between which so little is sent that so many looks do not say more are forgotten.
     looks: u32 = 16, "looks";
 }

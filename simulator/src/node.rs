@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ezio_scheduler::{BLOCK_SIZE, Blocks, Pace, PieceId, Place, Scheduler};
+use ezio_scheduler::{BLOCK_SIZE, Blocks, Near, Pace, PieceId, Place, Scheduler};
 
 use super::link::Nanos;
 
@@ -19,7 +19,7 @@ pub(super) enum Message {
     Suggest(PieceId),
     Place(Option<Place>),
     Report(Vec<Pace>),
-    Near(Vec<u64>),
+    Near(Near<u64>),
     /// A block, and whether it is what it should be.
     Block(Blocks, bool),
 }
@@ -32,7 +32,7 @@ impl Message {
             Self::Have(_) | Self::Suggest(_) => 9,
             Self::Interested(_) | Self::Unchoked => 5,
             Self::Place(_) => 90,
-            Self::Near(members) => 20 + 6 * members.len() as u32,
+            Self::Near(near) => 20 + 6 * (near.near.len() + near.before.len() + near.after.len()) as u32,
             Self::Report(paces) => 20 + 16 * paces.len() as u32,
             Self::Request(b) | Self::Cancel(b) | Self::Reject(b) => 17 * b.count,
             Self::Block(_, _) => 13 + BLOCK_SIZE,
@@ -52,8 +52,8 @@ pub(super) struct Node {
     pub(super) done: Option<Nanos>,
     pub(super) dead: bool,
     pub(super) corrupt: bool,
-    /// Whom the server said to be near.
-    pub(super) near: Option<HashSet<u32>>,
+    /// Whom the server said to be near, and at the sites before and after.
+    pub(super) near: Option<[HashSet<u32>; 3]>,
     /// Most bytes that the scheduler had outstanding.
     pub(super) outstanding: u64,
 }

@@ -93,6 +93,13 @@ fn a_room_finds_its_two_switches_by_itself() {
     assert!(report.crossed < 1.6 && report.placed == 16, "{report}");
 }
 
+/// Where any other site might be asked, the first trunk of a chain carries half of everything twice.
+#[test]
+fn each_trunk_of_a_chain_carries_one_copy() {
+    let report = finishes(&Room { clients: 18, switches: 3, chain: true, ..room() }, 1.4);
+    assert!(report.crossed < 1.25, "{report}");
+}
+
 #[test]
 fn a_room_at_one_switch_is_not_cut_whoever_is_slow() {
     let slow = vec![(3, 2e6), (4, 5e6), (9, 3e6)];

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, Role, Scheduler,
-    SiteId, Start, TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Near, Output, Pace, Peer, PieceId, Place, Role,
+    Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -53,7 +53,7 @@ enum Message {
     Suggest(PieceId),
     Place(Option<Place>),
     Report(Vec<Pace>),
-    Near(Vec<u64>),
+    Near(Near<u64>),
     Request(Blocks),
     Cancel(Blocks),
     Reject(Blocks),
@@ -98,8 +98,8 @@ struct Node {
     rate: f64,
     busy: Duration,
     site: Option<SiteId>,
-    /// Whom the server said to be near.
-    near: Option<Vec<u64>>,
+    /// Whom the server said to be here, at the site before and at that after.
+    near: Option<[Vec<u64>; 3]>,
 }
 
 pub(crate) struct World {
@@ -244,8 +244,9 @@ impl World {
             Event::Deliver(wire, end, message) => self.deliver(wire, end, message),
             Event::Found => {
                 for node in 0..=self.room.members {
-                    let near = (1..=self.room.members).filter(|n| *n != node && n % 2 == node % 2);
-                    self.learn_near(node, near.map(|n| n as u64).collect());
+                    let (near, far): (Vec<u64>, Vec<u64>) =
+                        (1..=self.room.members as u64).partition(|n| n % 2 == node as u64 % 2);
+                    self.learn_near(node, Near { near, before: far.clone(), after: far });
                 }
             }
             Event::Break => {
@@ -300,9 +301,9 @@ impl World {
     }
 
     /// A node learns who is near; all others are elsewhere.
-    fn learn_near(&mut self, node: usize, near: Vec<u64>) {
-        self.nodes[node].near = Some(near);
-        self.tell(node, Input::OwnSite(Some(SiteId(0))));
+    fn learn_near(&mut self, node: usize, near: Near<u64>) {
+        self.nodes[node].near = Some(near.sites());
+        self.tell(node, Input::OwnSite(Some(SiteId(1))));
         for (id, wire) in self.nodes[node].wires.clone() {
             let other = self.wires[wire].nodes.into_iter().find(|n| *n != node).unwrap();
             // It may have closed the connection in answer to what it heard before.
@@ -315,8 +316,9 @@ impl World {
 
     /// Where a node takes another to be.
     fn site_seen(&self, node: usize, other: usize) -> Option<SiteId> {
-        let Some(near) = &self.nodes[node].near else { return self.nodes[other].site };
-        (other > 0).then(|| SiteId(u16::from(!near.contains(&(other as u64)))))
+        let Some(told) = &self.nodes[node].near else { return self.nodes[other].site };
+        let site = told.iter().zip([1, 0, 2]).find(|(there, _)| there.contains(&(other as u64)));
+        (other > 0).then(|| SiteId(site.map_or(3, |(_, site)| site)))
     }
 
     /// One end closes; the other hears of it, unless the first is silent.

@@ -11,14 +11,16 @@ use super::World;
 use super::event::{Told, What};
 use ezio_scheduler::neighbours::{FAR, Neighbours};
 use ezio_scheduler::{
-    Config, ConnId, Input, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
+    Config, ConnId, Input, Near, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
 };
 
 /// A connection and its handshakes.
 const CONNECT: Nanos = 3_000_000;
 /// Sites as a machine knows them that was told who is near.
-const HERE: SiteId = SiteId(0);
-const ELSEWHERE: SiteId = SiteId(1);
+const BEFORE: SiteId = SiteId(0);
+const HERE: SiteId = SiteId(1);
+const AFTER: SiteId = SiteId(2);
+const ELSEWHERE: SiteId = SiteId(3);
 
 impl World<'_> {
     pub(super) fn start(&mut self, node: u32) {
@@ -83,9 +85,11 @@ impl World<'_> {
     }
 
     /// The server has told a machine who is near: it learns where its neighbours are, and dials those that it does not know.
-    pub(super) fn learn_near(&mut self, node: u32, members: Vec<u64>) {
-        let near: HashSet<u32> = members.into_iter().map(|member| member as u32).collect();
-        self.nodes[node as usize].near = Some(near.clone());
+    pub(super) fn learn_near(&mut self, node: u32, told: Near<u64>) {
+        let set = |members: Vec<u64>| -> HashSet<u32> { members.into_iter().map(|m| m as u32).collect() };
+        let told = told.sites().map(set);
+        let near = told[0].clone();
+        self.nodes[node as usize].near = Some(told);
         self.told.push_back((node, Told::Plain(Input::OwnSite(Some(HERE)))));
         for at in 0..self.nodes[node as usize].conns.len() {
             let (conn, end) = self.nodes[node as usize].conns[at];
@@ -108,8 +112,9 @@ impl World<'_> {
 
     /// Where a machine takes another to be.
     fn site_seen(&self, node: u32, other: u32) -> Option<SiteId> {
-        let Some(near) = &self.nodes[node as usize].near else { return self.site(other) };
-        (other > 0).then_some(if near.contains(&other) { HERE } else { ELSEWHERE })
+        let Some(told) = &self.nodes[node as usize].near else { return self.site(other) };
+        let site = told.iter().zip([HERE, BEFORE, AFTER]).find(|(members, _)| members.contains(&other));
+        (other > 0).then_some(site.map_or(ELSEWHERE, |(_, site)| site))
     }
 
     fn is_far(&self, a: u32, b: u32) -> bool {

@@ -12,7 +12,7 @@ use crate::block::{BLOCK, Block, BlockPool, CHUNK_BLOCKS};
 use crate::config::Role;
 use crate::pack::Pack;
 use crate::scheduler::{
-    self, BLOCK_SIZE, Blocks, ConnId, Input, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
+    self, BLOCK_SIZE, Blocks, ConnId, Input, Near, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
 };
 use crate::wire::{ExtensionIds, Message, PackMessage, Parent, PlaceMessage, ShapeMessage};
 
@@ -344,12 +344,16 @@ impl Core {
         Some(self.conns.get(id.0 as usize)?.as_ref()?.torrent)
     }
 
-    /// Who is at the site of a connection's peer, by address.
+    /// Where a connection's peer is among the sites, others by address.
     fn near_message(&self, id: ConnId) -> Option<ShapeMessage> {
         let torrent = self.torrent_of(id)?;
-        let near: HashSet<u64> = self.scheduler.near(id).into_iter().collect();
-        let near = self.conns().filter(|(_, c)| c.torrent == torrent && near.contains(&c.member));
-        Some(ShapeMessage::Near(near.map(|(_, c)| c.address).collect()))
+        let addresses = |members: Vec<u64>| {
+            let members: HashSet<u64> = members.into_iter().collect();
+            let there = self.conns().filter(|(_, c)| c.torrent == torrent && members.contains(&c.member));
+            there.map(|(_, c)| c.address).collect()
+        };
+        let [near, before, after] = self.scheduler.near(id).sites().map(addresses);
+        Some(ShapeMessage::Near(Near { near, before, after }))
     }
 
     fn place_message(&self, torrent: TorrentId, place: Option<Place>) -> PlaceMessage {

@@ -27,7 +27,7 @@ use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site, geometry};
 use crate::neighbours::{NEIGHBOURS, Neighbours};
-use crate::scheduler::{self, ConnId, Geometry, Input, PieceId, Scheduler, Start, TorrentId};
+use crate::scheduler::{self, ConnId, Geometry, Input, Near, PieceId, Scheduler, Start, TorrentId};
 use crate::storage::StorageError;
 use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;
@@ -189,8 +189,8 @@ impl Engine {
     }
 
     /// The server has found out who is near; it is to be asked from everywhere, so it counts as near itself.
-    fn learn_near(&self, core: &mut Core, near: &[SocketAddr], server: SocketAddr) {
-        let near = near.iter().chain([&server]).map(SocketAddr::ip);
+    fn learn_near(&self, core: &mut Core, mut near: Near<SocketAddr>, server: SocketAddr) {
+        near.near.push(server);
         if let Some(sites) = self.sites().found(near) {
             self.take_sites(core, sites);
         }

@@ -2,28 +2,30 @@
 //! server has found out.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Site;
-use crate::scheduler::SiteId;
+use crate::scheduler::{Near, SiteId};
 
-/// Our own site and all others, where the server has found out who is near.
-const HERE: SiteId = SiteId(0);
-const ELSEWHERE: SiteId = SiteId(1);
+/// Sites as a machine knows them that was told where it is: pieces come from the one before its own, and go to the one after.
+const BEFORE: SiteId = SiteId(0);
+const HERE: SiteId = SiteId(1);
+const AFTER: SiteId = SiteId(2);
+const ELSEWHERE: SiteId = SiteId(3);
 
 /// The table, and where we are ourselves.
 #[derive(Debug)]
 pub(super) struct Sites {
     table: Vec<Site>,
     own: Option<SiteId>,
-    /// Who is near, where there is no table.
-    near: Option<HashSet<IpAddr>>,
+    /// Who is here, at the site before and at the one after, where there is no table.
+    found: Option<[HashSet<IpAddr>; 3]>,
 }
 
 impl Sites {
     /// By this table, our own place unknown.
     pub(super) fn new(table: Vec<Site>) -> Self {
-        Self { table, own: None, near: None }
+        Self { table, own: None, found: None }
     }
 
     /// By a server's table, if that is another one; `own` is our address on the way to it.
@@ -34,9 +36,10 @@ impl Sites {
     }
 
     /// By what the server has found out; none where the operator's table says who is where.
-    pub(super) fn found(&self, near: impl Iterator<Item = IpAddr>) -> Option<Self> {
-        let near = near.map(|address| address.to_canonical()).collect();
-        self.table.is_empty().then(|| Self { table: Vec::new(), own: Some(HERE), near: Some(near) })
+    pub(super) fn found(&self, near: Near<SocketAddr>) -> Option<Self> {
+        let set = |list: Vec<SocketAddr>| list.iter().map(|at| at.ip().to_canonical()).collect();
+        let found = Some(near.sites().map(set));
+        self.table.is_empty().then(|| Self { table: Vec::new(), own: Some(HERE), found })
     }
 
     /// Our own site.
@@ -46,8 +49,10 @@ impl Sites {
 
     /// Where an address is.
     pub(super) fn of(&self, address: IpAddr) -> Option<SiteId> {
-        if let Some(near) = &self.near {
-            return Some(if near.contains(&address.to_canonical()) { HERE } else { ELSEWHERE });
+        if let Some(found) = &self.found {
+            let site = found.iter().zip([HERE, BEFORE, AFTER]);
+            let site = site.into_iter().find(|(there, _)| there.contains(&address.to_canonical()));
+            return Some(site.map_or(ELSEWHERE, |(_, site)| site));
         }
         let found = self.table.iter().find(|site| contains(site, address.to_canonical()));
         found.map(|site| SiteId(site.site))
@@ -108,12 +113,19 @@ mod tests {
     #[test]
     fn whoever_was_not_found_near_is_elsewhere_unless_there_is_a_table() {
         let ip = |a: &str| a.parse::<IpAddr>().unwrap();
-        let sites = Sites::new(Vec::new()).found([ip("::ffff:10.0.0.9")].into_iter()).unwrap();
+        let at = |a: &str| vec![SocketAddr::new(ip(a), 1)];
+        let told = |near: &str| Near { near: at(near), before: at("10.0.0.7"), after: at("10.0.0.8") };
+        let sites = Sites::new(Vec::new()).found(told("::ffff:10.0.0.9")).unwrap();
+        let of = |address: &str| sites.of(ip(address));
+        assert_eq!(
+            [of("10.0.0.7"), of("10.0.0.8"), of("10.0.0.6")],
+            [Some(BEFORE), Some(AFTER), Some(ELSEWHERE)]
+        );
         let across = |address: &str| sites.is_across(ip(address));
         assert_eq!((across("10.0.0.9"), across("10.0.0.10")), (false, true));
-        let later = sites.found([ip("10.0.0.10")].into_iter()).unwrap();
+        let later = sites.found(told("10.0.0.10")).unwrap();
         assert!(later.is_across(ip("10.0.0.9")) && !later.is_across(ip("10.0.0.10")));
         let table = Sites::new(vec![Site { network: ip("10.0.0.0"), prefix: 24, site: 0 }]);
-        assert!(table.found(std::iter::empty()).is_none());
+        assert!(table.found(told("10.0.0.9")).is_none());
     }
 }

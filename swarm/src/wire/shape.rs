@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! { "paces": member (8 bytes) + bytes sent (4) + microseconds in which there was something to send (4), … }
-//! { "near": [address + port, …] }
+//! { "near": [address + port, …], "before": […], "after": […] }
 //! ```
-//! All numbers are big endian. `paces` is one string; an address is 4 or 16 bytes and 2 of the port. Whoever is not in `near` is
-//! elsewhere.
+//! All numbers are big endian. `paces` is one string; an address is 4 or 16 bytes and 2 of the port. Whoever is in none of the lists
+//! is elsewhere; `before` and `after` are the sites that pieces come from, and go to.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
 use super::{WireError, decode_address, encode_address, from_bencode, none, to_bencode};
-use crate::scheduler::Pace;
+use crate::scheduler::{Near, Pace};
 
 /// Bytes of one pace.
 const PACE: usize = 16;
@@ -25,13 +25,17 @@ const PACE: usize = 16;
 pub enum ShapeMessage {
     /// How fast the streams of the sender are.
     Paces(Vec<Pace>),
-    /// Who is at the receiver's site, but the receiver.
-    Near(Vec<SocketAddr>),
+    /// Where the receiver is among the sites.
+    Near(Near<SocketAddr>),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound(deserialize = "B: Deserialize<'de>"))]
 struct Raw<B> {
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    after: Option<Vec<B>>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    before: Option<Vec<B>>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     near: Option<Vec<B>>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
@@ -62,13 +66,17 @@ impl ShapeMessage {
     /// The body of the extension message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut raw = Raw { near: None, paces: None };
+        let mut raw = Raw { after: None, before: None, near: None, paces: None };
         match self {
             Self::Paces(paces) => {
                 let bytes: Vec<u8> = paces.iter().flat_map(encode_pace).collect();
                 raw.paces = Some(ByteBufOwned::from(bytes));
             }
-            Self::Near(near) => raw.near = Some(near.iter().copied().map(encode_address).collect()),
+            Self::Near(told) => {
+                let list = |at: &[SocketAddr]| Some(at.iter().copied().map(encode_address).collect());
+                raw.near = list(&told.near);
+                (raw.before, raw.after) = (list(&told.before), list(&told.after));
+            }
         }
         to_bencode(&raw)
     }
@@ -81,8 +89,12 @@ impl ShapeMessage {
         let raw: Raw<ByteBuf<'_>> = from_bencode(body)?;
         if let Some(near) = raw.near {
             let odd = || WireError::Bencode("a neighbour without an address".to_owned());
-            let near = near.iter().map(|at| decode_address(at.as_ref()).ok_or_else(odd));
-            return Ok(Some(Self::Near(near.collect::<Result<_, WireError>>()?)));
+            let list = |list: Vec<ByteBuf<'_>>| -> Result<Vec<SocketAddr>, WireError> {
+                list.iter().map(|at| decode_address(at.as_ref()).ok_or_else(odd)).collect()
+            };
+            let (before, after) = (raw.before.unwrap_or_default(), raw.after.unwrap_or_default());
+            let told = Near { near: list(near)?, before: list(before)?, after: list(after)? };
+            return Ok(Some(Self::Near(told)));
         }
         let paces = |bytes: ByteBuf<'_>| bytes.as_ref().chunks_exact(PACE).filter_map(decode_pace).collect();
         Ok(raw.paces.map(paces).map(Self::Paces))
@@ -106,11 +118,17 @@ mod tests {
         );
         let told = ShapeMessage::Paces(vec![pace, Pace { bytes: 0, ..pace }]);
         assert_eq!(ShapeMessage::decode(&bytes), Ok(Some(told)));
-        let near = ShapeMessage::Near(vec!["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:1".parse().unwrap()]);
-        assert!(near.encode().starts_with(b"d4:nearl6:\x0a\x00\x00\x01\x1a\xe118:\xfd\x00"));
-        assert_eq!(ShapeMessage::decode(&near.encode()), Ok(Some(near)));
-        let alone = ShapeMessage::Near(Vec::new());
+        let near = vec!["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:1".parse().unwrap()];
+        let after = vec!["10.0.0.2:2".parse().unwrap()];
+        let told = ShapeMessage::Near(Near { near, before: Vec::new(), after });
+        let start =
+            b"d5:afterl6:\x0a\x00\x00\x02\x00\x02e6:beforele4:nearl6:\x0a\x00\x00\x01\x1a\xe118:\xfd\x00";
+        assert!(told.encode().starts_with(start));
+        assert_eq!(ShapeMessage::decode(&told.encode()), Ok(Some(told)));
+        let alone = ShapeMessage::Near(Near { near: Vec::new(), before: Vec::new(), after: Vec::new() });
         assert_eq!(ShapeMessage::decode(&alone.encode()), Ok(Some(alone)));
+        let short = ShapeMessage::Near(Near { near: Vec::new(), before: Vec::new(), after: Vec::new() });
+        assert_eq!(ShapeMessage::decode(b"d4:nearlee"), Ok(Some(short)), "without the others");
         assert_eq!(ShapeMessage::decode(b"d5:otheri1ee"), Ok(None));
     }
 
@@ -122,7 +140,7 @@ mod tests {
 
         #[test]
         fn damage_never_panics(at in 0usize..60, byte in any::<u8>()) {
-            let mut body = b"d4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8e".to_vec();
+            let mut body = b"d6:beforel6:\x0a\x00\x00\x01\x1a\xe1e4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8e".to_vec();
             let at = at % body.len();
             body[at] = byte;
             let _ = ShapeMessage::decode(&body);

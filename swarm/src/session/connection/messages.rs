@@ -165,8 +165,8 @@ impl Connection {
                 let peer = core.conn_mut(id).and_then(|c| Some((c.ezio?.0, c.address)));
                 match (ShapeMessage::decode(body)?, peer) {
                     (Some(ShapeMessage::Near(near)), Some((Role::Server, server))) => {
-                        self.engine.learn_near(core, &near, server);
-                        self.near.extend(near);
+                        self.near.extend(&near.near);
+                        self.engine.learn_near(core, near, server);
                     }
                     (Some(ShapeMessage::Paces(paces)), Some((Role::Member, _))) => {
                         core.input(Input::Reported(id, &paces));
