@@ -46,9 +46,7 @@ pub(crate) fn ipxe_script(site: &Site, boot: Boot) -> String {
     let base = &site.base;
     match boot {
         // `exit` returns to the firmware, which goes on to its next boot device.
-        Boot::Local => {
-            "#!ipxe\necho ezio: this machine is done, it starts from its own disk\nexit\n".to_owned()
-        }
+        Boot::Local => "#!ipxe\necho ezio: this machine starts from its own disk\nexit\n".to_owned(),
         Boot::Deploy | Boot::DeployWithAllCards => format!(
             "#!ipxe\n\
              set tries:int32 0\n\
@@ -128,7 +126,7 @@ pub(crate) fn grub_script(site: &Site, mac: Mac, boot: Boot) -> String {
 /// without any answer it goes on to IPv6 and HTTP for minutes. It must be `root` that is set: GRUB 2.06 takes the
 /// device that it tells the loader of from there.
 const GRUB_LOCAL: &str = "\
-    echo 'ezio: this machine is done, it starts from its own disk'\n\
+    echo 'ezio: this machine starts from its own disk'\n\
     for loader in /EFI/BOOT/BOOT$efi.EFI /EFI/debian/shim$efi.efi /EFI/ubuntu/shim$efi.efi \
     /EFI/Microsoft/Boot/bootmgfw.efi; do\n\
     \x20 if search --no-floppy --set=root --file $loader; then\n\

@@ -115,7 +115,7 @@ impl Programs {
             // A BIOS that hears of no boot file goes on to its disk. UEFI, by PXE and by HTTP, would ask on for minutes and
             // then try the next protocol, so it gets GRUB, which starts the loader on the disk.
             Some(Program::Bios(_)) if boot == Boot::Local => {
-                Err(Some(format!("{mac} is done and boots from its own disk")))
+                Err(Some(format!("{mac} boots from its own disk")))
             }
             Some(program) => Ok(program),
             None => Err(Some(format!("{mac}: {}", why_none(architectures.first().copied())))),
