@@ -22,6 +22,8 @@ pub struct Member {
     pub failed_step: Option<String>,
     /// What the machine does after its failure.
     pub next: Option<String>,
+    /// What it found that it may not overwrite unasked.
+    pub waiting_for: Vec<String>,
     /// How far it is.
     pub progress: Progress,
     /// When it got how far.

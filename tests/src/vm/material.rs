@@ -77,7 +77,12 @@ pub fn small_image() -> Result<PathBuf> {
     made("build/small-amd64", "manifest.toml", "make small")
 }
 
-/// The same for ARM64, as `make arm64` made it.
+/// The disk that this image is of.
+pub fn small_disk() -> Result<PathBuf> {
+    Ok(made("build", "small-amd64.img", "make small")?.join("small-amd64.img"))
+}
+
+/// The same image for ARM64, as `make arm64` made it.
 pub fn small_image_arm64() -> Result<PathBuf> {
     made("build/small-arm64", "manifest.toml", "make arm64")
 }
