@@ -36,7 +36,7 @@ pub use grow::grow_mounted;
 pub use inventory::holds;
 pub use locate::{LocateError, PartitionTarget, locate, start_of};
 pub use reread::PartitionSpan;
-pub use share_out::{ShareError, Wanted, share_out};
+pub use share_out::{Origin, ShareError, share_out};
 pub use target::{BlockTarget, TargetError};
 pub use usage::Usage;
 pub use volume_id::renew_mounted_id;

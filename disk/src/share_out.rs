@@ -10,9 +10,9 @@ use thiserror::Error;
 use crate::choose::{Rejected, is_named, objections, too_small_by};
 use crate::discover::Disk;
 
-/// An image that needs a disk, and what is known of the one that it was captured from.
+/// An image that needs a disk, with what is known of its origin: the disk that it was captured from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct Origin {
     /// Name of the image.
     pub image: String,
     /// Bytes that a disk must have.
@@ -27,7 +27,7 @@ pub struct Wanted {
     pub bus: Option<Bus>,
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} needs {}; it was captured from", self.image, human_size(self.needed))?;
         if let Some(model) = &self.model {
@@ -48,7 +48,7 @@ impl fmt::Display for Wanted {
 }
 
 /// Whether something speaks for giving an image a disk, or nothing against it.
-type Reason = dyn Fn(&Wanted, &Disk) -> bool;
+type Reason = dyn Fn(&Origin, &Disk) -> bool;
 
 /// Images and disks cannot be put together without a guess.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -70,7 +70,7 @@ fn lines(lines: &[String]) -> String {
 ///
 /// # Errors
 /// There are more or fewer disks, or nothing decides.
-pub fn share_out(disks: &[Disk], rule: &DiskRule, images: &[Wanted]) -> Result<Vec<Disk>, ShareError> {
+pub fn share_out(disks: &[Disk], rule: &DiskRule, images: &[Origin]) -> Result<Vec<Disk>, ShareError> {
     let least = images.iter().map(|image| image.needed).min().unwrap_or(0);
     let (mut fit, mut rejected) = (Vec::new(), Vec::new());
     for disk in disks {
@@ -98,7 +98,7 @@ pub fn share_out(disks: &[Disk], rule: &DiskRule, images: &[Wanted]) -> Result<V
     if count != needed {
         return Err(refuse(format!("{count} disks fit, and this image has {needed}: each needs one")));
     }
-    let by_size = |image: &Wanted, disk: &Disk| disk.size >= image.needed;
+    let by_size = |image: &Origin, disk: &Disk| disk.size >= image.needed;
     let reasons: [&Reason; 5] = [
         &|_, _| true,
         &|image, disk| same(image.serial.as_ref(), disk.serial.as_ref()),
@@ -125,7 +125,7 @@ fn same<T: PartialEq>(image: Option<&T>, disk: Option<&T>) -> bool {
     image.is_none() || image == disk
 }
 
-fn fitting(disk: &Disk, images: &[Wanted]) -> String {
+fn fitting(disk: &Disk, images: &[Origin]) -> String {
     let fitting = images.iter().filter(|image| disk.size >= image.needed);
     fitting.map(|image| image.image.as_str()).collect::<Vec<_>>().join(" or ")
 }

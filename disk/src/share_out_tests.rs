@@ -6,8 +6,8 @@ use crate::choose::tests::disk;
 const GIB: u64 = 1 << 30;
 
 /// An image of a disk of so many GiB that needs so many.
-fn image(name: &str, size: u64, needed: u64) -> Wanted {
-    Wanted { image: name.into(), needed: needed * GIB, size: Some(size * GIB), ..Wanted::default() }
+fn image(name: &str, size: u64, needed: u64) -> Origin {
+    Origin { image: name.into(), needed: needed * GIB, size: Some(size * GIB), ..Origin::default() }
 }
 
 /// A disk that says no more than its size.
@@ -15,7 +15,7 @@ fn plain(name: &str, size: u64) -> Disk {
     Disk { model: None, serial: None, ..disk(name, size * GIB, Bus::Ata) }
 }
 
-fn shared(disks: &[Disk], images: &[Wanted]) -> Result<Vec<String>, String> {
+fn shared(disks: &[Disk], images: &[Origin]) -> Result<Vec<String>, String> {
     let shared = share_out(disks, &DiskRule::default(), images);
     shared.map(|disks| disks.into_iter().map(|disk| disk.name).collect()).map_err(|error| error.to_string())
 }
@@ -29,7 +29,7 @@ fn what_fits_one_disk_alone_decides() {
 
 #[test]
 fn the_machine_itself_is_known_by_serial_numbers() {
-    let serial = |name: &str, serial: &str| Wanted { serial: Some(serial.into()), ..image(name, 40, 20) };
+    let serial = |name: &str, serial: &str| Origin { serial: Some(serial.into()), ..image(name, 40, 20) };
     let images = [serial("lab/sda", "A"), serial("lab/sdb", "B")];
     let with = |name: &str, serial: &str| Disk { serial: Some(serial.into()), ..plain(name, 40) };
     assert_eq!(shared(&[with("sda", "B"), with("sdb", "A")], &images).unwrap(), ["sdb", "sda"]);
@@ -46,15 +46,15 @@ fn the_machine_itself_is_known_by_serial_numbers() {
 
 #[test]
 fn the_kind_of_disk_decides_and_then_the_very_size() {
-    let nvme = Wanted { bus: Some(Bus::Nvme), ..image("lab/nvme0n1", 100, 20) };
+    let nvme = Origin { bus: Some(Bus::Nvme), ..image("lab/nvme0n1", 100, 20) };
     let images = [nvme.clone(), image("lab/sda", 100, 20)];
     let flash = Disk { bus: Some(Bus::Nvme), ..plain("nvme0n1", 500) };
     assert_eq!(shared(&[plain("sda", 500), flash.clone()], &images).unwrap(), ["nvme0n1", "sda"]);
-    let both = [nvme.clone(), Wanted { image: "lab/nvme1n1".into(), size: Some(500 * GIB), ..nvme }];
+    let both = [nvme.clone(), Origin { image: "lab/nvme1n1".into(), size: Some(500 * GIB), ..nvme }];
     let other =
         Disk { name: "nvme1n1".into(), path: "/dev/nvme1n1".into(), size: 100 * GIB, ..flash.clone() };
     assert_eq!(shared(&[flash.clone(), other], &both).unwrap(), ["nvme1n1", "nvme0n1"]);
-    let model = |image: &Wanted, model: &str| Wanted { model: Some(model.into()), ..image.clone() };
+    let model = |image: &Origin, model: &str| Origin { model: Some(model.into()), ..image.clone() };
     let disk = |name: &str, model: &str| Disk { model: Some(model.into()), ..plain(name, 200) };
     let images = [model(&images[1], "Old"), model(&images[1], "New")];
     assert_eq!(shared(&[disk("sda", "New"), disk("sdb", "Old")], &images).unwrap(), ["sdb", "sda"]);

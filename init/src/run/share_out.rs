@@ -1,7 +1,7 @@
 //! An image of several disks is shared out: each of its images goes to one disk, as if ezio.conf had said so.
 
 use anyhow::{anyhow, bail};
-use ezio_disk::{Disk, Wanted};
+use ezio_disk::{Disk, Origin};
 use ezio_image::conf::{DiskRule, ImageRef, Orders, Target, Write};
 use ezio_image::set::image_name;
 
@@ -47,10 +47,10 @@ fn share_out(set: &ImageSet, write: &Write, disks: &[Disk]) -> anyhow::Result<Ve
         let needed = image.needed_for_disk()?;
         let name = image_name(name, &disk.name);
         let Image::Directory(parts) = image else {
-            return Ok(Wanted { image: name, needed, ..Wanted::default() });
+            return Ok(Origin { image: name, needed, ..Origin::default() });
         };
         let source = &parts.manifest.source;
-        Ok(Wanted {
+        Ok(Origin {
             image: name,
             needed,
             size: parts.manifest.disk.as_ref().map(|disk| disk.size),
