@@ -23,7 +23,7 @@ impl Ring {
     pub(super) fn new(own: SiteId, sites: impl Iterator<Item = SiteId>) -> Self {
         let mut others: Vec<SiteId> = sites.filter(|site| *site != own).collect();
         others.sort_unstable();
-        let lower = others.iter().filter(|site| **site < own).next_back();
+        let lower = others.iter().rfind(|site| **site < own);
         let higher = others.iter().find(|site| **site > own);
         Self { before: lower.or(others.last()).copied(), after: higher.or(others.first()).copied() }
     }

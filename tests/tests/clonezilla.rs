@@ -169,6 +169,7 @@ mkdir files; head -c 3M /dev/urandom >noise; mkfs.ext4 -q -F -d files ${1}p6",
 }
 
 #[test]
+#[ignore = "soak: minutes of ocs-sr"]
 fn two_disks_that_were_saved_at_once_become_one_image() {
     let bench = Bench::new(
         48,

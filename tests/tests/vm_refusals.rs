@@ -104,6 +104,7 @@ fn two_disks_that_match_are_one_too_many() -> Result<()> {
 }
 
 #[test]
+#[ignore = "soak: a start of a machine for what loop devices show as well"]
 fn a_rule_that_no_disk_matches_leaves_all_alone() -> Result<()> {
     programs::need_root()?;
     let folder = tempfile::tempdir()?;
@@ -114,6 +115,7 @@ fn a_rule_that_no_disk_matches_leaves_all_alone() -> Result<()> {
 }
 
 #[test]
+#[ignore = "soak: a start of a machine for what loop devices show as well"]
 fn a_disk_that_is_too_small_is_told_by_how_much() -> Result<()> {
     programs::need_root()?;
     let folder = tempfile::tempdir()?;
