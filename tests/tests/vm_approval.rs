@@ -22,7 +22,7 @@ const MIB: u64 = 1 << 20;
 /// Where the NTFS begins on the disk, and its length, in bytes.
 const NTFS: (u64, u64) = (MIB, 150 * MIB);
 /// From power-on to the question, and from the approval to the end.
-const TIMEOUT: Duration = Duration::from_secs(400);
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A disk with an NTFS, and a file on it.
 fn disk_in_use(disk: &Path, size: u64, folder: &Path) {

@@ -25,7 +25,7 @@ const IMAGE_SIZE: u64 = 12 * MIB;
 /// More than the image has, and a power of two, as QEMU wants SD cards.
 const DISK_SIZE: u64 = 32 * MIB;
 /// From power-on to the last report, where machines share a slow computer without KVM.
-const TIMEOUT: Duration = Duration::from_secs(400);
+const TIMEOUT: Duration = Duration::from_secs(900);
 /// Machines that are on at a time: more would only slow each other down.
 const AT_A_TIME: usize = 3;
 

@@ -18,7 +18,7 @@ use ezio_tests::vm::room::{Room, SERVER};
 use ezio_tests::vm::server::Server;
 
 /// From power-on to a refusal.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(240);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Init asks an absent server for a while before it gives up.
 const ABSENT_SERVER_TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -21,7 +21,7 @@ use ezio_tests::vm::room::{FAR_BRIDGE, FAR_NETWORK, FAR_ROUTER, Host, ROUTER, Ro
 use ezio_tests::vm::server::{Dhcp, Server, Settings};
 
 /// From power-on to the last report, where machines share a slow computer without KVM.
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(900);
 /// How long a machine listens whether anybody answers after all.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Size of the image, and of a disk that has more.

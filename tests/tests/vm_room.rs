@@ -28,7 +28,7 @@ const MACHINES: [(Firmware, Option<u8>); 4] = [
 /// From power-on to the last running system: minutes where several machines share a slow computer without KVM.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(900);
 /// From reset to the running system.
-const RESTART_TIMEOUT: Duration = Duration::from_secs(300);
+const RESTART_TIMEOUT: Duration = Duration::from_secs(900);
 
 #[test]
 fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<()> {

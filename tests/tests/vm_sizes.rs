@@ -23,7 +23,7 @@ const SECTOR: u64 = 512;
 /// What the golden system says when it runs.
 const MARKER: &str = "EZIO-RUNNING ";
 /// From one sign of life to the next, where machines share a slow computer without KVM.
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(900);
 /// Numbers of the golden disk's partitions.
 const ESP: usize = 2;
 const ROOT: usize = 3;

@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 /// Where the NTFS begins on the disk, and its length, in bytes.
 const NTFS: (u64, u64) = (MIB, 40 * MIB);
 /// From power-on to the last report.
-const TIMEOUT: Duration = Duration::from_secs(400);
+const TIMEOUT: Duration = Duration::from_secs(900);
 const JOIN: &str = "ARAIAMzMzMyYBgAA";
 
 /// An image of a disk with an NTFS that has the folders of an installed Windows.
