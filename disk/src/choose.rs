@@ -209,6 +209,13 @@ fn objection_to_size(disk: &Disk, rule: &DiskRule) -> Option<String> {
     }
 }
 
+impl Disk {
+    /// It gets this image: it is shown to those behind, with the reason why they do not get it.
+    pub fn take_for(&mut self, image: &str) {
+        self.in_use = Some(format!("it gets the image {image}"));
+    }
+}
+
 fn objection_to_text(what: &str, patterns: &[Pattern], spellings: &[String]) -> Option<String> {
     if patterns.is_empty() || spellings.iter().any(|s| patterns.iter().any(|p| p.matches(s))) {
         return None;

@@ -169,6 +169,13 @@ fn describe(dir: &Path, name: &str, dev: &Path, usage: &Usage, links: &[(PathBuf
     }
 }
 
+/// Partitions of the disk with this node, in the order of their numbers: where they are, and nothing of who uses them.
+#[must_use]
+pub fn partitions(sys: &Path, disk: &Path) -> Vec<PartitionNode> {
+    let (Some(dev), Some(name)) = (disk.parent(), disk.file_name()) else { return Vec::new() };
+    partitions_of(&sys.join("block").join(name), dev, &Usage::default(), &[])
+}
+
 fn partitions_of(dir: &Path, dev: &Path, usage: &Usage, links: &[(PathBuf, String)]) -> Vec<PartitionNode> {
     let mut partitions = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

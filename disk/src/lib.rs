@@ -31,7 +31,7 @@ pub use boot_medium::mark_boot_medium;
 pub use checked::{IoError, Operation};
 pub use choose::{ChooseError, Rejected, allows_usb, choose};
 pub use coming::{Coming, coming};
-pub use discover::{DiscoverError, Disk, PartitionNode, discover};
+pub use discover::{DiscoverError, Disk, PartitionNode, discover, partitions};
 pub use grow::grow_mounted;
 pub use inventory::holds;
 pub use locate::{LocateError, PartitionTarget, locate, start_of};

@@ -38,15 +38,19 @@ pub(crate) async fn plan(args: &StatusArgs) -> Result<()> {
 }
 
 async fn get(url: &url::Url) -> Result<String> {
-    let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
+    let asked = || asking(url);
     let answer = client()?.get(url.clone()).send().await.with_context(asked)?;
     answer.error_for_status().with_context(asked)?.text().await.with_context(asked)
+}
+
+fn asking(url: &url::Url) -> String {
+    format!("asking {url} (is ezio-pxe running? --server names another address)")
 }
 
 /// `ezio-pxe again`, `approve`, `hold` and `forget`, by the call of this name.
 pub(crate) async fn act(call: &str, args: ActArgs) -> Result<()> {
     let url = args.server.url_of(call)?;
-    let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
+    let asked = || asking(&url);
     let order = serde_json::json!({ "machines": Meant::of(args.machines) });
     let mut request = client()?.post(url.clone()).json(&order);
     if let Some(token) = &args.token {

@@ -145,11 +145,9 @@ fn choose_disks(plan: &mut MachinePlan, machine: &Machine, orders: &Orders, cata
         for disk in chosen {
             let listed = inventory.iter().find(|listed| disk.path.to_str() == Some(&listed.path));
             plan.disks.extend(listed.map(|listed| disk_plan(machine, &disk, listed, write)));
-            // As on the machine: those behind do not get it.
-            let taken = free.iter_mut().find(|other| other.path == disk.path);
-            taken
-                .into_iter()
-                .for_each(|disk| disk.in_use = Some(format!("it gets the image {}", write.image)));
+            if let Some(taken) = free.iter_mut().find(|other| other.path == disk.path) {
+                taken.take_for(&write.image.to_string());
+            }
         }
     }
 }

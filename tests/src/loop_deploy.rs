@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::loop_device::Loop;
 use crate::loopback::Server;
 use crate::programs;
 
@@ -48,6 +49,20 @@ pub fn partition(disk: &str, table: &str, script: &Path) {
     let script = fs::File::open(script).unwrap();
     let mut sfdisk = Command::new("/usr/sbin/sfdisk");
     assert!(sfdisk.args(["--quiet", "--no-reread", disk]).stdin(script).status().unwrap().success());
+}
+
+/// Makes a disk of `size` bytes with an NTFS on its one partition, from the first byte `ntfs.0` on and `ntfs.1` long; gives a
+/// device of that. The script for sfdisk is kept in a file.
+#[must_use]
+pub fn ntfs_disk(disk: &Path, size: u64, ntfs: (u64, u64), label: &str, script: &Path) -> Loop {
+    fs::File::create(disk).unwrap().set_len(size).unwrap();
+    let (start, length) = (ntfs.0 / 512, ntfs.1 / 512);
+    let kind = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7";
+    let table = format!("label: gpt\nstart={start}, size={length}, type={kind}\n");
+    partition(text(disk), &table, script);
+    let device = Loop::new(disk, ntfs.0, ntfs.1).unwrap();
+    output("mkntfs", &["--quick", "--quiet", "--force", "--label", label, &device.0]);
+    device
 }
 
 /// `ezio-init deploy` to these disks, bounded; whether it was good, and what it said.

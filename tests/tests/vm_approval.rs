@@ -1,21 +1,20 @@
 //! A disk that somebody uses, in a machine that boots from the network: it stays as it is until an operator gives it up.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of loop tests fail the test")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ezio_tests::loop_deploy::{output, partition, text};
-use ezio_tests::loop_device::Loop;
+use ezio_tests::loop_deploy::{ntfs_disk, output, text};
 use ezio_tests::vm::console::{self, Happening};
 use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::fleet::Member;
 use ezio_tests::vm::machine::{Hardware, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
-use ezio_tests::vm::server::{Dhcp, Server, Settings};
+use ezio_tests::vm::server::Server;
 use ezio_tests::{mounts, programs};
 
 const MIB: u64 = 1 << 20;
@@ -26,15 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A disk with an NTFS, and a file on it.
 fn disk_in_use(disk: &Path, size: u64, folder: &Path) {
-    File::create(disk).unwrap().set_len(size).unwrap();
-    let table = format!(
-        "label: gpt\nstart={}, size={}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n",
-        NTFS.0 / 512,
-        NTFS.1 / 512
-    );
-    partition(text(disk), &table, &folder.join("table"));
-    let device = Loop::new(disk, NTFS.0, NTFS.1).unwrap();
-    output("mkntfs", &["--quick", "--quiet", "--force", "--label", "Daten", &device.0]);
+    let device = ntfs_disk(disk, size, NTFS, "Daten", &folder.join("table"));
     let letter = folder.join("letter");
     fs::write(&letter, "Dear all,\n".repeat(100_000)).unwrap();
     output("ntfscp", &["--quiet", &device.0, text(&letter), "letter"]);
@@ -55,15 +46,8 @@ fn a_disk_in_use_survives_a_network_boot_until_it_is_approved() -> Result<()> {
 
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server = Server::start(&Settings {
-        program: programs::find("ezio-pxe")?,
-        images: vec![image],
-        netboot: vec![material::netboot()?],
-        folder: folder.path().join("server"),
-        conf: "image = \"small-amd64\"\nend = \"poweroff\"\nseed = \"none\"\n".to_owned(),
-        append: String::new(),
-        dhcp: Dhcp::Full,
-    })?;
+    let conf = "image = \"small-amd64\"\nend = \"poweroff\"\nseed = \"none\"\n";
+    let mut server = Server::of_image(image, &material::netboot()?, folder.path(), conf)?;
     let (sender, events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
     let uuid = machine.hardware.uuid.clone();

@@ -9,14 +9,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ezio_tests::loop_deploy::{output, partition, text};
+use ezio_tests::loop_deploy::{ntfs_disk, output, text};
 use ezio_tests::loop_device::Loop;
 use ezio_tests::vm::console::Happening;
 use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::machine::{Hardware, Kernel, Machine};
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::{Room, SERVER};
-use ezio_tests::vm::server::{Dhcp, Server, Settings};
+use ezio_tests::vm::server::Server;
 use ezio_tests::{mounts, programs};
 
 const MIB: u64 = 1 << 20;
@@ -29,15 +29,7 @@ const JOIN: &str = "ARAIAMzMzMyYBgAA";
 /// An image of a disk with an NTFS that has the folders of an installed Windows.
 fn windows_image(folder: &Path) -> PathBuf {
     let disk = folder.join("windows.img");
-    fs::File::create(&disk).unwrap().set_len(48 * MIB).unwrap();
-    let table = format!(
-        "label: gpt\nstart={}, size={}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n",
-        NTFS.0 / 512,
-        NTFS.1 / 512
-    );
-    partition(text(&disk), &table, &folder.join("table"));
-    let device = Loop::new(&disk, NTFS.0, NTFS.1).unwrap();
-    output("mkntfs", &["--quick", "--quiet", "--force", &device.0]);
+    let device = ntfs_disk(&disk, 48 * MIB, NTFS, "", &folder.join("table"));
     let files = folder.join("files");
     fs::create_dir(&files).unwrap();
     output("ntfs-3g", &[&device.0, text(&files)]);
@@ -52,7 +44,7 @@ fn windows_image(folder: &Path) -> PathBuf {
 }
 
 /// The files beside the conf; the join is as djoin writes it.
-fn server_folder(folder: &Path, serial: &str) -> PathBuf {
+fn prepare_server_folder(folder: &Path, serial: &str) {
     let server = folder.join("server");
     fs::create_dir_all(server.join("join")).unwrap();
     let template = "<ComputerName>{{hostname}}</ComputerName><Load>{{join-file}}</Load>\
@@ -64,7 +56,6 @@ fn server_folder(folder: &Path, serial: &str) -> PathBuf {
         fs::write(server.join("drivers").join(model).join("net/card.sys"), driver(model)).unwrap();
     }
     fs::write(server.join(format!("join/{serial}.txt")), utf16(JOIN)).unwrap();
-    server
 }
 
 /// More than comes at a time.
@@ -91,18 +82,10 @@ fn a_windows_finds_its_answer_file_and_its_domain_join() -> Result<()> {
     });
     let conf = "image = \"windows\"\nend = \"poweroff\"\nseed = \"none\"\n[identity]\nhostname = \"pc-{{counter}}\"\n\
                 [windows]\nunattend = \"unattend.xml\"\njoin = \"join/{{serial}}.txt\"\ndrivers = \"drivers\"\n";
-    let server_folder = server_folder(folder.path(), &hardware.serial);
+    prepare_server_folder(folder.path(), &hardware.serial);
     let _turn = material::turn()?;
     let room = Room::enter()?;
-    let mut server = Server::start(&Settings {
-        program: programs::find("ezio-pxe")?,
-        images: vec![image],
-        netboot: vec![material::netboot()?],
-        folder: server_folder,
-        conf: conf.to_owned(),
-        append: String::new(),
-        dhcp: Dhcp::Full,
-    })?;
+    let mut server = Server::of_image(image, &material::netboot()?, folder.path(), conf)?;
     let (sender, events) = mpsc::channel();
     let machine = Machine::power_on(0, hardware, &room.socket()?, folder.path(), sender)?;
     let uuid = machine.hardware.uuid.clone();

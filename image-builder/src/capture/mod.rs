@@ -35,6 +35,7 @@ use ezio_imagedir::{Architecture, Evidence, ImageWriter, SetWriter, check_target
 use crate::cli::CaptureArgs;
 use crate::progress::Progress;
 use crate::stop::Stop;
+use identity::Identity;
 use partition::{Planner, Stretch};
 use plan::{Plan, PlannedContent, PlannedPart};
 use source::{Kind, Source};
@@ -44,6 +45,7 @@ struct Capture {
     source: Source,
     /// Name of the disk; its partitions are named after it.
     disk: String,
+    identity: Identity,
     plan: Plan,
 }
 
@@ -105,7 +107,7 @@ fn prepare(args: &CaptureArgs, stop: &Stop) -> Result<Vec<Capture>> {
             let of = if several { format!("{disk}: ") } else { String::new() };
             let _ = writeln!(std::io::stderr(), "note: {of}{note}");
         }
-        captures.push(Capture { source, disk, plan });
+        captures.push(Capture { identity: identity::of(&source)?, source, disk, plan });
     }
     Ok(captures)
 }
@@ -191,8 +193,8 @@ impl Writing<'_> {
         let needed = self.args.store.keep().room(needed);
         let mut set = SetWriter::create(&self.args.output, name, crate::BUILDER, self.args.force, needed)?;
         for capture in captures {
-            let bus = identity::of(&capture.source)?.bus;
-            let (folder, name) = set.add(SetDisk { name: capture.disk.clone(), bus });
+            let disk = SetDisk { name: capture.disk.clone(), bus: capture.identity.bus };
+            let (folder, name) = set.add(disk);
             self.image(capture, &name, &folder, false)?;
         }
         self.stop.check()?;
@@ -200,7 +202,7 @@ impl Writing<'_> {
     }
 
     fn image(&mut self, capture: &Capture, name: &str, folder: &Path, replace: bool) -> Result<()> {
-        let Capture { source, plan, .. } = capture;
+        let Capture { source, identity, plan, .. } = capture;
         let keep = self.args.store.keep();
         let mut image = ImageWriter::create(folder, replace, keep, needed_room(plan))?;
         if let Some(layout) = &plan.layout {
@@ -215,7 +217,6 @@ impl Writing<'_> {
             let content = copy::copy(source, part, piece_length, &mut image, &mut self.progress, self.stop)?;
             partitions.push(describe(part, content));
         }
-        let identity = identity::of(source)?;
         let manifest = Manifest {
             format: FORMAT_VERSION,
             name: name.to_owned(),
@@ -226,8 +227,8 @@ impl Writing<'_> {
             source: ManifestSource {
                 kind: plan.kind,
                 path: source.path.display().to_string(),
-                model: identity.model,
-                serial: identity.serial,
+                model: identity.model.clone(),
+                serial: identity.serial.clone(),
             },
             disk: plan.disk.clone(),
             notes: plan.notes.clone(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::filesystem::volume_id;
 use crate::layout::{Entry, Layout, LayoutError, Partition, ReadAt, Table};
-use crate::uefi::find_loaders;
+use crate::uefi::{WINDOWS, find_loaders};
 use blank::is_blank;
 use volume::Volume;
 
@@ -90,7 +90,7 @@ fn systems(device: &impl ReadAt, layout: &Layout, volumes: &[(&Partition, Volume
     let mut names: Vec<String> = loaders
         .flat_map(|loaders| loaders.systems)
         .map(|system| match system.description.as_str() {
-            "Windows Boot Manager" => "Windows".to_owned(),
+            WINDOWS => "Windows".to_owned(),
             name => format!("Linux ({name})"),
         })
         .collect();

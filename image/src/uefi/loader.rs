@@ -17,7 +17,7 @@ const EFI: &str = "EFI";
 /// Folder of the loaders that firmware starts without any entry.
 const REMOVABLE: &str = "BOOT";
 /// As Windows calls its own entry.
-const WINDOWS: &str = "Windows Boot Manager";
+pub(crate) const WINDOWS: &str = "Windows Boot Manager";
 /// Loaders of a system's folder, before their architecture: the first that is there counts. Shim starts GRUB.
 const PROGRAMS: [&str; 3] = ["shim", "grub", "systemd-boot"];
 

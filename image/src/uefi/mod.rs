@@ -9,4 +9,5 @@ mod tests;
 
 pub use boot_entry::{BootEntry, PartitionId};
 pub use boot_order::{BootEntries, Changes};
+pub(crate) use loader::WINDOWS;
 pub use loader::{Loaders, find_loaders};

@@ -60,9 +60,8 @@ impl Assignment {
             let orders = Orders { grow: grow_of(image, orders, images).clone(), ..orders.clone() };
             let planned = targets_for(image, write, &orders, &free)
                 .with_context(|| format!("image {}", image.name()))?;
-            // It is shown to those behind, with the reason why they do not get it.
             for disk in free.iter_mut().filter(|disk| planned.iter().any(|target| target.path == disk.path)) {
-                disk.in_use = Some(format!("it gets the image {}", image.name()));
+                disk.take_for(image.name());
             }
             targets.extend(planned);
         }

@@ -44,15 +44,18 @@ impl Run<'_> {
             ask(&assignment.paths())?;
         }
         let disks = self.disks()?;
-        let wanted = self.wanted(assignment, &disks).await;
-        if self.reporter.has_server() {
-            self.report_disks(&disks).await;
+        if !self.reporter.has_server() {
+            return match self.consent {
+                Consent::OfServer => without_server(&self.wanted(assignment, &disks, &[]).await),
+                Consent::OfPerson(_) | Consent::Given => Ok(()),
+            };
         }
-        let image = assignment.images.join(", ");
-        let asks = Event::Asks { image, wanted: wanted.clone() };
+        let inventory = inventory(&disks).await;
+        let wanted = self.wanted(assignment, &disks, &inventory).await;
+        self.reporter.send(Event::Inventory { disks: inventory });
+        let asks = Event::Asks { image: assignment.images.join(", "), wanted: wanted.clone() };
         match self.consent {
-            Consent::OfServer if self.reporter.has_server() => self.wait_for_the_server(asks, &wanted).await,
-            Consent::OfServer => without_server(&wanted),
+            Consent::OfServer => self.wait_for_the_server(asks, &wanted).await,
             // A person here knows more than the server, which takes note.
             Consent::OfPerson(_) | Consent::Given => {
                 self.reporter.send(asks);
@@ -119,15 +122,13 @@ impl Run<'_> {
         self.reporter.send(Event::Inventory { disks: written });
     }
 
-    async fn report_disks(&self, disks: &[Disk]) {
-        let mut listed = Vec::new();
-        for disk in disks.iter().filter(|disk| !disk.is_virtual && disk.size > 0).take(MAX_DISKS) {
-            listed.push(disk.inventory(look_at(&disk.path, disk.size, disk.sector_size).await));
-        }
-        self.reporter.send(Event::Inventory { disks: listed });
-    }
-
-    async fn wanted(&self, assignment: &Assignment, disks: &[Disk]) -> Vec<Wanted> {
+    /// What would be written; whole disks were looked at for the inventory.
+    async fn wanted(
+        &self,
+        assignment: &Assignment,
+        disks: &[Disk],
+        inventory: &[InventoryDisk],
+    ) -> Vec<Wanted> {
         let mut wanted = Vec::new();
         for target in &assignment.targets {
             let (id, sector_size) = match find(disks, &target.path) {
@@ -135,9 +136,13 @@ impl Run<'_> {
                 // A volume that lies on no disk alone.
                 None => (DiskId { size: target.size, ..DiskId::default() }, 512),
             };
+            let seen = inventory.iter().find(|disk| target.path.to_str() == Some(&disk.path));
             wanted.push(Wanted {
                 name: one_line(&target.name, MAX_NAME),
-                holds: look_at(&target.path, target.size, sector_size).await,
+                holds: match seen {
+                    Some(disk) => disk.holds.clone(),
+                    None => look_at(&target.path, target.size, sector_size).await,
+                },
                 id,
                 overwrite: match self.consent {
                     Consent::OfServer => target.overwrite,
@@ -148,6 +153,15 @@ impl Run<'_> {
         }
         wanted
     }
+}
+
+/// The disks of the machine, and what they hold.
+async fn inventory(disks: &[Disk]) -> Vec<InventoryDisk> {
+    let mut listed = Vec::new();
+    for disk in disks.iter().filter(|disk| !disk.is_virtual && disk.size > 0).take(MAX_DISKS) {
+        listed.push(disk.inventory(look_at(&disk.path, disk.size, disk.sector_size).await));
+    }
+    listed
 }
 
 /// The disk that a path leads to, or that it is a partition of.

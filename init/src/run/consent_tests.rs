@@ -7,7 +7,6 @@ use super::super::reporter::tests::{NOT_FOUND, reporter};
 use super::*;
 use crate::fetch::Fetcher;
 use crate::machine::SystemPaths;
-use crate::machine::steps::Steps;
 use crate::screen::Screen;
 use crate::screen::console::{Console, Style};
 
@@ -38,19 +37,7 @@ async fn ask(reporter: &Reporter, wanted: Wanted) -> (anyhow::Result<()>, String
     let paper = Paper::default();
     let screen = Screen::new(vec![Console::new(Style::Lines, paper.clone())]);
     let (paths, fetcher) = (SystemPaths::below(Path::new("/nonexistent")), Fetcher::new().unwrap());
-    let run = Run {
-        paths: &paths,
-        steps: Steps::new(&paths),
-        screen: &screen,
-        fetcher: &fetcher,
-        reporter,
-        devices: None,
-        key: None,
-        boot_medium: None,
-        owns_firmware: false,
-        only_disks: Vec::new(),
-        consent: Consent::OfServer,
-    };
+    let run = Run::alone(&paths, &screen, &fetcher, reporter, Consent::OfServer);
     let wanted = vec![wanted];
     let asks = Event::Asks { image: "golden".into(), wanted: wanted.clone() };
     let outcome = run.wait_for_the_server(asks, &wanted).await;

@@ -105,6 +105,32 @@ pub(crate) struct Run<'a> {
     pub(crate) consent: Consent,
 }
 
+#[cfg(test)]
+impl<'a> Run<'a> {
+    /// On a machine of which nothing is known, for tests of its parts.
+    fn alone(
+        paths: &'a SystemPaths,
+        screen: &'a Screen,
+        fetcher: &'a Fetcher,
+        reporter: &'a Reporter,
+        consent: Consent,
+    ) -> Self {
+        Self {
+            paths,
+            steps: Steps::new(paths),
+            screen,
+            fetcher,
+            reporter,
+            devices: None,
+            key: None,
+            boot_medium: None,
+            owns_firmware: false,
+            only_disks: Vec::new(),
+            consent,
+        }
+    }
+}
+
 impl Run<'_> {
     /// Carries out the orders; says how the machine ends.
     pub(crate) async fn run(&mut self, briefing: &Briefing) -> Result<EndAction, Failure> {

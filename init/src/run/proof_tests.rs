@@ -10,7 +10,6 @@ use ezio_swarm::storage::{DeviceStorage, Storage, StorageError};
 use super::*;
 use crate::fetch::Fetcher;
 use crate::machine::SystemPaths;
-use crate::machine::steps::Steps;
 use crate::run::consent::Consent;
 use crate::run::reporter::Reporter;
 use crate::screen::Screen;
@@ -71,19 +70,7 @@ impl Storage for Forgetful {
 async fn prove_and_mend(disk: &Arc<Forgetful>, metainfo: &Metainfo, bytes: &[u8]) -> anyhow::Result<()> {
     let (paths, screen) = (SystemPaths::below(Path::new("/nonexistent")), Screen::dark());
     let (fetcher, reporter) = (Fetcher::new().unwrap(), Reporter::silent());
-    let run = Run {
-        paths: &paths,
-        steps: Steps::new(&paths),
-        screen: &screen,
-        fetcher: &fetcher,
-        reporter: &reporter,
-        devices: None,
-        key: None,
-        boot_medium: None,
-        owns_firmware: false,
-        only_disks: Vec::new(),
-        consent: Consent::Given,
-    };
+    let run = Run::alone(&paths, &screen, &fetcher, &reporter, Consent::Given);
     let storage: Arc<dyn Storage> = Arc::<Forgetful>::clone(disk);
     let metainfo = Arc::new(metainfo.clone());
     let contents =

@@ -2,16 +2,12 @@
 //! is not needed for that: for a moment the kernel takes the logical volume for the partition.
 
 use std::fmt;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ezio_disk::{BlockTarget, PartitionSpan};
+use ezio_disk::{BlockTarget, PartitionNode, PartitionSpan, partitions};
 use ezio_image::lvm::PhysicalVolume;
-
-/// What sysfs counts partitions in, whatever the sectors of the disk, in bytes.
-const SYSFS_SECTOR: u64 = 512;
 
 /// Why a logical volume is not looked into.
 pub(crate) const IN_ONE_PIECE: &str = "only logical volumes that are linear and in one piece are reached";
@@ -85,32 +81,19 @@ impl fmt::Display for Volume {
 /// The volumes of a target, by sysfs: those of its partitions in the order of their numbers, or all of it where it has none.
 pub(crate) fn volumes_of(target: &Path, sys: &Path) -> anyhow::Result<Vec<Volume>> {
     let disk = target.canonicalize().with_context(|| format!("looking for {}", target.display()))?;
-    let folder = sys.join("block").join(disk.file_name().unwrap_or_default());
-    let mut partitions: Vec<(PathBuf, PartitionSpan)> = Vec::new();
-    for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-        let number = |name: &str| -> Option<u64> {
-            fs::read_to_string(entry.path().join(name)).ok()?.trim().parse().ok()
-        };
-        let bytes = |name| number(name)?.checked_mul(SYSFS_SECTOR);
-        if let (Some(own), Some(start), Some(length)) =
-            (number("partition").and_then(|n| n.try_into().ok()), bytes("start"), bytes("size"))
-        {
-            partitions
-                .push((disk.with_file_name(entry.file_name()), PartitionSpan { number: own, start, length }));
-        }
-    }
+    let partitions = partitions(sys, &disk);
     if partitions.is_empty() {
         return Ok(vec![Volume::whole(disk)]);
     }
-    partitions.sort_by_key(|(_, span)| span.number);
     let mut volumes = Vec::new();
-    for (device, span) in partitions {
+    for PartitionNode { path: device, number, start, size: length, .. } in partitions {
         let looking = || format!("looking at {}", device.display());
         let physical = BlockTarget::open_shared(&device).with_context(looking)?;
         match PhysicalVolume::read(&physical).with_context(looking)? {
             None => volumes.push(Volume::whole(device)),
             Some(physical) => {
-                volumes.extend(logical(&physical, &device, &OnDisk { disk: disk.clone(), span }))
+                let span = PartitionSpan { number, start, length };
+                volumes.extend(logical(&physical, &device, &OnDisk { disk: disk.clone(), span }));
             }
         }
     }
@@ -138,6 +121,8 @@ fn logical(physical: &PhysicalVolume, device: &Path, partition: &OnDisk) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Sysfs counts in 512 bytes. What the partitions hold is looked at: these are files of nothing.

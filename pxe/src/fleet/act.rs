@@ -95,32 +95,25 @@ impl Room {
     }
 
     fn act_on(&mut self, act: Act, id: &str, now: f64, change: &mut Change) -> (bool, &'static str) {
-        let is_up = |machine: &Machine| machine.life.state.runs() && !machine.run.is_empty();
-        if act == Act::Forget {
-            let writes = |machine: &Machine| is_up(machine) && machine.life.state > State::Waiting;
-            let busy = self.machines().iter().any(|m| m.id == id && writes(m) && !self.is_silent(m, now));
-            if busy {
-                return (false, "it is being deployed: it is not forgotten");
-            }
-            self.forget(id);
-            change.remove.push(id.to_owned());
-            return (true, "is forgotten, and its disks with it");
-        }
-        let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };
-        let (done, what) = match act {
-            Act::Again => (true, machine.again(is_up(machine))),
-            Act::Approve => (true, machine.approved(is_up(machine))),
-            Act::Hold => {
-                machine.hold();
-                match is_up(machine) && machine.life.state > State::Waiting {
-                    true => (true, "is held once this run has ended"),
-                    false => (true, "is held: nothing of it is overwritten, and it starts from its own disk"),
-                }
-            }
-            Act::Forget => (false, ""),
+        let carry_out = match act {
+            Act::Again => Machine::again,
+            Act::Approve => Machine::approved,
+            Act::Hold => Machine::kept_away,
+            Act::Forget => return self.forgotten(id, now, change),
         };
+        let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };
+        let what = carry_out(machine);
         change.save.push(machine.clone());
-        (done, what)
+        (true, what)
+    }
+
+    fn forgotten(&mut self, id: &str, now: f64, change: &mut Change) -> (bool, &'static str) {
+        if self.machines().iter().any(|m| m.id == id && m.is_being_written() && !self.is_silent(m, now)) {
+            return (false, "it is being deployed: it is not forgotten");
+        }
+        self.forget(id);
+        change.remove.push(id.to_owned());
+        (true, "is forgotten, and its disks with it")
     }
 }
 
@@ -137,9 +130,17 @@ fn is_of_all(act: Act, machine: &Machine) -> bool {
 }
 
 impl Machine {
-    fn again(&mut self, is_up: bool) -> &'static str {
+    fn is_up(&self) -> bool {
+        self.life.state.runs() && !self.run.is_empty()
+    }
+
+    fn is_being_written(&self) -> bool {
+        self.is_up() && self.life.state > State::Waiting
+    }
+
+    fn again(&mut self) -> &'static str {
         (self.held, self.admitted, self.failures) = (false, true, 0);
-        self.life = match is_up {
+        self.life = match self.is_up() {
             true => self.life.after(Event::Again),
             false => TO_BE_DEPLOYED,
         };
@@ -150,11 +151,11 @@ impl Machine {
         "will be deployed at its next network boot"
     }
 
-    fn approved(&mut self, is_up: bool) -> &'static str {
+    fn approved(&mut self) -> &'static str {
         let gives_up =
             !self.wanted.is_empty() || self.known_disks.inventory.iter().any(|disk| !disk.holds.blank);
         self.approve();
-        match (self.life.state, is_up) {
+        match (self.life.state, self.is_up()) {
             (State::Waiting, true) => return "goes on",
             (State::Waiting | State::Failed, _) => {
                 self.life = TO_BE_DEPLOYED;
@@ -165,6 +166,14 @@ impl Machine {
         match gives_up {
             true => "may overwrite what its disks held when they were last seen",
             false => "is approved; what its disks hold has not been seen, so it will ask if that is anything",
+        }
+    }
+
+    fn kept_away(&mut self) -> &'static str {
+        self.hold();
+        match self.is_being_written() {
+            true => "is held once this run has ended",
+            false => "is held: nothing of it is overwritten, and it starts from its own disk",
         }
     }
 }

@@ -46,6 +46,14 @@ pub(crate) struct Change {
     pub(crate) remove: Vec<String>,
 }
 
+impl Change {
+    /// The machine as it is now, in place of how it was.
+    fn keep(&mut self, machine: &Machine) {
+        self.save.retain(|saved| saved.id != machine.id);
+        self.save.push(machine.clone());
+    }
+}
+
 /// The machines of a room.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -115,8 +123,7 @@ impl Room {
             if before.state != State::Failed {
                 machine.life = Life { state: State::Waiting, ..before };
             }
-            change.save.retain(|saved| saved.id != machine.id);
-            change.save.push(machine.clone());
+            change.keep(machine);
             return Ok((Boot::Local, change));
         }
         machine.present_macs = id.macs().to_vec();
@@ -183,8 +190,7 @@ impl Room {
         }
         let keeps = go || new_wait || matches!(report.event, report::Event::Inventory { .. });
         if keeps || before != (machine.life, machine.run.clone()) {
-            change.save.retain(|saved| saved.id != machine.id);
-            change.save.push(machine.clone());
+            change.keep(machine);
         }
         Ok((Directive { release: self.released(at, now), done: false, go, waits_for }, change))
     }

@@ -57,6 +57,22 @@ pub(super) async fn read(body: Body) -> Result<Bytes, (StatusCode, String)> {
     bytes.map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("{e}\n")))
 }
 
+/// Refuses an order that is no JSON: a page of somebody else's in a browser on this machine cannot send that without asking
+/// first.
+pub(super) fn must_be_json(headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
+        true => Ok(()),
+        false => Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n".to_owned())),
+    }
+}
+
+/// The answer to an order that the database did not take.
+pub(super) fn not_kept(what: &str, error: &anyhow::Error) -> (StatusCode, String) {
+    tracing::error!("{what}: {error:#}");
+    (StatusCode::SERVICE_UNAVAILABLE, "this could not be kept, try again\n".to_owned())
+}
+
 fn bad_request(error: impl Into<anyhow::Error>) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, format!("{:#}\n", error.into()))
 }
@@ -119,18 +135,10 @@ async fn carry_out(
             "only from the server itself, or with the server's --token\n".to_owned(),
         ));
     }
-    // A page in a browser on this machine cannot send this without asking first.
-    let json = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if !json {
-        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json\n".to_owned()));
-    }
+    must_be_json(headers)?;
     let order: Order = serde_json::from_slice(&read(body).await?).map_err(bad_request)?;
-    let acted = reports.fleet.act(act, &order.machines).await.map_err(|e| {
-        tracing::error!("{act:?}: {e:#}");
-        (StatusCode::SERVICE_UNAVAILABLE, "this could not be kept, try again\n".to_owned())
-    })?;
+    let acted = reports.fleet.act(act, &order.machines).await;
+    let acted = acted.map_err(|e| not_kept(&format!("{act:?}"), &e))?;
     let status = match (acted.machines.is_empty(), acted.unknown.is_empty()) {
         (true, false) => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,

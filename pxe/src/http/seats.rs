@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
 use axum::routing::patch;
 use axum::{Extension, Router};
 
 use super::Peer;
-use super::report::{close_after_refusal, read};
+use super::report::{close_after_refusal, must_be_json, not_kept, read};
 use crate::seats::{Moved, Seats};
 
 pub(super) fn router(seats: Arc<Seats>) -> Router {
@@ -31,11 +31,7 @@ async fn move_seats(
     if !peer.is_here() {
         return refused(StatusCode::FORBIDDEN, "only from the server itself");
     }
-    // A page of somebody else's in a browser on this machine cannot send this without asking first.
-    let kind = headers.get(header::CONTENT_TYPE);
-    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
-        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json");
-    }
+    must_be_json(&headers)?;
     let moved: Moved = match serde_json::from_slice(&read(body).await?) {
         Ok(moved) => moved,
         Err(e) => return refused(StatusCode::BAD_REQUEST, &format!("these are no seats: {e}")),
@@ -45,9 +41,6 @@ async fn move_seats(
         Ok(false) => {
             refused(StatusCode::UNPROCESSABLE_ENTITY, "a machine has no name, or there are too many")
         }
-        Err(e) => {
-            tracing::error!("seats: {e:#}");
-            refused(StatusCode::SERVICE_UNAVAILABLE, "this could not be kept, try again")
-        }
+        Err(e) => Err(not_kept("seats", &e)),
     }
 }

@@ -93,9 +93,14 @@ impl Server {
 
     /// The same with network boot files of a folder of its own.
     pub fn of_golden_with(netboot: &Path, folder: &Path, conf: &str) -> Result<Self> {
+        Self::of_image(material::golden_image()?, netboot, folder, conf)
+    }
+
+    /// The same with another image.
+    pub fn of_image(image: PathBuf, netboot: &Path, folder: &Path, conf: &str) -> Result<Self> {
         Self::start(&Settings {
             program: programs::find("ezio-pxe")?,
-            images: vec![material::golden_image()?],
+            images: vec![image],
             netboot: vec![netboot.to_owned()],
             folder: folder.join("server"),
             conf: conf.to_owned(),
