@@ -1,7 +1,7 @@
 //! What the scheduler is told, and what it answers.
 
-use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
-use super::pace::Pace;
+use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
+use super::stopwatch::Pace;
 
 /// Payload bytes that a driver gives a connection's kernel queue at once where the link is slow.
 pub const SENT_AT_ONCE: u32 = 2 * BLOCK_SIZE;
@@ -66,36 +66,6 @@ pub struct Peer {
     pub site: Option<SiteId>,
     /// Whether both ends speak BEP 6 (reject, suggest, have-all).
     pub fast: bool,
-}
-
-/// A run of consecutive blocks of one piece.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Blocks {
-    /// The piece.
-    pub piece: PieceId,
-    /// First block, counted from 0: byte offset `first * BLOCK_SIZE`.
-    pub first: u32,
-    /// Number of blocks, at least 1.
-    pub count: u32,
-}
-
-impl Blocks {
-    /// What is left of them without these: two runs at most.
-    pub(super) fn without(self, others: Self) -> impl Iterator<Item = Self> {
-        let end = self.first + self.count;
-        let same = self.piece == others.piece;
-        let (from, to) =
-            if same { (others.first, others.first.saturating_add(others.count)) } else { (end, end) };
-        let before = Self { count: from.clamp(self.first, end) - self.first, ..self };
-        let behind = to.clamp(before.first + before.count, end);
-        let behind = Self { first: behind, count: end - behind, ..self };
-        [before, behind].into_iter().filter(|run| run.count > 0)
-    }
-
-    /// One block.
-    pub fn one(piece: PieceId, block: u32) -> Self {
-        Self { piece, first: block, count: 1 }
-    }
 }
 
 /// Where a member is in the two trees of a torrent: that of the pieces with an even index, and that of the odd ones.

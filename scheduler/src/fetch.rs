@@ -8,8 +8,8 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Role};
-use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
+use super::event::{ConnId, Output, Role};
+use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
 use super::pieces::{Block, Rarest};
 use super::site::{Crossing, mix};

@@ -1,7 +1,5 @@
 //! How the bytes of a job are cut: torrents into pieces, pieces into blocks.
 
-use super::event::Blocks;
-
 /// Bytes of a block, the unit of a request on the wire; only the last block of a torrent is shorter.
 pub const BLOCK_SIZE: u32 = 16 * 1024;
 
@@ -18,6 +16,36 @@ impl PieceId {
 /// A torrent of a job, counted from 0 in the order of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TorrentId(pub u16);
+
+/// A run of consecutive blocks of one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Blocks {
+    /// The piece.
+    pub piece: PieceId,
+    /// First block, counted from 0: byte offset `first * BLOCK_SIZE`.
+    pub first: u32,
+    /// Number of blocks, at least 1.
+    pub count: u32,
+}
+
+impl Blocks {
+    /// What is left of them without these: two runs at most.
+    pub(super) fn without(self, others: Self) -> impl Iterator<Item = Self> {
+        let end = self.first + self.count;
+        let same = self.piece == others.piece;
+        let (from, to) =
+            if same { (others.first, others.first.saturating_add(others.count)) } else { (end, end) };
+        let before = Self { count: from.clamp(self.first, end) - self.first, ..self };
+        let behind = to.clamp(before.first + before.count, end);
+        let behind = Self { first: behind, count: end - behind, ..self };
+        [before, behind].into_iter().filter(|run| run.count > 0)
+    }
+
+    /// One block.
+    pub fn one(piece: PieceId, block: u32) -> Self {
+        Self { piece, first: block, count: 1 }
+    }
+}
 
 /// Size of one torrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

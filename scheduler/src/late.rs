@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Reason, Role};
-use super::geometry::PieceId;
+use super::event::{ConnId, Output, Reason, Role};
+use super::geometry::{Blocks, PieceId};
 use super::peer::{Conn, Pending};
 use super::pieces::Block;
 

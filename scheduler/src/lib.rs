@@ -39,6 +39,7 @@ mod shape;
 mod site;
 mod sought;
 mod steer;
+mod stopwatch;
 mod tuning;
 mod watch;
 
@@ -60,11 +61,9 @@ use shape::Shape;
 use steer::Steering;
 
 pub use config::Config;
-pub use event::{
-    Blocks, ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId,
-};
-pub use geometry::{BLOCK_SIZE, Geometry, PieceId, TorrentId, TorrentShape};
-pub use pace::Pace;
+pub use event::{ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
+pub use geometry::{BLOCK_SIZE, Blocks, Geometry, PieceId, TorrentId, TorrentShape};
+pub use stopwatch::Pace;
 pub use tuning::{NUMBERS, Number, Tuning};
 
 /// What of a torrent is there at the start.

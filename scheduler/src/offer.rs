@@ -7,8 +7,8 @@
 use rand::RngExt;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Role};
-use super::geometry::{BLOCK_SIZE, PieceId};
+use super::event::{ConnId, Output, Role};
+use super::geometry::{BLOCK_SIZE, Blocks, PieceId};
 use super::pieces::{Block, Rarest};
 
 impl Scheduler {

@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::bits::Bits;
-use super::event::{Blocks, ConnId, Peer, Role};
-use super::geometry::{BLOCK_SIZE, PieceId, TorrentId};
-use super::pace::Stopwatch;
+use super::event::{ConnId, Peer, Role};
+use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
 use super::rate::Rate;
+use super::stopwatch::Stopwatch;
 
 /// One block asked for.
 #[derive(Debug, Clone, Copy)]

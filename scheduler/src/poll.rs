@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, Place};
-use super::geometry::{PieceId, TorrentId};
+use super::event::{ConnId, Output, Place};
+use super::geometry::{Blocks, PieceId, TorrentId};
 
 /// What has changed since the rules ran last.
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::event::{Blocks, ConnId, Output, Peer, Reason, Role};
-use super::geometry::{BLOCK_SIZE, PieceId};
+use super::event::{ConnId, Output, Peer, Reason, Role};
+use super::geometry::{BLOCK_SIZE, Blocks, PieceId};
 use super::peer::Conn;
 use super::pieces::Block;
 use super::{Scheduler, Start};

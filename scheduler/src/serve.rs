@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Blocks, ConnId, Output, PACK_BLOCKS, Reason, Role, SENT_AT_ONCE};
-use super::geometry::PieceId;
+use super::event::{ConnId, Output, PACK_BLOCKS, Reason, Role, SENT_AT_ONCE};
+use super::geometry::{Blocks, PieceId};
 use super::peer::{Conn, Queued};
 
 /// Who is being served.

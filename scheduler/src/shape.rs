@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::Scheduler;
 use super::event::{ConnId, Near, Output, Role, SiteId};
 use super::flows::{Flows, Nearness};
-use super::pace::Pace;
 use super::site::Ring;
+use super::stopwatch::Pace;
 use super::tuning::Tuning;
 
 /// Parts of the room, or of a site, that were seen to be apart, and what was reported since.

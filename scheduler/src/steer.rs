@@ -276,8 +276,7 @@ impl Scheduler {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Blocks;
-    use super::super::geometry::BLOCK_SIZE;
+    use super::super::geometry::{BLOCK_SIZE, Blocks};
     use super::super::poll::tell;
     use super::super::{Config, Geometry, Input, Peer, Start, TorrentShape};
     use super::*;
