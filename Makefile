@@ -41,8 +41,10 @@ DIST := $(if $(filter amd64,$(ARCH)),dist,dist/$(ARCH))
 CHAIN := build/debian/$(ARCH)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
+# End-to-end tests, of the built programs.
+TEST := EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') $(CARGO) test --locked -p ezio-tests
 
-.PHONY: help setup build chain netboot stick golden small arm64 material classroom test soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden small arm64 material classroom test test-machines test-others soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12 or 13, as root or through sudo:'
@@ -106,15 +108,21 @@ classroom: netboot material $(if $(filter arm64,$(FIRMWARE)),arm64,$(if $(IMAGE)
 		--netboot dist$(if $(filter arm64,$(FIRMWARE)),/arm64) --folder build/classroom \
 		--image '$(if $(IMAGE),$(IMAGE),build/$(if $(filter arm64,$(FIRMWARE)),small-arm64,golden))' $(if $(MARKER),--marker '$(MARKER)')
 
+# Machines in QEMU use one core each, others wait for disks and networks: both at once take little more than the longer.
 test: netboot stick golden material small arm64 ## all tests: units, loop devices, networks, virtual machines
+	$(CARGO) test --locked --workspace --no-run
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-machines test-others
+
+test-machines:
+	$(TEST) --test 'vm_*' -- --test-threads=1
+
+test-others:
 	$(CARGO) test --locked --workspace --exclude ezio-tests
 	npm --prefix pxe/page test
-	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
-		$(CARGO) test --locked -p ezio-tests -- --test-threads=1
+	$(TEST) --lib --bins --test '[!v]*' -- --test-threads=1
 
 soak: netboot golden ## the tests that take longer (every network card); an issue is resolved when it passes whole
-	EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') \
-		$(CARGO) test --locked -p ezio-tests -- --test-threads=1 --ignored
+	$(TEST) -- --test-threads=1 --ignored
 
 bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent; and what it costs over loopback
 	$(SUDO) env EZIO_BIN=$(BIN) $(BIN)/ezio-bench $(BENCH)
