@@ -18,6 +18,9 @@ const EXPIRY: Duration = Duration::from_secs(150);
 const MAX_PEERS: usize = 100;
 /// Peers of one torrent that are kept.
 const MAX_KNOWN: usize = 4096;
+/// Peers of one torrent at one address: more than a classroom behind a router that hides its addresses. Whoever makes some up
+/// has few addresses.
+const MAX_PER_ADDRESS: usize = 64;
 
 /// What a peer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,18 @@ struct Peer {
 struct Torrent {
     peers: HashMap<[u8; 20], Peer>,
     completed: u64,
+}
+
+impl Torrent {
+    /// Forgets who was not heard of for longest at this address, where there are too many.
+    fn make_room_at(&mut self, address: IpAddr) {
+        let there = || self.peers.iter().filter(|(_, peer)| peer.address.ip() == address);
+        if there().count() >= MAX_PER_ADDRESS
+            && let Some(oldest) = there().min_by_key(|(_, peer)| peer.heard).map(|(id, _)| *id)
+        {
+            self.peers.remove(&oldest);
+        }
+    }
 }
 
 /// Counts of one torrent, as scrape tells them.
@@ -100,8 +115,11 @@ impl Tracker {
             torrent.peers.remove(&announce.peer_id);
         } else if announce.address.port() != 0 && announce.address != seeder {
             let known = torrent.peers.contains_key(&announce.peer_id);
-            if !known && torrent.peers.len() >= MAX_KNOWN {
-                return Err("too many peers");
+            if !known {
+                torrent.make_room_at(announce.address.ip());
+                if torrent.peers.len() >= MAX_KNOWN {
+                    return Err("too many peers");
+                }
             }
             let peer = Peer { address: announce.address, left: announce.left, heard: now };
             torrent.peers.insert(announce.peer_id, peer);
@@ -299,6 +317,22 @@ mod tests {
         ask(&mut tracker, &announce(2), now);
         ask(&mut tracker, &Announce { peer_id: [99; 20], ..announce(2) }, now);
         assert_eq!(ask(&mut tracker, &announce(3), now), [SEEDER.into(), announce(2).address]);
+    }
+
+    #[test]
+    fn who_makes_up_peers_crowds_out_its_own() {
+        let (mut tracker, now) = (tracker(&[]), Instant::now());
+        ask(&mut tracker, &announce(2), now);
+        for n in 0..1000_u16 {
+            let mut peer_id = [3; 20];
+            peer_id[..2].copy_from_slice(&n.to_be_bytes());
+            let address = ([10, 0, 0, 3], 1000 + n).into();
+            let later = now + Duration::from_millis(n.into());
+            ask(&mut tracker, &Announce { peer_id, address, ..announce(3) }, later);
+        }
+        assert_eq!(tracker.scrape(&[], now)[0].incomplete, 1 + MAX_PER_ADDRESS);
+        let list = ask(&mut tracker, &announce(4), now + Duration::from_secs(1));
+        assert!(list.contains(&announce(2).address), "{list:?}");
     }
 
     #[test]

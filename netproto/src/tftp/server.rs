@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::options::Negotiated;
 use super::packet::{ErrorCode, Packet};
 use super::send::{Sender, Step};
+use crate::places::Places;
 
-/// Transfers at a time; more are told to come back.
+/// Transfers at a time; more are told to come back, unless others have more of them.
 const MAX_TRANSFERS: usize = 512;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(4);
@@ -88,7 +88,7 @@ impl Server {
     /// # Errors
     /// The socket fails for good.
     pub async fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let slots = Arc::new(Semaphore::new(MAX_TRANSFERS));
+        let places = Places::new(MAX_TRANSFERS);
         let mut transfers = tokio::task::JoinSet::new();
         let mut buffer = vec![0; 2048];
         loop {
@@ -101,16 +101,18 @@ impl Server {
             };
             match read_request(&buffer[..length]) {
                 Ok((path, options)) => {
-                    let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                    let Some(place) = places.take(client.ip()) else {
                         self.refuse(client, ErrorCode::Undefined, "too many transfers, try again").await;
                         handler.ended(&path, client, Outcome::Refused("too many transfers".into()));
                         continue;
                     };
                     let (handler, local) = (Arc::clone(&handler), SocketAddr::new(self.address.ip(), 0));
                     transfers.spawn(async move {
-                        let outcome = transfer(&*handler, local, client, &path, &options).await;
+                        let outcome = tokio::select! {
+                            outcome = transfer(&*handler, local, client, &path, &options) => outcome,
+                            () = place.lost() => Outcome::Failed("gave way: its address has most transfers".into()),
+                        };
                         handler.ended(&path, client, outcome);
-                        drop(slot);
                     });
                 }
                 Err((code, outcome)) => {

@@ -8,6 +8,7 @@ mod life;
 mod machine;
 mod number;
 mod room;
+mod strangers;
 mod view;
 
 use std::net::IpAddr;

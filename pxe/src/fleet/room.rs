@@ -12,10 +12,9 @@ use super::identity;
 use super::life::{Event, Life, State};
 use super::machine::{MAX_TEXT, Machine};
 use super::number::{self, Denied};
+use super::strangers::{self, MAX_MACHINES};
 use crate::boot::Boot;
 
-/// Machines that are kept. Reports come from anyone on the network, so that there must be an end.
-const MAX_MACHINES: usize = 4096;
 /// How long a machine may take from its question what to boot into init before nobody waits for it any more, in seconds.
 /// Kernel and initrd take 60 s at 4 Mbit/s, where TFTP has many to serve, and an old computer some 30 s to start them.
 const BOOT_TIME_S: f64 = 120.0;
@@ -34,7 +33,7 @@ pub(crate) enum Refusal {
     #[error("the report's run is empty or longer than {MAX_TEXT} bytes")]
     Run,
     /// There are too many machines already.
-    #[error("{MAX_MACHINES} machines are known, no more are taken")]
+    #[error("{MAX_MACHINES} machines are known and were deployed here, no more are taken: forget some")]
     Full,
 }
 
@@ -108,7 +107,7 @@ impl Room {
         address: &str,
         now: f64,
     ) -> Result<(Boot, Change), Refusal> {
-        let (at, mut change) = self.record(id, now)?;
+        let (at, mut change) = self.record(id, address, now)?;
         let machine = &mut self.machines[at];
         machine.last_heard = now;
         machine.address = Some(one_line(address, MAX_TEXT));
@@ -151,7 +150,7 @@ impl Room {
         if report.run.is_empty() || report.run.len() > MAX_TEXT {
             return Err(Refusal::Run);
         }
-        let (at, mut change) = self.record(&report.machine, now)?;
+        let (at, mut change) = self.record(&report.machine, address, now)?;
         let machine = &mut self.machines[at];
         if machine.past_runs.contains(&report.run) {
             return Ok((Directive::default(), change));
@@ -242,18 +241,19 @@ impl Room {
     }
 
     /// The record of `id`, made if need be; records that turn out to be one machine are joined.
-    fn record(&mut self, id: &MachineId, now: f64) -> Result<(usize, Change), Refusal> {
+    fn record(&mut self, id: &MachineId, address: &str, now: f64) -> Result<(usize, Change), Refusal> {
         if id.is_nobody() {
             return Err(Refusal::Nobody);
         }
         let mut change = Change::default();
         let at = match identity::find(&self.machines, id, |m| self.is_under_way(m, now)) {
             Some(at) => at,
-            None if self.machines.len() < MAX_MACHINES => {
+            None => {
+                let replaced = strangers::to_replace(&self.machines, address).map_err(|()| Refusal::Full)?;
+                change.remove.extend(replaced.map(|at| self.machines.swap_remove(at).id));
                 self.machines.push(Machine::new(now));
                 self.machines.len() - 1
             }
-            None => return Err(Refusal::Full),
         };
         let mut machine = self.machines.swap_remove(at);
         machine.identity.learn(id);

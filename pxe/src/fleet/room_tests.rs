@@ -286,14 +286,35 @@ fn another_image_does_not_count() {
     assert!(send(&mut room, &numbered(1), "a", 9, Event::Seeding(progress(100)), 30.0).release);
 }
 
+/// A machine that makes up others drives out none but those: neither known machines nor strangers from elsewhere.
+#[test]
+fn who_makes_up_machines_drives_out_its_own() {
+    let (mut room, stranger) = (room(), "02:00:00:01:00:00");
+    let made_up = |n: usize| id(None, &[&format!("02:00:00:00:{:02x}:{:02x}", n >> 8, n & 255)]);
+    room.boots(&id(None, &[stranger]), "10.0.0.7", 1.0).unwrap();
+    play(&mut room, &numbered(1), "run", script().len(), 1.0);
+    let mut made = 0;
+    for n in 0..200 {
+        let (_, change) = room.boots(&made_up(n), "10.0.0.6", 100.0 + n as f64).unwrap();
+        made += 1 - i32::try_from(change.remove.len()).unwrap();
+    }
+    assert_eq!((room.machines().len(), made), (2 + 64, 64), "the database forgets them as well");
+    assert!(room.machines().iter().any(|m| m.id == stranger));
+    assert!(room.machines().iter().any(|m| m.deployments == 1));
+    assert!(!room.machines().iter().any(|m| m.id == "02:00:00:00:00:00"), "the oldest of them are gone");
+}
+
 #[test]
 fn there_is_an_end_to_machines_and_to_text() {
     let mut room = room();
+    let made_up = |n: usize| id(None, &[&format!("02:00:00:00:{:02x}:{:02x}", n >> 8, n & 255)]);
     for n in 0..MAX_MACHINES {
-        let mac = format!("02:00:00:00:{:02x}:{:02x}", n >> 8, n & 255);
-        room.boots(&id(None, &[&mac]), "", 1.0).unwrap();
+        room.boots(&made_up(n), &n.to_string(), 1.0).unwrap();
     }
-    assert_eq!(room.boots(&id(None, &["02:00:00:01:00:00"]), "", 1.0), Err(Refusal::Full));
+    let everyone = room.machines().iter().map(|m| m.id.clone()).collect();
+    room.act(Act::Hold, &Meant::of(everyone), 1.0);
+    let more = made_up(MAX_MACHINES);
+    assert_eq!(room.boots(&more, "", 1.0), Err(Refusal::Full), "all others are wanted");
     assert_eq!(room.machines().len(), MAX_MACHINES);
     let event = Event::Planned {
         image: "x".repeat(9999),

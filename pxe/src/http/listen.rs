@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use ezio_netproto::places::Places;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::Peer;
 use crate::throttle::Throttle;
@@ -36,7 +37,7 @@ pub(crate) async fn serve(
     mut stop: watch::Receiver<bool>,
     throttle: Arc<Throttle>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -51,7 +52,7 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+        let Some(place) = places.take(remote.ip()) else {
             throttle.warn("http", || {
                 format!("{remote}: more than {MAX_CONNECTIONS} connections, this one is closed")
             });
@@ -71,8 +72,10 @@ pub(crate) async fn serve(
                     Err(_) => throttle.warn("http", || format!("{remote}: cut after {} s", LIFETIME.as_secs())),
                 },
                 () = hang_up.0.notified() => tracing::debug!("http: {remote}: reads nothing and is cut"),
+                () = place.lost() => throttle.warn("http", || {
+                    format!("{remote}: gives way, its address has most connections of {MAX_CONNECTIONS}")
+                }),
             }
-            drop(slot);
         });
     }
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {

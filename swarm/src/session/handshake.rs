@@ -199,7 +199,7 @@ fn register(
                 return Err(HandshakeError::Duplicate);
             }
             twin.outbox.close(Close::Duplicate);
-        } else if core.conns().count() >= engine.config.max_connections
+        } else if outgoing && core.conns().count() >= engine.config.max_connections
             || takes_few && engine.count_connections(core, torrent, far) >= engine.neighbours().most(far)
         {
             return Err(HandshakeError::TooMany);

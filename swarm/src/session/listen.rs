@@ -4,26 +4,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ezio_netproto::places::{Place, Places};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Engine;
+use super::outbox::Close;
 use super::{connection, handshake};
 
-/// Connections that have not shaken hands yet, at most: more wait in the kernel's queue.
-const HALF_OPEN: usize = 256;
-
+/// Takes connections as long as there are places, those in use and those that have not shaken hands yet.
 pub(super) async fn run(engine: Arc<Engine>, listener: TcpListener) {
-    let half_open = Arc::new(Semaphore::new(HALF_OPEN));
+    let places = Places::new(engine.config.max_connections);
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
-        let Ok(permit) = Arc::clone(&half_open).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, address)) => {
-                tasks.spawn(serve(Arc::clone(&engine), stream, address, permit));
-            }
+            Ok((stream, address)) => match places.take(address.ip()) {
+                Some(place) => drop(tasks.spawn(serve(Arc::clone(&engine), stream, address, place))),
+                None => tracing::debug!(%address, "no connection: there are enough"),
+            },
             Err(error) => {
                 // Out of descriptors, mostly: some come back as connections end.
                 tracing::warn!("cannot take a connection: {error}");
@@ -33,18 +32,23 @@ pub(super) async fn run(engine: Arc<Engine>, listener: TcpListener) {
     }
 }
 
-async fn serve(
-    engine: Arc<Engine>,
-    stream: TcpStream,
-    address: SocketAddr,
-    permit: tokio::sync::OwnedSemaphorePermit,
-) {
-    match handshake::establish(&engine, stream, address, None).await {
-        Ok(established) => {
-            drop(permit);
-            let end = connection::run(engine, established).await;
-            tracing::debug!(%address, "connection ended: {end}");
+async fn serve(engine: Arc<Engine>, stream: TcpStream, address: SocketAddr, place: Place) {
+    let established = tokio::select! {
+        established = handshake::establish(&engine, stream, address, None) => established,
+        () = place.lost() => return,
+    };
+    let established = match established {
+        Ok(established) => established,
+        Err(error) => return tracing::debug!(%address, "no connection: {error}"),
+    };
+    let outbox = Arc::clone(&established.outbox);
+    let mut connection = std::pin::pin!(connection::run(engine, established));
+    let end = tokio::select! {
+        end = &mut connection => end,
+        () = place.lost() => {
+            outbox.close(Close::GivesWay);
+            connection.await
         }
-        Err(error) => tracing::debug!(%address, "no connection: {error}"),
-    }
+    };
+    tracing::debug!(%address, "connection ended: {end}");
 }

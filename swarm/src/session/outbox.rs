@@ -16,6 +16,8 @@ pub(super) enum Close {
     Scheduler(Reason),
     /// There is another one to the same peer.
     Duplicate,
+    /// Its address has most connections, and somebody else has none.
+    GivesWay,
     /// The swarm ends.
     ShutDown,
 }
