@@ -9,6 +9,7 @@ use crate::MachineId;
 
 /// A machine asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct IdentityRequest {
     /// Who asks.
     pub machine: MachineId,
@@ -21,6 +22,7 @@ pub struct IdentityRequest {
 
 /// What is its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct IdentityAnswer {
     /// Host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +34,7 @@ pub struct IdentityAnswer {
 
 /// What an installed Windows is to find at its first start.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WindowsFiles {
     /// The answer file for Setup.
     pub unattend: String,
@@ -48,6 +51,7 @@ pub struct WindowsFiles {
 
 /// A file of a driver. It is fetched in blocks (see [`crate::urls::driver_block`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DriverFile {
     /// Where it goes below [`DRIVERS`], parted by `/`.
     pub path: String,

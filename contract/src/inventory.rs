@@ -17,6 +17,7 @@ pub const MAX_LINE: usize = 160;
 
 /// What tells one disk from another, in another machine or after another start too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DiskId {
     /// As the disk says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,6 +37,7 @@ pub struct DiskId {
 
 /// A disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InventoryDisk {
     /// Device node ("/dev/sda").
     pub path: String,
@@ -65,11 +67,13 @@ pub struct InventoryDisk {
 
 /// What a disk, or a partition, holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Holds {
     /// Nothing at all, in all places that tell what a disk holds.
     pub blank: bool,
     /// What it can be known again by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, example = "mbr:1a2b3c4d"))]
     pub mark: Option<Mark>,
     /// In words, a line each; none where it is blank.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -143,6 +147,7 @@ impl TryFrom<String> for Mark {
 
 /// Which disks may be written without a person's word, by what they hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Overwrite {
     /// Those that hold nothing, or what an own deployment left half written.
@@ -166,6 +171,7 @@ impl fmt::Display for Overwrite {
 
 /// A disk, or a partition of one, that a machine is about to overwrite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Wanted {
     /// As people know it ("/dev/sda ATA QEMU HARDDISK 8.0 GiB").
     pub name: String,
@@ -178,6 +184,7 @@ pub struct Wanted {
     pub holds: Holds,
     /// What it will be known by once it is written, where the image says that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, example = "mbr:1a2b3c4d"))]
     pub becomes: Option<Mark>,
 }
 

@@ -8,7 +8,9 @@ use thiserror::Error;
 
 /// MAC address of a network card. Read in each form that programs write it in, written in lower case with colons.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", schema(value_type = String, example = "52:54:00:12:34:56"))]
 pub struct Mac([u8; 6]);
 
 /// Why a text is refused.

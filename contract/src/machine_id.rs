@@ -18,7 +18,9 @@ const MAX_MACS: usize = 32;
 
 /// SMBIOS system UUID of one machine: never one that whole series of boards share.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", schema(value_type = String))]
 pub struct SystemUuid(Uuid);
 
 /// Why a text names no machine.
@@ -86,6 +88,7 @@ pub struct FirmwareIdentity {
 /// nothing is not in it: whoever reads firmware or a report gets it from a [`FirmwareIdentity`], where placeholders are
 /// left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(from = "FirmwareIdentity")]
 pub struct MachineId {
     #[serde(skip_serializing_if = "Option::is_none")]

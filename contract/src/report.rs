@@ -49,6 +49,7 @@ pub enum ReportError {
 
 /// One event of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Report {
     /// Version of the format.
     #[serde(default = "first_format")]
@@ -91,6 +92,7 @@ impl Report {
 /// When a machine had taken its steps until data flows, in seconds since its kernel started. Each is left out until it
 /// is taken. (When the kernel itself started follows from [`Report::uptime_s`] and the server's clock.)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct StepTimes {
     /// Init runs.
@@ -134,6 +136,7 @@ impl StepTimes {
 
 /// What can happen on a machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// Init runs and has a network address.
@@ -208,6 +211,7 @@ pub enum Event {
 
 /// How far a transfer is. Bytes count payload, not protocol.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// Verified bytes.
     pub done_bytes: u64,
@@ -243,6 +247,7 @@ impl Progress {
 
 /// The server's answer to a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Directive {
     /// Nobody needs this machine as a seeder any more: it may take its end action.
     pub release: bool,

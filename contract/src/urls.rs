@@ -37,6 +37,12 @@ pub const HOLD: &str = "api/hold";
 pub const FORGET: &str = "api/forget";
 /// What would be done to each machine.
 pub const PLAN: &str = "api/plan";
+/// The room as it changes.
+pub const EVENTS: &str = "api/events";
+/// Where machines stand.
+pub const SEATS: &str = "api/seats";
+/// All calls below `api/`, described as OpenAPI.
+pub const OPENAPI: &str = "api/openapi.json";
 /// Prometheus text.
 pub const METRICS: &str = "metrics";
 

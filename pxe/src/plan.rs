@@ -8,19 +8,20 @@ use ezio_contract::inventory::{InventoryDisk, Wanted};
 use ezio_disk::{Disk, choose};
 use ezio_image::conf::{ImageRef, Orders, Target, Write};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::catalogue::Catalogue;
 use crate::conf::ServedConf;
 use crate::fleet::{Machine, Rules};
 
 /// What `GET /api/plan` answers.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PlanView {
     pub(crate) machines: Vec<MachinePlan>,
 }
 
 /// What would become of a machine at its next network boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
     /// It is written.
@@ -36,7 +37,7 @@ pub(crate) enum Verdict {
 }
 
 /// One machine.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct MachinePlan {
     pub(crate) id: String,
     pub(crate) machine: MachineId,
@@ -50,7 +51,7 @@ pub(crate) struct MachinePlan {
 }
 
 /// One disk that would be written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DiskPlan {
     pub(crate) disk: String,
     pub(crate) image: String,

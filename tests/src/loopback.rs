@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
 
 use crate::programs;
 
@@ -54,6 +55,20 @@ pub fn run(command: &mut Command) -> Result<()> {
     let status = Process::start(command)?.wait(Duration::from_secs(60))?;
     ensure!(status.success(), "{} failed: {status}", command.get_program().display());
     Ok(())
+}
+
+/// An image called "lab", of nothing in particular, in a folder of its own.
+///
+/// # Errors
+/// There is no `image-builder`, or it fails.
+pub fn image() -> Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    let raw = folder.path().join("raw");
+    std::fs::write(&raw, vec![7; 4 << 20])?;
+    let mut capture = Command::new(programs::find("image-builder")?);
+    capture.args(["capture", "--no-progress", "--raw"]).arg(&raw).arg("-o").arg(folder.path().join("lab"));
+    run(&mut capture)?;
+    Ok(folder)
 }
 
 /// `ezio-pxe serve` on loopback, without DHCP.

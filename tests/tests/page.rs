@@ -7,10 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ezio_tests::loopback::{Process, Server, run};
+use ezio_tests::loopback::{Process, Server, image, run};
 use ezio_tests::programs::{self, own_file};
 use ezio_tests::vm::material::workspace;
-use tempfile::TempDir;
 
 /// So long a script may take, on a computer that does other things too; on one that does not, it takes half a minute.
 const BOUND: Duration = Duration::from_secs(600);
@@ -51,16 +50,5 @@ fn install() -> Result<PathBuf> {
         run(Command::new("npm").args(["ci", "--no-progress"]).current_dir(&folder))?;
         fs::write(&installed, lock).context("taking note of what is installed")?;
     }
-    Ok(folder)
-}
-
-/// An image called "lab", of nothing in particular.
-fn image() -> Result<TempDir> {
-    let folder = tempfile::tempdir()?;
-    let raw = folder.path().join("raw");
-    fs::write(&raw, vec![7; 4 << 20])?;
-    let mut capture = Command::new(programs::find("image-builder")?);
-    capture.args(["capture", "--no-progress", "--raw"]).arg(&raw).arg("-o").arg(folder.path().join("lab"));
-    run(&mut capture)?;
     Ok(folder)
 }

@@ -1,6 +1,7 @@
 //! What an operator does to machines: has them deployed again, approves what they would overwrite, holds them, forgets them.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::identity;
 use super::life::{Event, Life, State};
@@ -17,7 +18,7 @@ pub(crate) enum Act {
 }
 
 /// Which machines are meant: `"all"`, or a list of names (id, MAC, UUID or serial number).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Meant {
     /// `"all"` alone.
@@ -25,7 +26,7 @@ pub(crate) enum Meant {
     Named(Vec<String>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum All {
     All,
@@ -42,14 +43,14 @@ impl Meant {
 }
 
 /// What became of them: the answer to `POST /api/again`, `approve`, `hold` and `forget`.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Acted {
     pub(crate) machines: Vec<ActedOn>,
     /// Names that are no machine's.
     pub(crate) unknown: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ActedOn {
     pub(crate) id: String,
     /// Was it done?

@@ -2,9 +2,10 @@
 
 use ezio_contract::report;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a machine is on its way. The order is that of a run; of two reports of one run, the later state counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     /// An operator wants it deployed again; it has not booted since.

@@ -7,6 +7,7 @@ use ezio_contract::report::{Event, MAX_NOTE, MAX_NOTES, Progress, Report, StepTi
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::consent::Disks;
 use super::life::{Life, State};
@@ -29,7 +30,7 @@ pub(crate) struct Failure {
 }
 
 /// When something first happened in the last run (but `first_seen`: ever), in seconds since 1970.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "kebab-case")]
 pub(crate) struct Times {
     pub(crate) first_seen: f64,

@@ -4,6 +4,7 @@ use ezio_contract::MachineId;
 use ezio_contract::inventory::InventoryDisk;
 use ezio_contract::report::{Progress, StepTimes};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::life::State;
 use super::machine::{Failure, Machine, Times};
@@ -11,7 +12,7 @@ use super::room::Room;
 use crate::seats::SeatMap;
 
 /// The room at one moment: what `GET /api/fleet` answers.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FleetView {
     /// Server's time, seconds since 1970.
     pub(crate) now: f64,
@@ -24,11 +25,12 @@ pub(crate) struct FleetView {
     pub(crate) machines: Vec<MachineView>,
     /// Where machines stand, by their ids.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, [u8; 2]>)]
     pub(crate) seats: SeatMap,
 }
 
 /// An image that is served.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ImageView {
     pub(crate) name: String,
     /// Bytes that a machine receives.
@@ -41,7 +43,7 @@ pub(crate) struct ImageView {
 }
 
 /// A partition of an image.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PartitionView {
     pub(crate) name: String,
     /// As blkid names it.
@@ -53,7 +55,7 @@ pub(crate) struct PartitionView {
 }
 
 /// How many machines are how far, as people ask.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Counts {
     pub(crate) done: usize,
     pub(crate) working: usize,
@@ -63,7 +65,7 @@ pub(crate) struct Counts {
 }
 
 /// One machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct MachineView {
     /// Its name here; `ezio-pxe again` takes it.
     pub(crate) id: String,

@@ -11,6 +11,7 @@ use axum::{Extension, Router};
 use ezio_contract::identity::{IdentityAnswer, IdentityRequest};
 use ezio_contract::urls;
 
+use super::description::Refused;
 use super::report::{close_after_refusal, read};
 use super::{Peer, at};
 use crate::conf::RoomConf;
@@ -32,7 +33,15 @@ pub(super) fn router(identities: Identities) -> Router {
         .with_state(Arc::new(identities))
 }
 
-async fn identity(
+/// What is one machine's own, for a run that is under way
+#[utoipa::path(post, path = "/api/identity", tag = "machines", request_body = IdentityRequest,
+    responses(
+        (status = 200, body = IdentityAnswer),
+        Refused,
+        (status = 404, description = "There is no ezio.conf", content_type = "text/plain", body = String),
+        (status = 422, description = "The files beside ezio.conf have nothing for this machine", content_type = "text/plain", body = String),
+    ))]
+pub(super) async fn identity(
     State(identities): State<Arc<Identities>>,
     Extension(peer): Extension<Peer>,
     body: Body,

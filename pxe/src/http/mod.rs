@@ -1,6 +1,7 @@
 //! HTTP: the page, the tree of names, tracker, reports and the view of the room. One kind of request a file, each given no more than
 //! it needs.
 
+mod description;
 mod drivers;
 mod events;
 mod files;
@@ -71,6 +72,7 @@ pub(crate) fn router(
     let overview = Arc::new(overview);
     files::router(files)
         .merge(page::router())
+        .merge(description::router())
         .merge(plan::router(plans))
         .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))

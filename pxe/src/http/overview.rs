@@ -31,11 +31,16 @@ pub(super) fn router(overview: Arc<Overview>) -> Router {
     router.with_state(overview)
 }
 
-async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetView> {
+/// The room at this moment
+#[utoipa::path(get, path = "/api/fleet", tag = "room", responses((status = 200, body = FleetView)))]
+pub(super) async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetView> {
     Json(overview.view())
 }
 
-async fn prometheus(State(overview): State<Arc<Overview>>) -> Response {
+/// Figures for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "room",
+    responses((status = 200, description = "Text format 0.0.4", content_type = "text/plain", body = String)))]
+pub(super) async fn prometheus(State(overview): State<Arc<Overview>>) -> Response {
     text("text/plain; version=0.0.4", metrics::render(&overview))
 }
 

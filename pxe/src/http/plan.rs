@@ -24,7 +24,9 @@ pub(super) fn router(plans: Plans) -> Router {
     Router::new().route(&at(urls::PLAN), get(plan)).with_state(Arc::new(plans))
 }
 
-async fn plan(State(plans): State<Arc<Plans>>) -> Json<PlanView> {
+/// What would be done to each known machine at its next network boot
+#[utoipa::path(get, path = "/api/plan", tag = "room", responses((status = 200, body = PlanView)))]
+pub(super) async fn plan(State(plans): State<Arc<Plans>>) -> Json<PlanView> {
     let (machines, rules) = plans.fleet.machines();
     Json(plan::of(&machines, &rules, plans.conf.current().as_deref(), &plans.catalogue))
 }

@@ -8,15 +8,17 @@ use axum::extract::{Json, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
+use axum::routing::post;
 use axum::{Extension, Router};
 use bytes::Bytes;
-use ezio_contract::report::Report;
+use ezio_contract::report::{Directive, Report};
 use ezio_contract::urls;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::description::Refused;
 use super::{MAX_BODY, Peer, at};
-use crate::fleet::{Act, Fleet, Meant, ReportError};
+use crate::fleet::{Act, Acted, Fleet, Meant, ReportError};
 use crate::throttle::Throttle;
 
 /// From the head of a request to the end of its body.
@@ -33,10 +35,10 @@ pub(crate) struct Reports {
 pub(super) fn router(reports: Reports) -> Router {
     Router::new()
         .route(&at(urls::REPORT), post(report))
-        .route(&at(urls::AGAIN), act(Act::Again))
-        .route(&at(urls::APPROVE), act(Act::Approve))
-        .route(&at(urls::HOLD), act(Act::Hold))
-        .route(&at(urls::FORGET), act(Act::Forget))
+        .route(&at(urls::AGAIN), post(again))
+        .route(&at(urls::APPROVE), post(approve))
+        .route(&at(urls::HOLD), post(hold))
+        .route(&at(urls::FORGET), post(forget))
         .layer(map_response(close_after_refusal))
         .with_state(Arc::new(reports))
 }
@@ -77,7 +79,14 @@ fn bad_request(error: impl Into<anyhow::Error>) -> (StatusCode, String) {
     (StatusCode::BAD_REQUEST, format!("{:#}\n", error.into()))
 }
 
-async fn report(
+/// Takes one report of a machine
+#[utoipa::path(post, path = "/api/report", tag = "machines", request_body = Report,
+    responses(
+        (status = 200, body = Directive),
+        Refused,
+        (status = 422, description = "It cannot be taken, and need not be sent again", content_type = "text/plain", body = String),
+    ))]
+pub(super) async fn report(
     State(reports): State<Arc<Reports>>,
     Extension(peer): Extension<Peer>,
     body: Body,
@@ -104,38 +113,54 @@ async fn report(
 }
 
 /// What every act of an operator says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Order {
+pub(super) struct Order {
     machines: Meant,
 }
 
-/// The call that does this.
-fn act(act: Act) -> MethodRouter<Arc<Reports>> {
-    post(
-        async move |State(reports): State<Arc<Reports>>,
-                    Extension(peer): Extension<Peer>,
-                    headers: HeaderMap,
-                    body: Body| { carry_out(&reports, act, peer, &headers, body).await },
-    )
+/// What every act is told by.
+type Asked = (State<Arc<Reports>>, Extension<Peer>, HeaderMap);
+type Answer = Result<Response, (StatusCode, String)>;
+
+/// Has machines deployed again at their next network boot
+#[utoipa::path(post, path = "/api/again", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Refused))]
+pub(super) async fn again(asked: Asked, body: Body) -> Answer {
+    carry_out(Act::Again, asked, body).await
+}
+
+/// Lets machines overwrite what they found, and go on
+#[utoipa::path(post, path = "/api/approve", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Refused))]
+pub(super) async fn approve(asked: Asked, body: Body) -> Answer {
+    carry_out(Act::Approve, asked, body).await
+}
+
+/// Keeps machines from being deployed
+#[utoipa::path(post, path = "/api/hold", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Refused))]
+pub(super) async fn hold(asked: Asked, body: Body) -> Answer {
+    carry_out(Act::Hold, asked, body).await
+}
+
+/// Forgets machines and their disks
+#[utoipa::path(post, path = "/api/forget", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Refused))]
+pub(super) async fn forget(asked: Asked, body: Body) -> Answer {
+    carry_out(Act::Forget, asked, body).await
 }
 
 /// From this machine only, or with the operator's token: it decides what disks lose.
-async fn carry_out(
-    reports: &Reports,
-    act: Act,
-    peer: Peer,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, (StatusCode, String)> {
-    if !(peer.is_here() || reports.token.as_deref().is_some_and(|token| bears(headers, token))) {
+async fn carry_out(act: Act, (State(reports), Extension(peer), headers): Asked, body: Body) -> Answer {
+    if !(peer.is_here() || reports.token.as_deref().is_some_and(|token| bears(&headers, token))) {
         reports.throttle.warn("operator", || format!("{} is no operator ({act:?})", peer.remote));
         return Err((
             StatusCode::FORBIDDEN,
             "only from the server itself, or with the server's --token\n".to_owned(),
         ));
     }
-    must_be_json(headers)?;
+    must_be_json(&headers)?;
     let order: Order = serde_json::from_slice(&read(body).await?).map_err(bad_request)?;
     let acted = reports.fleet.act(act, &order.machines).await;
     let acted = acted.map_err(|e| not_kept(&format!("{act:?}"), &e))?;

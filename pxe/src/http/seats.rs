@@ -8,20 +8,31 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
 use axum::routing::patch;
 use axum::{Extension, Router};
+use ezio_contract::urls;
 
-use super::Peer;
+use super::description::Refused;
 use super::report::{close_after_refusal, must_be_json, not_kept, read};
+use super::{Peer, at};
 use crate::seats::{Moved, Seats};
 
 pub(super) fn router(seats: Arc<Seats>) -> Router {
     Router::new()
-        .route("/api/seats", patch(move_seats))
+        .route(&at(urls::SEATS), patch(move_seats))
         .layer(map_response(close_after_refusal))
         .with_state(seats)
 }
 
+/// Moves machines on the map of seats, or takes their seats away
+///
 /// From this machine only, as all that changes something.
-async fn move_seats(
+#[utoipa::path(patch, path = "/api/seats", tag = "acts",
+    request_body = BTreeMap<String, Option<[u8; 2]>>,
+    responses(
+        (status = 204, description = "They are moved"),
+        Refused,
+        (status = 422, description = "A machine has no name, or there are too many", content_type = "text/plain", body = String),
+    ))]
+pub(super) async fn move_seats(
     State(seats): State<Arc<Seats>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,

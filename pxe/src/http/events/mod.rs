@@ -13,13 +13,14 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use ezio_contract::urls;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 
 use self::hub::{Hub, Joined};
-use super::Peer;
 use super::listen::HangUp;
 use super::overview::Overview;
+use super::{Peer, at};
 
 /// Machines report up to twice a second; nobody reads faster than this.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub(super) struct Events {
 pub(super) fn router(overview: Arc<Overview>, stop: watch::Receiver<bool>) -> Router {
     let events = Arc::new(Events { overview, hub: Hub::new() });
     tokio::spawn(watch_room(Arc::clone(&events), stop));
-    Router::new().route("/api/events", get(join)).with_state(events)
+    Router::new().route(&at(urls::EVENTS), get(join)).with_state(events)
 }
 
 async fn watch_room(events: Arc<Events>, mut stop: watch::Receiver<bool>) {
@@ -60,7 +61,14 @@ impl Events {
     }
 }
 
-async fn join(
+/// The room as it changes: server-sent events `room` and `change`
+#[utoipa::path(get, path = "/api/events", tag = "room",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
+    responses(
+        (status = 200, description = "Until one side ends it", content_type = "text/event-stream", body = String),
+        (status = 503, description = "Too many watch the room", content_type = "text/plain", body = String),
+    ))]
+pub(super) async fn join(
     State(events): State<Arc<Events>>,
     Extension(peer): Extension<Peer>,
     Extension(hang_up): Extension<HangUp>,
