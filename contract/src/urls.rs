@@ -41,6 +41,12 @@ pub const PLAN: &str = "api/plan";
 pub const EVENTS: &str = "api/events";
 /// Where machines stand.
 pub const SEATS: &str = "api/seats";
+/// Wakes machines.
+pub const WAKE: &str = "api/wake";
+/// Runs that have ended.
+pub const HISTORY: &str = "api/history";
+/// The same as a table.
+pub const HISTORY_CSV: &str = "api/history.csv";
 /// All calls below `api/`, described as OpenAPI.
 pub const OPENAPI: &str = "api/openapi.json";
 /// Prometheus text.

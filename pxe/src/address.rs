@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 
+use crate::wake::Network;
+
 /// Addresses of ours: where to listen, and what clients call us.
 pub(crate) struct Addresses {
     pub(crate) listen: IpAddr,
@@ -32,6 +34,17 @@ impl Addresses {
     }
 }
 
+/// The networks that this server is in: that of the interface or the address that the operator named, else all but loopback.
+pub(crate) fn networks(interface: Option<&str>, listen: Option<IpAddr>) -> Result<Vec<Network>> {
+    let listen = listen.filter(|address| !address.is_unspecified());
+    let named = interface_addresses()?.filter(|(name, address, _)| match (interface, listen) {
+        (Some(interface), _) => name == interface,
+        (None, Some(listen)) => listen == IpAddr::V4(*address),
+        (None, None) => !address.is_loopback(),
+    });
+    Ok(named.map(|(_, address, mask)| Network { address, mask }).collect())
+}
+
 /// First IPv4 address of the interface that the operator named, with its mask.
 fn address_of(interface: &str) -> Result<(Ipv4Addr, Ipv4Addr)> {
     interface_address(|name, _| name == interface)?.with_context(|| {
@@ -42,14 +55,19 @@ fn address_of(interface: &str) -> Result<(Ipv4Addr, Ipv4Addr)> {
     })
 }
 
-/// First IPv4 address that fits, with its mask.
-fn interface_address(fits: impl Fn(&str, Ipv4Addr) -> bool) -> Result<Option<(Ipv4Addr, Ipv4Addr)>> {
+/// All IPv4 addresses: the interface's name, the address, and its mask.
+fn interface_addresses() -> Result<impl Iterator<Item = (String, Ipv4Addr, Ipv4Addr)>> {
     let interfaces = nix::ifaddrs::getifaddrs().context("listing network interfaces")?;
-    let mut named = interfaces.filter_map(|interface| {
+    Ok(interfaces.filter_map(|interface| {
         let address = interface.address?.as_sockaddr_in()?.ip();
         let mask = interface.netmask.and_then(|mask| Some(mask.as_sockaddr_in()?.ip()));
         Some((interface.interface_name, address, mask.unwrap_or(Ipv4Addr::new(255, 255, 255, 0))))
-    });
+    }))
+}
+
+/// First IPv4 address that fits, with its mask.
+fn interface_address(fits: impl Fn(&str, Ipv4Addr) -> bool) -> Result<Option<(Ipv4Addr, Ipv4Addr)>> {
+    let mut named = interface_addresses()?;
     Ok(named.find(|(name, address, _)| fits(name, *address)).map(|(_, address, mask)| (address, mask)))
 }
 

@@ -74,6 +74,13 @@ pub(crate) enum Command {
     Hold(ActArgs),
     /// Forget machines, and that their disks were deployed here
     Forget(ActArgs),
+    /// Wake machines that are switched off: Wake-on-LAN, to all cards that are known of them
+    ///
+    /// The firmware of a machine has to have it switched on. Machines behind routers are called in the network that they were last
+    /// seen in, where that is one of --dhcp-range, and where their router lets directed broadcasts through.
+    Wake(ActArgs),
+    /// Show what became of runs, the newest first
+    History(HistoryArgs),
 }
 
 /// Which server to ask.
@@ -100,6 +107,24 @@ pub(crate) struct StatusArgs {
     /// Print the server's answer as JSON instead
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Only of the machine with this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) machine: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u32>,
+    /// Print the server's answer as JSON instead
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print a table for spreadsheets instead
+    #[arg(long)]
+    pub(crate) csv: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 use ezio_contract::urls;
 use reqwest::StatusCode;
 
-use crate::cli::{ActArgs, StatusArgs};
+use crate::cli::{ActArgs, HistoryArgs, StatusArgs};
 use crate::fleet::{Acted, FleetView, Meant};
-use crate::{plan, status};
+use crate::http::HistoryView;
+use crate::{history, plan, status};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,6 +35,24 @@ pub(crate) async fn plan(args: &StatusArgs) -> Result<()> {
     match args.json {
         true => print(&format!("{text}\n")),
         false => print(&plan::print(&serde_json::from_str(&text).context("the server's answer")?)),
+    }
+}
+
+/// `ezio-pxe history`.
+pub(crate) async fn history(args: &HistoryArgs) -> Result<()> {
+    let mut url = args.server.url_of(if args.csv { urls::HISTORY_CSV } else { urls::HISTORY })?;
+    let machine = args.machine.iter().map(|machine| ("machine", machine.clone()));
+    url.query_pairs_mut().extend_pairs(machine.chain(args.limit.map(|limit| ("limit", limit.to_string()))));
+    let text = get(&url).await?;
+    if args.csv {
+        return print(&text);
+    }
+    match args.json {
+        true => print(&format!("{text}\n")),
+        false => {
+            let view: HistoryView = serde_json::from_str(&text).context("the server's answer")?;
+            print(&history::print(&view.deployments))
+        }
     }
 }
 

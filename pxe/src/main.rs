@@ -21,6 +21,7 @@ mod client;
 mod conf;
 mod dhcp;
 mod fleet;
+mod history;
 mod http;
 mod identity;
 mod imported;
@@ -38,6 +39,7 @@ mod summary;
 mod tftp;
 mod throttle;
 mod tracker;
+mod wake;
 
 /// Of the server's threads, as setpriority(2) counts: 0 is usual, -20 goes first.
 const PRIORITY: i32 = -10;
@@ -71,6 +73,8 @@ fn run(cli: Cli) -> Result<()> {
             Command::Approve(args) => client::act(urls::APPROVE, args).await,
             Command::Hold(args) => client::act(urls::HOLD, args).await,
             Command::Forget(args) => client::act(urls::FORGET, args).await,
+            Command::Wake(args) => client::act(urls::WAKE, args).await,
+            Command::History(args) => client::history(&args).await,
         }
     });
     // A write to the database may still be under way.

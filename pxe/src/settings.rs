@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::dhcp::{Dhcp, DhcpRange, Pool};
 use crate::fleet::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 use crate::sites::SiteRange;
+use crate::wake;
 
 /// Where leases and machines are kept, unless said otherwise.
 const DEFAULT_STATE: &str = "/var/lib/ezio";
@@ -116,6 +117,9 @@ pub(crate) struct ServeArgs {
     /// What becomes of it then [default: wait]
     #[arg(long, value_name = "WHAT")]
     after_attempts: Option<AfterAttempts>,
+    /// UDP port of the packets that wake machines [default: 9]
+    #[arg(long, value_name = "PORT")]
+    wake_port: Option<u16>,
     /// Lets other machines than the server itself use POST /api/again, approve, hold and forget, as `Authorization: Bearer TOKEN`
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
@@ -140,6 +144,7 @@ pub(crate) struct Settings {
     pub(crate) linger: Duration,
     pub(crate) silent_after: Duration,
     pub(crate) rules: Rules,
+    pub(crate) wake_port: u16,
     pub(crate) token: Option<String>,
 }
 
@@ -185,6 +190,7 @@ impl ServeArgs {
             unknown: self.unknown.or(file.unknown),
             attempts: self.attempts.or(file.attempts),
             after_attempts: self.after_attempts.or(file.after_attempts),
+            wake_port: self.wake_port.or(file.wake_port),
             token: self.token.or(file.token),
         }
     }
@@ -238,6 +244,7 @@ impl ServeArgs {
             sites: self.site,
             limit_up,
             append,
+            wake_port: self.wake_port.unwrap_or(wake::PORT),
             token: self.token.filter(|token| !token.is_empty()),
         })
     }

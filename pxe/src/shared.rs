@@ -9,6 +9,7 @@ use crate::fleet::Fleet;
 use crate::names::Names;
 use crate::seats::Seats;
 use crate::throttle::Throttle;
+use crate::wake::Waker;
 
 /// The parts, each behind a handle of its own.
 pub(crate) struct Shared {
@@ -16,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) conf: Arc<RoomConf>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) waker: Arc<Waker>,
     pub(crate) names: Arc<Names>,
     pub(crate) throttle: Arc<Throttle>,
 }
@@ -27,6 +29,7 @@ impl Shared {
         conf: RoomConf,
         fleet: Fleet,
         seats: Seats,
+        waker: Waker,
         append: String,
     ) -> Self {
         let (catalogue, conf, fleet) = (Arc::new(catalogue), Arc::new(conf), Arc::new(fleet));
@@ -36,6 +39,7 @@ impl Shared {
             conf,
             fleet,
             seats: Arc::new(seats),
+            waker: Arc::new(waker),
             names: Arc::new(names),
             throttle: Arc::default(),
         }

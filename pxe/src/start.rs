@@ -28,7 +28,8 @@ use crate::store::Store;
 use crate::summary::{self, Places};
 use crate::tftp::Counters;
 use crate::tracker::Tracker;
-use crate::{dhcp, http, imported, seeder, tftp};
+use crate::wake::Waker;
+use crate::{address, dhcp, http, imported, seeder, tftp};
 
 /// Longest time for stopping; what has not ended by then is cut.
 const STOP: Duration = Duration::from_secs(10);
@@ -61,7 +62,9 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules)?;
     let seats = Seats::open(store.clone())?;
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
-    let shared = Shared::new(catalogue, conf, fleet, seats, settings.append.clone());
+    let own = address::networks(settings.interface.as_deref(), settings.listen)?;
+    let waker = Waker::new(own, settings.dhcp.far_networks(), settings.wake_port);
+    let shared = Shared::new(catalogue, conf, fleet, seats, waker, settings.append.clone());
     let places = Places {
         base: &bound.base,
         tftp: bound.tftp.as_ref().map(TftpServer::address),
@@ -116,6 +119,7 @@ fn router(
         fleet: Arc::clone(&shared.fleet),
         throttle: Arc::clone(&shared.throttle),
         token: settings.token.clone(),
+        waker: Arc::clone(&shared.waker),
     };
     let identities = Identities {
         conf: Arc::clone(&shared.conf),

@@ -13,6 +13,8 @@ const FILE: &str = "ezio.redb";
 pub(crate) const MACHINES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("machines");
 /// Seats by machine, as JSON.
 pub(crate) const SEATS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("seats");
+/// Deployments by their number, as JSON.
+pub(crate) const HISTORY: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("history");
 /// Leases by MAC, as JSON.
 pub(crate) const LEASES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("leases");
 
@@ -66,7 +68,7 @@ impl Store {
 
     fn write(&self, entries: &[Entry]) -> Result<()> {
         let transaction = self.database.begin_write()?;
-        for table in [MACHINES, LEASES, SEATS] {
+        for table in [MACHINES, HISTORY, LEASES, SEATS] {
             let mut open = transaction.open_table(table)?;
             for entry in entries.iter().filter(|e| e.table.name() == table.name()) {
                 match &entry.value {

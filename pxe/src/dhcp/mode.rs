@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::subnet::DhcpRange;
+use crate::wake::Network;
 
 /// Addresses to hand out, and what goes with them.
 #[derive(Debug, Clone)]
@@ -22,4 +23,14 @@ pub(crate) enum Dhcp {
     Off,
     Proxy { interface: String },
     Full { interface: String, pool: Pool },
+}
+
+impl Dhcp {
+    /// The networks behind routers that it hands out addresses in.
+    pub(crate) fn far_networks(&self) -> Vec<Network> {
+        match self {
+            Self::Full { pool, .. } => pool.ranges.iter().filter_map(DhcpRange::network).collect(),
+            Self::Off | Self::Proxy { .. } => Vec::new(),
+        }
+    }
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::mode::Pool;
 use crate::sites::AddressRange;
+use crate::wake::Network;
 
 /// One `--dhcp-range`: `FIRST-LAST[,mask=BITS][,router=ADDRESS]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -18,6 +19,13 @@ pub(crate) struct DhcpRange {
     addresses: AddressRange,
     mask: Option<Ipv4Addr>,
     router: Option<Ipv4Addr>,
+}
+
+impl DhcpRange {
+    /// The network that it is in, where that is not the interface's own.
+    pub(crate) fn network(&self) -> Option<Network> {
+        Some(Network { address: self.addresses.first, mask: self.mask? })
+    }
 }
 
 impl FromStr for DhcpRange {

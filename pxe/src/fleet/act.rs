@@ -62,28 +62,34 @@ pub(crate) struct ActedOn {
 impl Room {
     /// Does it; a name of the fleet's own is one machine's, even where that is a UUID which others have too.
     pub(crate) fn act(&mut self, act: Act, meant: &Meant, now: f64) -> (Acted, Change) {
-        let (mut acted, mut change) = (Acted::default(), Change::default());
-        let ids: Vec<String> = match meant {
-            Meant::All(_) => {
-                self.machines().iter().filter(|m| is_of_all(act, m)).map(|m| m.id.clone()).collect()
-            }
-            Meant::Named(names) => {
-                let mut ids = Vec::new();
-                for name in names {
-                    let found = self.named(name);
-                    if found.is_empty() {
-                        acted.unknown.push(name.clone());
-                    }
-                    ids.extend(found.into_iter().filter(|id| !ids.contains(id)).collect::<Vec<_>>());
-                }
-                ids
-            }
-        };
+        let mut change = Change::default();
+        let (ids, unknown) = self.meant(meant, |machine| is_of_all(act, machine));
+        let mut acted = Acted { machines: Vec::new(), unknown };
         for id in ids {
             let (done, what) = self.act_on(act, &id, now, &mut change);
             acted.machines.push(ActedOn { id, done, what: what.to_owned() });
         }
         (acted, change)
+    }
+
+    /// The ids of all that are meant, and names that are nobody's. `all` says who is one of them all.
+    pub(super) fn meant(&self, meant: &Meant, all: impl Fn(&Machine) -> bool) -> (Vec<String>, Vec<String>) {
+        let names = match meant {
+            Meant::All(_) => {
+                let all = self.machines().iter().filter(|machine| all(machine));
+                return (all.map(|machine| machine.id.clone()).collect(), Vec::new());
+            }
+            Meant::Named(names) => names,
+        };
+        let (mut ids, mut unknown): (Vec<String>, _) = (Vec::new(), Vec::new());
+        for name in names {
+            let found = self.named(name);
+            if found.is_empty() {
+                unknown.push(name.clone());
+            }
+            ids.extend(found.into_iter().filter(|id| !ids.contains(id)).collect::<Vec<_>>());
+        }
+        (ids, unknown)
     }
 
     fn named(&self, name: &str) -> Vec<String> {

@@ -275,6 +275,11 @@ impl Machine {
         }
     }
 
+    /// Has its run reported an end?
+    pub(super) fn has_ended(&self) -> bool {
+        self.times.done.or(self.times.failed).is_some()
+    }
+
     /// Is it overdue? `now` and `after` are seconds.
     pub(crate) fn is_silent(&self, now: f64, after: f64) -> bool {
         self.life.state.runs() && !self.run.is_empty() && now - self.last_heard > after

@@ -3,6 +3,7 @@
 
 mod act;
 mod consent;
+mod history;
 mod identity;
 mod life;
 mod machine;
@@ -20,8 +21,10 @@ use ezio_contract::identity::IdentityRequest;
 use ezio_contract::report::{Directive, Report};
 use ezio_contract::{Mac, MachineId};
 
-pub(crate) use act::{Act, Acted, Meant};
+pub(crate) use act::{Act, Acted, ActedOn, Meant};
 pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
+pub(crate) use history::Deployment;
+use history::{History, key};
 pub(crate) use life::State;
 pub(crate) use machine::Machine;
 pub(crate) use number::Denied;
@@ -30,7 +33,7 @@ use room::{Change, Room};
 pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
-use crate::store::{Entry, MACHINES, Store};
+use crate::store::{Entry, HISTORY, MACHINES, Store};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
@@ -49,6 +52,7 @@ pub(crate) enum ReportError {
 /// All machines.
 pub(crate) struct Fleet {
     room: Mutex<Room>,
+    history: Mutex<History>,
     store: Option<Store>,
 }
 
@@ -60,11 +64,14 @@ impl Fleet {
         linger: Duration,
         rules: Rules,
     ) -> Result<Self> {
-        let machines = match &store {
-            Some(store) => store.load(MACHINES).context("machines")?,
-            None => Vec::new(),
+        let (machines, deployments) = match &store {
+            Some(store) => {
+                (store.load(MACHINES).context("machines")?, store.load(HISTORY).context("history")?)
+            }
+            None => Default::default(),
         };
-        Ok(Self { room: Mutex::new(Room::new(machines, silent_after, linger, rules)), store })
+        let room = Mutex::new(Room::new(machines, silent_after, linger, rules));
+        Ok(Self { room, history: Mutex::new(History::new(deployments)), store })
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -82,7 +89,7 @@ impl Fleet {
         let taken = self.room().boots(id, &address.to_canonical().to_string(), now());
         match taken {
             Ok((boot, change)) => {
-                let kept = keep(self.store.clone(), change);
+                let kept = self.keep(change);
                 tokio::spawn(async move {
                     if let Err(e) = kept.await {
                         tracing::error!("fleet: {e:#}");
@@ -104,7 +111,7 @@ impl Fleet {
         for machine in &change.save {
             log(machine);
         }
-        keep(self.store.clone(), change).await.map_err(ReportError::NotKept)?;
+        self.keep(change).await.map_err(ReportError::NotKept)?;
         Ok(directive)
     }
 
@@ -121,15 +128,22 @@ impl Fleet {
             Ok(taken) => taken,
             Err(denied) => return Ok(Err(denied)),
         };
-        keep(self.store.clone(), change).await?;
+        self.keep(change).await?;
         Ok(Ok(number))
     }
 
     /// What an operator does to machines. It outlives this process when it is answered.
     pub(crate) async fn act(&self, act: Act, meant: &Meant) -> Result<Acted> {
         let (acted, change) = self.room().act(act, meant, now());
-        keep(self.store.clone(), change).await?;
+        self.keep(change).await?;
         Ok(acted)
+    }
+
+    /// The machines that are meant, and names that are nobody's.
+    pub(crate) fn meant(&self, meant: &Meant) -> (Vec<Machine>, Vec<String>) {
+        let room = self.room();
+        let (ids, unknown) = room.meant(meant, |_| true);
+        (room.machines().iter().filter(|machine| ids.contains(&machine.id)).cloned().collect(), unknown)
     }
 
     /// All that is known of machines now, and the rules that hold for them.
@@ -142,23 +156,40 @@ impl Fleet {
         view::machines(&self.room(), now())
     }
 
+    /// Runs that have ended, the newest first; of one machine, if it is named.
+    pub(crate) fn history(&self, machine: Option<&str>) -> Vec<Deployment> {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_meant = |d: &&Deployment| machine.is_none_or(|id| d.machine == id);
+        history.newest().filter(is_meant).cloned().collect()
+    }
+
+    /// Writes what has changed, all of it or nothing.
+    fn keep(&self, mut change: Change) -> impl Future<Output = Result<()>> + Send + use<> {
+        let surplus = match change.ended.is_empty() {
+            true => Vec::new(),
+            false => self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&mut change.ended),
+        };
+        let store = self.store.clone();
+        async move {
+            let Some(store) = store.filter(|_| change != Change::default()) else { return Ok(()) };
+            let mut entries: Vec<Entry> =
+                change.remove.iter().map(|id| Entry::remove(MACHINES, id)).collect();
+            for machine in &change.save {
+                entries.push(Entry::put(MACHINES, &machine.id, machine)?);
+            }
+            for deployment in &change.ended {
+                entries.push(Entry::put(HISTORY, &key(deployment.number), deployment)?);
+            }
+            entries.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &key(*number))));
+            store.save(entries).await.context("keeping machines in the database")
+        }
+    }
+
     /// Writes everything, so that the last progress outlives a restart too.
     pub(crate) async fn flush(&self) -> Result<()> {
         let save = self.room().machines().to_vec();
-        keep(self.store.clone(), Change { save, remove: Vec::new() }).await
+        self.keep(Change { save, ..Change::default() }).await
     }
-}
-
-async fn keep(store: Option<Store>, change: Change) -> Result<()> {
-    let Some(store) = store else { return Ok(()) };
-    if change == Change::default() {
-        return Ok(());
-    }
-    let mut entries: Vec<Entry> = change.remove.iter().map(|id| Entry::remove(MACHINES, id)).collect();
-    for machine in &change.save {
-        entries.push(Entry::put(MACHINES, &machine.id, machine)?);
-    }
-    store.save(entries).await.context("keeping machines in the database")
 }
 
 fn log(machine: &Machine) {

@@ -8,6 +8,7 @@ use ezio_contract::{Mac, MachineId};
 use thiserror::Error;
 
 use super::consent::Rules;
+use super::history::{Deployment, Outcome};
 use super::identity;
 use super::life::{Event, Life, State};
 use super::machine::{MAX_TEXT, Machine};
@@ -43,6 +44,8 @@ pub(crate) struct Change {
     pub(crate) save: Vec<Machine>,
     /// Names of records that are no more.
     pub(crate) remove: Vec<String>,
+    /// Runs that have ended.
+    pub(crate) ended: Vec<Deployment>,
 }
 
 impl Change {
@@ -109,6 +112,7 @@ impl Room {
     ) -> Result<(Boot, Change), Refusal> {
         let (at, mut change) = self.record(id, address, now)?;
         let machine = &mut self.machines[at];
+        let lost = machine.lost();
         machine.last_heard = now;
         machine.address = Some(one_line(address, MAX_TEXT));
         let before = machine.life;
@@ -117,6 +121,7 @@ impl Room {
             return Ok((Boot::Local, change));
         }
         if machine.stays_away(&self.rules) {
+            change.ended.extend(lost);
             machine.begin_run("");
             machine.waits_for = machine.objections(&self.rules);
             if before.state != State::Failed {
@@ -132,6 +137,7 @@ impl Room {
             machine.all_cards = true;
         }
         if before != machine.life || anew {
+            change.ended.extend(lost);
             machine.begin_run("");
             machine.times.booting = Some(now);
             change.save.push(machine.clone());
@@ -155,6 +161,7 @@ impl Room {
         if machine.past_runs.contains(&report.run) {
             return Ok((Directive::default(), change));
         }
+        let lost = machine.lost();
         machine.last_heard = now;
         machine.present_macs = report.machine.macs().to_vec();
         machine.address = Some(one_line(address, MAX_TEXT));
@@ -167,6 +174,7 @@ impl Room {
         if machine.run == report.run {
             machine.life = machine.life.after(Event::Reports(state));
         } else {
+            change.ended.extend(lost);
             machine.begin_run(&report.run);
             if !machine.is_given_up(&self.rules) {
                 machine.error = None;
@@ -183,7 +191,12 @@ impl Room {
                 machine.life = machine.life.after(Event::Reports(State::Waiting));
             }
         }
+        let had_ended = machine.has_ended();
         machine.learn(report, now);
+        if !had_ended && machine.has_ended() {
+            let done = machine.times.done.is_some();
+            change.ended.push(machine.deployment(if done { Outcome::Done } else { Outcome::Failed }, now));
+        }
         if machine.life.state == State::Again {
             machine.begin_run("");
         }
@@ -210,7 +223,7 @@ impl Room {
         let machine = &mut self.machines[at];
         let known = machine.numbers.insert(purpose.to_owned(), number);
         let save = if known.is_some() { Vec::new() } else { vec![machine.clone()] };
-        Ok((Some(number), Change { save, remove: Vec::new() }))
+        Ok((Some(number), Change { save, ..Change::default() }))
     }
 
     /// May this machine stop serving? When nobody lacks its image any more, and nobody has for a while.

@@ -7,7 +7,7 @@ use axum::routing::get;
 use ezio_contract::urls;
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{at, events, identity, overview, plan, report, seats};
+use super::{at, events, history, identity, overview, plan, report, seats, wake};
 
 /// All calls.
 #[derive(OpenApi)]
@@ -27,10 +27,13 @@ use super::{at, events, identity, overview, plan, report, seats};
         overview::prometheus,
         events::join,
         plan::plan,
+        history::history,
+        history::history_csv,
         report::again,
         report::approve,
         report::hold,
         report::forget,
+        wake::wake,
         seats::move_seats,
         report::report,
         identity::identity,

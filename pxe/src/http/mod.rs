@@ -5,6 +5,7 @@ mod description;
 mod drivers;
 mod events;
 mod files;
+mod history;
 mod identity;
 mod listen;
 mod metrics;
@@ -14,6 +15,7 @@ mod plan;
 mod report;
 mod seats;
 mod tracker;
+mod wake;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub(crate) use files::Files;
+pub(crate) use history::HistoryView;
 pub(crate) use identity::Identities;
 pub(crate) use listen::serve;
 pub(crate) use overview::Overview;
@@ -69,13 +72,15 @@ pub(crate) fn router(
         conf: Arc::clone(&identities.conf),
         fleet: Arc::clone(&overview.fleet),
     };
-    let overview = Arc::new(overview);
+    let (overview, reports) = (Arc::new(overview), Arc::new(reports));
     files::router(files)
         .merge(page::router())
         .merge(description::router())
         .merge(plan::router(plans))
         .merge(drivers::router(Arc::clone(&identities.conf)))
-        .merge(report::router(reports))
+        .merge(report::router(Arc::clone(&reports)))
+        .merge(wake::router(Arc::clone(&reports)))
+        .merge(history::router(Arc::clone(&reports.fleet)))
         .merge(identity::router(identities))
         .merge(tracker::router(announces))
         .merge(overview::router(Arc::clone(&overview)))

@@ -14,12 +14,14 @@ use bytes::Bytes;
 use ezio_contract::report::{Directive, Report};
 use ezio_contract::urls;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::description::Refused;
 use super::{MAX_BODY, Peer, at};
 use crate::fleet::{Act, Acted, Fleet, Meant, ReportError};
 use crate::throttle::Throttle;
+use crate::wake::Waker;
 
 /// From the head of a request to the end of its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -27,12 +29,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 /// What this file needs.
 pub(crate) struct Reports {
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) waker: Arc<Waker>,
     pub(crate) throttle: Arc<Throttle>,
     /// Of the operator; none: only this machine may put machines back.
     pub(crate) token: Option<String>,
 }
 
-pub(super) fn router(reports: Reports) -> Router {
+pub(super) fn router(reports: Arc<Reports>) -> Router {
     Router::new()
         .route(&at(urls::REPORT), post(report))
         .route(&at(urls::AGAIN), post(again))
@@ -40,7 +43,7 @@ pub(super) fn router(reports: Reports) -> Router {
         .route(&at(urls::HOLD), post(hold))
         .route(&at(urls::FORGET), post(forget))
         .layer(map_response(close_after_refusal))
-        .with_state(Arc::new(reports))
+        .with_state(reports)
 }
 
 /// The body of a refused request may be unread, and then the connection ends: a client that is not told
@@ -116,12 +119,12 @@ pub(super) async fn report(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Order {
-    machines: Meant,
+    pub(super) machines: Meant,
 }
 
 /// What every act is told by.
-type Asked = (State<Arc<Reports>>, Extension<Peer>, HeaderMap);
-type Answer = Result<Response, (StatusCode, String)>;
+pub(super) type Asked = (State<Arc<Reports>>, Extension<Peer>, HeaderMap);
+pub(super) type Answer = Result<Response, (StatusCode, String)>;
 
 /// Has machines deployed again at their next network boot
 #[utoipa::path(post, path = "/api/again", tag = "acts", request_body = Order,
@@ -151,24 +154,37 @@ pub(super) async fn forget(asked: Asked, body: Body) -> Answer {
     carry_out(Act::Forget, asked, body).await
 }
 
-/// From this machine only, or with the operator's token: it decides what disks lose.
-async fn carry_out(act: Act, (State(reports), Extension(peer), headers): Asked, body: Body) -> Answer {
+async fn carry_out(act: Act, asked: Asked, body: Body) -> Answer {
+    let (reports, order): (_, Order) = order(&format!("{act:?}"), asked, body).await?;
+    let done = reports.fleet.act(act, &order.machines).await;
+    done.map(acted).map_err(|e| not_kept(&format!("{act:?}"), &e))
+}
+
+/// Reads what an operator wants: from this machine only, or with the operator's token, for it decides what disks lose.
+pub(super) async fn order<T: DeserializeOwned>(
+    what: &str,
+    (State(reports), Extension(peer), headers): Asked,
+    body: Body,
+) -> Result<(Arc<Reports>, T), (StatusCode, String)> {
     if !(peer.is_here() || reports.token.as_deref().is_some_and(|token| bears(&headers, token))) {
-        reports.throttle.warn("operator", || format!("{} is no operator ({act:?})", peer.remote));
+        reports.throttle.warn("operator", || format!("{} is no operator ({what})", peer.remote));
         return Err((
             StatusCode::FORBIDDEN,
             "only from the server itself, or with the server's --token\n".to_owned(),
         ));
     }
     must_be_json(&headers)?;
-    let order: Order = serde_json::from_slice(&read(body).await?).map_err(bad_request)?;
-    let acted = reports.fleet.act(act, &order.machines).await;
-    let acted = acted.map_err(|e| not_kept(&format!("{act:?}"), &e))?;
+    let order = serde_json::from_slice(&read(body).await?).map_err(bad_request)?;
+    Ok((reports, order))
+}
+
+/// The answer to an act on machines.
+pub(super) fn acted(acted: Acted) -> Response {
     let status = match (acted.machines.is_empty(), acted.unknown.is_empty()) {
         (true, false) => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
     };
-    Ok((status, Json(acted)).into_response())
+    (status, Json(acted)).into_response()
 }
 
 /// Compares all bytes, so that the time does not tell how many were right.

@@ -1,5 +1,8 @@
 //! The description of the interface is held against the interface: what is there is described, and what is described is there.
 
+mod history;
+mod wake;
+
 use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};

@@ -1,0 +1,68 @@
+//! What became of runs, as JSON and as a table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Json, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use ezio_contract::urls;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::at;
+use crate::fleet::{Deployment, Fleet};
+use crate::history::csv;
+
+pub(super) fn router(fleet: Arc<Fleet>) -> Router {
+    Router::new()
+        .route(&at(urls::HISTORY), get(history))
+        .route(&at(urls::HISTORY_CSV), get(history_csv))
+        .with_state(fleet)
+}
+
+/// Which of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Id of a machine: only its own.
+    machine: Option<String>,
+    /// At most so many.
+    limit: Option<u32>,
+}
+
+/// Runs that have ended, the newest first.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct HistoryView {
+    pub(crate) deployments: Vec<Deployment>,
+}
+
+impl Which {
+    fn of(&self, fleet: &Fleet) -> Vec<Deployment> {
+        let mut deployments = fleet.history(self.machine.as_deref());
+        deployments.truncate(self.limit.map_or(usize::MAX, |limit| limit as usize));
+        deployments
+    }
+}
+
+/// Runs that have ended, the newest first
+#[utoipa::path(get, path = "/api/history", tag = "room", params(Which), responses(
+    (status = 200, body = HistoryView),
+    (status = 400, description = "The query says something else", content_type = "text/plain", body = String),
+))]
+pub(super) async fn history(
+    State(fleet): State<Arc<Fleet>>,
+    Query(which): Query<Which>,
+) -> Json<HistoryView> {
+    Json(HistoryView { deployments: which.of(&fleet) })
+}
+
+/// Runs that have ended, as a table (RFC 4180)
+#[utoipa::path(get, path = "/api/history.csv", tag = "room", params(Which), responses(
+    (status = 200, description = "One a line, the newest first", content_type = "text/csv", body = String),
+    (status = 400, description = "The query says something else", content_type = "text/plain", body = String),
+))]
+pub(super) async fn history_csv(State(fleet): State<Arc<Fleet>>, Query(which): Query<Which>) -> Response {
+    ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], csv(&which.of(&fleet))).into_response()
+}
