@@ -5,6 +5,8 @@ use std::fmt;
 
 use ezio_image::conf::units::human_size;
 use ezio_image::conf::{Bus, DiskRule};
+use ezio_image::manifest::Manifest;
+use ezio_image::set::SetDisk;
 use thiserror::Error;
 
 use crate::choose::{Rejected, is_named, objections, too_small_by};
@@ -25,6 +27,21 @@ pub struct Origin {
     pub model: Option<String>,
     /// How it was attached.
     pub bus: Option<Bus>,
+}
+
+impl Origin {
+    /// What the manifest of an image says of the disk that it was captured from, and the list of its set.
+    #[must_use]
+    pub fn of(image: String, needed: u64, manifest: &Manifest, disk: &SetDisk) -> Self {
+        Self {
+            image,
+            needed,
+            size: manifest.disk.as_ref().map(|disk| disk.size),
+            serial: manifest.source.serial.clone(),
+            model: manifest.source.model.clone(),
+            bus: disk.bus,
+        }
+    }
 }
 
 impl fmt::Display for Origin {

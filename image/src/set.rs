@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::checksums::Checksums;
-use crate::conf::Bus;
+use crate::conf::{Bus, Orders, Target, Write};
 use crate::manifest::CHECKSUM_FILE;
 use crate::names::is_safe_name;
 
@@ -48,6 +48,15 @@ pub struct SetDisk {
     /// How it was attached, where known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bus: Option<Bus>,
+}
+
+/// What ezio.conf says of one image does not say which of several.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{set} is a set of disks, and {order} takes one image: name one of {}", images.join(", "))]
+pub struct OneImageOrder {
+    set: String,
+    order: &'static str,
+    images: Vec<String>,
 }
 
 /// What is wrong with a set.
@@ -107,6 +116,20 @@ impl DiskSet {
             taken || !is_safe_name(name)
         });
         bad.map(|name| format!("{name:?} cannot be the name of a disk, or is there twice"))
+    }
+
+    /// Whether these orders, of which one write is for this set, can be carried out by each of its images for itself.
+    ///
+    /// # Errors
+    /// They say of one image what does not say which of several.
+    pub fn check_orders(&self, write: &Write, orders: &Orders) -> Result<(), OneImageOrder> {
+        let order = match &write.target {
+            _ if orders.writes.len() > 1 => "[[disk]]",
+            Target::WholeDisk { all: true } => "all = true",
+            Target::Partition(_) => "a target that is a partition",
+            Target::WholeDisk { all: false } => return Ok(()),
+        };
+        Err(OneImageOrder { set: self.name.clone(), order, images: self.images().collect() })
     }
 
     /// Names of its images, as ezio.conf has them: `NAME/sda`.

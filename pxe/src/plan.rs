@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 
 use ezio_contract::MachineId;
 use ezio_contract::inventory::{InventoryDisk, Wanted};
-use ezio_disk::{Disk, choose};
+use ezio_disk::{Disk, choose, share_out};
 use ezio_image::conf::{ImageRef, Orders, Target, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Image};
 use crate::conf::ServedConf;
 use crate::fleet::{Machine, Rules};
 
@@ -131,26 +131,45 @@ fn choose_disks(plan: &mut MachinePlan, machine: &Machine, orders: &Orders, cata
     let inventory = &machine.known_disks.inventory;
     let mut free: Vec<Disk> = inventory.iter().map(Disk::from).collect();
     for write in &orders.writes {
-        let needed = match needed(write, catalogue) {
-            Ok((needed, all)) => choose(&free, &write.disk, needed, all),
-            Err(why) => {
-                plan.verdict = Verdict::Unknown;
+        let chosen = match chosen_for(write, orders, &free, catalogue) {
+            Ok(chosen) => chosen,
+            Err((verdict, why)) => {
+                plan.verdict = verdict;
                 plan.why.push(why);
+                if verdict == Verdict::Refuse {
+                    return;
+                }
                 continue;
             }
         };
-        let chosen = match needed {
-            Ok(chosen) => chosen,
-            Err(error) => return refuse(plan, format!("image {}: {error}", write.image)),
-        };
-        for disk in chosen {
+        for (disk, image) in chosen {
             let listed = inventory.iter().find(|listed| disk.path.to_str() == Some(&listed.path));
-            plan.disks.extend(listed.map(|listed| disk_plan(machine, &disk, listed, write)));
+            plan.disks.extend(listed.map(|listed| disk_plan(machine, &disk, listed, write, &image)));
             if let Some(taken) = free.iter_mut().find(|other| other.path == disk.path) {
-                taken.take_for(&write.image.to_string());
+                taken.take_for(&image);
             }
         }
     }
+}
+
+/// The disks that are written, each with its image; or what becomes of the machine instead, and why.
+fn chosen_for(
+    write: &Write,
+    orders: &Orders,
+    free: &[Disk],
+    catalogue: &Catalogue,
+) -> Result<Vec<(Disk, String)>, (Verdict, String)> {
+    let name = write.image.to_string();
+    let refuse = |error: &dyn std::fmt::Display| (Verdict::Refuse, format!("image {name}: {error}"));
+    if let Some(set) = catalogue.sets.iter().find(|set| set.name == name) {
+        set.list.check_orders(write, orders).map_err(|error| refuse(&error))?;
+        let wanted = catalogue.origins(set);
+        let disks = share_out(free, &write.disk, &wanted).map_err(|error| refuse(&error))?;
+        return Ok(disks.into_iter().zip(wanted.into_iter().map(|origin| origin.image)).collect());
+    }
+    let (needed, all) = needed(write, catalogue).map_err(|why| (Verdict::Unknown, why))?;
+    let disks = choose(free, &write.disk, needed, all).map_err(|error| refuse(&error))?;
+    Ok(disks.into_iter().map(|disk| (disk, name.clone())).collect())
 }
 
 /// Bytes that a disk must have, and whether all that fit are written.
@@ -158,16 +177,13 @@ fn needed(write: &Write, catalogue: &Catalogue) -> Result<(u64, bool), String> {
     let Target::WholeDisk { all } = write.target else {
         return Err(format!("image {}: the machine looks for the partition", write.image));
     };
-    let ImageRef::Name(name) = &write.image else {
-        return Err(format!("{} is not of this server: how much room it needs is not known", write.image));
-    };
-    let Some(image) = catalogue.images.iter().find(|image| image.name == *name) else {
-        return Err(format!("{name} is a set of disks: the machine shares it out"));
-    };
-    Ok((image.needed.unwrap_or(0), all))
+    let is_named = |image: &&Image| matches!(&write.image, ImageRef::Name(name) if *name == image.name);
+    let image = catalogue.images.iter().find(is_named);
+    let elsewhere = || format!("{} is not of this server: how much room it needs is not known", write.image);
+    Ok((image.ok_or_else(elsewhere)?.needed.unwrap_or(0), all))
 }
 
-fn disk_plan(machine: &Machine, disk: &Disk, listed: &InventoryDisk, write: &Write) -> DiskPlan {
+fn disk_plan(machine: &Machine, disk: &Disk, listed: &InventoryDisk, write: &Write, image: &str) -> DiskPlan {
     let wanted = Wanted {
         name: disk.to_string(),
         id: listed.id.clone(),
@@ -177,7 +193,7 @@ fn disk_plan(machine: &Machine, disk: &Disk, listed: &InventoryDisk, write: &Wri
     };
     let leave = machine.known_disks.leave(&wanted);
     DiskPlan {
-        image: write.image.to_string(),
+        image: image.to_owned(),
         holds: wanted.holds.to_string(),
         blank: wanted.holds.blank,
         overwrite: write.overwrite.to_string(),

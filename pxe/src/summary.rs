@@ -22,7 +22,7 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
     let mut line = |text: String| lines.push(text);
     line(format!("ezio-pxe {} serves", env!("CARGO_PKG_VERSION")));
     for set in &shared.catalogue.sets {
-        line(format!("  set        {}: {}", set.name, set.images.join(", ")));
+        line(format!("  set        {}: {}", set.name, set.list.images().collect::<Vec<_>>().join(", ")));
     }
     for image in &shared.catalogue.images {
         let torrents = image.torrents.len();

@@ -4,13 +4,14 @@
 
 mod api;
 mod page;
+mod plan;
 mod room;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use ezio_contract::inventory::{DiskId, Holds, InventoryDisk, Mark, Overwrite, Wanted};
+use ezio_contract::inventory::{DiskId, Holds, Mark, Overwrite, Wanted};
 use ezio_contract::report::{Event, FORMAT, Progress, Report, StepTimes};
 use ezio_contract::{Arch, FirmwareIdentity, MachineId};
 use ezio_image::metainfo::Metainfo;
@@ -190,52 +191,6 @@ async fn a_machine_waits_is_approved_and_goes_on_though_the_server_is_killed_bet
     assert!(server.command(&["forget", "all"]).contains("is forgotten"));
     drop(server);
     assert_eq!(fleet(&start()).await["machines"], json!([]));
-}
-
-#[tokio::test]
-async fn the_plan_says_which_disk_gets_what_and_why_not() {
-    let image = Image::make("golden");
-    let folder = tempfile::tempdir().unwrap();
-    let conf = folder.path().join("ezio.conf");
-    std::fs::write(
-        &conf,
-        "image = \"golden\"\n\n[[machine]]\nmatch.serial = \"S1\"\n[machine.disk]\nbus = \"ata\"\n",
-    )
-    .unwrap();
-    let server = Server::start(&image, &["--conf", conf.to_str().unwrap()]);
-    let plan = async || -> Value {
-        let plan: Value = serde_json::from_str(&text(&server, "/api/plan").await).unwrap();
-        plan["machines"][0].clone()
-    };
-    send(&server, &report("r", 0, Event::FirstByte)).await;
-    assert_eq!(plan().await["verdict"], "unknown");
-    let list = async |sequence, bus: &str, holds| {
-        let bus = Some(bus.to_owned());
-        let Wanted { id, .. } = asked();
-        let path = "/dev/sda".into();
-        let disk = InventoryDisk { path, id, sector_size: 512, bus, holds, ..InventoryDisk::default() };
-        send(&server, &report("r", sequence, Event::Inventory { disks: vec![disk] })).await
-    };
-    list(1, "ata", asked().holds).await;
-    let waits = plan().await;
-    assert_eq!((&waits["verdict"], &waits["disks"][0]["verdict"]), (&json!("wait"), &json!("wait")));
-    assert_eq!(waits["orders"], "[[machine]] 1 of ezio.conf, line 3");
-    assert_eq!((&waits["disks"][0]["image"], &waits["disks"][0]["blank"]), (&json!("golden"), &json!(false)));
-    assert!(
-        server
-            .command(&["plan"])
-            .contains("NTFS \"Daten\" 412.0 GiB used of 476.0 GiB: overwrite = \"ours\" keeps")
-    );
-    server.command(&["approve", MAC]);
-    assert_eq!(plan().await["verdict"], "write");
-    list(2, "ata", Holds { blank: true, ..Holds::default() }).await;
-    assert_eq!(plan().await["disks"][0]["why"], "it is blank");
-    list(3, "nvme", Holds { blank: true, ..Holds::default() }).await;
-    let refused = plan().await;
-    assert_eq!(refused["verdict"], "refuse");
-    assert!(refused["why"][0].as_str().unwrap().contains("bus is nvme, not ata"), "{refused}");
-    server.command(&["hold", MAC]);
-    assert_eq!(plan().await["why"][0], "an operator holds it");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! An image of several disks is shared out: each of its images goes to one disk, as if ezio.conf had said so.
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use ezio_disk::{Disk, Origin};
 use ezio_image::conf::{DiskRule, ImageRef, Orders, Target, Write};
 use ezio_image::set::image_name;
@@ -18,7 +18,7 @@ pub(crate) fn assign(fetched: &[Fetched], orders: &Orders, disks: &[Disk]) -> an
                 writes.push(write.clone());
             }
             Fetched::Set(set) => {
-                refuse_unclear(set, write, orders)?;
+                set.list.check_orders(write, orders)?;
                 writes.extend(share_out(set, write, disks)?);
                 images.extend(set.images.iter().cloned());
             }
@@ -26,18 +26,6 @@ pub(crate) fn assign(fetched: &[Fetched], orders: &Orders, disks: &[Disk]) -> an
     }
     let orders = Orders { writes, ..orders.clone() };
     Assignment::make(&images, &orders, disks)
-}
-
-/// What ezio.conf says of one image does not say which of several.
-fn refuse_unclear(set: &ImageSet, write: &Write, orders: &Orders) -> anyhow::Result<()> {
-    let one = match &write.target {
-        _ if orders.writes.len() > 1 => "[[disk]]",
-        Target::WholeDisk { all: true } => "all = true",
-        Target::Partition(_) => "a target that is a partition",
-        Target::WholeDisk { all: false } => return Ok(()),
-    };
-    let (name, images) = (&set.list.name, set.list.images().collect::<Vec<_>>().join(", "));
-    bail!("{name} is a set of disks, and {one} takes one image: name one of {images}")
 }
 
 /// One write for each image, to a disk that is named.
@@ -49,15 +37,7 @@ fn share_out(set: &ImageSet, write: &Write, disks: &[Disk]) -> anyhow::Result<Ve
         let Image::Directory(parts) = image else {
             return Ok(Origin { image: name, needed, ..Origin::default() });
         };
-        let source = &parts.manifest.source;
-        Ok(Origin {
-            image: name,
-            needed,
-            size: parts.manifest.disk.as_ref().map(|disk| disk.size),
-            serial: source.serial.clone(),
-            model: source.model.clone(),
-            bus: disk.bus,
-        })
+        Ok(Origin::of(name, needed, &parts.manifest, disk))
     });
     let wanted = wanted.collect::<anyhow::Result<Vec<_>>>()?;
     let shared = ezio_disk::share_out(disks, &write.disk, &wanted).map_err(|error| {

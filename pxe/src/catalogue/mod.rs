@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use ezio_contract::Arch;
+use ezio_disk::Origin;
 use ezio_image::metainfo::InfoHash;
 use ezio_image::names::is_safe_name;
+use ezio_image::set::{SetDisk, image_name};
 
 pub(crate) use image::{Image, Torrent};
 pub(crate) use netboot::Netboot;
@@ -66,11 +68,20 @@ impl Catalogue {
         sets.chain(self.images.iter().map(|image| image.name.as_str()))
     }
 
+    /// What is known of the disks that the images of a set were captured from.
+    pub(crate) fn origins(&self, set: &Set) -> Vec<Origin> {
+        let origin = |disk: &SetDisk| {
+            let image = self.image(&image_name(&set.name, &disk.name))?;
+            Some(Origin::of(image.name.clone(), image.needed.unwrap_or(0), &image.manifest, disk))
+        };
+        set.list.disks.iter().filter_map(origin).collect()
+    }
+
     /// The name of all that is served, if it is one image or one set.
     pub(crate) fn only(&self) -> Option<&str> {
         match (self.images.as_slice(), self.sets.as_slice()) {
             ([image], []) => Some(&image.name),
-            (images, [set]) if set.images.len() == images.len() => Some(&set.name),
+            (images, [set]) if set.list.disks.len() == images.len() => Some(&set.name),
             _ => None,
         }
     }

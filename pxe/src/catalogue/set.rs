@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use ezio_image::manifest::CHECKSUM_FILE;
-use ezio_image::set::{SET_FILE, image_name};
+use ezio_image::set::{DiskSet, SET_FILE, image_name};
 
 use super::image::{Image, signature};
 
@@ -16,8 +16,7 @@ use super::image::{Image, signature};
 pub(crate) struct Set {
     /// Base name of the directory; what clients call it.
     pub(crate) name: String,
-    /// Names of its images.
-    pub(crate) images: Vec<String>,
+    pub(crate) list: DiskSet,
     /// Its list and checksums, by file name.
     files: BTreeMap<String, Bytes>,
 }
@@ -36,8 +35,7 @@ impl Set {
             let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
             files.insert(file.to_owned(), bytes.into());
         }
-        let names = images.iter().map(|image| image.name.clone()).collect();
-        Ok((Self { name, images: names, files }, images))
+        Ok((Self { name, list: set.list, files }, images))
     }
 
     /// One of its own files.

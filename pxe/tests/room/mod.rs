@@ -1,17 +1,19 @@
 //! A small image, and the program serving it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use ezio_contract::Arch;
 use ezio_contract::netboot::{self, DESCRIPTION, Description, File, INITRD, KERNEL};
+use ezio_image::conf::Bus;
 use ezio_image::manifest::{
     Content, DiskInfo, DiskLabel, Manifest, PartitionInfo, Source, SourceKind, Store,
 };
 use ezio_image::metainfo::{InfoHash, Metainfo};
+use ezio_image::set::{DiskSet, SET_FILE, SET_VERSION, SetDisk, sums_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha1::{Digest, Sha1};
@@ -32,53 +34,27 @@ impl Image {
     pub(crate) fn make(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join(name);
-        std::fs::create_dir(&dir).unwrap();
-        let data: Vec<u8> = (0..300u32 << 10).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-        let hashes: Vec<u8> = data.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
-        let metainfo = Metainfo::create("disk", PIECE as u32, data.len() as u64, None, &hashes).unwrap();
-        let info_hash = metainfo.info_hash();
-        let size = data.len() as u64;
-        let manifest = Manifest {
-            format: 1,
-            name: name.to_owned(),
-            created: "2026-01-01T00:00:00Z".into(),
-            builder: "test".into(),
-            arch: None,
-            store: Store::Files,
-            source: Source {
-                kind: SourceKind::RawDisk,
-                path: "test machine".into(),
-                model: None,
-                serial: None,
-            },
-            disk: Some(DiskInfo { size, sector_size: 512, label: DiskLabel::None, minimum_size: size }),
-            notes: vec!["disk: is encrypted by LUKS: copied whole".into()],
-            partitions: vec![PartitionInfo {
-                name: "disk".into(),
-                number: 0,
-                offset: 0,
-                size,
-                filesystem: None,
-                filesystem_size: None,
-                block_size: None,
-                uuid: None,
-                label: None,
-                content: Content::Raw { info_hash: info_hash.as_string() },
-                lvm: None,
-            }],
-        };
-        let manifest = toml::to_string(&manifest).unwrap();
-        let torrent = metainfo.to_torrent(&[]);
-        let sums =
-            format!("{}  manifest.toml\n{}  disk.torrent\n", sha256(manifest.as_bytes()), sha256(&torrent));
-        for (file, bytes) in [
-            ("manifest.toml", manifest.as_bytes()),
-            ("disk.torrent", &torrent),
-            ("disk", &data),
-            ("SHA256SUMS", sums.as_bytes()),
-        ] {
-            std::fs::write(dir.join(file), bytes).unwrap();
-        }
+        let info_hash = fill(&dir, name);
+        Self { folder, dir, info_hash }
+    }
+
+    /// A set of such images, of a disk at ATA and one that is NVMe.
+    pub(crate) fn set(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join(name);
+        let disks = [("sda", Bus::Ata), ("nvme0n1", Bus::Nvme)];
+        let info_hash = disks.map(|(disk, _)| fill(&dir.join(disk), disk))[0];
+        let disks = disks.map(|(name, bus)| SetDisk { name: name.to_owned(), bus: Some(bus) });
+        let mut files = disks.iter().map(|disk| sums_of(&disk.name)).collect::<Vec<_>>();
+        let (name, builder) = (name.to_owned(), "test".to_owned());
+        let list = DiskSet { format: SET_VERSION, name, builder, disks: disks.into() };
+        std::fs::write(dir.join(SET_FILE), list.to_toml()).unwrap();
+        files.push(SET_FILE.to_owned());
+        let sums = files.iter().map(|file| {
+            let bytes = std::fs::read(dir.join(file)).unwrap();
+            format!("{}  {file}\n", sha256(&bytes))
+        });
+        std::fs::write(dir.join("SHA256SUMS"), sums.collect::<String>()).unwrap();
         Self { folder, dir, info_hash }
     }
 
@@ -104,6 +80,53 @@ impl Image {
         std::fs::write(folder.path().join(DESCRIPTION), description.to_toml()).unwrap();
         folder
     }
+}
+
+/// Makes an image directory.
+fn fill(dir: &Path, name: &str) -> InfoHash {
+    std::fs::create_dir_all(dir).unwrap();
+    let data: Vec<u8> = (0..300u32 << 10).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    let hashes: Vec<u8> = data.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+    let metainfo = Metainfo::create("disk", PIECE as u32, data.len() as u64, None, &hashes).unwrap();
+    let info_hash = metainfo.info_hash();
+    let size = data.len() as u64;
+    let manifest = Manifest {
+        format: 1,
+        name: name.to_owned(),
+        created: "2026-01-01T00:00:00Z".into(),
+        builder: "test".into(),
+        arch: None,
+        store: Store::Files,
+        source: Source { kind: SourceKind::RawDisk, path: "test machine".into(), model: None, serial: None },
+        disk: Some(DiskInfo { size, sector_size: 512, label: DiskLabel::None, minimum_size: size }),
+        notes: vec!["disk: is encrypted by LUKS: copied whole".into()],
+        partitions: vec![PartitionInfo {
+            name: "disk".into(),
+            number: 0,
+            offset: 0,
+            size,
+            filesystem: None,
+            filesystem_size: None,
+            block_size: None,
+            uuid: None,
+            label: None,
+            content: Content::Raw { info_hash: info_hash.as_string() },
+            lvm: None,
+        }],
+    };
+    let manifest = toml::to_string(&manifest).unwrap();
+    let torrent = metainfo.to_torrent(&[]);
+    let sums =
+        format!("{}  manifest.toml\n{}  disk.torrent\n", sha256(manifest.as_bytes()), sha256(&torrent));
+    for (file, bytes) in [
+        ("manifest.toml", manifest.as_bytes()),
+        ("disk.torrent", &torrent),
+        ("disk", &data),
+        ("SHA256SUMS", sums.as_bytes()),
+    ] {
+        std::fs::write(dir.join(file), bytes).unwrap();
+    }
+    info_hash
 }
 
 fn sha256(bytes: &[u8]) -> String {
