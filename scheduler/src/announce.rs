@@ -44,7 +44,7 @@ impl Scheduler {
     pub(super) fn announce_fresh(&mut self, piece: PieceId) {
         let t = &self.config.tuning;
         let rare = if self.pieces.have.count() < t.ramp { t.rare_at_first } else { t.rare };
-        if u32::from(self.pieces.copies[piece.index()]) < rare && !self.has_trees() {
+        if u32::from(self.pieces.copies[piece.index()]) < rare && !self.spread.is_under_way(self) {
             self.announcements.urgent = true;
         } else {
             self.announcements.due.get_or_insert(self.now + self.config.tuning.announce_sweep);

@@ -17,6 +17,8 @@ pub struct Config {
     /// Bytes of the pieces in RAM at once: asked for, arriving, or verified and not yet [`super::Input::Stored`]. Two
     /// pieces are always allowed.
     pub memory: u64,
+    /// Whether what is new travels down trees in large rooms; else every room is a mesh. Nodes may differ.
+    pub trees: bool,
     /// How it works; the defaults are measured.
     pub tuning: Tuning,
 }
@@ -24,6 +26,14 @@ pub struct Config {
 impl Config {
     /// Defaults for a role: 96 MiB of pieces.
     pub fn new(role: Role, seed: u64) -> Self {
-        Self { role, member: seed, site: None, seed, memory: 96 << 20, tuning: Tuning::default() }
+        Self {
+            role,
+            member: seed,
+            site: None,
+            seed,
+            memory: 96 << 20,
+            trees: true,
+            tuning: Tuning::default(),
+        }
     }
 }

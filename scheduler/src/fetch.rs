@@ -85,9 +85,9 @@ impl Scheduler {
         self.memory() + size <= self.config.memory.max(2 * size)
     }
 
-    /// Bytes asked for, but not of parents: those wait for what is still on its way there.
+    /// Bytes asked for, but not of who waits for them as well.
     pub(super) fn pulled(&self) -> u64 {
-        self.pending_bytes - self.relayed()
+        self.pending_bytes - self.spread.early_bytes(self)
     }
 
     /// Asks until enough is outstanding or nobody has more for us.
@@ -95,7 +95,7 @@ impl Scheduler {
         if !std::mem::take(&mut self.due.fill) || self.complete || self.config.role == Role::Server {
             return;
         }
-        self.ask_parents();
+        self.spread.ask_before(self);
         let run = self.run();
         while self.pulled() + run <= self.ahead() {
             let Some((id, piece)) = self.choose(run) else { break };
@@ -177,7 +177,7 @@ impl Scheduler {
             })?;
             return self.has_room(piece).then_some(piece);
         }
-        let coming = self.coming(conn.peer.torrent);
+        let coming = self.spread.coming(self, conn.peer.torrent);
         let mut rarest = Rarest::new();
         let from = self.pieces.first_open()?;
         let patience = self.patience_for_rare(conn.peer.torrent);

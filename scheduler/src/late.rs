@@ -21,7 +21,7 @@ impl Scheduler {
             let id = self.conns.ids()[at];
             let now = self.now;
             // A parent is asked before it has a piece, and owes it only then.
-            let owes = |conn: &Conn| conn.pending.iter().any(|p| !self.awaits(id, p.piece));
+            let owes = |conn: &Conn| conn.pending.iter().any(|p| !self.spread.awaits(self, id, p.piece));
             let owes = self.conns.get(id).is_some_and(owes);
             let Some(conn) = self.conns.get_mut(id) else { continue };
             if conn.pending.is_empty() {
@@ -43,7 +43,7 @@ impl Scheduler {
                 conn.pending.iter().take_while(|p| now.saturating_sub(p.at) > patience).map(|p| (id, *p)),
             );
         }
-        late.retain(|(id, p)| !self.awaits(*id, p.piece));
+        late.retain(|(id, p)| !self.spread.awaits(self, *id, p.piece));
         late.sort_by_key(|(_, p)| p.at);
         let mut left = self.config.tuning.late_at_once;
         for (id, pending) in late {

@@ -10,8 +10,9 @@
 //! The policy, by file: `poll` has the order of the rules, `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
 //! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links; where these
-//! are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). In large rooms the
-//! server plants two trees (`forest`, `place`), and members pass on along them (`relay`).
+//! are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). `spread` is all
+//! that differs between small rooms and large ones, where the server plants two trees (`forest`, `place`), and members pass on
+//! along them (`relay`).
 
 pub mod neighbours;
 
@@ -38,6 +39,7 @@ mod serve;
 mod shape;
 mod site;
 mod sought;
+mod spread;
 mod steer;
 mod stopwatch;
 mod tuning;
@@ -58,6 +60,7 @@ use rate::{LinkRate, Rate};
 use relay::Relay;
 use serve::Serving;
 use shape::Shape;
+use spread::{Mesh, Spread, Trees};
 use steer::Steering;
 
 pub use config::Config;
@@ -107,6 +110,7 @@ pub struct Stats {
 pub struct Scheduler {
     config: Config,
     geometry: Geometry,
+    spread: &'static dyn Spread,
     rng: SmallRng,
     now: Duration,
     conns: Conns,
@@ -170,6 +174,7 @@ impl Scheduler {
             last_arrival: Duration::ZERO,
             answer_s: 0.5,
             complete: false,
+            spread: if config.trees { &Trees } else { &Mesh },
             config,
             geometry,
         };
@@ -209,7 +214,7 @@ impl Scheduler {
             Input::Unchoked(conn) => self.on_unchoked(conn),
             Input::Interested(_) | Input::NotInterested(_) => self.due.steer = true,
             Input::Suggested(conn, piece) => self.on_suggested(conn, piece),
-            Input::Placed(conn, place) => self.on_placed(conn, place),
+            Input::Placed(conn, place) => self.spread.is_placed(self, conn, place),
             Input::Reported(conn, paces) => self.on_reported(conn, paces),
             Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks),
             Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks),

@@ -16,7 +16,7 @@ impl Scheduler {
     pub(super) fn offer(&mut self) {
         if !std::mem::take(&mut self.due.offer)
             || self.config.role != Role::Member
-            || self.has_trees()
+            || self.spread.is_under_way(self)
             || self.now.saturating_sub(self.last_offer) < self.config.tuning.offer
             || !self.runs_out(self.link.per_s() * self.config.tuning.few.as_secs_f64())
         {
@@ -86,6 +86,12 @@ impl Scheduler {
         } else if let Some((other, blocks)) = self.waiting_elsewhere(id, piece) {
             self.move_requests(other, blocks, id);
         }
+    }
+
+    /// Whether a piece that was not asked for yet comes without that.
+    fn comes(&self, piece: PieceId) -> bool {
+        let coming = self.spread.coming(self, self.geometry.locate(piece).0);
+        coming.is_some_and(|c| c.holds(piece.0, self.pieces.copies[piece.index()]))
     }
 
     /// Whether a missing piece that this peer has is in the window, so that what is written stays in order.

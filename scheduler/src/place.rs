@@ -61,18 +61,10 @@ impl Places {
 }
 
 impl Scheduler {
-    /// Members have come. Where there are trees they get a place, if they are early; who is late, or behind a thin link, of
+    /// A member has come. Where there are trees it gets a place, if it is early; who is late, or behind a thin link, of
     /// which trees know nothing, has them taken back.
-    pub(super) fn seat_newcomers(&mut self) {
-        for id in std::mem::take(&mut self.due.came) {
-            self.member_comes_to_site(id);
-            if let Some(torrent) = self.conns.get(id).map(|conn| conn.peer.torrent) {
-                self.seat(id, torrent);
-            }
-        }
-    }
-
-    fn seat(&mut self, id: ConnId, torrent: TorrentId) {
+    pub(super) fn seat(&mut self, id: ConnId) {
+        let Some(torrent) = self.conns.get(id).map(|conn| conn.peer.torrent) else { return };
         match self.places.0.get(&torrent) {
             // It may have been away when the trees were taken back.
             Some(State::Over) => self.out.push(Output::Place(id, None)),
@@ -181,7 +173,7 @@ impl Scheduler {
 
     /// Whether a member next to the server has got so much more than the other one that it is to wait. Both ask for all they
     /// can get, and the kernel may give one of them nearly the whole link; but all need both trees.
-    pub(super) fn runs_ahead(&self, id: ConnId) -> bool {
+    pub(super) fn root_runs_ahead(&self, id: ConnId) -> bool {
         let next = |id: ConnId| self.conns.get(id)?.queue.front().map(|queued| queued.blocks.piece.0);
         let torrent = self.conns.get(id).map(|conn| conn.peer.torrent);
         let Some(trees) = torrent.and_then(|torrent| self.places.get(torrent)) else { return false };
@@ -208,7 +200,7 @@ impl Scheduler {
     }
 
     /// A member asks the server for a piece: it goes down a tree now.
-    pub(super) fn leaves(&mut self, piece: PieceId) {
+    pub(super) fn leaves_for_tree(&mut self, piece: PieceId) {
         let (torrent, index) = self.geometry.locate(piece);
         if let Some(trees) = self.places.get_mut(torrent) {
             let next = &mut trees.next[index as usize % 2];

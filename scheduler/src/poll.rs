@@ -63,11 +63,9 @@ impl Scheduler {
             self.recall();
             self.expire_suggestions();
         }
-        // Trees: the server's part, a member's part.
-        self.seat_newcomers();
-        self.tend_places();
-        self.take_places();
-        self.doubt_places();
+        // How what is new spreads: the server's part, a member's part.
+        self.greet();
+        self.spread.tend(self);
         // What is to come.
         self.steer();
         self.show_interest();
@@ -86,6 +84,14 @@ impl Scheduler {
             self.look_at_shape();
         }
         out.append(&mut self.out);
+    }
+
+    /// Members have come, to a server.
+    fn greet(&mut self) {
+        for id in std::mem::take(&mut self.due.came) {
+            self.member_comes_to_site(id);
+            self.spread.member_comes(self, id);
+        }
     }
 
     /// Takes the step since the last look into all rates.

@@ -17,7 +17,7 @@ impl Scheduler {
         conn.closing = !known || self.members.get(member).shunned;
         let refuse = conn.closing;
         self.conns.insert(id, conn);
-        self.find_relatives(peer.torrent);
+        self.spread.relatives_change(self, peer.torrent);
         if refuse {
             self.out.push(Output::Disconnect(id, if known { Reason::Corrupt } else { Reason::Protocol }));
         } else {
@@ -43,9 +43,9 @@ impl Scheduler {
         }
         self.call_again();
         self.steering.closed(id);
-        self.find_relatives(conn.peer.torrent);
+        self.spread.relatives_change(self, conn.peer.torrent);
         if conn.peer.role == Role::Member {
-            self.place_failed(conn.peer.torrent);
+            self.spread.member_goes(self, conn.peer.torrent);
         }
         (self.due.fill, self.due.pump) = (true, true);
     }
@@ -179,7 +179,7 @@ impl Scheduler {
                 self.pieces.release(&self.geometry, blocks.piece, block, id);
             }
         }
-        self.doubt_parent(id);
+        self.spread.is_refused(self, id);
         self.due.fill = true;
     }
 

@@ -224,26 +224,20 @@ impl Scheduler {
     }
 
     /// What of a torrent is left to its trees.
-    pub(super) fn coming(&self, torrent: TorrentId) -> Option<Coming> {
+    pub(super) fn left_to_trees(&self, torrent: TorrentId) -> Option<Coming> {
         let relay = self.relay(torrent)?;
         let from = relay.branches?.map(|b| if b.conn.is_some() { b.next } else { u32::MAX });
         let start = self.geometry.pieces_of(torrent)?.start;
         Some(Coming { start, from, common: self.conns.of_torrent(torrent) * 3 / 4 })
     }
 
-    /// Whether a piece that was not asked for yet will come down a tree.
-    pub(super) fn comes(&self, piece: PieceId) -> bool {
-        let coming = self.coming(self.geometry.locate(piece).0);
-        coming.is_some_and(|c| c.holds(piece.0, self.pieces.copies[piece.index()]))
-    }
-
     /// Whether a parent was asked for a piece that it does not have, and may take its time.
-    pub(super) fn awaits(&self, id: ConnId, piece: PieceId) -> bool {
+    pub(super) fn awaits_parent(&self, id: ConnId, piece: PieceId) -> bool {
         let (torrent, index) = self.geometry.locate(piece);
         let parent = self.relay(torrent).and_then(|r| r.branches?[index as usize % 2].conn);
         let copies = u32::from(self.pieces.copies[piece.index()]);
         parent == Some(id)
-            && self.coming(torrent).is_none_or(|c| copies < c.common)
+            && self.left_to_trees(torrent).is_none_or(|c| copies < c.common)
             && self.conns.get(id).is_some_and(|c| !c.has.get(piece.0))
     }
 
@@ -256,7 +250,7 @@ impl Scheduler {
     }
 
     /// Bytes asked of parents and not yet here.
-    pub(super) fn relayed(&self) -> u64 {
+    pub(super) fn asked_of_parents(&self) -> u64 {
         let of = |id: Option<ConnId>| id.and_then(|id| self.conns.get(id)).map_or(0, |c| c.pending_bytes);
         let parents = self.relays.iter().filter_map(|r| r.branches).map(|[even, odd]| (even.conn, odd.conn));
         parents.map(|(even, odd)| of(even) + if odd == even { 0 } else { of(odd) }).sum()

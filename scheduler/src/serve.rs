@@ -30,7 +30,7 @@ impl Scheduler {
     pub(super) fn on_requested(&mut self, id: ConnId, blocks: Blocks) {
         let exists = self.valid(blocks);
         let here = exists && self.pieces.have.get(blocks.piece.0);
-        let awaits = exists && !here && self.can_be_awaited(blocks.piece);
+        let awaits = exists && !here && self.spread.takes_early_requests(self, blocks.piece);
         let (now, t) = (self.now, &self.config.tuning);
         let Some(conn) = self.conns.get_mut(id) else { return };
         if awaits
@@ -64,7 +64,7 @@ impl Scheduler {
             let size = u64::from(self.geometry.piece_size(blocks.piece));
             self.steering.requested(id, blocks.piece, size, self.now);
             self.steering.took(id, blocks.piece);
-            self.leaves(blocks.piece);
+            self.spread.leaves(self, blocks.piece);
         }
         self.due.pump = true;
     }
@@ -148,7 +148,8 @@ impl Scheduler {
         let stall = self.stall();
         // First pieces go to one child after the other: half of those below begin sooner.
         let large = self.geometry.largest_piece() >= self.config.tuning.first_size.into();
-        let first = large && self.pieces.have.count() < self.config.tuning.first && self.has_trees();
+        let first =
+            large && self.pieces.have.count() < self.config.tuning.first && self.spread.is_under_way(self);
         let most = if first { 1 } else { self.config.tuning.slots as usize };
         loop {
             let busy = slots
@@ -171,7 +172,7 @@ impl Scheduler {
                 conn.serving = true;
                 conn.taken = now;
             }
-            if !self.has_trees() {
+            if !self.spread.is_under_way(self) {
                 // In the packets of the first block.
                 self.announce_to(id);
             }
@@ -224,7 +225,9 @@ impl Scheduler {
     fn next_served(&self) -> Option<ConnId> {
         self.conns
             .iter()
-            .filter(|(id, c)| !c.serving && !c.closing && !c.queue.is_empty() && !self.runs_ahead(*id))
+            .filter(|(id, c)| {
+                !c.serving && !c.closing && !c.queue.is_empty() && !self.spread.runs_ahead(self, *id)
+            })
             .min_by_key(|(_, c)| (!c.ours(), !c.child, c.queue.front().map(|q| q.at)))
             .map(|(id, _)| id)
     }

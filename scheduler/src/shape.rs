@@ -174,7 +174,7 @@ impl Scheduler {
                 }
             }
         }
-        self.uproot_all();
+        self.spread.sites_found(self);
     }
 
     /// What [`Output::Near`] is to carry: where a connection's peer is among the sites.

@@ -198,7 +198,7 @@ impl Scheduler {
         for torrent in 0..self.geometry.torrent_count() {
             let Some(range) = self.geometry.pieces_of(TorrentId(torrent as u16)) else { break };
             while let Some(piece) = self.steering.left.first_from(range.start).filter(|p| range.contains(p)) {
-                if self.is_for_trees(PieceId(piece)) {
+                if self.spread.is_asked_unsuggested(self, PieceId(piece)) {
                     return None;
                 }
                 match self.first_gift(PieceId(piece)) {

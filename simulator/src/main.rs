@@ -27,6 +27,7 @@ const HELP: &str = "simulate [OPTION VALUE]…
   --trunk Mbit/s         between switches
   --blind 1              nobody knows who is at which switch
   --latency µs           30
+  --trees off            large rooms are a mesh, too
   --seed N               1
   --steps N              of S/B, for the rate over time (20)
   --runs N               that many seeds
@@ -67,6 +68,7 @@ fn main() -> Result<()> {
             "--chain" => room.chain = number()? > 0.0,
             "--trunk" => room.trunk = Some(number()? * 1e6),
             "--blind" => room.sites_known = number()? == 0.0,
+            "--trees" => room.trees = value != "off",
             "--latency" => room.latency = Duration::from_secs_f64(number()? / 1e6),
             "--seed" => room.seed = number()? as u64,
             "--runs" => runs = number()? as u64,

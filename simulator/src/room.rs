@@ -44,6 +44,8 @@ pub struct Room {
     pub trunk: Option<f64>,
     /// Whether nodes know who is at which switch.
     pub sites_known: bool,
+    /// Whether what is new travels down trees, where the room is large enough.
+    pub trees: bool,
     /// Numbers of the policy.
     pub tuning: Tuning,
     /// Seed of everything.
@@ -75,6 +77,7 @@ impl Default for Room {
             chain: false,
             trunk: None,
             sites_known: true,
+            trees: true,
             tuning: Tuning::default(),
             seed: 1,
             steps: 20,

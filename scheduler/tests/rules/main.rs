@@ -30,6 +30,7 @@ prop_compose! {
         seed in any::<u64>(),
         torrents in torrents(),
         members in 1usize..7,
+        meshes in prop_oneof![2 => Just(0u8), 1 => Just(u8::MAX), 1 => any::<u8>()],
         forest in 1u32..12,
         memory in 32_768u64..4_000_000,
         foreign in prop::option::of(any::<bool>()),
@@ -45,7 +46,7 @@ prop_compose! {
         let breaks = breaks.into_iter().map(Duration::from_millis).collect();
         let found = found.map(Duration::from_millis);
         let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
-        Room { seed, torrents, members, forest, settle, memory, foreign, corrupt, silent, breaks, sites, old, found }
+        Room { seed, torrents, members, meshes, forest, settle, memory, foreign, corrupt, silent, breaks, sites, old, found }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Room {
     pub(crate) seed: u64,
     pub(crate) torrents: Vec<TorrentShape>,
     pub(crate) members: usize,
+    /// Which nodes know of no trees, bit by bit, the server's first.
+    pub(crate) meshes: u8,
     /// Members from which on there are trees.
     pub(crate) forest: u32,
     /// How long after the last of those came the trees are planted.
@@ -152,6 +154,7 @@ impl World {
         let site = (self.room.sites > 0).then(|| SiteId(node as u16 % self.room.sites));
         let mut config = Config::new(role, self.rng.random());
         (config.member, config.memory, config.site) = (node as u64, self.room.memory, site);
+        config.trees = self.room.meshes >> node.min(7) & 1 == 0;
         (config.tuning.forest, config.tuning.settle) = (self.room.forest, self.room.settle);
         let start = if node == 0 { Start::All } else { Start::None };
         let scheduler = Scheduler::new(config, self.geometry.clone(), &vec![start; self.room.torrents.len()]);

@@ -30,6 +30,7 @@ impl World<'_> {
             self.room.seed << 20 | u64::from(node),
         );
         config.tuning = self.room.tuning.clone();
+        config.trees = self.room.trees;
         config.member = u64::from(node);
         config.site = self.site(node);
         let start = if server { Start::All } else { Start::None };
