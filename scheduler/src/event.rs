@@ -9,6 +9,10 @@ pub const SENT_AT_ONCE: u32 = 2 * BLOCK_SIZE;
 /// Blocks that a driver may send as one: parts that are given to it end at multiples of this, where so much was asked for.
 pub const PACK_BLOCKS: u32 = 16;
 
+/// Requests that are kept of one peer, in blocks: what a driver announces as `reqq`. More than the server suggests ahead, and than a
+/// member asks ahead on the fastest links.
+pub const REQUEST_QUEUE: u32 = 4096;
+
 /// A connection: one peer, one torrent. Given by the driver, small and dense (an index of a slab); may be used again
 /// after [`Input::Closed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +70,8 @@ pub struct Peer {
     pub site: Option<SiteId>,
     /// Whether both ends speak BEP 6 (reject, suggest, have-all).
     pub fast: bool,
+    /// Requests that it keeps, in blocks ([`REQUEST_QUEUE`] where it is one of ours).
+    pub queue: u32,
 }
 
 /// Where a member is in the two trees of a torrent: that of the pieces with an even index, and that of the odd ones.

@@ -130,7 +130,13 @@ impl Scheduler {
     /// Seconds until this peer would have sent us a further run; none when it cannot be asked.
     fn wait_at(&self, conn: &Conn, run: u64, mean: f64) -> Option<f64> {
         let steers = conn.peer.role == Role::Server && !self.is_starving(conn);
-        if conn.choked || conn.closing || conn.late || conn.useful == 0 || steers {
+        if conn.choked
+            || conn.closing
+            || conn.late
+            || conn.useful == 0
+            || steers
+            || !conn.keeps(run + run / 2)
+        {
             return None;
         }
         let t = &self.config.tuning;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::event::{ConnId, Output, Reason, Role};
-use super::geometry::{Blocks, PieceId};
+use super::geometry::{BLOCK_SIZE, Blocks, PieceId};
 use super::peer::{Conn, Pending};
 use super::pieces::Block;
 
@@ -124,6 +124,7 @@ impl Scheduler {
                     && !(c.choked || c.closing || c.late)
                     && c.peer.role != Role::Server
                     && !self.crosses(c)
+                    && c.keeps(BLOCK_SIZE.into())
                     && !self.members.get(c.member).suspect
             })
             .min_by_key(|(_, c)| c.pending_bytes)

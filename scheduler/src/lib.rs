@@ -64,7 +64,9 @@ use spread::{Mesh, Spread, Trees};
 use steer::Steering;
 
 pub use config::Config;
-pub use event::{ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, Reason, Role, SENT_AT_ONCE, SiteId};
+pub use event::{
+    ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, REQUEST_QUEUE, Reason, Role, SENT_AT_ONCE, SiteId,
+};
 pub use geometry::{BLOCK_SIZE, Blocks, Geometry, PieceId, TorrentId, TorrentShape};
 pub use stopwatch::Pace;
 pub use tuning::{NUMBERS, Number, Tuning};

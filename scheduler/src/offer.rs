@@ -147,7 +147,14 @@ mod tests {
     /// A member joins that has what `bitfield` says.
     fn join(scheduler: &mut Scheduler, number: u64, bitfield: u8, out: &mut Vec<Output>) -> ConnId {
         let id = ConnId(number as u32);
-        let peer = Peer { torrent: TorrentId(0), member: number, role: Role::Member, site: None, fast: true };
+        let peer = Peer {
+            torrent: TorrentId(0),
+            member: number,
+            role: Role::Member,
+            site: None,
+            fast: true,
+            queue: super::super::REQUEST_QUEUE,
+        };
         for input in [Input::Connected(id, peer), Input::Bitfield(id, &[bitfield]), Input::Unchoked(id)] {
             tell(scheduler, Duration::from_millis(1), input, out);
         }

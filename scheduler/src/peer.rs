@@ -123,6 +123,17 @@ impl Conn {
         u64::from(self.queue_blocks) * u64::from(BLOCK_SIZE) + self.in_service
     }
 
+    /// Blocks that it asked for and that are kept here.
+    pub(super) fn kept(&self) -> u32 {
+        self.queue_blocks + self.awaited.iter().map(|queued| queued.blocks.count).sum::<u32>()
+    }
+
+    /// Whether it keeps so many more bytes of requests; one run in any case.
+    pub(super) fn keeps(&self, bytes: u64) -> bool {
+        let blocks = self.pending.len() as u64 + bytes.div_ceil(BLOCK_SIZE.into());
+        self.pending.is_empty() || blocks <= self.peer.queue.into()
+    }
+
     pub(super) fn ours(&self) -> bool {
         self.peer.role != Role::Foreign
     }

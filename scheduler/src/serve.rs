@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Output, PACK_BLOCKS, Reason, Role, SENT_AT_ONCE};
+use super::event::{ConnId, Output, PACK_BLOCKS, REQUEST_QUEUE, Reason, Role, SENT_AT_ONCE};
 use super::geometry::{Blocks, PieceId};
 use super::peer::{Conn, Queued};
 
@@ -31,17 +31,13 @@ impl Scheduler {
         let exists = self.valid(blocks);
         let here = exists && self.pieces.have.get(blocks.piece.0);
         let awaits = exists && !here && self.spread.takes_early_requests(self, blocks.piece);
-        let (now, t) = (self.now, &self.config.tuning);
+        let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if awaits
-            && conn.peer.role == Role::Member
-            && conn.awaited.len() < t.awaited as usize
-            && !conn.closing
-        {
+        let room = u64::from(conn.kept()) + u64::from(blocks.count) <= REQUEST_QUEUE.into();
+        if awaits && room && conn.peer.role == Role::Member && !conn.closing {
             conn.awaited.push_back(Queued { blocks, at: now });
             return;
         }
-        let room = conn.queue_blocks + blocks.count.min(t.queue) <= t.queue;
         if !here || !room || conn.closing {
             if conn.peer.fast {
                 self.due.refused.push((id, blocks));

@@ -286,7 +286,14 @@ mod tests {
     /// Joins, takes what is suggested at once, and says nothing more; how often it was suggested each piece.
     fn take_all(server: &mut Scheduler, id: ConnId, start: Duration) -> Vec<u32> {
         let member = id.0.into();
-        let peer = Peer { torrent: TorrentId(0), member, role: Role::Member, site: None, fast: true };
+        let peer = Peer {
+            torrent: TorrentId(0),
+            member,
+            role: Role::Member,
+            site: None,
+            fast: true,
+            queue: super::super::REQUEST_QUEUE,
+        };
         let mut suggested = vec![0; PIECES as usize];
         let mut out = Vec::new();
         for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id)] {
@@ -318,7 +325,14 @@ mod tests {
         let (first, second) = (ConnId(1), ConnId(2));
         assert_eq!(take_all(&mut server, first, Duration::ZERO), [1; PIECES as usize]);
         // Another has them from the first, so that none is left to be given for the first time; then both leave.
-        let peer = Peer { torrent: TorrentId(0), member: 2, role: Role::Member, site: None, fast: true };
+        let peer = Peer {
+            torrent: TorrentId(0),
+            member: 2,
+            role: Role::Member,
+            site: None,
+            fast: true,
+            queue: super::super::REQUEST_QUEUE,
+        };
         let all: Vec<PieceId> = (0..PIECES).map(PieceId).collect();
         let now = Duration::from_secs(1);
         let gone = [Input::Closed(first), Input::Closed(second)];

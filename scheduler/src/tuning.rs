@@ -186,10 +186,6 @@ numbers! {
     given: Duration = ms(20), "ms";
     /// And no more than that.
     given_most: u32 = 2 << 20, "bytes";
-    /// Requests queued for one peer, at most.
-    queue: u32 = 4096, "blocks";
-    /// Runs that a peer may wait for, at most.
-    awaited: u32 = 1024, "runs";
     /// The first so many pieces, if they are large, are passed on to one child at a time.
     first: u32 = 8, "pieces";
     /// A piece of so many bytes is large.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ezio_image::metainfo::Metainfo;
+use ezio_scheduler::BLOCK_SIZE;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use crate::inquiry::{Asked, Inquiry, PeerError};
-use crate::scheduler::BLOCK_SIZE;
 use crate::wire::Message;
 
 /// Requests under way.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ezio_image::conf::Reuse;
 use ezio_image::metainfo::Metainfo;
+use ezio_scheduler::{Geometry, TorrentShape};
 use ezio_sha1::Method;
 
-use crate::scheduler::{Geometry, TorrentShape};
 use crate::storage::Storage;
 
 /// What we are to the others.

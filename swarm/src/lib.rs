@@ -29,8 +29,6 @@ mod swarm;
 mod tracker;
 mod zeros;
 
-use ezio_scheduler::{self as scheduler, neighbours};
-
 pub use config::{Config, Content, Role, Site};
 pub use proof::{Wrong, prove};
 pub use swarm::{Swarm, SwarmError};

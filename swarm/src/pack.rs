@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ezio_scheduler::{Blocks, PACK_BLOCKS};
 use zstd_safe::{CCtx, DCtx};
 
 use crate::block::{BLOCK, Block, BlockPool};
-use crate::scheduler::{Blocks, PACK_BLOCKS};
 
 /// The most that a run of blocks has.
 const MOST: usize = PACK_BLOCKS as usize * BLOCK;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::scheduler::PieceId;
+use ezio_scheduler::PieceId;
 use proptest::prelude::*;
 
 /// Bytes that compress, more or less.

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ezio_scheduler::{PieceId, TorrentId};
+
 use crate::block::BlockPool;
 use crate::config::{Content, geometry};
-use crate::scheduler::{PieceId, TorrentId};
 use crate::storage::StorageError;
 use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ezio_image::metainfo::Metainfo;
 use sha1::{Digest, Sha1};
 
-use crate::scheduler::{Geometry, PieceId, TorrentId};
+use ezio_scheduler::{Geometry, PieceId, TorrentId};
 
 /// The zero pieces of a job, as runs of global numbers; no run goes beyond its torrent.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ fn hash_of_zeros(length: u32) -> [u8; 20] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scheduler::TorrentShape;
+    use ezio_scheduler::TorrentShape;
 
     #[test]
     fn are_known_by_their_hash_whatever_their_length_and_end_with_their_torrent() {

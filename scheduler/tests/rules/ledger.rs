@@ -16,6 +16,8 @@ struct Conn {
     torrent: Option<TorrentId>,
     member: u64,
     fast: bool,
+    /// Requests that the peer keeps, in blocks.
+    queue: u32,
     /// What the peer said it has, and what it was told that we have.
     theirs: BTreeSet<u32>,
     told: BTreeSet<u32>,
@@ -77,7 +79,15 @@ impl Ledger {
                 let range = scheduler.geometry().pieces_of(peer.torrent).unwrap();
                 let told = self.have.iter().copied().filter(|p| range.contains(p)).collect();
                 let (torrent, member) = (Some(peer.torrent), peer.member);
-                let conn = Conn { torrent, member, fast: peer.fast, choked: true, told, ..Conn::default() };
+                let conn = Conn {
+                    torrent,
+                    member,
+                    fast: peer.fast,
+                    queue: peer.queue,
+                    choked: true,
+                    told,
+                    ..Conn::default()
+                };
                 assert!(self.conns.insert(id, conn).is_none());
             }
             Input::Closed(id) => {
@@ -200,6 +210,7 @@ impl Ledger {
             let is_parent = parents.is_some_and(|p| p.contains(&conn.member));
             assert!(is_parent || conn.theirs.contains(&piece), "asks who has it not");
             assert!(conn.asked.insert(block), "asks the same twice");
+            assert!(conn.asked.len() <= conn.queue as usize, "asks for more than the peer keeps");
         }
     }
 

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use ezio_scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, Role,
-    SENT_AT_ONCE, Scheduler, SiteId, Start, TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, REQUEST_QUEUE,
+    Role, SENT_AT_ONCE, Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use proptest::prelude::*;
 
@@ -69,6 +69,7 @@ fn input() -> impl Strategy<Value = Input<'static>> {
             role,
             site,
             fast,
+            queue: REQUEST_QUEUE,
         });
     let place = prop::option::of((any::<[u32; 2]>(), prop::array::uniform2(0u64..3))).prop_map(|place| {
         place.map(|(from, parents)| Place {
@@ -152,7 +153,7 @@ fn tell(scheduler: &mut Scheduler, now: Duration, input: Input<'_>, out: &mut Ve
 }
 
 fn peer(member: u64, role: Role) -> Peer {
-    Peer { torrent: TorrentId(0), member, role, site: None, fast: true }
+    Peer { torrent: TorrentId(0), member, role, site: None, fast: true, queue: REQUEST_QUEUE }
 }
 
 #[test]

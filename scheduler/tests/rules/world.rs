@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_scheduler::{
-    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Near, Output, Pace, Peer, PieceId, Place, Role,
-    Scheduler, SiteId, Start, TorrentId, TorrentShape,
+    BLOCK_SIZE, Blocks, Config, ConnId, Geometry, Input, Near, Output, Pace, Peer, PieceId, Place,
+    REQUEST_QUEUE, Role, Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -43,6 +43,8 @@ pub(crate) struct Room {
     pub(crate) found: Option<Duration>,
 }
 
+/// Requests that a client of another kind keeps, in blocks.
+const FOREIGN_QUEUE: u32 = 12;
 /// More than any of these rooms needs.
 const LIMIT: Duration = Duration::from_secs(1800);
 
@@ -298,7 +300,9 @@ impl World {
                 (_, 0) => Role::Server,
                 _ => Role::Member,
             };
-            let peer = Peer { torrent, member: other as u64, role, site: self.site_seen(node, other), fast };
+            let queue = if role == Role::Foreign { FOREIGN_QUEUE } else { REQUEST_QUEUE };
+            let site = self.site_seen(node, other);
+            let peer = Peer { torrent, member: other as u64, role, site, fast, queue };
             self.tell(node, Input::Connected(ids[end], peer));
         }
     }

@@ -11,7 +11,8 @@ use super::World;
 use super::event::{Told, What};
 use ezio_scheduler::neighbours::{FAR, Neighbours};
 use ezio_scheduler::{
-    Config, ConnId, Input, Near, Peer, PieceId, Place, Role, Scheduler, SiteId, Start, TorrentId,
+    Config, ConnId, Input, Near, Peer, PieceId, Place, REQUEST_QUEUE, Role, Scheduler, SiteId, Start,
+    TorrentId,
 };
 
 /// A connection and its handshakes.
@@ -143,6 +144,7 @@ impl World<'_> {
                 role: if other == 0 { Role::Server } else { Role::Member },
                 site: self.site_seen(node, other),
                 fast: true,
+                queue: REQUEST_QUEUE,
             };
             self.told.push_back((node, Told::Plain(Input::Connected(ids[end], peer))));
             let mut bits = vec![0u8; (self.geometry.piece_count() as usize).div_ceil(8)];

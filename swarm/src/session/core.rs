@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ezio_scheduler::{
+    BLOCK_SIZE, Blocks, ConnId, Input, Near, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
+};
+
 use super::outbox::{Close, Outbox};
 use super::receive::ReceivedBlock;
 use crate::block::{BLOCK, Block, BlockPool, CHUNK_BLOCKS};
 use crate::config::Role;
 use crate::pack::Pack;
-use crate::scheduler::{
-    self, BLOCK_SIZE, Blocks, ConnId, Input, Near, Output, Peer, PieceId, Place, Scheduler, SiteId, TorrentId,
-};
 use crate::wire::{ExtensionIds, Message, PackMessage, Parent, PlaceMessage, ShapeMessage};
 
 /// A registered connection.
@@ -31,6 +32,8 @@ pub(super) struct Conn {
     /// Did we dial?
     pub(super) outgoing: bool,
     pub(super) fast: bool,
+    /// Requests that it keeps.
+    pub(super) queue: u32,
     pub(super) sent: u64,
     pub(super) received: u64,
 }
@@ -120,11 +123,18 @@ impl Core {
         let id = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
         self.say_what_we_have(&conn);
         let role = match conn.ezio {
-            Some((Role::Server, _)) => scheduler::Role::Server,
-            Some((Role::Member, _)) => scheduler::Role::Member,
-            None => scheduler::Role::Foreign,
+            Some((Role::Server, _)) => ezio_scheduler::Role::Server,
+            Some((Role::Member, _)) => ezio_scheduler::Role::Member,
+            None => ezio_scheduler::Role::Foreign,
         };
-        let peer = Peer { torrent: conn.torrent, member: conn.member, role, site, fast: conn.fast };
+        let peer = Peer {
+            torrent: conn.torrent,
+            member: conn.member,
+            role,
+            site,
+            fast: conn.fast,
+            queue: conn.queue,
+        };
         self.conns[index] = Some(conn);
         self.input(Input::Connected(id, peer));
         id

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ezio_scheduler::neighbours::{FAR, FULL_MESH};
+use ezio_scheduler::{Reason, TorrentId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -15,8 +17,6 @@ use super::connection::{self, End};
 use super::handshake::{self, HandshakeError, is_connected};
 use super::outbox::Close;
 use super::socket;
-use crate::neighbours::{FAR, FULL_MESH};
-use crate::scheduler::{Reason, TorrentId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Dials under way at once.

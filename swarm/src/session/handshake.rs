@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use ezio_scheduler::{ConnId, REQUEST_QUEUE, TorrentId};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +16,6 @@ use super::core::Conn;
 use super::outbox::{Close, Outbox};
 use super::socket;
 use crate::config::Role;
-use crate::scheduler::{ConnId, TorrentId};
 use crate::wire::{
     EZIO_ID, EZIO_PACK_ID, EZIO_SHAPE_ID, ExtendedHandshake, ExtensionIds, EzioHandshake, HANDSHAKE_LENGTH,
     Handshake, MAX_EXTENDED, Message, UT_METADATA_ID, WireError,
@@ -25,8 +25,8 @@ use crate::wire::{
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How our peer ids begin: the client's name and version by the convention of BEP 20.
 const PEER_ID_PREFIX: &[u8; 8] = b"-EZ0100-";
-/// Requests that we keep in a peer's queue.
-const REQUEST_QUEUE: u32 = 2048;
+/// Requests that a peer keeps which does not say how many: the fewest that common clients keep.
+const USUAL_QUEUE: u32 = 250;
 
 /// Why there is no connection.
 #[derive(Debug, Error)]
@@ -214,6 +214,7 @@ fn register(
             address,
             outgoing,
             fast: theirs.fast,
+            queue: extended.request_queue.unwrap_or(USUAL_QUEUE),
             sent: 0,
             received: 0,
         };

@@ -20,14 +20,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use ezio_scheduler::neighbours::{NEIGHBOURS, Neighbours};
+use ezio_scheduler::{ConnId, Geometry, Input, Near, PieceId, Scheduler, Start, TorrentId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site, geometry};
-use crate::neighbours::{NEIGHBOURS, Neighbours};
-use crate::scheduler::{self, ConnId, Geometry, Input, Near, PieceId, Scheduler, Start, TorrentId};
 use crate::storage::StorageError;
 use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;
@@ -82,10 +82,10 @@ impl Engine {
         let arriving = config.memory / 8 * 5;
         let cache = if config.role == Role::Server { SERVER_CACHE } else { config.memory / 8 * 2 };
         let role = match config.role {
-            Role::Server => scheduler::Role::Server,
-            Role::Member => scheduler::Role::Member,
+            Role::Server => ezio_scheduler::Role::Server,
+            Role::Member => ezio_scheduler::Role::Member,
         };
-        let mut policy = scheduler::Config::new(role, config.seed);
+        let mut policy = ezio_scheduler::Config::new(role, config.seed);
         let member: [u8; 8] = rand::random();
         policy.member = u64::from_be_bytes(member);
         policy.memory = arriving;

@@ -3,10 +3,10 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ezio_scheduler::{Blocks, Reason};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::scheduler::{Blocks, Reason};
 use crate::store::Content;
 
 /// Why we close a connection.

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use ezio_image::conf::Reuse;
+use ezio_scheduler::{Input, PieceId, TorrentId};
 
 use super::Engine;
-use crate::scheduler::{Input, PieceId, TorrentId};
 use crate::storage::Storage;
 use crate::store::Fits;
 

@@ -4,8 +4,9 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
+use ezio_scheduler::{Near, SiteId};
+
 use crate::config::Site;
-use crate::scheduler::{Near, SiteId};
 
 /// Sites as a machine knows them that was told where it is: pieces come from the one before its own, and go to the one after.
 const BEFORE: SiteId = SiteId(0);

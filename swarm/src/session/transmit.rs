@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
+use ezio_scheduler::{Blocks, PACK_BLOCKS, PieceId, SENT_AT_ONCE};
 use tokio::net::TcpStream;
 
 use crate::block::{BLOCK, CHUNK_BLOCKS};
-use crate::scheduler::{Blocks, PACK_BLOCKS, PieceId, SENT_AT_ONCE};
 use crate::store::Content;
 use crate::wire::{BLOCK_HEADER, PACK_HEADER, PackMessage, block_header};
 

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::{slice, thread};
 
+use ezio_scheduler::PieceId;
 use ezio_sha1::Method;
 
 use super::Store;
-use crate::scheduler::PieceId;
 use crate::storage::{Storage, StorageError};
 
 /// Bytes of one step, at least: a disk's heads then rest for longer than they travel.

@@ -21,11 +21,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
+use ezio_scheduler::{Blocks, Geometry, PieceId};
 use ezio_sha1::Method;
 
 use crate::block::{BLOCK, Block, BlockPool, CHUNK, CHUNK_BLOCKS, Chunk, ChunkId};
 use crate::pack::Pack;
-use crate::scheduler::{Blocks, Geometry, PieceId};
 use crate::storage::{Storage, StorageError};
 use crate::zeros::ZeroPieces;
 use cache::Cache;

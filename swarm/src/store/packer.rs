@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ezio_scheduler::Blocks;
+
 use super::{Content, Store};
 use crate::block::{Block, CHUNK_BLOCKS, Chunk};
 use crate::pack::{Pack, Packer, Unpacker};
-use crate::scheduler::Blocks;
 
 /// Called with a pack that was opened and its blocks.
 pub(crate) type Unpacked = Box<dyn FnOnce(Pack, Vec<Box<Block>>) + Send>;

@@ -5,9 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ezio_scheduler::Blocks;
+
 use super::Loaded;
 use crate::pack::Pack;
-use crate::scheduler::Blocks;
 
 /// Piece and first block.
 type Place = (u32, u32);
@@ -65,7 +66,7 @@ impl Packs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scheduler::PieceId;
+    use ezio_scheduler::PieceId;
 
     fn pack(packs: &Packs, piece: u32, first: u32, count: u32) -> Arc<Pack> {
         let run = Blocks { piece: PieceId(piece), first, count };

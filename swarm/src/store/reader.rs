@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use ezio_scheduler::{BLOCK_SIZE, Blocks, PieceId};
+
 use super::{Content, Store, chunk_of};
 use crate::block::{CHUNK, Chunk, ChunkId};
-use crate::scheduler::{BLOCK_SIZE, Blocks, PieceId};
 use crate::storage::StorageError;
 
 /// What is to be read.

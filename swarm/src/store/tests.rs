@@ -2,9 +2,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use ezio_image::extents::ExtentMap;
+use ezio_scheduler::TorrentShape;
 
 use super::*;
-use crate::scheduler::TorrentShape;
 use crate::storage::DeviceStorage;
 
 const PIECE: u32 = 64 << 10;

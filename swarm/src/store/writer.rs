@@ -12,9 +12,10 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ezio_scheduler::PieceId;
+
 use super::Store;
 use crate::block::Chunk;
-use crate::scheduler::PieceId;
 use crate::storage::StorageError;
 
 /// A piece waits at most so long for company.

@@ -7,8 +7,9 @@
 //! All numbers are big endian; a block has 16 KiB, but for the last of a torrent. The only kind is 1: one zstd frame (RFC 8878)
 //! that says the length of its content, needs no dictionary, and ends where the message ends.
 
+use ezio_scheduler::PACK_BLOCKS;
+
 use super::WireError;
-use crate::scheduler::PACK_BLOCKS;
 
 /// Bytes in front of the compressed ones: length, message number, extension's number, and the four numbers above.
 pub const PACK_HEADER: usize = 6 + NUMBERS;

@@ -11,11 +11,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ezio_scheduler::{Near, Pace};
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
 use super::{WireError, decode_address, encode_address, from_bencode, none, to_bencode};
-use crate::scheduler::{Near, Pace};
 
 /// Bytes of one pace.
 const PACE: usize = 16;

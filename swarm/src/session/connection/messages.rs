@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ezio_scheduler::{Blocks, ConnId, Input, PieceId, Place};
+
 use super::{Connection, End, MAX_UNPACKING};
 use crate::block::Block;
 use crate::config::Role;
 use crate::pack::Pack;
-use crate::scheduler::{Blocks, ConnId, Input, PieceId, Place};
 use crate::session::core::Core;
 use crate::session::receive::Incoming;
 use crate::session::transmit::requested_block;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use ezio_scheduler::{Blocks, ConnId, TorrentId};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::futures::Notified;
@@ -25,7 +26,6 @@ use super::rate_limit::RateLimit;
 use super::receive::Receiver;
 use super::socket::{self, Carries, LowWater, SendQueue};
 use super::transmit::Transmitter;
-use crate::scheduler::{Blocks, ConnId, TorrentId};
 use crate::store::Loaded;
 use crate::wire::{ExtensionIds, Message, WireError, frame_limit};
 
