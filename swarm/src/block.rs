@@ -6,6 +6,8 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ezio_scheduler::PieceId;
+
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 16 << 10;
 /// Blocks of a chunk.
@@ -119,8 +121,7 @@ impl Drop for Chunk {
 /// Names a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ChunkId {
-    /// Piece of the job.
-    pub(crate) piece: u32,
+    pub(crate) piece: PieceId,
     /// Chunk of the piece, from 0.
     pub(crate) index: u32,
 }

@@ -9,7 +9,7 @@
 //!                         │  ▲                        │
 //!                         │  └──────what to do────────┘
 //!                         ▼
-//!                  store: memory ─▶ SHA-1 ─▶ large sorted runs ─▶ storage (devices, files)
+//!                  pipeline: memory ─▶ SHA-1 ─▶ large sorted runs ─▶ storage (devices, files)
 //! ```
 
 pub mod beginning;
@@ -22,9 +22,9 @@ pub mod wire;
 mod block;
 mod inquiry;
 mod pack;
+mod pipeline;
 mod proof;
 mod session;
-mod store;
 mod swarm;
 mod tracker;
 mod zeros;

@@ -8,14 +8,14 @@ use ezio_scheduler::{PieceId, TorrentId};
 
 use crate::block::BlockPool;
 use crate::config::{Content, geometry};
+use crate::pipeline::{Bounds, Pipeline, PipelineEvents};
 use crate::storage::StorageError;
-use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;
 
 /// Nothing is fetched or written.
 struct NoEvents;
 
-impl StoreEvents for NoEvents {
+impl PipelineEvents for NoEvents {
     fn verified(&self, _: PieceId) {}
     fn failed(&self, _: PieceId) {}
     fn stored(&self, _: &[PieceId]) {}
@@ -56,19 +56,19 @@ pub fn prove(contents: &[Content], go_on: impl Fn(u64) -> bool + Sync) -> Option
     let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
     let torrents = (0..).map_while(|torrent| geometry.pieces_of(TorrentId(torrent))).collect::<Vec<_>>();
     let nothing = Bounds { kept: 0, packed: 0, gathered: 0 };
-    let store = Store::new(targets, geometry, zeros, BlockPool::new(0), nothing, Arc::new(NoEvents));
-    let left: Mutex<VecDeque<_>> = Mutex::new(store.steps(torrents).into());
+    let pipeline = Pipeline::new(targets, geometry, zeros, BlockPool::new(0), nothing, Arc::new(NoEvents));
+    let left: Mutex<VecDeque<_>> = Mutex::new(pipeline.steps(torrents).into());
     let compared = AtomicU64::new(0);
     let next = || {
         let on = go_on(compared.load(Ordering::Relaxed));
         on.then(|| left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()).flatten()
     };
     let wrong = Mutex::new(Wrong::default());
-    store.compare_all(ezio_sha1::Method::fastest(), next, |step, told| {
-        compared.fetch_add(store.length_of(step), Ordering::Relaxed);
+    pipeline.compare_all(ezio_sha1::Method::fastest(), next, |step, told| {
+        compared.fetch_add(pipeline.length_of(step), Ordering::Relaxed);
         let differ = told.into_iter().filter_map(|(disk, piece, fits)| match fits {
             Ok(true) => None,
-            Ok(false) => Some(store.differs(disk, PieceId(piece))),
+            Ok(false) => Some(pipeline.differs(disk, PieceId(piece))),
             Err(error) => Some(error),
         });
         let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
 //! The scheduler and what belongs to it, behind one lock. A connection's task takes it once for all that it has read,
-//! the store's threads once a piece; what the scheduler answers is put into outboxes before the lock is released.
+//! the pipeline's threads once a piece; what the scheduler answers is put into outboxes before the lock is released.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -68,7 +68,7 @@ pub(super) struct Core {
     /// What the scheduler takes for the time.
     now: Duration,
     conns: Vec<Option<Conn>>,
-    arriving: HashMap<u32, Arriving>,
+    arriving: HashMap<PieceId, Arriving>,
     out: Vec<Output>,
     /// Connections whose outboxes have news; empty between two calls of [`Core::dispatch`].
     touched: Vec<ConnId>,
@@ -207,7 +207,7 @@ impl Core {
                 waste.push(block);
                 continue;
             }
-            let arriving = self.arriving.entry(run.piece.0).or_default();
+            let arriving = self.arriving.entry(run.piece).or_default();
             arriving.blocks.resize_with(count, || None);
             if let Some(slot) = arriving.blocks.get_mut(run.first as usize + at) {
                 *slot = Some(block);
@@ -253,7 +253,7 @@ impl Core {
         }
         let run = pack.run();
         if self.arrived(id, run, blocks, pool)
-            && let Some(arriving) = self.arriving.get_mut(&run.piece.0)
+            && let Some(arriving) = self.arriving.get_mut(&run.piece)
         {
             arriving.packs.push(Arc::new(pack));
         }
@@ -267,10 +267,10 @@ impl Core {
         for output in out.drain(..) {
             match output {
                 Output::Check(piece) => {
-                    let Arriving { blocks, packs } = self.arriving.remove(&piece.0).unwrap_or_default();
+                    let Arriving { blocks, packs } = self.arriving.remove(&piece).unwrap_or_default();
                     effects.check.push((piece, blocks.into_iter().flatten().collect(), packs));
                 }
-                Output::Discard(piece) => drop(self.arriving.remove(&piece.0)),
+                Output::Discard(piece) => drop(self.arriving.remove(&piece)),
                 Output::Complete => effects.complete = true,
                 other => {
                     if let Some(id) = self.deliver(other)

@@ -1,5 +1,8 @@
 //! Everything between the sockets and the scheduler: taking and making connections, moving messages and blocks, and
 //! telling how far the job is.
+//!
+//! The order of locks: the core's, then those of the sites and of outboxes. The pipeline is never called with one of them held, for its
+//! own (`pipeline`) may be held by a thread that has to tell the core.
 
 mod connection;
 mod core;
@@ -28,8 +31,8 @@ use tokio::task::JoinSet;
 use self::core::{Core, Effects};
 use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site, geometry};
+use crate::pipeline::{Bounds, Pipeline, PipelineEvents};
 use crate::storage::StorageError;
-use crate::store::{Bounds, Store, StoreEvents};
 use crate::zeros::ZeroPieces;
 use outbox::Close;
 use rate_limit::RateLimit;
@@ -61,7 +64,7 @@ pub(crate) struct Engine {
     pub(crate) port: u16,
     torrents: HashMap<[u8; 20], TorrentId>,
     core: Mutex<Core>,
-    store: Arc<Store>,
+    pipeline: Arc<Pipeline>,
     pool: Arc<BlockPool>,
     pub(crate) addresses: AddressBook,
     sites: RwLock<Arc<Sites>>,
@@ -98,7 +101,7 @@ impl Engine {
         let targets = contents.iter().map(|c| (Arc::clone(&c.metainfo), Arc::clone(&c.storage))).collect();
         let torrents = (0..).zip(&contents).map(|(i, c)| (c.metainfo.info_hash().0, TorrentId(i))).collect();
         Arc::new_cyclic(|engine| Self {
-            store: Arc::new(Store::new(
+            pipeline: Arc::new(Pipeline::new(
                 targets,
                 geometry.clone(),
                 zeros,
@@ -126,7 +129,7 @@ impl Engine {
         })
     }
 
-    /// Starts the store's threads and the tasks, which run in `tasks`, and looks for what is left to `search`.
+    /// Starts the pipeline's threads and the tasks, which run in `tasks`, and looks for what is left to `search`.
     ///
     /// # Errors
     /// The system has no thread left.
@@ -136,7 +139,7 @@ impl Engine {
         search: Option<Search>,
         tasks: &mut JoinSet<()>,
     ) -> std::io::Result<()> {
-        self.store.run(self.config.hashing)?;
+        self.pipeline.run(self.config.hashing)?;
         search.map_or(Ok(()), |search| search.run(self))?;
         tasks.spawn(listen::run(Arc::clone(self), listener));
         tasks.spawn(dial::run(Arc::clone(self)));
@@ -165,13 +168,13 @@ impl Engine {
             outbox.wake();
         }
         for (piece, blocks, packs) in effects.check {
-            self.store.check(piece, blocks, packs);
+            self.pipeline.check(piece, blocks, packs);
         }
         if effects.begun {
             self.watchers.publish(self);
         }
         if effects.complete {
-            self.store.finish();
+            self.pipeline.finish();
         }
         result
     }
@@ -266,9 +269,9 @@ impl Engine {
         (stats.received, stats.sent)
     }
 
-    /// Ends the store's threads and all connections.
+    /// Ends the pipeline's threads and all connections.
     pub(crate) fn close(&self) {
-        self.store.close();
+        self.pipeline.close();
         self.with_core(|core| core.conns().for_each(|(_, c)| c.outbox.close(Close::ShutDown)));
     }
 }
@@ -307,7 +310,7 @@ async fn tick(engine: Arc<Engine>) {
     }
 }
 
-/// What the store tells; the store must not keep the engine alive.
+/// What the pipeline tells; the pipeline must not keep the engine alive.
 struct Events(Weak<Engine>);
 
 impl Events {
@@ -318,7 +321,7 @@ impl Events {
     }
 }
 
-impl StoreEvents for Events {
+impl PipelineEvents for Events {
     fn verified(&self, piece: PieceId) {
         self.tell(|e| e.with_core(|core| core.input(Input::Verified(piece))));
     }

@@ -7,7 +7,7 @@ use ezio_scheduler::{Blocks, Reason};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::store::Content;
+use crate::pipeline::Content;
 
 /// Why we close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

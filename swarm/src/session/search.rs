@@ -13,8 +13,8 @@ use ezio_image::conf::Reuse;
 use ezio_scheduler::{Input, PieceId, TorrentId};
 
 use super::Engine;
+use crate::pipeline::Fits;
 use crate::storage::Storage;
-use crate::store::Fits;
 
 /// Pieces that are read before it is known whether it is worth while.
 const ASKED: usize = 40;
@@ -33,7 +33,7 @@ impl Engine {
     pub(crate) fn ask_targets(&self) -> Option<Search> {
         let wanted: Vec<Range<u32>> = self.wanted().collect();
         let zeros: Vec<Range<u32>> =
-            wanted.iter().flat_map(|pieces| self.store.zeros.of_torrent(pieces)).collect();
+            wanted.iter().flat_map(|pieces| self.pipeline.zeros.of_torrent(pieces)).collect();
         let others: Vec<u32> = wanted.iter().cloned().flatten().filter(|&p| !self.is_zero(p)).collect();
         let asked: Vec<u32> = match self.config.reuse {
             Reuse::Never => Vec::new(),
@@ -50,8 +50,8 @@ impl Engine {
         };
         // Before the job can end, for all is known to be there: what has to be written still.
         match search {
-            true => self.store.expect(),
-            false => zeros.iter().cloned().for_each(|pieces| self.store.write_zeros(pieces)),
+            true => self.pipeline.expect(),
+            false => zeros.iter().cloned().for_each(|pieces| self.pipeline.write_zeros(pieces)),
         }
         self.with_core(|core| {
             let sought = others.iter().filter(|p| search && asked.binary_search(p).is_err());
@@ -69,7 +69,7 @@ impl Engine {
             "the targets hold some of it: looking for the rest"
         );
         let left = wanted.into_iter().flat_map(|pieces| without(pieces, &asked));
-        let steps = Mutex::new(self.store.steps(left).into());
+        let steps = Mutex::new(self.pipeline.steps(left).into());
         Some(Search { steps, most_is_new: 2 * found.len() < asked.len() })
     }
 
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     fn is_zero(&self, piece: u32) -> bool {
-        self.store.zeros.holds(PieceId(piece))
+        self.pipeline.zeros.holds(PieceId(piece))
     }
 
     /// Which of these, each read by itself, are there.
@@ -89,7 +89,7 @@ impl Engine {
         let next =
             || left.lock().unwrap_or_else(PoisonError::into_inner).next().map(|&piece| piece..piece + 1);
         let found = Mutex::new(Vec::new());
-        self.store.compare_all(self.config.hashing, next, |step, told| {
+        self.pipeline.compare_all(self.config.hashing, next, |step, told| {
             found.lock().unwrap_or_else(PoisonError::into_inner).extend(held(step, &told));
         });
         let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -101,7 +101,7 @@ impl Engine {
     fn looked_at(&self, step: Range<u32>, found: &[u32]) {
         let is_there = |piece: &u32| found.contains(piece);
         for zeros in step.clone().filter(|p| self.is_zero(*p) && !is_there(p)) {
-            self.store.write_zeros(zeros..zeros + 1);
+            self.pipeline.write_zeros(zeros..zeros + 1);
         }
         let others: Vec<u32> = step.filter(|&p| !self.is_zero(p)).collect();
         let kept: Vec<u32> = others.iter().copied().filter(|p| is_there(p)).collect();
@@ -122,9 +122,9 @@ impl Search {
     /// The system has no thread left.
     pub(super) fn run(self, engine: &Arc<Engine>) -> std::io::Result<()> {
         let method = engine.config.hashing;
-        let (store, engine) = (Arc::clone(&engine.store), Arc::downgrade(engine));
+        let (pipeline, engine) = (Arc::clone(&engine.pipeline), Arc::downgrade(engine));
         let run = move || {
-            store.compare_all(
+            pipeline.compare_all(
                 method,
                 || self.next(&engine),
                 |step, told| {
@@ -133,7 +133,7 @@ impl Search {
                     }
                 },
             );
-            store.forgo();
+            pipeline.forgo();
         };
         thread::Builder::new().name("ezio-search".to_owned()).spawn(run).map(drop)
     }

@@ -8,7 +8,7 @@ use ezio_scheduler::{Blocks, PACK_BLOCKS, PieceId, SENT_AT_ONCE};
 use tokio::net::TcpStream;
 
 use crate::block::{BLOCK, CHUNK_BLOCKS};
-use crate::store::Content;
+use crate::pipeline::Content;
 use crate::wire::{BLOCK_HEADER, PACK_HEADER, PackMessage, block_header};
 
 /// Blocks in one system call, at most.

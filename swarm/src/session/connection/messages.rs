@@ -46,7 +46,7 @@ impl Connection {
                 Incoming::Pack(message, bytes) => {
                     engine.wire.received(bytes.len());
                     let run = core.pack_comes(self.id, message).ok_or(End::Protocol("a pack of nothing"))?;
-                    packs.extend(run.map(|run| engine.store.pack(run, bytes)));
+                    packs.extend(run.map(|run| engine.pipeline.pack(run, bytes)));
                     Ok(())
                 }
                 Incoming::Frame(start, end) => self.frame(core, &mut together, start, end),
@@ -82,7 +82,7 @@ impl Connection {
                 outbox.wake();
             }
         };
-        self.engine.store.unpack(pack, Box::new(done));
+        self.engine.pipeline.unpack(pack, Box::new(done));
     }
 
     fn frame(

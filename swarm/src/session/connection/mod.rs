@@ -26,7 +26,7 @@ use super::rate_limit::RateLimit;
 use super::receive::Receiver;
 use super::socket::{self, Carries, LowWater, SendQueue};
 use super::transmit::Transmitter;
-use crate::store::Loaded;
+use crate::pipeline::Loaded;
 use crate::wire::{ExtensionIds, Message, WireError, frame_limit};
 
 /// Bytes read in one turn, at most.
@@ -225,7 +225,7 @@ impl Connection {
             let index = engine.geometry.locate(blocks.piece).1;
             self.transmitter.add_blocks(blocks, index, pack_id, |run, order| {
                 let raw = pack_id.map(|_| self.carries.time_for(engine.geometry.bytes_of(run)));
-                engine.store.content(run, raw, || tell_outbox(&outbox, order))
+                engine.pipeline.content(run, raw, || tell_outbox(&outbox, order))
             });
         }
         match close {

@@ -7,7 +7,7 @@ use std::{slice, thread};
 use ezio_scheduler::PieceId;
 use ezio_sha1::Method;
 
-use super::Store;
+use super::Pipeline;
 use crate::storage::{Storage, StorageError};
 
 /// Bytes of one step, at least: a disk's heads then rest for longer than they travel.
@@ -18,7 +18,7 @@ const MEMORY: u64 = 32 << 20;
 /// A target's word on a piece: whether it fits.
 pub(crate) type Fits = Result<bool, StorageError>;
 
-impl Store {
+impl Pipeline {
     /// Cuts runs of pieces, none of which goes beyond its torrent, into steps.
     pub(crate) fn steps(&self, runs: impl IntoIterator<Item = Range<u32>>) -> Vec<Range<u32>> {
         let mut steps = Vec::new();

@@ -3,6 +3,9 @@
 //!
 //! Writing, reading, hashing large pieces, and packing have threads of their own. The scheduler's memory bound holds for what
 //! is arriving and what waits to be written, so the queues here end by it; the cache has a bound of its own.
+//!
+//! The order of locks: that of the packs, then that of the cache, then the pool's. Those of the queues and of the tools are held by
+//! nobody who takes another one, and none of them all while somebody outside is told ([`PipelineEvents`], [`Loaded`]).
 
 mod cache;
 mod compare;
@@ -36,8 +39,8 @@ use queue::Queue;
 use reader::Read;
 use writer::WriteQueue;
 
-/// What the store tells the engine. Called from the store's threads, and from [`Store::check`].
-pub(crate) trait StoreEvents: Send + Sync {
+/// What the pipeline tells the engine. Called from the pipeline's threads, and from [`Pipeline::check`].
+pub(crate) trait PipelineEvents: Send + Sync {
     /// The piece has the right hash; it can be passed on.
     fn verified(&self, piece: PieceId);
     /// Its hash is wrong; its bytes are gone.
@@ -46,7 +49,7 @@ pub(crate) trait StoreEvents: Send + Sync {
     fn stored(&self, pieces: &[PieceId]);
     /// A target failed; nothing more is written.
     fn broken(&self, error: StorageError);
-    /// Everything is written and synced, as asked by [`Store::finish`].
+    /// Everything is written and synced, as asked by [`Pipeline::finish`].
     fn finished(&self);
 }
 
@@ -83,8 +86,8 @@ struct HashJob {
     packs: Vec<Arc<Pack>>,
 }
 
-/// The store of a job.
-pub(crate) struct Store {
+/// The pipeline of a job.
+pub(crate) struct Pipeline {
     torrents: Vec<Torrent>,
     geometry: Geometry,
     pub(crate) zeros: ZeroPieces,
@@ -100,7 +103,7 @@ pub(crate) struct Store {
     to_pack: Arc<Queue<PackWork>>,
     to_read: Queue<Read>,
     to_write: WriteQueue,
-    events: Arc<dyn StoreEvents>,
+    events: Arc<dyn PipelineEvents>,
 }
 
 /// How much of what there is, in bytes.
@@ -121,15 +124,15 @@ const MAX_HASHERS: usize = 4;
 /// needs them: to wake a thread, and then the connections that wait for it, takes as long.
 const DONE_AT_ONCE: u32 = 64 << 10;
 
-impl Store {
-    /// A store of these torrents, which has no threads yet.
+impl Pipeline {
+    /// A pipeline of these torrents, which has no threads yet.
     pub(crate) fn new(
         torrents: Vec<(Arc<Metainfo>, Arc<dyn Storage>)>,
         geometry: Geometry,
         zeros: ZeroPieces,
         pool: Arc<BlockPool>,
         bytes: Bounds,
-        events: Arc<dyn StoreEvents>,
+        events: Arc<dyn PipelineEvents>,
     ) -> Self {
         let torrents =
             torrents.into_iter().map(|(metainfo, storage)| Torrent { metainfo, storage }).collect();
@@ -152,24 +155,24 @@ impl Store {
         }
     }
 
-    /// Starts the threads, which hash by this method; they end after [`Store::close`].
+    /// Starts the threads, which hash by this method; they end after [`Pipeline::close`].
     ///
     /// # Errors
     /// The system has no thread left.
     pub(crate) fn run(self: &Arc<Self>, hashing: Method) -> io::Result<()> {
         let hashers = thread::available_parallelism().map_or(1, usize::from).min(MAX_HASHERS);
         let spawn = |name: &str, run: fn(&Self, Method)| {
-            let store = Arc::clone(self);
-            thread::Builder::new().name(name.to_owned()).spawn(move || run(&store, hashing)).map(drop)
+            let pipeline = Arc::clone(self);
+            thread::Builder::new().name(name.to_owned()).spawn(move || run(&pipeline, hashing)).map(drop)
         };
         for _ in 0..hashers {
             spawn("ezio-hash", hasher::run)?;
-            spawn("ezio-pack", |store, _| packer::run(store))?;
+            spawn("ezio-pack", |pipeline, _| packer::run(pipeline))?;
         }
         for _ in 0..READERS {
-            spawn("ezio-read", |store, _| reader::run(store))?;
+            spawn("ezio-read", |pipeline, _| reader::run(pipeline))?;
         }
-        spawn("ezio-write", |store, _| writer::run(store))
+        spawn("ezio-write", |pipeline, _| writer::run(pipeline))
     }
 
     /// Ends the threads once they have done what they are at.
@@ -191,7 +194,7 @@ impl Store {
         }
     }
 
-    /// [`Store::write_zeros`] may still be called: the job is not finished before [`Store::forgo`].
+    /// [`Pipeline::write_zeros`] may still be called: the job is not finished before [`Pipeline::forgo`].
     pub(crate) fn expect(&self) {
         self.to_write.expect();
     }
@@ -355,7 +358,7 @@ impl Store {
 
 /// The chunk in which a run is.
 fn chunk_of(run: Blocks) -> ChunkId {
-    ChunkId { piece: run.piece.0, index: run.first / CHUNK_BLOCKS }
+    ChunkId { piece: run.piece, index: run.first / CHUNK_BLOCKS }
 }
 
 /// Bytes of a block of a piece of `size` bytes.

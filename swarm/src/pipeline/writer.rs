@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ezio_scheduler::PieceId;
 
-use super::Store;
+use super::Pipeline;
 use crate::block::Chunk;
 use crate::storage::StorageError;
 
@@ -105,7 +105,7 @@ impl WriteQueue {
         self.news.notify_one();
     }
 
-    fn next(&self, store: &Store) -> Next {
+    fn next(&self, pipeline: &Pipeline) -> Next {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -114,7 +114,7 @@ impl WriteQueue {
             if state.pending.is_empty() {
                 state.sweep = None;
                 state.oldest = None;
-                if let Some(zeros) = state.next_zeros(store) {
+                if let Some(zeros) = state.next_zeros(pipeline) {
                     return Next::Zeros(zeros);
                 }
                 if state.expected == 0 && std::mem::take(&mut state.finish) {
@@ -127,7 +127,7 @@ impl WriteQueue {
             if state.sweep.is_none() && (state.bytes >= self.gather || state.finish || age >= MAX_AGE) {
                 state.sweep = Some(0);
             }
-            if let Some(run) = state.next_run(store) {
+            if let Some(run) = state.next_run(pipeline) {
                 return Next::Run(run);
             }
             if state.finish {
@@ -142,9 +142,9 @@ impl WriteQueue {
 
 impl State {
     /// The next pieces to be made zeros, one behind the other.
-    fn next_zeros(&mut self, store: &Store) -> Option<Range<u32>> {
+    fn next_zeros(&mut self, pipeline: &Pipeline) -> Option<Range<u32>> {
         let run = self.zeros.front_mut()?;
-        let most = MAX_ZEROS / u64::from(store.geometry.piece_size(PieceId(run.start)).max(1));
+        let most = MAX_ZEROS / u64::from(pipeline.geometry.piece_size(PieceId(run.start)).max(1));
         let end = run.end.min(run.start.saturating_add((most as u32).max(1)));
         let some = run.start..end;
         run.start = end;
@@ -156,7 +156,7 @@ impl State {
     }
 
     /// The next pieces to write, one behind the other: those at the head, else those of the sweep; none at its end.
-    fn next_run(&mut self, store: &Store) -> Option<Run> {
+    fn next_run(&mut self, pipeline: &Pipeline) -> Option<Run> {
         let from = if self.pending.contains_key(&self.head) { self.head } else { self.sweep? };
         let Some((&first, _)) = self.pending.range(from..).next() else {
             self.sweep = None;
@@ -164,10 +164,10 @@ impl State {
             self.oldest = Some(Instant::now());
             return None;
         };
-        let torrent = store.geometry.locate(PieceId(first)).0;
+        let torrent = pipeline.geometry.locate(PieceId(first)).0;
         let (mut run, mut bytes, mut at) = (Vec::new(), 0, first);
         while bytes < MAX_RUN
-            && store.geometry.locate(PieceId(at)).0 == torrent
+            && pipeline.geometry.locate(PieceId(at)).0 == torrent
             && let Some(chunks) = self.pending.remove(&at)
         {
             bytes += chunks.iter().map(|c| u64::from(c.len())).sum::<u64>();
@@ -181,39 +181,39 @@ impl State {
     }
 }
 
-pub(super) fn run(store: &Store) {
+pub(super) fn run(pipeline: &Pipeline) {
     loop {
-        match store.to_write.next(store) {
+        match pipeline.to_write.next(pipeline) {
             Next::Closed => return,
-            Next::Finish => match store.torrents.iter().try_for_each(|t| t.storage.sync()) {
-                Ok(()) => store.events.finished(),
-                Err(error) => return store.events.broken(error),
+            Next::Finish => match pipeline.torrents.iter().try_for_each(|t| t.storage.sync()) {
+                Ok(()) => pipeline.events.finished(),
+                Err(error) => return pipeline.events.broken(error),
             },
             Next::Zeros(pieces) => {
-                if let Err(error) = write_zeros(store, pieces) {
-                    return store.events.broken(error);
+                if let Err(error) = write_zeros(pipeline, pieces) {
+                    return pipeline.events.broken(error);
                 }
             }
             Next::Run(run) => {
-                if let Err(error) = write(store, &run) {
-                    return store.events.broken(error);
+                if let Err(error) = write(pipeline, &run) {
+                    return pipeline.events.broken(error);
                 }
                 let pieces: Vec<PieceId> = run.iter().map(|(piece, _)| *piece).collect();
-                let (mut cache, now) = (store.cache(), Instant::now());
+                let (mut cache, now) = (pipeline.cache(), Instant::now());
                 for (piece, chunks) in &run {
-                    cache.written(piece.0, u32::try_from(chunks.len()).unwrap_or(u32::MAX), now);
+                    cache.written(*piece, u32::try_from(chunks.len()).unwrap_or(u32::MAX), now);
                 }
                 drop(cache);
                 drop(run);
-                store.events.stored(&pieces);
+                pipeline.events.stored(&pieces);
             }
         }
     }
 }
 
-fn write(store: &Store, run: &Run) -> Result<(), StorageError> {
+fn write(pipeline: &Pipeline, run: &Run) -> Result<(), StorageError> {
     let Some((first, _)) = run.first() else { return Ok(()) };
-    let (torrent, offset) = store.offset_of(*first);
+    let (torrent, offset) = pipeline.offset_of(*first);
     let slices: Vec<IoSlice<'_>> =
         run.iter().flat_map(|(_, chunks)| chunks.iter().flat_map(|c| c.slices())).collect();
     let length = slices.iter().map(|s| s.len() as u64).sum();
@@ -222,8 +222,8 @@ fn write(store: &Store, run: &Run) -> Result<(), StorageError> {
     Ok(())
 }
 
-fn write_zeros(store: &Store, pieces: Range<u32>) -> Result<(), StorageError> {
-    let (torrent, offset) = store.offset_of(PieceId(pieces.start));
-    let length = pieces.map(|piece| u64::from(store.geometry.piece_size(PieceId(piece)))).sum();
+fn write_zeros(pipeline: &Pipeline, pieces: Range<u32>) -> Result<(), StorageError> {
+    let (torrent, offset) = pipeline.offset_of(PieceId(pieces.start));
+    let length = pieces.map(|piece| u64::from(pipeline.geometry.piece_size(PieceId(piece)))).sum();
     torrent.storage.write_zeros_at(offset, length).map_err(|e| torrent.named(e))
 }

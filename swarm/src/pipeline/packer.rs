@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ezio_scheduler::Blocks;
 
-use super::{Content, Store};
+use super::{Content, Pipeline};
 use crate::block::{Block, CHUNK_BLOCKS, Chunk};
 use crate::pack::{Pack, Packer, Unpacker};
 
@@ -46,33 +46,37 @@ impl Tools {
     }
 }
 
-pub(super) fn run(store: &Store) {
+pub(super) fn run(pipeline: &Pipeline) {
     let mut tools = Tools::new();
-    while let Some(work) = store.to_pack.pop() {
+    while let Some(work) = pipeline.to_pack.pop() {
         match work {
-            PackWork::Unpack(job) => unpack(store, &mut tools, job),
+            PackWork::Unpack(job) => unpack(pipeline, &mut tools, job),
             PackWork::Pack(job) => {
                 let run = job.run;
-                let content = pack(store, &mut tools, job);
-                store.loaded(run, Some(&content));
+                let content = pack(pipeline, &mut tools, job);
+                pipeline.loaded(run, Some(&content));
             }
-            PackWork::Unreadable(run) => store.loaded(run, None),
+            PackWork::Unreadable(run) => pipeline.loaded(run, None),
         }
     }
 }
 
-pub(super) fn unpack(store: &Store, tools: &mut Tools, UnpackJob { pack, done }: UnpackJob) {
-    let blocks = tools.unpacker.blocks(&pack, &store.pool);
+pub(super) fn unpack(pipeline: &Pipeline, tools: &mut Tools, UnpackJob { pack, done }: UnpackJob) {
+    let blocks = tools.unpacker.blocks(&pack, &pipeline.pool);
     done(pack, blocks);
 }
 
 /// The blocks as a pack, if that saves something.
-pub(super) fn pack(store: &Store, tools: &mut Tools, PackJob { run, chunk, ordered }: PackJob) -> Content {
+pub(super) fn pack(
+    pipeline: &Pipeline,
+    tools: &mut Tools,
+    PackJob { run, chunk, ordered }: PackJob,
+) -> Content {
     let first = (run.first % CHUNK_BLOCKS) as usize;
     let blocks = (first..first + run.count as usize).map(|at| chunk.block(at));
     let bytes = tools.packer.pack(blocks);
-    store.packing.took(store.geometry.bytes_of(run), ordered.elapsed(), bytes.is_some());
-    bytes.map_or(Content::Raw(chunk), |bytes| store.keep(run, bytes))
+    pipeline.packing.took(pipeline.geometry.bytes_of(run), ordered.elapsed(), bytes.is_some());
+    bytes.map_or(Content::Raw(chunk), |bytes| pipeline.keep(run, bytes))
 }
 
 /// Once in so many times it is tried whether what did not pay does now.

@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ezio_scheduler::PieceId;
+
 use super::Loaded;
 use crate::block::{Chunk, ChunkId};
 
@@ -59,7 +61,7 @@ impl Cache {
     }
 
     /// A verified piece waits to be written.
-    pub(super) fn add_unwritten(&mut self, piece: u32, chunks: &[Arc<Chunk>]) {
+    pub(super) fn add_unwritten(&mut self, piece: PieceId, chunks: &[Arc<Chunk>]) {
         for (index, chunk) in (0..).zip(chunks) {
             let entry = Entry { chunk: Arc::clone(chunk), unwritten: true, used: false };
             self.entries.insert(ChunkId { piece, index }, entry);
@@ -67,7 +69,7 @@ impl Cache {
     }
 
     /// A piece of so many chunks is on the target, since `now`.
-    pub(super) fn written(&mut self, piece: u32, chunks: u32, now: Instant) {
+    pub(super) fn written(&mut self, piece: PieceId, chunks: u32, now: Instant) {
         for index in 0..chunks {
             let id = ChunkId { piece, index };
             if let Some(entry) = self.entries.get_mut(&id)
@@ -119,12 +121,12 @@ mod tests {
         }
 
         fn write(&mut self, piece: u32) {
-            self.cache.add_unwritten(piece, &[Arc::new(Chunk::blank(16 << 10, &self.pool))]);
-            self.cache.written(piece, 1, self.now);
+            self.cache.add_unwritten(PieceId(piece), &[Arc::new(Chunk::blank(16 << 10, &self.pool))]);
+            self.cache.written(PieceId(piece), 1, self.now);
         }
 
         fn has(&mut self, piece: u32) -> bool {
-            self.cache.get(ChunkId { piece, index: 0 }).is_some()
+            self.cache.get(ChunkId { piece: PieceId(piece), index: 0 }).is_some()
         }
     }
 

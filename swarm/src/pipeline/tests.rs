@@ -27,7 +27,7 @@ impl Teller {
     }
 }
 
-impl StoreEvents for Teller {
+impl PipelineEvents for Teller {
     fn verified(&self, piece: PieceId) {
         self.tell(Told::Verified(piece.0));
     }
@@ -45,19 +45,24 @@ impl StoreEvents for Teller {
     }
 }
 
-/// A store of one torrent whose piece `i` is full of the byte `i`.
-fn store(pieces: u8, gather: u64, cache: u64, storage: Arc<dyn Storage>) -> (Arc<Store>, Receiver<Told>) {
-    store_of(PIECE, pieces, gather, cache, storage)
+/// A pipeline of one torrent whose piece `i` is full of the byte `i`.
+fn pipeline(
+    pieces: u8,
+    gather: u64,
+    cache: u64,
+    storage: Arc<dyn Storage>,
+) -> (Arc<Pipeline>, Receiver<Told>) {
+    pipeline_of(PIECE, pieces, gather, cache, storage)
 }
 
 /// The same, with pieces of another length.
-fn store_of(
+fn pipeline_of(
     piece_length: u32,
     pieces: u8,
     gather: u64,
     cache: u64,
     storage: Arc<dyn Storage>,
-) -> (Arc<Store>, Receiver<Told>) {
+) -> (Arc<Pipeline>, Receiver<Told>) {
     use sha1::{Digest, Sha1};
     let hashes: Vec<u8> = (0..pieces).flat_map(|i| Sha1::digest(vec![i; piece_length as usize])).collect();
     let total = u64::from(pieces) * u64::from(piece_length);
@@ -69,9 +74,9 @@ fn store_of(
     let torrents = vec![(Arc::new(metainfo), storage)];
     let zeros = ZeroPieces::default();
     let bytes = Bounds { kept: cache, packed: 1 << 20, gathered: gather };
-    let store = Arc::new(Store::new(torrents, geometry, zeros, pool, bytes, events));
-    store.run(Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE)).unwrap();
-    (store, receiver)
+    let pipeline = Arc::new(Pipeline::new(torrents, geometry, zeros, pool, bytes, events));
+    pipeline.run(Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE)).unwrap();
+    (pipeline, receiver)
 }
 
 fn file(pieces: u8) -> Arc<dyn Storage> {
@@ -79,9 +84,9 @@ fn file(pieces: u8) -> Arc<dyn Storage> {
     Arc::new(DeviceStorage::new(Arc::new(tempfile::tempfile().unwrap()), "disk", 0, extents))
 }
 
-fn blocks(store: &Store, byte: u8) -> Vec<Box<Block>> {
+fn blocks(pipeline: &Pipeline, byte: u8) -> Vec<Box<Block>> {
     let mut blocks = Vec::new();
-    store.pool.take(store.geometry.piece_size(PieceId(0)) as usize / BLOCK, &mut blocks);
+    pipeline.pool.take(pipeline.geometry.piece_size(PieceId(0)) as usize / BLOCK, &mut blocks);
     blocks.iter_mut().for_each(|b| b.0.fill(byte));
     blocks
 }
@@ -106,11 +111,11 @@ fn until_finished(told: &Receiver<Told>) -> (Vec<u32>, Vec<Vec<u32>>) {
 #[test]
 fn pieces_gather_and_go_out_as_sorted_runs() {
     let storage = file(8);
-    let (store, told) = store(8, 8 * u64::from(PIECE), 1 << 20, Arc::clone(&storage));
+    let (pipeline, told) = pipeline(8, 8 * u64::from(PIECE), 1 << 20, Arc::clone(&storage));
     for piece in [6u8, 1, 4, 0, 7, 5, 2, 3] {
-        store.check(PieceId(u32::from(piece)), blocks(&store, piece), Vec::new());
+        pipeline.check(PieceId(u32::from(piece)), blocks(&pipeline, piece), Vec::new());
     }
-    store.finish();
+    pipeline.finish();
     let (mut verified, stored) = until_finished(&told);
     verified.sort_unstable();
     assert_eq!(verified, (0..8).collect::<Vec<_>>());
@@ -118,31 +123,31 @@ fn pieces_gather_and_go_out_as_sorted_runs() {
     assert!(stored.iter().all(|run| run.is_sorted()));
     let stats = storage.write_stats();
     assert_eq!(stats.bytes, 8 * u64::from(PIECE));
-    store.close();
+    pipeline.close();
 }
 
 #[test]
 fn pieces_too_large_to_be_hashed_at_once_are_hashed_by_threads() {
-    let (store, told) = store_of(2 * DONE_AT_ONCE, 4, u64::MAX, 1 << 20, file(8));
-    store.check(PieceId(2), blocks(&store, 2), Vec::new());
+    let (pipeline, told) = pipeline_of(2 * DONE_AT_ONCE, 4, u64::MAX, 1 << 20, file(8));
+    pipeline.check(PieceId(2), blocks(&pipeline, 2), Vec::new());
     assert_eq!(next(&told), Told::Verified(2));
-    store.check(PieceId(1), blocks(&store, 2), Vec::new());
+    pipeline.check(PieceId(1), blocks(&pipeline, 2), Vec::new());
     assert_eq!(next(&told), Told::Failed(1));
-    store.finish();
+    pipeline.finish();
     assert_eq!(until_finished(&told), (vec![], vec![vec![2]]));
-    store.close();
+    pipeline.close();
 }
 
 #[test]
 fn of_pieces_that_are_hashed_together_the_wrong_one_fails() {
-    let (store, told) = store_of(2 * DONE_AT_ONCE, 20, u64::MAX, 1 << 20, file(40));
+    let (pipeline, told) = pipeline_of(2 * DONE_AT_ONCE, 20, u64::MAX, 1 << 20, file(40));
     let jobs = (0..20).map(|piece| HashJob {
         piece: PieceId(u32::from(piece)),
-        blocks: blocks(&store, if piece == 13 { 14 } else { piece }),
+        blocks: blocks(&pipeline, if piece == 13 { 14 } else { piece }),
         packs: Vec::new(),
     });
-    (0..20).for_each(|_| store.to_write.expect());
-    hasher::check(&store, Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE), jobs.collect());
+    (0..20).for_each(|_| pipeline.to_write.expect());
+    hasher::check(&pipeline, Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE), jobs.collect());
     let mut verdicts = Vec::new();
     while verdicts.len() < 20 {
         // The writer tells of what it has written meanwhile.
@@ -151,20 +156,20 @@ fn of_pieces_that_are_hashed_together_the_wrong_one_fails() {
     for (piece, verdict) in (0..20).zip(verdicts) {
         assert_eq!(verdict, if piece == 13 { Told::Failed(piece) } else { Told::Verified(piece) });
     }
-    store.close();
+    pipeline.close();
 }
 
 #[test]
 fn a_piece_waits_for_its_neighbours_but_not_for_ever() {
     let storage = file(4);
-    let (store, told) = store(4, u64::MAX, 1 << 20, Arc::clone(&storage));
+    let (pipeline, told) = pipeline(4, u64::MAX, 1 << 20, Arc::clone(&storage));
     for piece in [2u8, 1] {
-        store.check(PieceId(u32::from(piece)), blocks(&store, piece), Vec::new());
+        pipeline.check(PieceId(u32::from(piece)), blocks(&pipeline, piece), Vec::new());
     }
     let mut told: Vec<Told> = (0..3).map(|_| next(&told)).collect();
     assert_eq!(told.pop(), Some(Told::Stored(vec![1, 2])));
     assert_eq!(storage.write_stats().runs, 1);
-    store.close();
+    pipeline.close();
 }
 
 /// Says when a write comes, and waits until it may go on.
@@ -194,21 +199,21 @@ impl Storage for Gate {
 fn at_the_end_nothing_waits_for_neighbours() {
     let ((entered, writes), (open, gate)) = (channel(), channel());
     let storage = Arc::new(Gate { entered: Mutex::new(entered), open: Mutex::new(gate) });
-    let (store, told) = store(8, 0, 1 << 20, storage);
-    store.check(PieceId(6), blocks(&store, 6), Vec::new());
+    let (pipeline, told) = pipeline(8, 0, 1 << 20, storage);
+    pipeline.check(PieceId(6), blocks(&pipeline, 6), Vec::new());
     assert_eq!(next(&told), Told::Verified(6));
     assert_eq!(writes.recv_timeout(LIMIT), Ok(6));
     // The sweep stands at piece 6: what comes now lies behind it.
     for piece in [2, 4] {
-        store.check(PieceId(piece), blocks(&store, piece as u8), Vec::new());
+        pipeline.check(PieceId(piece), blocks(&pipeline, piece as u8), Vec::new());
         assert_eq!(next(&told), Told::Verified(piece));
     }
-    store.finish();
+    pipeline.finish();
     let begin = Instant::now();
     (0..3).for_each(|_| open.send(()).unwrap());
     assert_eq!(until_finished(&told).1, [[6], [2], [4]]);
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
-    store.close();
+    pipeline.close();
 }
 
 fn raw(content: Option<Content>) -> Arc<Chunk> {
@@ -218,29 +223,29 @@ fn raw(content: Option<Content>) -> Arc<Chunk> {
 
 #[test]
 fn what_waits_to_be_written_is_never_read_from_the_target() {
-    let (store, told) = store(4, u64::MAX, 0, file(4));
-    store.check(PieceId(3), blocks(&store, 3), Vec::new());
+    let (pipeline, told) = pipeline(4, u64::MAX, 0, file(4));
+    pipeline.check(PieceId(3), blocks(&pipeline, 3), Vec::new());
     assert_eq!(next(&told), Told::Verified(3));
     let run = Blocks { piece: PieceId(3), first: 1, count: 2 };
-    let chunk = raw(store.content(run, None, || panic!("it is in memory")));
+    let chunk = raw(pipeline.content(run, None, || panic!("it is in memory")));
     assert!(chunk.iter().all(|b| b.iter().all(|&b| b == 3)));
     // Written, and the cache keeps nothing: now it is read.
     while next(&told) != Told::Stored(vec![3]) {}
     let (sender, receiver) = channel();
     let loaded = move || -> Loaded { Box::new(move |content| sender.send(content).unwrap()) };
-    assert!(store.content(run, None, loaded).is_none());
+    assert!(pipeline.content(run, None, loaded).is_none());
     let chunk = raw(receiver.recv_timeout(LIMIT).unwrap());
     assert!(chunk.iter().all(|b| b.iter().all(|&b| b == 3)));
     assert_eq!(chunk.len(), PIECE);
-    store.close();
+    pipeline.close();
 }
 
 /// What a connection gets for the beginning of a piece of which sending as it is takes long.
-fn packed(store: &Store, piece: u32) -> Arc<Pack> {
+fn packed(pipeline: &Pipeline, piece: u32) -> Arc<Pack> {
     let run = Blocks { piece: PieceId(piece), first: 0, count: 4 };
     let (sender, receiver) = channel();
     let loaded = || -> Loaded { Box::new(move |content| sender.send(content).unwrap()) };
-    let content = store.content(run, Some(Duration::MAX), loaded);
+    let content = pipeline.content(run, Some(Duration::MAX), loaded);
     let Some(Content::Packed(pack)) = content.or_else(|| receiver.recv_timeout(LIMIT).unwrap()) else {
         panic!("not packed")
     };
@@ -250,30 +255,30 @@ fn packed(store: &Store, piece: u32) -> Arc<Pack> {
 
 #[test]
 fn pieces_are_packed_once_and_those_that_came_packed_not_at_all() {
-    let (store, told) = store(4, 0, 0, file(4));
-    store.check(PieceId(2), blocks(&store, 2), Vec::new());
+    let (pipeline, told) = pipeline(4, 0, 0, file(4));
+    pipeline.check(PieceId(2), blocks(&pipeline, 2), Vec::new());
     assert_eq!(next(&told), Told::Verified(2));
-    let pack = packed(&store, 2);
-    assert!(Arc::ptr_eq(&pack, &packed(&store, 2)));
+    let pack = packed(&pipeline, 2);
+    assert!(Arc::ptr_eq(&pack, &packed(&pipeline, 2)));
     let (sender, receiver) = channel();
     let done = move |_, blocks: Vec<Box<Block>>| sender.send(blocks).unwrap();
-    store.unpack(store.pack(pack.run(), pack.bytes().to_vec()), Box::new(done));
+    pipeline.unpack(pipeline.pack(pack.run(), pack.bytes().to_vec()), Box::new(done));
     let unpacked = receiver.recv_timeout(LIMIT).unwrap();
     assert!(unpacked.len() == 4 && unpacked.iter().all(|b| b.0.iter().all(|&byte| byte == 2)));
     // What does not have the right hash is not passed on.
     let run = Blocks { piece: PieceId(3), first: 0, count: 4 };
-    let came = Arc::new(store.pack(run, vec![7; 100]));
-    store.check(PieceId(3), blocks(&store, 1), vec![Arc::clone(&came)]);
+    let came = Arc::new(pipeline.pack(run, vec![7; 100]));
+    pipeline.check(PieceId(3), blocks(&pipeline, 1), vec![Arc::clone(&came)]);
     while next(&told) != Told::Failed(3) {}
-    store.check(PieceId(3), blocks(&store, 3), Vec::new());
+    pipeline.check(PieceId(3), blocks(&pipeline, 3), Vec::new());
     while next(&told) != Told::Verified(3) {}
-    assert!(!Arc::ptr_eq(&packed(&store, 3), &came));
+    assert!(!Arc::ptr_eq(&packed(&pipeline, 3), &came));
     let run = Blocks { piece: PieceId(1), first: 0, count: 4 };
-    let came = Arc::new(store.pack(run, vec![7; 100]));
-    store.check(PieceId(1), blocks(&store, 1), vec![Arc::clone(&came)]);
+    let came = Arc::new(pipeline.pack(run, vec![7; 100]));
+    pipeline.check(PieceId(1), blocks(&pipeline, 1), vec![Arc::clone(&came)]);
     while next(&told) != Told::Verified(1) {}
-    assert!(Arc::ptr_eq(&packed(&store, 1), &came));
-    store.close();
+    assert!(Arc::ptr_eq(&packed(&pipeline, 1), &came));
+    pipeline.close();
 }
 
 /// A storage in which every second piece lies as a frame.
@@ -302,29 +307,30 @@ impl Storage for Frames {
 
 #[test]
 fn frames_go_out_as_they_lie_in_the_storage() {
-    let (store, _told) = store(4, 0, 0, Arc::new(Frames));
-    assert_eq!(packed(&store, 2).bytes(), [2; 50]);
+    let (pipeline, _told) = pipeline(4, 0, 0, Arc::new(Frames));
+    assert_eq!(packed(&pipeline, 2).bytes(), [2; 50]);
     // Others get it as it is, and everyone what is no frame.
     for (piece, slow) in [(2, None), (1, Some(Duration::MAX))] {
         let run = Blocks { piece: PieceId(piece), first: 0, count: 4 };
         let (sender, receiver) = channel();
         let loaded = || -> Loaded { Box::new(move |content| sender.send(content).unwrap()) };
-        let chunk = raw(store.content(run, slow, loaded).or_else(|| receiver.recv_timeout(LIMIT).unwrap()));
+        let chunk =
+            raw(pipeline.content(run, slow, loaded).or_else(|| receiver.recv_timeout(LIMIT).unwrap()));
         assert!(chunk.iter().all(|b| b.iter().all(|&byte| u32::from(byte) == piece)));
     }
-    store.close();
+    pipeline.close();
 }
 
 #[test]
 fn a_wrong_hash_is_told_and_nothing_is_written() {
     let storage = file(2);
-    let (store, told) = store(2, 0, 1 << 20, Arc::clone(&storage));
-    store.check(PieceId(0), blocks(&store, 9), Vec::new());
+    let (pipeline, told) = pipeline(2, 0, 1 << 20, Arc::clone(&storage));
+    pipeline.check(PieceId(0), blocks(&pipeline, 9), Vec::new());
     assert_eq!(next(&told), Told::Failed(0));
-    store.finish();
+    pipeline.finish();
     assert_eq!(next(&told), Told::Finished);
     assert_eq!(storage.write_stats().bytes, 0);
-    store.close();
+    pipeline.close();
 }
 
 #[test]
@@ -332,10 +338,10 @@ fn a_full_target_names_the_piece() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let extents = ExtentMap::contiguous(2 * u64::from(PIECE)).unwrap();
     let storage = Arc::new(DeviceStorage::new(Arc::new(full), "/dev/full", 0, extents));
-    let (store, told) = store(2, 0, 1 << 20, storage);
-    store.check(PieceId(1), blocks(&store, 1), Vec::new());
+    let (pipeline, told) = pipeline(2, 0, 1 << 20, storage);
+    pipeline.check(PieceId(1), blocks(&pipeline, 1), Vec::new());
     assert_eq!(next(&told), Told::Verified(1));
     let want = "cannot write /dev/full at byte 65536 (piece 1 of disk)";
     assert_eq!(next(&told), Told::Broken(want.to_owned()));
-    store.close();
+    pipeline.close();
 }
