@@ -108,10 +108,11 @@ impl Scheduler {
         // Who was not asked lately is taken for one like those who send to us.
         let active = self.conns.iter().filter(|(_, c)| c.pending_bytes > 0).count();
         let mean = self.down.per_s() / active.max(1) as f64;
+        let jitter = self.config.tuning.jitter.max(1.001);
         let mut order: Vec<(f64, ConnId)> = Vec::with_capacity(self.conns.ids().len());
         for (id, conn) in self.conns.iter() {
             if let Some(wait) = self.wait_at(conn, run, mean) {
-                order.push((wait * self.rng.random_range(0.8..1.25), id));
+                order.push((wait * self.rng.random_range(1.0 / jitter..jitter), id));
             }
         }
         order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -143,7 +144,7 @@ impl Scheduler {
         let forgotten = conn.pending_bytes == 0 && self.now.saturating_sub(conn.progress) > t.forgotten;
         let rate =
             if conn.down.known() && !forgotten { conn.down.per_s().max(mean * t.slowest_peer) } else { mean }
-                .max(1000.0);
+                .max(t.rate_least);
         let most = (rate * t.peer_queue.as_secs_f64()).max(2.0 * run as f64);
         let after = (conn.pending_bytes + run) as f64;
         (after <= most).then_some(after / rate)
@@ -157,7 +158,8 @@ impl Scheduler {
     /// A server that steers is asked for what it did not suggest only when all else failed: it suggests nothing, or only what
     /// there is no room for before something else is complete.
     fn is_starving(&self, server: &Conn) -> bool {
-        let patience = self.config.tuning.starving;
+        // Three times what it takes to suggest an ignored piece to somebody else.
+        let patience = 3 * self.config.tuning.ignored;
         let steered = self.now.saturating_sub(server.steered) <= patience && server.suggested.is_empty();
         self.idle() > patience && !steered
     }

@@ -9,9 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::SiteId;
 use super::tuning::Tuning;
 
-/// Rounds of the power method: enough where groups are clear, and where they are not there is nothing to find.
-const ROUNDS: usize = 24;
-
 /// What went from one machine to another: bytes, and the seconds in which there was something to send.
 #[derive(Debug, Clone, Copy, Default)]
 struct Flow {
@@ -135,7 +132,7 @@ impl Nearness {
         &self,
         member: u64,
         site: impl Fn(u64) -> Option<SiteId>,
-        streams: f64,
+        streams: u32,
     ) -> Vec<(f64, SiteId)> {
         let mut means = BTreeMap::<SiteId, Mean>::new();
         for &(other, log) in self.of(member) {
@@ -143,7 +140,7 @@ impl Nearness {
                 means.entry(site).or_default().add(log);
             }
         }
-        let told = means.into_iter().filter(|(_, mean)| mean.1 >= streams);
+        let told = means.into_iter().filter(|(_, mean)| mean.1 >= streams.into());
         let mut told: Vec<(f64, SiteId)> = told.map(|(site, mean)| (mean.get(), site)).collect();
         told.sort_by(|a, b| b.0.total_cmp(&a.0));
         told
@@ -156,7 +153,7 @@ impl Nearness {
 
     /// Whether no other site is about as near to a machine as this one.
     pub(super) fn is_clear(&self, member: u64, own: SiteId, site: impl Fn(u64) -> Option<SiteId>) -> bool {
-        let told = self.to_sites(member, site, 2.0);
+        let told = self.to_sites(member, site, self.tuning.streams_to_site);
         let mean =
             |sought: bool| told.iter().find(|(_, site)| (*site == own) == sought).map(|(mean, _)| *mean);
         mean(true).zip(mean(false)).is_none_or(|(own, rival)| own - rival >= self.tuning.apart.ln())
@@ -169,7 +166,7 @@ impl Nearness {
         site: impl Fn(u64) -> Option<SiteId>,
         own: Option<SiteId>,
     ) -> Option<SiteId> {
-        let streams = if own.is_some() { self.tuning.streams.into() } else { 2.0 };
+        let streams = if own.is_some() { self.tuning.streams } else { self.tuning.streams_to_site };
         let told = self.to_sites(member, site, streams);
         let (best, site) = *told.first()?;
         let rival = match own {
@@ -193,7 +190,9 @@ impl Nearness {
                 }
             }
         }
-        let enough = |(mean, part): &(Mean, &BTreeSet<u64>)| mean.1 >= (part.len() as f64 / 2.0).max(4.0);
+        let enough = |(mean, part): &(Mean, &BTreeSet<u64>)| {
+            mean.1 >= (part.len() as f64 / 2.0).max(self.tuning.streams.into())
+        };
         let told: Vec<f64> =
             within.into_iter().zip(parts).filter(enough).map(|(mean, _)| mean.get()).collect();
         if told.len() < parts.len() && !some {
@@ -240,7 +239,7 @@ impl Nearness {
         parts.extend([left, right]);
         let mut own: BTreeMap<u64, usize> =
             parts.iter().enumerate().flat_map(|(at, part)| part.iter().map(move |&m| (m, at))).collect();
-        for _ in 0..8 {
+        for _ in 0..self.tuning.moves {
             let old = own.clone();
             for (&member, at) in &mut own {
                 let mut means = vec![Mean::default(); parts.len()];
@@ -273,7 +272,7 @@ impl Nearness {
         // More than the least eigenvalue is below 0.
         let shift = group.iter().map(|&m| pairs(m).map(|(_, log)| (log - mean).abs()).sum::<f64>());
         let shift = shift.fold(0.0, f64::max) / 4.0;
-        for _ in 0..ROUNDS {
+        for _ in 0..self.tuning.power_rounds {
             let next = |&member: &u64| {
                 let sum: f64 = pairs(member).map(|(other, log)| (log - mean) * x[other]).sum();
                 (member, sum + shift * x[&member])

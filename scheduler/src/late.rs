@@ -15,7 +15,6 @@ impl Scheduler {
             return;
         }
         let ending = self.pieces.all_begun();
-        let patience = self.patience(ending);
         let mut late: Vec<(ConnId, Pending)> = Vec::new();
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
@@ -23,6 +22,7 @@ impl Scheduler {
             // A parent is asked before it has a piece, and owes it only then.
             let owes = |conn: &Conn| conn.pending.iter().any(|p| !self.spread.awaits(self, id, p.piece));
             let owes = self.conns.get(id).is_some_and(owes);
+            let patience = self.patience(id, ending);
             let Some(conn) = self.conns.get_mut(id) else { continue };
             if conn.pending.is_empty() {
                 // What it owed was asked of others. It gets another chance.
@@ -59,9 +59,9 @@ impl Scheduler {
         let Some(conn) = self.conns.get(id).filter(|c| !c.ours() && !c.choked && !c.closing) else {
             return false;
         };
-        let silent = self.now.saturating_sub(conn.progress) > self.config.tuning.skipped;
+        let silent = self.now.saturating_sub(conn.progress) > self.config.tuning.late;
         let block = Blocks::one(skipped.piece, skipped.block);
-        if self.now.saturating_sub(skipped.at) <= self.config.tuning.skipped
+        if self.now.saturating_sub(skipped.at) <= self.config.tuning.late
             || !(silent || conn.answered > skipped.at)
         {
             return false;
@@ -101,11 +101,14 @@ impl Scheduler {
         self.out.push(Output::Discard(piece));
     }
 
-    /// How long an answer may take: what answers took lately, with room; less when every missing piece is on its way.
-    fn patience(&self, ending: bool) -> Duration {
-        let most = self.config.tuning.late;
-        let usual = Duration::from_secs_f64(self.answer_s * if ending { 2.0 } else { 4.0 });
-        usual.clamp(if ending { most / 10 } else { most / 2 }, if ending { most } else { 3 * most })
+    /// How long an answer of a peer may take: by what its answers took, else by those of all. When every missing piece is on its
+    /// way, what is late is not taken from it, but asked of a second peer as well: by what those of all took, that is sooner.
+    fn patience(&self, id: ConnId, ending: bool) -> Duration {
+        let t = &self.config.tuning;
+        let own = self.conns.get(id).filter(|_| !ending).and_then(|conn| conn.answers.patience(t));
+        let usual = own.or(self.answers.patience(t)).unwrap_or(t.late);
+        let (least, most) = if ending { (t.late_racing, t.late) } else { (t.late_least, t.late_most) };
+        usual.clamp(least, most.max(least))
     }
 
     /// Asks a second peer for one block; whether there was one to ask.

@@ -17,6 +17,7 @@
 pub mod neighbours;
 
 mod announce;
+mod answers;
 mod bits;
 mod config;
 mod event;
@@ -51,6 +52,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use announce::Announcements;
+use answers::Answers;
 use members::Members;
 use peer::Conns;
 use pieces::Pieces;
@@ -141,8 +143,8 @@ pub struct Scheduler {
     last_report: Duration,
     /// When a block last arrived.
     last_arrival: Duration,
-    /// Seconds that answers to requests take, averaged.
-    answer_s: f64,
+    /// How long answers take, of all peers together.
+    answers: Answers,
     complete: bool,
 }
 
@@ -174,7 +176,7 @@ impl Scheduler {
             last_offer: Duration::ZERO,
             last_report: Duration::ZERO,
             last_arrival: Duration::ZERO,
-            answer_s: 0.5,
+            answers: Answers::default(),
             complete: false,
             spread: if config.trees { &Trees } else { &Mesh },
             config,

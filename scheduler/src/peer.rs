@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::bits::Bits;
 use super::event::{ConnId, Peer, Role};
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
@@ -47,6 +48,8 @@ pub(super) struct Conn {
     pub(super) progress: Duration,
     /// When the latest of the requests that it answered was made.
     pub(super) answered: Duration,
+    /// How long it takes to answer.
+    pub(super) answers: Answers,
     /// It let requests go late: ask it little until it delivers.
     pub(super) late: bool,
     /// When it last suggested something.
@@ -97,6 +100,7 @@ impl Conn {
             down: Rate::default(),
             progress: now,
             answered: Duration::ZERO,
+            answers: Answers::default(),
             late: false,
             steered: now,
             offered: Duration::ZERO,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{ConnId, Output, Peer, Reason, Role};
+use super::event::{ConnId, Output, Peer, REQUEST_QUEUE, Reason, Role};
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId};
 use super::peer::Conn;
 use super::pieces::Block;
@@ -174,7 +174,7 @@ impl Scheduler {
     }
 
     pub(super) fn on_rejected(&mut self, id: ConnId, blocks: Blocks) {
-        for block in blocks.first..blocks.first.saturating_add(blocks.count.min(1 << 16)) {
+        for block in blocks.first..blocks.first.saturating_add(blocks.count.min(REQUEST_QUEUE)) {
             if self.take_pending(id, blocks.piece, block).is_some() {
                 self.pieces.release(&self.geometry, blocks.piece, block, id);
             }
@@ -195,7 +195,7 @@ impl Scheduler {
     }
 
     pub(super) fn on_arrived(&mut self, id: ConnId, blocks: Blocks) {
-        for block in blocks.first..blocks.first.saturating_add(blocks.count.min(1 << 16)) {
+        for block in blocks.first..blocks.first.saturating_add(blocks.count.min(REQUEST_QUEUE)) {
             self.take_block(id, blocks.piece, block);
         }
         self.due.fill = true;
@@ -205,6 +205,8 @@ impl Scheduler {
         let bytes = self.geometry.bytes_of(Blocks::one(piece, block));
         let wanted = self.wants(piece, block);
         let asked = self.take_pending(id, piece, block);
+        // A parent in a tree was asked before it had the piece.
+        let awaited = asked.is_some() && self.spread.awaits(self, id, piece);
         let asked_second = asked.is_some() || self.asked_of(id, piece, block);
         let Some(conn) = self.conns.get_mut(id) else {
             self.stats.wasted += u64::from(bytes);
@@ -213,11 +215,16 @@ impl Scheduler {
         conn.down.add(bytes);
         conn.progress = self.now;
         conn.late = false;
-        conn.answered = conn.answered.max(asked.unwrap_or_default());
         self.down.add(bytes);
         self.last_arrival = self.now;
-        if let Some(at) = asked {
-            self.answer_s += (self.now.saturating_sub(at).as_secs_f64() - self.answer_s) * 0.02;
+        // Once for each request, by its first block.
+        if let Some(at) = asked.filter(|at| *at > conn.answered) {
+            conn.answered = at;
+            if !awaited {
+                let took = self.now.saturating_sub(at);
+                conn.answers.learn(took, &self.config.tuning);
+                self.answers.learn(took, &self.config.tuning);
+            }
         }
         if !wanted || !asked_second {
             self.stats.wasted += u64::from(bytes);

@@ -228,7 +228,8 @@ impl Scheduler {
         let relay = self.relay(torrent)?;
         let from = relay.branches?.map(|b| if b.conn.is_some() { b.next } else { u32::MAX });
         let start = self.geometry.pieces_of(torrent)?.start;
-        Some(Coming { start, from, common: self.conns.of_torrent(torrent) * 3 / 4 })
+        let common = (f64::from(self.conns.of_torrent(torrent)) * self.config.tuning.common) as u32;
+        Some(Coming { start, from, common })
     }
 
     /// Whether a parent was asked for a piece that it does not have, and may take its time.

@@ -130,7 +130,8 @@ impl Scheduler {
     fn stall(&self) -> Duration {
         let t = &self.config.tuning;
         let round = f64::from(t.slots * SENT_AT_ONCE);
-        t.stall.max(Duration::from_secs_f64((t.stall_rounds * round / self.up.per_s().max(1.0)).min(1.0)))
+        let rounds = t.stall_rounds * round / self.up.per_s().max(t.rate_least);
+        t.stall.max(Duration::from_secs_f64(rounds).min(t.stall_most))
     }
 
     /// Gives the driver what is to be sent next, as far as it takes it.
@@ -153,7 +154,7 @@ impl Scheduler {
                 .filter_map(|&id| self.conns.get(id))
                 .filter(|c| self.now.saturating_sub(c.taken) < stall)
                 .count();
-            if busy >= most || slots.len() >= 4 * self.config.tuning.slots as usize {
+            if busy >= most || slots.len() >= self.config.tuning.slots_most as usize {
                 break;
             }
             let Some(id) = self.next_served() else { break };

@@ -133,7 +133,7 @@ impl Scheduler {
     /// The server looks for groups, when it is time.
     pub(super) fn look_at_shape(&mut self) {
         let t = &self.config.tuning;
-        let pause = t.look.max(t.look_for_each * self.conns.ids().len() as u32);
+        let pause = t.report.max(t.look_for_each * self.conns.ids().len() as u32);
         if self.config.role != Role::Server
             || self.shape.told
             || self.now.saturating_sub(self.shape.looked) < pause

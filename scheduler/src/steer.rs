@@ -256,7 +256,7 @@ impl Scheduler {
             !c.closing
                 && c.peer.role == Role::Member
                 && sites.contains(&c.peer.site)
-                && load.is_none_or(|l| l.open.len() < 2)
+                && load.is_none_or(|l| l.open.len() < self.config.tuning.open_suggestions as usize)
                 && self.geometry.pieces_of(c.peer.torrent).is_some_and(|r| c.has.count() < r.len() as u32)
         });
         let ahead = |id: &ConnId| self.steering.loads.get(id).map_or(0, |l| l.ahead);

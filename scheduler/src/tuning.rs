@@ -132,23 +132,34 @@ numbers! {
     forgotten: Duration = ms(2000), "ms";
     /// A peer that was slow counts as no slower than this part of the others, so that it is asked at all.
     slowest_peer: f64 = 1.0 / 8.0, "of the mean";
+    /// Nobody counts as slower than this: a block in 16 s, less than any link carries.
+    rate_least: f64 = 1000.0, "bytes a second";
+    /// By up to so many times the waits at two peers differ by chance alone, so that not all ask the same one.
+    jitter: f64 = 1.25, "times";
     /// A peer is asked for what it sends in so long, at most: what waits longer is asked elsewhere by then.
     peer_queue: Duration = ms(1000), "ms";
     /// Suggestions remembered of one connection: more than a server makes ahead with the smallest pieces.
     suggestions: u32 = 4096, "pieces";
-    /// A server that steers is asked for what it did not suggest after so long without anything: three times what it takes to
-    /// suggest an ignored piece to somebody else.
-    starving: Duration = ms(3000), "ms";
 
-    /// Requests not answered for so long are asked elsewhere, until it is known how long answers take.
-    late: Duration = ms(2500), "ms";
+    /// Requests not answered for so long are asked elsewhere, until it is known how long answers take; or, of a client of another
+    /// kind that answers later ones, or none any more, once more of itself.
+    late: Duration = ms(2000), "ms";
+    /// Each answer counts for so much of how long answers take (RFC 6298),
+    answer_gain: f64 = 1.0 / 8.0, "of the smoothed time";
+    /// and of how far they are from it (RFC 6298).
+    deviation_gain: f64 = 1.0 / 4.0, "of the deviation";
+    /// What takes so many deviations longer than the smoothed time is late (RFC 6298).
+    deviations: f64 = 4.0, "deviations";
+    /// But not sooner than after this (RFC 6298),
+    late_least: Duration = ms(1000), "ms";
+    /// or this where it is not taken from who is late,
+    late_racing: Duration = ms(250), "ms";
+    /// and no later than after this.
+    late_most: Duration = ms(7500), "ms";
     /// A connection that owes us blocks and sends none of them for so long is closed: what TCP needs to recover is shorter.
     dead: Duration = ms(30_000), "ms";
     /// Who was late and owes nothing any more is asked again after so long.
     forgiven: Duration = ms(5000), "ms";
-    /// A client of another kind that does not answer a request, but later ones, or that sends nothing any more, is asked once
-    /// more after so long.
-    skipped: Duration = ms(2000), "ms";
     /// Late blocks asked again in one tick, at most.
     late_at_once: u32 = 64, "blocks";
     /// A piece that came from one machine alone and was wrong so often shuns the machine.
@@ -182,6 +193,10 @@ numbers! {
     stall: Duration = ms(60), "ms";
     /// or for so many rounds of what all slots send at once. (After 1.25 a server on a busy host served dozens at once.)
     stall_rounds: f64 = 2.5, "rounds";
+    /// And never longer than this.
+    stall_most: Duration = ms(1000), "ms";
+    /// Connections served at the same time at most, also if none of them takes anything: else all would be in the end.
+    slots_most: u32 = 20, "connections";
     /// The driver is given ahead what leaves in so long, for one connection.
     given: Duration = ms(20), "ms";
     /// And no more than that.
@@ -205,6 +220,9 @@ numbers! {
     steer_pieces_most: f64 = 2.5, "pieces";
     /// A member at another site than the server's gets a piece when those at the server's have so many more that nobody else has.
     spill: u32 = 16, "pieces";
+    /// When all has left, a member is suggested what it lacks while it has fewer open suggestions than this: one that it asks for, and
+    /// one that waits.
+    open_suggestions: u32 = 2, "pieces";
     /// A suggestion that was not taken up for so long has been ignored.
     ignored: Duration = ms(1000), "ms";
     /// Who took nothing of what it asked for so long ago does not keep the server from giving to others.
@@ -230,6 +248,8 @@ numbers! {
     unreached: Duration = ms(5000), "ms";
     /// Pieces asked ahead of each parent, at least: one that comes and one that waits.
     relay_ahead: u32 = 2, "pieces";
+    /// A piece that so many neighbours have comes down no tree any more.
+    common: f64 = 0.75, "of the neighbours";
     /// Time between two looks at the trees: long beside the two seconds that a HAVE waits for company.
     watch: Duration = ms(8000), "ms";
     /// A server that sends less than this part of what its link carries is held up by a member next to it.
@@ -243,9 +263,8 @@ numbers! {
     report: Duration = ms(500), "ms";
     /// Less time than this says nothing of a stream, if nothing was sent in it.
     brief: Duration = ms(100), "ms";
-    /// Time between two looks at the shape of the room: that between two reports,
-    look: Duration = ms(500), "ms";
-    /// and more in large rooms, for each machine: a look takes some 0.1 ms for each, and may take a fiftieth of a core.
+    /// The server looks at the shape of the room as often as members report, but no oftener than in this time for each machine: a look
+    /// takes some 0.1 ms for each, and may take a fiftieth of a core.
     look_for_each: Duration = ms(5), "ms";
     /// What of older reports counts at a look: those of the last three seconds, about.
     flow_keep: f64 = 0.85, "of what was";
@@ -258,6 +277,12 @@ numbers! {
     packet: f64 = 1448.0, "bytes";
     /// A machine with fewer streams cannot be told.
     streams: u32 = 4, "streams";
+    /// A site that fewer of a machine's streams go to says nothing of where it is, as long as it has none.
+    streams_to_site: u32 = 2, "streams";
+    /// Rounds of the power method: enough where groups are clear, and where they are not there is nothing to find.
+    power_rounds: u32 = 24, "rounds";
+    /// So often each machine goes to the part that it is nearest to, after a cut.
+    moves: u32 = 8, "rounds";
     /// Fewer machines are no group.
     group: u32 = 3, "machines";
     /// A room is cut into so many parts at once, at most.

@@ -40,15 +40,15 @@ fn large_room() -> Room {
 fn a_large_room_comes_near_the_limit_at_once() {
     let report = finishes(&large_room(), 1.2);
     assert!(report.drops < 0.5, "{report}");
-    let mesh = finishes(&Room { trees: false, ..large_room() }, 1.25);
+    let mesh = finishes(&Room { trees: false, ..large_room() }, 1.45);
     assert!(mesh.last > report.last + 0.02, "what trees gain: {mesh}\n{report}");
 }
 
 #[test]
 fn a_large_room_goes_on_when_two_die_high_up_in_the_trees() {
     let killed = vec![(3, Duration::from_secs(3)), (5, Duration::from_secs(3))];
-    for trees in [true, false] {
-        finishes(&Room { killed: killed.clone(), trees, ..large_room() }, 1.45);
+    for (trees, limit) in [(true, 1.45), (false, 1.6)] {
+        finishes(&Room { killed: killed.clone(), trees, ..large_room() }, limit);
     }
 }
 
@@ -57,13 +57,17 @@ fn a_large_room_goes_on_when_two_die_high_up_in_the_trees() {
 fn a_large_room_does_not_wait_for_a_slow_one() {
     for (slow, rate, trees) in [(1, 12e6, true), (5, 2e6, true), (5, 12e6, true), (5, 2e6, false)] {
         let report = finishes(&Room { slow: vec![(slow, rate)], trees, ..large_room() }, 1.5);
-        assert!(report.median < 1.2, "{report}");
+        assert!(report.median < if trees { 1.2 } else { 1.4 }, "{report}");
     }
 }
 
 #[test]
 fn nobody_waits_for_a_slow_one() {
-    finishes(&Room { slow: vec![(3, 2e6)], ..room() }, 1.2);
+    // One room in eight ends a second later by chance.
+    let room = |seed| Room { slow: vec![(3, 2e6)], seed, ..room() };
+    let mut last = [1, 2, 3, 4, 5].map(|seed| finishes(&room(seed), 1.45).last);
+    last.sort_by(f64::total_cmp);
+    assert!(last[2] < 1.12, "{last:?}");
 }
 
 #[test]

@@ -225,6 +225,45 @@ fn a_peer_that_skips_a_request_is_asked_once_more_after_two_seconds() {
     assert!(asked.last().is_some_and(|end| (30_000..31_000).contains(end)), "{asked:?}");
 }
 
+/// It answers all others, so that it is not silent; and another has the block, or comes to have it.
+#[test]
+fn a_peer_that_never_answers_one_request_costs_two_seconds() {
+    for (role, answers, other_comes) in [(Role::Member, 0, 0), (Role::Foreign, 3, 0), (Role::Member, 3, 1500)]
+    {
+        let (never, other, piece) = (ConnId(0), ConnId(1), PieceId(0));
+        let shape = TorrentShape { piece_length: 65536, total_length: 65536 };
+        let config = Config::new(Role::Member, 9);
+        let mut scheduler = Scheduler::new(config, Geometry::new([shape]), &[Start::None]);
+        let mut out = Vec::new();
+        let mut asked = None;
+        for ms in (0..60_000).step_by(50) {
+            let now = Duration::from_millis(ms);
+            for (id, role, comes) in [(never, role, 0), (other, Role::Member, other_comes)] {
+                let comes = comes == ms;
+                let there =
+                    [Input::Connected(id, peer(id.0.into(), role)), Input::HaveAll(id), Input::Unchoked(id)];
+                there
+                    .into_iter()
+                    .filter(|_| comes)
+                    .for_each(|input| tell(&mut scheduler, now, input, &mut out));
+            }
+            let answer =
+                (1..=3).find(|block| ms == 100 * u64::from(*block)).filter(|block| *block <= answers);
+            answer.into_iter().for_each(|block| {
+                tell(&mut scheduler, now, Input::Arrived(never, Blocks::one(piece, block)), &mut out);
+            });
+            scheduler.poll(now, &mut out);
+            let first =
+                |output: Output| matches!(output, Output::Request(id, b) if id == other && b.first == 0);
+            if out.drain(..).any(first) {
+                asked = Some(ms);
+                break;
+            }
+        }
+        assert!(asked.is_some_and(|ms| ms <= 2100), "{role:?}, {answers} answers: {asked:?}");
+    }
+}
+
 /// Two machines that dial each other have two connections for a moment, and close one.
 #[test]
 fn a_place_is_given_up_only_when_a_parent_stays_away() {

@@ -20,12 +20,6 @@ pub struct WriteStats {
 }
 
 impl WriteStats {
-    /// Mean length of a run, in bytes.
-    #[must_use]
-    pub fn mean_run(&self) -> u64 {
-        self.bytes.checked_div(self.runs).unwrap_or(0)
-    }
-
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -87,6 +81,5 @@ mod tests {
         assert_eq!(stats.runs, 3);
         assert_eq!(stats.backward_runs, 1);
         assert_eq!(stats.longest_run, 21);
-        assert_eq!(stats.mean_run(), 15);
     }
 }
