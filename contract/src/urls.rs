@@ -52,6 +52,9 @@ pub const OPENAPI: &str = "api/openapi.json";
 /// Prometheus text.
 pub const METRICS: &str = "metrics";
 
+/// Folder of the short addresses of machines' pages; a capital, as QR codes hold capitals alone in fewer squares.
+pub const MACHINES: &str = "M";
+
 /// Folder of the files for network boot: below it one for each architecture.
 pub const BOOT: &str = "boot";
 /// Folder of the images.
@@ -64,6 +67,12 @@ pub const DRIVERS: &str = "drivers";
 #[must_use]
 pub fn driver_block(sha256: impl Display, number: impl Display) -> String {
     format!("{DRIVERS}/{sha256}/{number}")
+}
+
+/// The short address of a machine's page, by a card of it: an address, or what a server puts one in for.
+#[must_use]
+pub fn machine(mac: impl Display) -> String {
+    format!("{MACHINES}/{}", mac.to_string().replace(':', "-"))
 }
 
 /// A file for network boot.

@@ -17,8 +17,9 @@ use crate::commands::signals::{StopSignals, Stopped};
 use crate::commands::{deploy, plan, print, prove, write};
 use crate::devices::modprobe;
 use crate::handover::last_words::die_of_panics;
-use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, WORKER};
+use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, SCREEN, WORKER};
 use crate::pid1::console_shell;
+use crate::screen::terminal;
 use crate::worker::crash_report;
 use crate::{logging, pid1, worker};
 
@@ -40,6 +41,7 @@ pub(crate) fn take_up(arguments: &[OsString]) -> ExitCode {
         Some(WORKER) => work(),
         Some(CRASH_REPORT) => report_crash(rest().nth(1)),
         Some(CONSOLE_SHELL) => shell(rest().nth(1)),
+        Some(SCREEN) => draw(rest().nth(1)),
         _ => serve_person(rest().cloned()),
     }
 }
@@ -85,6 +87,11 @@ fn shell(console: Option<&OsString>) -> ExitCode {
     match worker::is_child_of_pid1().and_then(|()| console_shell::become_shell(&console)) {
         Err(error) => fail(&error),
     }
+}
+
+fn draw(terminal: Option<&OsString>) -> ExitCode {
+    let terminal = Path::new(terminal.map(OsString::as_os_str).unwrap_or_default());
+    said(worker::is_child_of_pid1().and_then(|()| terminal::draw(terminal)))
 }
 
 fn serve_person(rest: impl Iterator<Item = OsString>) -> ExitCode {

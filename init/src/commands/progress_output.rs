@@ -12,6 +12,7 @@ use super::arguments::ProgressMode;
 use crate::run::transfer::Moment;
 use crate::screen::Screen;
 use crate::screen::console::{Console, Style};
+use crate::screen::view::Doing;
 
 /// One object a line.
 #[derive(Debug, Serialize)]
@@ -96,8 +97,8 @@ impl ProgressOutput {
             (_, Moment::Silence(silence)) => self.note(&silence.to_string()),
             (Self::Json, Moment::Progress(progress)) => print_line(&Line::Progress(progress)),
             (Self::Json, Moment::Seeding(progress)) => print_line(&Line::Seeding(progress)),
-            (Self::People(screen), Moment::Progress(progress)) => screen.progress("write", &progress),
-            (Self::People(screen), Moment::Seeding(progress)) => screen.progress("share", &progress),
+            (Self::People(screen), Moment::Progress(progress)) => screen.progress(Doing::Write, &progress),
+            (Self::People(screen), Moment::Seeding(progress)) => screen.progress(Doing::Share, &progress),
             (_, Moment::FirstByte | Moment::FirstPiece | Moment::LastByte(_)) | (Self::Nobody, _) => {}
         }
     }
@@ -133,7 +134,7 @@ impl ProgressOutput {
         match self {
             Self::Json => print_line(&Line::Complete { progress: *progress, written }),
             Self::People(screen) => {
-                screen.progress("write", progress);
+                screen.progress(Doing::Write, progress);
                 screen.step(&format!("complete: {} verified and synced", human_size(progress.total_bytes)));
             }
             Self::Nobody => {}

@@ -11,6 +11,8 @@ pub(crate) const WORKER: &str = "as-worker-of-pid-1";
 pub(crate) const CRASH_REPORT: &str = "as-crash-report";
 /// Argument that makes this program a shell on a console; the console's device follows.
 pub(crate) const CONSOLE_SHELL: &str = "as-console-shell";
+/// Argument that makes this program draw the page of this machine; the terminal's device follows.
+pub(crate) const SCREEN: &str = "as-screen";
 
 /// The step that fails when the worker itself does.
 pub(crate) const STEP: &str = "ezio-init";

@@ -8,7 +8,8 @@ mod mounts;
 
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,15 +29,19 @@ use self::mounts::{MOUNT_TABLE, mount_all};
 use crate::handover::end::End;
 use crate::handover::last_words::last_words;
 use crate::handover::will::Will;
-use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, STEP, WORKER};
+use crate::handover::{CONSOLE_SHELL, CRASH_REPORT, SCREEN, STEP, WORKER};
 use crate::machine::SystemPaths;
 use crate::machine::cmdline::Cmdline;
 use crate::screen::Screen;
-use crate::screen::console::console_names;
+use crate::screen::console::{console_names, is_terminal};
+use crate::screen::post;
+use crate::screen::view::Fact;
 
 const SELF: &str = "/proc/self/exe";
 /// After this, a machine whose PID 1 itself is broken starts again.
 const PANIC_PAUSE: Duration = Duration::from_secs(60);
+/// Until then the terminal must have been let go: the last words are being drawn.
+const LET_GO_BOUND: Duration = Duration::from_secs(2);
 
 /// Runs the machine. Never comes back.
 pub(crate) fn main() -> ! {
@@ -65,6 +70,8 @@ fn start_again(why: &str) -> ! {
 struct Supervisor {
     signals: SignalFd,
     screen: Screen,
+    /// The process that draws the page, where there is a terminal.
+    drawer: Option<Pid>,
     /// Device of the console that a shell gets.
     console: String,
 }
@@ -95,11 +102,14 @@ impl Supervisor {
         let cmdline = Cmdline::of_machine(&paths).unwrap_or_default();
         let names = console_names(&paths.sys, &cmdline.consoles);
         let console = names.last().map_or("console", |name| if name == "tty0" { "tty1" } else { name });
-        Ok(Self {
-            signals,
-            screen: Screen::of_machine(&paths, &cmdline.consoles),
-            console: format!("/dev/{console}"),
-        })
+        let terminal = names.iter().find(|name| is_terminal(name));
+        let drawer = terminal.map(|name| start_drawing(&format!("/dev/{name}"))).transpose();
+        let screen = Screen::of_machine(&paths, &cmdline.consoles);
+        let drawer = drawer.unwrap_or_else(|error| {
+            screen.step(&format!("there is no page on the terminal: {error:#}"));
+            None
+        });
+        Ok(Self { signals, screen, drawer, console: format!("/dev/{console}") })
     }
 
     /// The worker's word on how it ends; if it could not give one, the server hears why.
@@ -109,7 +119,8 @@ impl Supervisor {
             Ok(end) => return end,
             Err(why) => why,
         };
-        self.screen.step(&format!("failed: {}: {why}", STEP));
+        self.screen.step(&format!("failed: {STEP}: {why}"));
+        self.screen.tell(Fact::Failed { step: STEP.to_owned(), error: why.clone() });
         if let Err(error) = self.run_program(&[CRASH_REPORT, &why]) {
             self.screen.step(&format!("the server is not told: {error:#}"));
         }
@@ -157,6 +168,7 @@ impl Supervisor {
 
     fn carry_out(&mut self, end: End) -> ! {
         self.screen.step(&format!("next: {end}"));
+        self.screen.tell(Fact::Next(end.to_string()));
         self.screen.flush();
         let over = Instant::now() + end.countdown();
         while Instant::now() < over {
@@ -188,12 +200,28 @@ impl Supervisor {
             );
             return;
         }
+        self.take_terminal();
         self.screen.step("a shell; when it ends, the machine restarts");
         self.screen.flush();
         let console = self.console.clone();
         match self.run_program(&[CONSOLE_SHELL, &console]) {
             Ok(_) => self.carry_out_now(RebootMode::RB_AUTOBOOT),
             Err(error) => self.screen.step(&format!("the shell: {error:#}: holding")),
+        }
+    }
+
+    /// The page goes, so that somebody else can have the terminal.
+    fn take_terminal(&mut self) {
+        let Some(drawer) = self.drawer.take() else { return };
+        self.screen.let_go();
+        let until = Instant::now() + LET_GO_BOUND;
+        loop {
+            match self.wait(Some(until)) {
+                Wakeup::Child(status) if status.pid() == Some(drawer) => return,
+                Wakeup::Child(_) => {}
+                Wakeup::TimeOver => return,
+                Wakeup::Restart => self.carry_out_now(RebootMode::RB_AUTOBOOT),
+            }
         }
     }
 
@@ -204,6 +232,14 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Starts the process that draws on this terminal. Its socket is made here, so that no word comes too early for it.
+fn start_drawing(terminal: &str) -> anyhow::Result<Pid> {
+    let socket = UnixDatagram::bind(post::ADDRESS).with_context(|| format!("making {}", post::ADDRESS))?;
+    let child = Command::new(SELF).args([SCREEN, terminal]).stdin(OwnedFd::from(socket)).spawn();
+    let child = child.with_context(|| format!("starting {SELF}"))?;
+    Ok(Pid::from_raw(child.id().cast_signed()))
 }
 
 /// The word that the worker gave by its exit status, or how it came to its end without one.

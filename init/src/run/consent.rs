@@ -16,12 +16,16 @@ use tokio::time::{Instant, sleep, timeout};
 use super::assignment::Assignment;
 use super::identity::TargetNode;
 use super::{Run, blocking};
-use crate::screen::clock;
+use crate::screen::progress::clock;
+use crate::screen::view::Fact;
 
 /// Between two questions: an approval shows within this.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How often a machine that waits says so.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// Beside the code of the machine's page.
+const TO_DO: &str = "Nothing is written yet. It goes on by itself once it is approved: on its page (the code leads there), or \
+     by \"ezio-pxe approve\" on the server.";
 /// Until then a disk must have given the few MiB that tell what it holds.
 const LOOK_BOUND: Duration = Duration::from_secs(60);
 /// Longest name of a target that the server hears, in bytes.
@@ -73,12 +77,14 @@ impl Run<'_> {
                 return without_server(wanted);
             };
             if answer.go {
+                self.screen.tell(Fact::GoesOn);
                 return Ok(());
             }
             let news = said.as_ref().is_none_or(|(lines, _)| *lines != answer.waits_for);
             if news {
                 self.screen.step("this machine waits for somebody's word, nothing is written yet:");
                 answer.waits_for.iter().for_each(|line| self.screen.line(&format!("  {line}")));
+                self.screen.tell(Fact::Waits { lines: answer.waits_for.clone(), to_do: TO_DO.to_owned() });
             }
             if news || said.as_ref().is_some_and(|(_, when)| when.elapsed() >= SAY_AGAIN) {
                 let waited = clock(started.elapsed());

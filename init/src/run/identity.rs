@@ -20,6 +20,7 @@ use crate::fetch::Patience;
 use crate::fetch::location::Location;
 use crate::identity::plan::IdentityPlan;
 use crate::identity::{self, Target, ask};
+use crate::screen::view::Fact;
 use crate::target::mount::wait_until_free;
 use crate::target::volume::volumes_of;
 
@@ -47,6 +48,9 @@ impl Run<'_> {
             true => self.ask(briefing).await?,
             false => IdentityAnswer::default(),
         };
+        if let Some(name) = &own.hostname {
+            self.screen.tell(Fact::HostName(name.clone()));
+        }
         Ok(IdentityPlan::of(&briefing.orders, &own))
     }
 

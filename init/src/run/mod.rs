@@ -50,6 +50,7 @@ use crate::machine::pci::{self, Missing};
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
 use crate::screen::Screen;
+use crate::screen::view::{Doing, Fact};
 
 /// Until then disks (behind slow controllers and hubs) may come.
 const DISKS_BOUND: Duration = Duration::from_secs(30);
@@ -230,6 +231,7 @@ impl Run<'_> {
         if !identity.is_empty() {
             self.screen.line(&format!("identity:\n{}", identity.to_string().trim_end()));
         }
+        self.screen.tell(Fact::Planned { image: assignment.images.join(", "), disks: assignment.names() });
     }
 
     fn announce(&self, assignment: &Assignment) {
@@ -272,16 +274,16 @@ impl Run<'_> {
             Moment::FirstByte => self.reporter.send(Event::FirstByte),
             Moment::FirstPiece => self.steps.take(|times| &mut times.first_piece_s),
             Moment::Progress(progress) => {
-                self.screen.progress("write", &progress);
+                self.screen.progress(Doing::Write, &progress);
                 self.reporter.send(Event::Progress(progress));
             }
             Moment::Silence(silence) => self.screen.step(&format!("write: {silence}")),
             Moment::LastByte(progress) => {
-                self.screen.progress("write", &progress);
+                self.screen.progress(Doing::Write, &progress);
                 self.reporter.send(Event::LastByte(progress));
             }
             Moment::Seeding(progress) => {
-                self.screen.progress("share", &progress);
+                self.screen.progress(Doing::Share, &progress);
                 self.reporter.send(Event::Seeding(progress));
             }
         }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use nix::libc::O_NOCTTY;
 
+use super::post::Post;
+
 /// Lines that wait for a slow console at most; what comes on top is dropped.
 const QUEUE: usize = 256;
 
@@ -21,6 +23,8 @@ pub(crate) enum Style {
     Redraw,
     /// Only ever appends lines: serial ports, logs, pipes.
     Lines,
+    /// Takes words for the page of a virtual terminal.
+    Page,
 }
 
 /// One console.
@@ -77,13 +81,17 @@ fn write_all(mut sink: impl Write, messages: &Receiver<Message>) {
     }
 }
 
-/// Opens the kernel's consoles: those it says are active and those of `console=`, each once; `/dev/console` if none.
+/// Opens the kernel's consoles: those it says are active and those of `console=`, each once; `/dev/console` if none. Its
+/// virtual terminals are one: whoever draws the page is told.
 pub(crate) fn open_system_consoles(sys: &Path, dev: &Path, from_cmdline: &[String]) -> Vec<Console> {
-    let mut opened: Vec<Console> = Vec::new();
-    for name in console_names(sys, from_cmdline) {
-        if let Ok(file) = open(&dev.join(&name)) {
-            opened.push(Console::new(style_of(&name), file));
-        }
+    let names = console_names(sys, from_cmdline);
+    let (terminals, others): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_terminal(name));
+    let lines = others.iter().filter_map(|name| open(&dev.join(name)).ok());
+    let mut opened: Vec<Console> = lines.map(|file| Console::new(Style::Lines, file)).collect();
+    if let Some(terminal) = terminals.first().and_then(|name| open(&dev.join(name)).ok())
+        && let Ok(post) = Post::new(terminal)
+    {
+        opened.push(Console::new(Style::Page, post));
     }
     if opened.is_empty()
         && let Ok(file) = open(&dev.join("console"))
@@ -109,12 +117,10 @@ fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).custom_flags(O_NOCTTY).open(path)
 }
 
-/// Virtual terminals (`tty0`, `tty1`) move the cursor; all else gets lines.
-fn style_of(name: &str) -> Style {
-    match name.strip_prefix("tty") {
-        Some(number) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => Style::Redraw,
-        _ => Style::Lines,
-    }
+/// Virtual terminals (`tty0`, `tty1`) can show a page; all else gets lines.
+pub(crate) fn is_terminal(name: &str) -> bool {
+    let number = name.strip_prefix("tty").unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -129,10 +135,10 @@ mod tests {
         std::fs::write(dir.join("active"), "tty0 ttyS0\n").unwrap();
         let named = console_names(root.path(), &["ttyS0".into(), "ttyS1".into()]);
         assert_eq!(named, ["ttyS0", "ttyS1", "tty0"]);
-        assert_eq!(style_of("tty0"), Style::Redraw);
-        assert_eq!(style_of("ttyS0"), Style::Lines);
-        assert_eq!(style_of("hvc0"), Style::Lines);
-        assert_eq!(style_of("tty"), Style::Lines);
+        assert!(is_terminal("tty0"));
+        assert!(!is_terminal("ttyS0"));
+        assert!(!is_terminal("hvc0"));
+        assert!(!is_terminal("tty"));
     }
 
     #[test]

@@ -1,23 +1,29 @@
 //! The screen: what the machine is doing, how far, how fast, from how many peers, and for how long
-//! still. Virtual terminals draw the picture in place; serial ports get a plain line now and then.
+//! still. Virtual terminals show a page (drawn by a process of its own, `terminal`); serial ports get plain lines.
 
 pub(crate) mod console;
+pub(crate) mod history;
 pub(crate) mod nag;
+mod page;
+pub(crate) mod post;
+pub(crate) mod progress;
+pub(crate) mod terminal;
+pub(crate) mod view;
 
-use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ezio_contract::report::Progress;
-use ezio_image::conf::units::human_size;
 
 use self::console::{Console, Style, open_system_consoles};
+use self::history::History;
+use self::post::Word;
+use self::progress::{progress_line, reading_line};
+use self::view::{Doing, Fact};
 use crate::machine::SystemPaths;
 
 /// How often a serial port hears of progress.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Width that fits every text console.
-const WIDTH: usize = 79;
 /// Clears from the cursor to the end of the line.
 const CLEAR_LINE: &str = "\r\x1b[K";
 
@@ -25,6 +31,8 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 #[derive(Debug)]
 pub(crate) struct Screen {
     consoles: Vec<Console>,
+    /// What was said on this machine, by all processes.
+    history: Option<History>,
     state: Mutex<State>,
 }
 
@@ -38,12 +46,13 @@ struct State {
 impl Screen {
     /// A screen over these consoles.
     pub(crate) fn new(consoles: Vec<Console>) -> Self {
-        Self { consoles, state: Mutex::default() }
+        Self { consoles, history: None, state: Mutex::default() }
     }
 
     /// All consoles of this machine, and those of `console=`.
     pub(crate) fn of_machine(paths: &SystemPaths, consoles: &[String]) -> Self {
-        Self::new(open_system_consoles(&paths.sys, &paths.dev, consoles))
+        let consoles = open_system_consoles(&paths.sys, &paths.dev, consoles);
+        Self { history: Some(History::of_machine(paths)), ..Self::new(consoles) }
     }
 
     /// A screen that nobody sees.
@@ -54,6 +63,23 @@ impl Screen {
     /// What happens now: `ezio: TEXT`.
     pub(crate) fn step(&self, text: &str) {
         self.line(&format!("ezio: {text}"));
+        self.tell(Fact::Step(text.to_owned()));
+    }
+
+    /// For the page: what lines alone do not say.
+    pub(crate) fn tell(&self, fact: Fact) {
+        self.post(&Word::Fact(fact));
+    }
+
+    /// Has whoever draws the page leave the terminal to somebody else.
+    pub(crate) fn let_go(&self) {
+        self.post(&Word::LetGo);
+    }
+
+    fn post(&self, word: &Word) {
+        for console in self.consoles.iter().filter(|console| console.style == Style::Page) {
+            console.write(word.to_json());
+        }
     }
 
     /// A line (or several), as it stands.
@@ -62,16 +88,24 @@ impl Screen {
         // After a line that says something new, the next progress is news as well.
         state.last_line = None;
         let drawn = std::mem::take(&mut state.drawn);
+        if let Some(history) = &self.history {
+            history.add(text);
+        }
         for console in &self.consoles {
-            let clear = if drawn && console.style == Style::Redraw { CLEAR_LINE } else { "" };
             // Terminals in their raw state need the carriage return too.
-            console.write(format!("{clear}{}\r\n", text.replace('\n', "\r\n")));
+            let lines = text.replace('\n', "\r\n");
+            match console.style {
+                Style::Redraw if drawn => console.write(format!("{CLEAR_LINE}{lines}\r\n")),
+                Style::Redraw | Style::Lines => console.write(format!("{lines}\r\n")),
+                Style::Page => console.write(Word::Line(text.to_owned()).to_json()),
+            }
         }
     }
 
     /// How far it is; drawn in place, or as a line where none was for a while.
-    pub(crate) fn progress(&self, doing: &str, progress: &Progress) {
-        self.redraw(&progress_line(doing, progress));
+    pub(crate) fn progress(&self, doing: Doing, progress: &Progress) {
+        self.redraw(&progress_line(doing.word(), progress));
+        self.tell(Fact::Progress { doing, progress: *progress });
     }
 
     /// The same of what is only read here.
@@ -90,7 +124,7 @@ impl Screen {
             match console.style {
                 Style::Redraw => console.write(format!("{CLEAR_LINE}{text}")),
                 Style::Lines if due => console.write(format!("{text}\r\n")),
-                Style::Lines => {}
+                Style::Lines | Style::Page => {}
             }
         }
     }
@@ -104,64 +138,6 @@ impl Screen {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One line: `write [####....] 50.0% of 1.2 GiB, in 60.0 out 55.0 MiB/s, 37 peers, 0:10 left`.
-pub(crate) fn progress_line(doing: &str, p: &Progress) -> String {
-    let (unit, name) = unit_of(p.down_bytes_per_s.max(p.up_bytes_per_s));
-    let (down, up) = (p.down_bytes_per_s as f64 / unit, p.up_bytes_per_s as f64 / unit);
-    let rates = format!("in {down:.1} out {up:.1} {name}/s, {} peers", p.peers);
-    with_share(doing, p, &rates)
-}
-
-fn reading_line(doing: &str, p: &Progress) -> String {
-    let (unit, name) = unit_of(p.down_bytes_per_s);
-    with_share(doing, p, &format!("{:.1} {name}/s", p.down_bytes_per_s as f64 / unit))
-}
-
-fn with_share(doing: &str, p: &Progress, rates: &str) -> String {
-    let total = human_size(p.total_bytes);
-    let mut line = format!("{doing} {} {:.1}% of {total}, {rates}", bar(p), percent(p));
-    if let Some(left) = time_left(p) {
-        // Writing to a String cannot fail.
-        let _ = write!(line, ", {} left", clock(left));
-    }
-    line.truncate(line.char_indices().nth(WIDTH).map_or(line.len(), |(at, _)| at));
-    line
-}
-
-fn percent(p: &Progress) -> f64 {
-    // 100 is said when it is true, not when rounding says so.
-    let percent = 100.0 * p.done_bytes as f64 / p.total_bytes.max(1) as f64;
-    if p.done_bytes < p.total_bytes { percent.min(99.9) } else { percent }
-}
-
-fn bar(p: &Progress) -> String {
-    const CELLS: usize = 8;
-    let full = ((percent(p) / 100.0 * CELLS as f64) as usize).min(CELLS);
-    format!("[{}{}]", "#".repeat(full), ".".repeat(CELLS - full))
-}
-
-fn unit_of(value: u64) -> (f64, &'static str) {
-    match value {
-        0..1_048_576 => (1024.0, "KiB"),
-        1_048_576..1_073_741_824 => (1_048_576.0, "MiB"),
-        _ => (1_073_741_824.0, "GiB"),
-    }
-}
-
-fn time_left(p: &Progress) -> Option<Duration> {
-    let left = p.total_bytes.saturating_sub(p.done_bytes);
-    (left > 0 && p.down_bytes_per_s > 0).then(|| Duration::from_secs(left.div_ceil(p.down_bytes_per_s)))
-}
-
-/// `1:02:03`, `2:03`.
-pub(crate) fn clock(time: Duration) -> String {
-    let s = time.as_secs();
-    match s / 3600 {
-        0 => format!("{}:{:02}", s / 60, s % 60),
-        hours => format!("{hours}:{:02}:{:02}", s / 60 % 60, s % 60),
     }
 }
 
@@ -202,23 +178,6 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_all_and_fits() {
-        let line = progress_line("write", &half());
-        assert_eq!(line, "write [####....] 50.0% of 1.2 GiB, in 60.0 out 55.0 MiB/s, 37 peers, 0:10 left");
-        assert!(line.len() < WIDTH, "{}", line.len());
-        let nearly = Progress { done_bytes: u64::MAX / 2 - 1, total_bytes: u64::MAX / 2, ..half() };
-        assert!(progress_line("w", &nearly).contains(" 99.9%"));
-        assert!(progress_line("w", &Progress::default()).contains("0.0%"));
-    }
-
-    #[test]
-    fn times_and_amounts() {
-        assert_eq!(clock(Duration::from_secs(59)), "0:59");
-        assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
-        assert_eq!(time_left(&half()), Some(Duration::from_secs(10)));
-    }
-
-    #[test]
     fn serial_ports_get_few_lines_and_terminals_every_picture() {
         let (serial, terminal) = (Paper::default(), Paper::default());
         let screen = Screen::new(vec![
@@ -226,7 +185,7 @@ mod tests {
             Console::new(Style::Redraw, terminal.clone()),
         ]);
         for _ in 0..3 {
-            screen.progress("write", &half());
+            screen.progress(Doing::Write, &half());
         }
         screen.step("done");
         screen.flush();

@@ -11,6 +11,7 @@ use crate::devices::Devices;
 use crate::machine::SystemPaths;
 use crate::run::list_disks;
 use crate::screen::Screen;
+use crate::screen::view::Fact;
 
 /// A slow stick shows up in this time after the kernel was loaded from it.
 const STICK_BOUND: Duration = Duration::from_secs(30);
@@ -33,6 +34,10 @@ pub(super) async fn wait_for_a_person(
         "this machine is done, its disk is left alone: {next} (it is switched off in {minutes} minutes; \
          `ezio-pxe again` has it deployed once more)"
     ));
+    screen.tell(Fact::Waits {
+        lines: vec!["this machine is done, its disk is left alone".to_owned()],
+        to_do: format!("{next}. It is switched off in {minutes} minutes."),
+    });
     let is_in = || stick.is_some_and(|guid| is_there(guid, paths));
     devices.wait_for(STICK_BOUND, || (stick.is_none() || is_in()).then_some(())).await;
     let out = devices.wait_for(PERSON_BOUND, || (stick.is_some() && !is_in()).then_some(())).await;

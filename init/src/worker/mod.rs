@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use ezio_contract::report::Event;
-use ezio_contract::{MachineId, initrd};
+use ezio_contract::{MachineId, initrd, urls};
 use ezio_image::conf::EndAction;
+use url::Url;
 
 use crate::devices::depot::Depot;
 use crate::devices::modules::ModuleLoader;
@@ -27,6 +28,7 @@ use crate::run::consent::Consent;
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
+use crate::screen::view::Fact;
 
 /// A server that is just starting is waited for.
 const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
@@ -59,11 +61,16 @@ pub(crate) async fn work() -> End {
         Err(failure) => Err(failure),
     };
     let end = match outcome {
-        Ok(action) => End { action, failed: false },
+        Ok(action) => {
+            screen.tell(Fact::Done);
+            End { action, failed: false }
+        }
         Err(failure) => {
             let end = machine.will.end();
             screen.step(&format!("failed: {failure}"));
             let error = format!("{:#}", failure.error);
+            screen.tell(Fact::Failed { step: failure.step.into(), error: error.clone() });
+            screen.tell(Fact::Next(end.to_string()));
             let event = Event::Failed { step: failure.step.into(), error, next: end.to_string() };
             report_end(&machine.reporter, &screen, event).await;
             end
@@ -97,9 +104,11 @@ impl Machine {
         let identity = machine::identity(&self.paths, Some(network.card.mac));
         let (address, server) = (network.address, network.boot_server);
         self.network = Some(network);
+        let address = address.to_string();
+        screen.tell(Fact::Machine { id: identity.clone(), address: address.clone(), page: None });
         if let Some(url) = &cmdline.report {
             let url = url.parse().context("ezio.report=").during("kernel command line")?;
-            self.start_reports(url, &identity, address.to_string())?;
+            self.start_reports(url, &identity, &address, screen)?;
         }
         let told = cmdline.conf.clone().or(cmdline.server.as_deref().map(conf_of_server));
         let places = ConfPlaces::find(told.as_deref(), server, Path::new(initrd::CONF)).during("conf")?;
@@ -115,7 +124,7 @@ impl Machine {
         if let Some(url) = briefing.report.clone()
             && !self.reporter.has_server()
         {
-            self.start_reports(url, &identity, address.to_string())?;
+            self.start_reports(url, &identity, &address, screen)?;
         }
         if self.reporter.says_done(ANSWER_BOUND).await.during("ask the server")? {
             return Ok(already_done::wait_for_a_person(cmdline.stick, devices, &self.paths, screen).await);
@@ -156,14 +165,28 @@ impl Machine {
         Devices::start(&self.paths.sys, loader)
     }
 
-    fn start_reports(&mut self, url: url::Url, identity: &MachineId, address: String) -> Result<(), Failure> {
+    fn start_reports(
+        &mut self,
+        url: Url,
+        identity: &MachineId,
+        address: &str,
+        screen: &Screen,
+    ) -> Result<(), Failure> {
+        let page = machine_page(&url, identity);
+        screen.tell(Fact::Machine { id: identity.clone(), address: address.to_owned(), page });
         let line = ReportLine::new(url, identity.clone(), &self.paths);
         self.reporter = Reporter::start(line.clone(), self.steps.clone()).during("reports")?;
         self.will.reports = Some(line);
         self.will.leave();
-        self.reporter.send(started(&self.paths, address));
+        self.reporter.send(started(&self.paths, address.to_owned()));
         Ok(())
     }
+}
+
+/// Where a telephone finds this machine's page, in capitals: a QR code holds these in fewer squares.
+fn machine_page(report: &Url, identity: &MachineId) -> Option<String> {
+    let (server, card) = (report.join("/").ok()?, identity.macs().first()?);
+    Some(format!("{server}{}", urls::machine(card)).to_uppercase())
 }
 
 /// `ezio.end=` stands above ezio.conf, after success and failure alike.

@@ -152,6 +152,13 @@ impl Fleet {
         (room.machines().to_vec(), *room.rules())
     }
 
+    /// The name of the machine with this card.
+    pub(crate) fn id_of(&self, card: Mac) -> Option<String> {
+        let room = self.room();
+        let machine = room.machines().iter().find(|machine| machine.identity.macs().contains(&card));
+        machine.map(|machine| machine.id.clone())
+    }
+
     pub(crate) fn view(&self) -> (Vec<MachineView>, Counts) {
         view::machines(&self.room(), now())
     }

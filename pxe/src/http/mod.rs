@@ -14,6 +14,7 @@ mod page;
 mod plan;
 mod report;
 mod seats;
+mod short;
 mod tracker;
 mod wake;
 
@@ -84,6 +85,7 @@ pub(crate) fn router(
         .merge(identity::router(identities))
         .merge(tracker::router(announces))
         .merge(overview::router(Arc::clone(&overview)))
+        .merge(short::router(Arc::clone(&overview.fleet)))
         .merge(seats::router(Arc::clone(&overview.seats)))
         .merge(events::router(overview, stop))
         .layer(DefaultBodyLimit::max(MAX_BODY))
