@@ -49,6 +49,26 @@ pub const HISTORY: &str = "api/history";
 pub const HISTORY_CSV: &str = "api/history.csv";
 /// All calls below `api/`, described as OpenAPI.
 pub const OPENAPI: &str = "api/openapi.json";
+/// Begins a session.
+pub const LOGIN: &str = "api/login";
+/// Makes the first administrator, by the link that the server prints.
+pub const FIRST: &str = "api/first";
+/// Ends a session.
+pub const LOGOUT: &str = "api/logout";
+/// Who calls.
+pub const ME: &str = "api/me";
+/// Gives the caller's account another password.
+pub const PASSWORD: &str = "api/password";
+/// Accounts.
+pub const USERS: &str = "api/users";
+/// One account.
+pub const USER: &str = "api/users/{name}";
+/// Tokens of programs.
+pub const TOKENS: &str = "api/tokens";
+/// One token.
+pub const TOKEN: &str = "api/tokens/{name}";
+/// Who did what.
+pub const AUDIT: &str = "api/audit";
 /// Prometheus text.
 pub const METRICS: &str = "metrics";
 

@@ -1,13 +1,11 @@
 //! The command line.
 
-use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use ezio_contract::ports;
 
-use crate::boot::base_url;
-use crate::settings::ServeArgs;
+use crate::access::Role;
+use crate::settings::{DEFAULT_STATE, ServeArgs};
 
 const AFTER_HELP: &str = "\
 EXAMPLES
@@ -23,9 +21,9 @@ EXAMPLES
           --dhcp-range 10.77.0.50-10.77.0.250 --dhcp-range 10.78.0.50-10.78.0.250,mask=24,router=10.78.0.1
 
   As a plain user, for tests: no DHCP, no TFTP, loopback only:
-      ezio-pxe serve images/debian-12 --dhcp off --listen 127.0.0.1
+      ezio-pxe serve images/debian-12 --dhcp off --listen 127.0.0.1 --state build/state
 
-  The room, while it runs, and a machine that is to be deployed once more:
+  The room, while it runs (as root, or with --state, or from elsewhere with --server and --token), and a machine that is to be deployed once more:
       ezio-pxe status
       ezio-pxe again 52:54:00:12:34:56
 
@@ -37,7 +35,8 @@ SIGNALS
   SIGTERM and SIGINT stop the server cleanly, within ten seconds.
 
 ENVIRONMENT
-  RUST_LOG   What is logged to standard error, such as `debug` or `ezio_pxe::dhcp=debug`; default `info`.
+  EZIO_TOKEN   A token for commands with --server, instead of --token.
+  RUST_LOG     What is logged to standard error, such as `debug` or `ezio_pxe::dhcp=debug`; default `info`.
 
 EXIT STATUS
   0 after a clean stop, 1 on an error (which is printed), 2 on a wrong command line.";
@@ -81,23 +80,32 @@ pub(crate) enum Command {
     Wake(ActArgs),
     /// Show what became of runs, the newest first
     History(HistoryArgs),
+    /// Accounts of people, who log in on the page
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Tokens of programs
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Show who did what, from where, and when
+    Audit(StatusArgs),
 }
 
-/// Which server to ask.
+/// Which server to ask, and as whom.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Address of the running server [default: http://127.0.0.1:8080]
+    /// Address of the running server [default: the one on this machine, by its directory of state]
     #[arg(long, value_name = "URL")]
-    server: Option<url::Url>,
-}
-
-impl ServerArgs {
-    /// The server's URL of a name.
-    pub(crate) fn url_of(&self, name: &str) -> Result<url::Url> {
-        let here = || base_url(Ipv4Addr::LOCALHOST.into(), ports::HTTP).parse();
-        let server = self.server.clone().map_or_else(here, Ok);
-        server.and_then(|server| server.join(name)).context("--server")
-    }
+    pub(crate) server: Option<url::Url>,
+    /// With --server: a token of that server (`ezio-pxe token new` makes one). In the environment nobody else sees it
+    #[arg(long, value_name = "TOKEN", env = "EZIO_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Directory of state of the server on this machine; to read it takes root, or the server's user
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    pub(crate) state: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -137,7 +145,57 @@ pub(crate) struct ActArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-    /// The server's --token; needed from other machines than the server itself
-    #[arg(long, value_name = "TOKEN")]
-    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account; its password is read from the terminal, or a line of the standard input
+    Add {
+        name: String,
+        /// What it may do
+        #[arg(long)]
+        role: Role,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show all accounts
+    List(StatusArgs),
+    /// Give an account another role
+    Role {
+        name: String,
+        role: Role,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Give an account another password, which is read as for `add`, and end its sessions
+    Password(NamedArgs),
+    /// Remove an account, and end its sessions
+    Remove(NamedArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token for a program, and print it: it is not kept, and not shown again
+    New {
+        name: String,
+        /// What it may do
+        #[arg(long)]
+        role: Role,
+        /// It ends to count after so many days [default: never]
+        #[arg(long, value_name = "COUNT")]
+        days: Option<u32>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Show all tokens, but not what they are
+    List(StatusArgs),
+    /// Have a token count no more
+    Revoke(NamedArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NamedArgs {
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }

@@ -13,6 +13,7 @@ use cli::{Cli, Command};
 use ezio_contract::urls;
 use rustix::process::{getpriority_process, setpriority_process};
 
+mod access;
 mod address;
 mod boot;
 mod catalogue;
@@ -25,6 +26,7 @@ mod history;
 mod http;
 mod identity;
 mod imported;
+mod manage;
 mod names;
 mod plan;
 mod seats;
@@ -75,6 +77,9 @@ fn run(cli: Cli) -> Result<()> {
             Command::Forget(args) => client::act(urls::FORGET, args).await,
             Command::Wake(args) => client::act(urls::WAKE, args).await,
             Command::History(args) => client::history(&args).await,
+            Command::User { command } => manage::user(command).await,
+            Command::Token { command } => manage::token(command).await,
+            Command::Audit(args) => manage::audit(&args).await,
         }
     });
     // A write to the database may still be under way.

@@ -17,7 +17,7 @@ use crate::sites::SiteRange;
 use crate::wake;
 
 /// Where leases and machines are kept, unless said otherwise.
-const DEFAULT_STATE: &str = "/var/lib/ezio";
+pub(crate) const DEFAULT_STATE: &str = "/var/lib/ezio";
 
 /// How much of DHCP to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -83,7 +83,7 @@ pub(crate) struct ServeArgs {
     /// The room's ezio.conf [default: the one image to the one disk, then reboot]
     #[arg(long, value_name = "FILE")]
     conf: Option<PathBuf>,
-    /// Directory for the database of machines and leases [default: /var/lib/ezio; with --dhcp off: not kept]
+    /// Directory for the database of machines, leases and accounts [default: /var/lib/ezio; with --dhcp off: not kept]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Machines behind one switch: NAME=FIRST-LAST or NAME=NETWORK/BITS; may be repeated
@@ -120,9 +120,9 @@ pub(crate) struct ServeArgs {
     /// UDP port of the packets that wake machines [default: 9]
     #[arg(long, value_name = "PORT")]
     wake_port: Option<u16>,
-    /// Lets other machines than the server itself use POST /api/again, approve, hold and forget, as `Authorization: Bearer TOKEN`
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
+    /// Let everybody in who reaches the server, without a login; only where it serves on loopback (--listen 127.0.0.1)
+    #[arg(long)]
+    no_auth: bool,
 }
 
 /// Settings, checked and complete.
@@ -145,7 +145,7 @@ pub(crate) struct Settings {
     pub(crate) silent_after: Duration,
     pub(crate) rules: Rules,
     pub(crate) wake_port: u16,
-    pub(crate) token: Option<String>,
+    pub(crate) no_auth: bool,
 }
 
 impl ServeArgs {
@@ -191,7 +191,7 @@ impl ServeArgs {
             attempts: self.attempts.or(file.attempts),
             after_attempts: self.after_attempts.or(file.after_attempts),
             wake_port: self.wake_port.or(file.wake_port),
-            token: self.token.or(file.token),
+            no_auth: self.no_auth || file.no_auth,
         }
     }
 
@@ -245,7 +245,7 @@ impl ServeArgs {
             limit_up,
             append,
             wake_port: self.wake_port.unwrap_or(wake::PORT),
-            token: self.token.filter(|token| !token.is_empty()),
+            no_auth: self.no_auth,
         })
     }
 

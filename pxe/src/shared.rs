@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) seats: Arc<Seats>,
     pub(crate) waker: Arc<Waker>,
+    pub(crate) access: Arc<Access>,
     pub(crate) names: Arc<Names>,
     pub(crate) throttle: Arc<Throttle>,
 }
@@ -30,6 +32,7 @@ impl Shared {
         fleet: Fleet,
         seats: Seats,
         waker: Waker,
+        access: Arc<Access>,
         append: String,
     ) -> Self {
         let (catalogue, conf, fleet) = (Arc::new(catalogue), Arc::new(conf), Arc::new(fleet));
@@ -40,6 +43,7 @@ impl Shared {
             fleet,
             seats: Arc::new(seats),
             waker: Arc::new(waker),
+            access,
             names: Arc::new(names),
             throttle: Arc::default(),
         }

@@ -2,11 +2,11 @@
 //! served, runs, and stops cleanly.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use axum::Router;
 use ezio_netproto::tftp::server::Server as TftpServer;
 use ezio_swarm::Swarm;
@@ -15,12 +15,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::{Access, Local};
 use crate::address::{Addresses, no_port};
 use crate::boot::base_url;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
-use crate::http::{Announces, Identities, Overview, Reports};
+use crate::http::{Acting, Announces, Identities, Overview, Reports};
 use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -43,11 +44,18 @@ struct Bound {
     advertised: IpAddr,
     /// `http://ADDRESS:PORT`, as clients reach us.
     base: String,
+    /// The same for commands on this machine.
+    local: String,
 }
 
 /// `ezio-pxe serve`, to its end.
 pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let addresses = Addresses::choose(settings.interface.as_deref(), settings.listen)?;
+    ensure!(
+        !settings.no_auth || addresses.listen.is_loopback(),
+        "--no-auth lets in whoever reaches {}: it goes with --listen 127.0.0.1 only",
+        addresses.listen
+    );
     // The database is ours before anything is imported beside it.
     let store = settings.state.as_deref().map(Store::open).transpose()?;
     let catalogue = {
@@ -61,10 +69,15 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
     let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules)?;
     let seats = Seats::open(store.clone())?;
+    let access = Arc::new(Access::open(store.clone(), settings.no_auth)?);
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
     let own = address::networks(settings.interface.as_deref(), settings.listen)?;
     let waker = Waker::new(own, settings.dhcp.far_networks(), settings.wake_port);
-    let shared = Shared::new(catalogue, conf, fleet, seats, waker, settings.append.clone());
+    let shared = Shared::new(catalogue, conf, fleet, seats, waker, access, settings.append.clone());
+    if let Some(state) = &settings.state {
+        let token = shared.access.local_token().reveal().to_owned();
+        Local { url: bound.local.clone(), token }.write(state)?;
+    }
     let places = Places {
         base: &bound.base,
         tftp: bound.tftp.as_ref().map(TftpServer::address),
@@ -85,7 +98,9 @@ async fn bind(
     let (listen, port) = (addresses.listen, settings.http_port);
     let http = TcpListener::bind((listen, port)).await;
     let http = http.map_err(|e| no_port("HTTP", "--http-port", listen, port, e))?;
-    let base = base_url(addresses.advertised, http.local_addr().context("HTTP's own port")?.port());
+    let port = http.local_addr().context("HTTP's own port")?.port();
+    let base = base_url(addresses.advertised, port);
+    let local = if listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen };
     Ok(Bound {
         tftp: bind_tftp(settings, listen).await?,
         dhcp: dhcp::Service::bind(&settings.dhcp, addresses, &base, catalogue, store)?,
@@ -93,6 +108,7 @@ async fn bind(
         http,
         advertised: addresses.advertised,
         base,
+        local: base_url(local, port),
     })
 }
 
@@ -115,12 +131,7 @@ fn router(
     let seeder_port = bound.swarm.listen_addr().port();
     let announces = Arc::new(Announces::new(tracker, seeder_port, Arc::clone(&shared.throttle)));
     let files = http::Files { names: Arc::clone(&shared.names), base: bound.base.clone() };
-    let reports = Reports {
-        fleet: Arc::clone(&shared.fleet),
-        throttle: Arc::clone(&shared.throttle),
-        token: settings.token.clone(),
-        waker: Arc::clone(&shared.waker),
-    };
+    let reports = Reports { fleet: Arc::clone(&shared.fleet), throttle: Arc::clone(&shared.throttle) };
     let identities = Identities {
         conf: Arc::clone(&shared.conf),
         fleet: Arc::clone(&shared.fleet),
@@ -134,7 +145,8 @@ fn router(
         seats: Arc::clone(&shared.seats),
         tftp,
     };
-    http::router(files, reports, identities, announces, overview, stop)
+    let acting = Acting { access: Arc::clone(&shared.access), waker: Arc::clone(&shared.waker) };
+    http::router(files, reports, identities, announces, overview, &acting, stop)
 }
 
 async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Machines and leases over restarts, in an embedded database of one file.
+//! Machines, leases and accounts over restarts, in an embedded database of one file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +15,12 @@ pub(crate) const MACHINES: TableDefinition<'static, &str, &[u8]> = TableDefiniti
 pub(crate) const SEATS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("seats");
 /// Deployments by their number, as JSON.
 pub(crate) const HISTORY: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("history");
+/// Accounts by their name, as JSON.
+pub(crate) const ACCOUNTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("accounts");
+/// Tokens by their name, as JSON.
+pub(crate) const TOKENS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("tokens");
+/// The audit log by number, as JSON.
+pub(crate) const AUDIT: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("audit");
 /// Leases by MAC, as JSON.
 pub(crate) const LEASES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("leases");
 
@@ -68,7 +74,7 @@ impl Store {
 
     fn write(&self, entries: &[Entry]) -> Result<()> {
         let transaction = self.database.begin_write()?;
-        for table in [MACHINES, HISTORY, LEASES, SEATS] {
+        for table in [MACHINES, HISTORY, LEASES, SEATS, ACCOUNTS, TOKENS, AUDIT] {
             let mut open = transaction.open_table(table)?;
             for entry in entries.iter().filter(|e| e.table.name() == table.name()) {
                 match &entry.value {

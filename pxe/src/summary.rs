@@ -75,6 +75,13 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
     if let Some(state) = &settings.state {
         line(format!("state in     {}", state.display()));
     }
+    if let Some(link) = shared.access.first_link() {
+        line(format!(
+            "first login  {}/#/first/{} makes the first administrator, once",
+            places.base,
+            link.reveal()
+        ));
+    }
     line(format!("dashboard    {}/", places.base));
     lines
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod access;
 mod api;
 mod page;
 mod plan;
@@ -34,8 +35,15 @@ async fn text(server: &Server, path: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+/// What people see, as a command on the server does.
+async fn seen(server: &Server, path: &str) -> String {
+    let answer = server.client(None).get(format!("{}{path}", server.people)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{path}");
+    answer.text().await.unwrap()
+}
+
 async fn fleet(server: &Server) -> Value {
-    serde_json::from_str(&text(server, "/api/fleet").await).unwrap()
+    serde_json::from_str(&seen(server, "/api/fleet").await).unwrap()
 }
 
 fn report(run: &str, sequence: u64, event: Event) -> Report {
@@ -64,7 +72,7 @@ async fn serves_an_image_with_nothing_but_its_directory() {
     let metainfo = Metainfo::parse(&torrent).unwrap();
     assert_eq!(metainfo.trackers(), [format!("{}/announce", server.base)]);
     assert_eq!(metainfo.info_hash(), image.info_hash);
-    assert!(text(&server, "/").await.contains("<title>ezio</title>"));
+    assert!(seen(&server, "/").await.contains("<title>ezio</title>"));
     assert!(text(&server, "/metrics").await.contains("ezio_machines{state=\"done\"} 0\n"));
 }
 
@@ -354,18 +362,16 @@ async fn garbage_on_every_port_is_survived() {
 }
 
 #[tokio::test]
-async fn again_is_for_this_machine_or_for_those_with_the_token() {
+async fn acts_take_json_and_say_whom_they_mean() {
     let image = Image::make("golden");
-    let server = Server::start(&image, &["--token", "secret"]);
-    let client = reqwest::Client::new();
-    let url = format!("{}/api/again", server.base);
-    // Another address of loopback is still this machine; a form of a web page is not accepted from anywhere.
-    let form =
-        client.post(&url).header("content-type", "text/plain").body(r#"{"machines":"all"}"#).send().await;
-    assert_eq!(form.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let server = Server::start(&image, &[]);
+    let client = server.client(None);
     let none = json!({"machines": [], "unknown": []});
     for act in ["again", "approve", "hold", "forget"] {
-        let url = format!("{}/api/{act}", server.base);
+        let url = format!("{}/api/{act}", server.people);
+        // A form of a web page is not accepted from anywhere.
+        let form = client.post(&url).header("content-type", "text/plain").body(r#"{"machines":"all"}"#);
+        assert_eq!(form.send().await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
         let all = client.post(&url).json(&json!({"machines": "all"})).send().await.unwrap();
         assert_eq!(
             (all.status(), all.json::<Value>().await.unwrap()),
@@ -529,7 +535,7 @@ async fn what_is_a_machines_own_goes_to_it_alone_and_into_no_log() {
     for path in ["/u.xml", "/S1.txt", "/identity/S1.txt", "/api/identity"] {
         assert!(!fetch(&server, path).await.0.is_success(), "{path}");
     }
-    assert!(!text(&server, "/api/fleet").await.contains(SECRET));
+    assert!(!seen(&server, "/api/fleet").await.contains(SECRET));
     send(&server, &report("r", 1, Event::Done { end: "reboot".into() })).await;
     assert_eq!(ask("r").await.0, StatusCode::FORBIDDEN, "it is done");
     let log = server.wait_for_log(": Done");

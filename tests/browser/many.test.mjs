@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { BOUND_MS, launch } from "./browser.mjs";
+import { launch, newPage, PAGE } from "./browser.mjs";
 import { Room } from "./room.mjs";
 
 const url = process.env.EZIO_SERVER;
@@ -52,11 +52,10 @@ for (const [count, firstMs, scriptMs] of [
     await bigger.each(bigger.machines.slice(room.machines.length), (machine) => bigger.progress(machine));
     for (const { number, sequence, done } of room.machines) Object.assign(bigger.machines[number], { sequence, done });
     room = bigger;
-    const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-    page.setDefaultTimeout(BOUND_MS);
+    const page = await newPage(browser, { viewport: { width: 1280, height: 900 } });
     await page.addInitScript(watch);
     const spent = await costs(page);
-    await page.goto(url);
+    await page.goto(PAGE);
     await page.waitForFunction(() => globalThis.painted);
     const painted = await page.evaluate(() => globalThis.painted);
     const before = { ...(await spent()), changes: await page.evaluate(() => globalThis.changes) };

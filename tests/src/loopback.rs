@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use tempfile::TempDir;
 
 use crate::programs;
@@ -76,6 +77,9 @@ pub struct Server {
     _process: Process,
     /// Where its HTTP server is, with a slash at the end.
     pub url: String,
+    /// Its folder of state, which lets commands in.
+    pub state: PathBuf,
+    _folder: TempDir,
 }
 
 impl Server {
@@ -88,6 +92,16 @@ impl Server {
         Self::start_at(Ipv4Addr::LOCALHOST.into(), command, image, more)
     }
 
+    /// How commands on this machine reach it.
+    ///
+    /// # Errors
+    /// Its file is not there, or says something else.
+    pub fn local(&self) -> Result<Local> {
+        let file = self.state.join("local.json");
+        let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| file.display().to_string())
+    }
+
     /// The same at another address, by a command that runs `ezio-pxe` there.
     ///
     /// # Errors
@@ -95,16 +109,31 @@ impl Server {
     pub fn start_at(address: IpAddr, mut command: Command, image: &Path, more: &[&str]) -> Result<Self> {
         command.arg("serve").arg(image).args(["--listen", &address.to_string()]);
         command.args(["--dhcp", "off", "--http-port", "0", "--peer-port", "0"]);
+        let given = more.iter().position(|arg| *arg == "--state").and_then(|at| more.get(at + 1));
+        let folder = tempfile::tempdir().context("a folder of state")?;
+        if given.is_none() {
+            command.arg("--state").arg(folder.path());
+        }
+        let state = given.map_or_else(|| folder.path().to_owned(), PathBuf::from);
         command.args(more).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let output = process.0.stdout.take().context("no output")?;
         for line in BufReader::new(output).lines() {
             if let Some(rest) = line?.trim().strip_prefix("dashboard") {
-                return Ok(Self { _process: process, url: rest.trim().to_owned() });
+                return Ok(Self { _process: process, url: rest.trim().to_owned(), state, _folder: folder });
             }
         }
         bail!("ezio-pxe has ended without saying where its dashboard is")
     }
+}
+
+/// How commands on this machine reach a server.
+#[derive(Deserialize)]
+pub struct Local {
+    /// Where it serves people.
+    pub url: String,
+    /// What lets a command in.
+    pub token: String,
 }
 
 /// A TCP port that is free now.

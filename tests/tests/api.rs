@@ -25,6 +25,8 @@ fn every_answer_is_as_it_is_described() -> Result<()> {
     let server = Server::start(&folder.path().join("lab"), &[])?;
     let mut schemathesis = Command::new(program);
     schemathesis.args(["run", &format!("{}/api/openapi.json", server.url.trim_end_matches('/'))]);
+    let local = server.local()?;
+    schemathesis.args(["--header", &format!("Authorization: Bearer {}", local.token)]);
     schemathesis.args(["--max-examples", EXAMPLES, "--no-color", "--continue-on-failure"]).args(LEFT_OUT);
     schemathesis.current_dir(folder.path());
     let status = Process::start(&mut schemathesis)?.wait(BOUND)?;

@@ -40,7 +40,7 @@ fn golden_disk(folder: &Path) -> PathBuf {
 
 fn fleet(server: &Server) -> String {
     let status = programs::find("ezio-pxe").unwrap();
-    output(text(&status), &["status", "--json", "--server", server.url.trim_end_matches('/')])
+    output(text(&status), &["status", "--json", "--state", text(&server.state)])
 }
 
 fn prepare(folder: &Path, conf: &str) -> (PathBuf, PathBuf, Server) {

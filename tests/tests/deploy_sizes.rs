@@ -81,7 +81,7 @@ fn onto_a_larger_disk(label: &str, mkfs: &[&str]) -> Grown {
 
     let (good, said) = deploy(&server, &[&target.0]);
     let pxe = programs::find("ezio-pxe").unwrap();
-    let fleet = output(text(&pxe), &["status", "--json", "--server", &server.url]);
+    let fleet = output(text(&pxe), &["status", "--json", "--state", text(&server.state)]);
     Grown { folder, target, good, said, fleet }
 }
 

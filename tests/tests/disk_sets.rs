@@ -133,7 +133,7 @@ fn two_disks_become_one_image_and_arrive_on_those_that_they_fit() {
     bench.arrived(&disks[1], "system", 2);
     bench.arrived(&disks[0], "data", 1);
     let pxe = programs::find("ezio-pxe").unwrap();
-    let status = output(text(&pxe), &["status", "--json", "--server", server.url.trim_end_matches('/')]);
+    let status = output(text(&pxe), &["status", "--json", "--state", text(&server.state)]);
     assert!(status.contains("lab/sda, lab/sdb"), "{status}");
 
     // One of them alone, by its name.

@@ -86,7 +86,7 @@ fn serve(image: &Path, conf: &str) -> Server {
 
 fn pxe(server: &Server, arguments: &[&str]) -> String {
     let program = programs::find("ezio-pxe").unwrap();
-    output(text(&program), &[arguments, &["--server", server.url.trim_end_matches('/')]].concat())
+    output(text(&program), &[arguments, &["--state", text(&server.state)]].concat())
 }
 
 fn need() {

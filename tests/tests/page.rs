@@ -35,7 +35,9 @@ fn script(name: &str, more: &[&str]) -> Result<()> {
     fs::create_dir_all(&pictures)?;
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=spec", name]).current_dir(folder);
+    let local = server.local()?;
     node.env("EZIO_SERVER", &server.url).env("EZIO_PICTURES", &pictures);
+    node.env("EZIO_PAGE", format!("{}/", local.url)).env("EZIO_TOKEN", &local.token);
     let status = Process::start(&mut node)?.wait(BOUND)?;
     ensure!(status.success(), "tests/browser/{name}: {status}");
     Ok(())

@@ -122,7 +122,7 @@ fn root(folder: &Path, host: usize) -> Result<PathBuf> {
 
 fn fleet(room: &Room, server: &Server) -> Result<Fleet> {
     let mut status = room.command(SERVER, programs::find("ezio-pxe")?);
-    let output = status.args(["status", "--json", "--server", server.url.trim_end_matches('/')]).output()?;
+    let output = status.args(["status", "--json", "--state"]).arg(&server.state).output()?;
     ensure!(output.status.success(), "status: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).context("status --json")
 }

@@ -13,7 +13,7 @@ use ezio_tests::vm::firmware::Firmware;
 use ezio_tests::vm::fleet::Member;
 use ezio_tests::vm::machine::{Hardware, Machine};
 use ezio_tests::vm::material;
-use ezio_tests::vm::room::{Room, SERVER};
+use ezio_tests::vm::room::Room;
 use ezio_tests::vm::server::Server;
 use ezio_tests::{mounts, programs};
 
@@ -62,7 +62,7 @@ fn a_disk_in_use_survives_a_network_boot_until_it_is_approved() -> Result<()> {
     output("qemu-img", &["compare", "-f", "raw", "-F", "raw", text(&before), text(&disk)]);
 
     let program = programs::find("ezio-pxe")?;
-    output(text(&program), &["approve", &uuid, "--server", &format!("http://{SERVER}:8080")]);
+    output(text(&program), &["approve", &uuid, "--state", text(&server.state)]);
     says(&events, &machine, "done: the server knows")?;
     let fleet = server.fleet()?;
     ensure!(fleet.member(&uuid).is_some_and(|member| member.state == "done"), "{fleet:#?}");

@@ -1,5 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { type Caller, mayAct } from "./account/caller";
+import { FirstAccount, Login } from "./account/login";
+import { Who } from "./account/who";
 import { ImagesView } from "./images/view";
 import { useLive } from "./live/connection";
 import type { Room } from "./live/types";
@@ -10,7 +13,7 @@ import { useRoute } from "./route";
 const TITLES: Record<string, string> = { "": "Room", images: "Images", machine: "Machine" };
 
 export function App() {
-  const { room, lost } = useLive();
+  const { room, caller, lost } = useLive();
   const [view = "", id = ""] = useRoute();
   const main = useRef<HTMLElement>(null);
   const opened = useRef(false);
@@ -28,19 +31,24 @@ export function App() {
       </button>
       <header class="top">
         <strong class="brand">ezio</strong>
-        <nav aria-label="Views">
-          <Tab to="#/" here={view === "" || view === "machine"}>
-            Room
-          </Tab>
-          <Tab to="#/images" here={view === "images"}>
-            Images
-          </Tab>
-        </nav>
+        {caller && (
+          <nav aria-label="Views">
+            <Tab to="#/" here={view === "" || view === "machine"}>
+              Room
+            </Tab>
+            <Tab to="#/images" here={view === "images"}>
+              Images
+            </Tab>
+          </nav>
+        )}
         <span class="dim version">{room ? `server ${room.version}` : ""}</span>
+        {caller && <Who caller={caller} />}
       </header>
       <div role="alert">{lost && <p class="lost">The server does not answer. What is shown may be old.</p>}</div>
       <main id="main" tabIndex={-1} ref={main}>
-        {room ? <View view={view} id={id} room={room} /> : !lost && <p class="dim">Asking the server…</p>}
+        {caller === null && (view === "first" ? <FirstAccount link={id} /> : <Login />)}
+        {caller && room && <View view={view} id={id} room={room} caller={caller} />}
+        {caller !== null && !room && !lost && <p class="dim">Asking the server…</p>}
       </main>
     </>
   );
@@ -54,8 +62,8 @@ function Tab({ to, here, children }: { to: string; here: boolean; children: Comp
   );
 }
 
-function View({ view, id, room }: { view: string; id: string; room: Room }) {
+function View({ view, id, room, caller }: { view: string; id: string; room: Room; caller: Caller }) {
   if (view === "images") return <ImagesView room={room} />;
-  if (view === "machine") return <MachineView room={room} id={id} />;
-  return <RoomView room={room} />;
+  if (view === "machine") return <MachineView room={room} id={id} mayAct={mayAct(caller)} />;
+  return <RoomView room={room} mayAct={mayAct(caller)} />;
 }

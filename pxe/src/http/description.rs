@@ -1,13 +1,13 @@
 //! The description of the interface (OpenAPI 3.1): each call says itself what it takes and answers, by the types that it is made of.
 
-use axum::Router;
 use axum::extract::Json;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use ezio_contract::urls;
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{at, events, history, identity, overview, plan, report, seats, wake};
+use super::guard::Routes;
+use super::{accounts, act, events, history, identity, login, overview, plan, report, seats, wake};
 
 /// All calls.
 #[derive(OpenApi)]
@@ -20,6 +20,7 @@ use super::{at, events, history, identity, overview, plan, report, seats, wake};
     tags(
         (name = "room", description = "For those who watch"),
         (name = "acts", description = "For operators"),
+        (name = "access", description = "Who somebody is, and who may what"),
         (name = "machines", description = "For init, on the machines that are deployed"),
     ),
     paths(
@@ -29,21 +30,46 @@ use super::{at, events, history, identity, overview, plan, report, seats, wake};
         plan::plan,
         history::history,
         history::history_csv,
-        report::again,
-        report::approve,
-        report::hold,
-        report::forget,
+        act::again,
+        act::approve,
+        act::hold,
+        act::forget,
         wake::wake,
         seats::move_seats,
         report::report,
         identity::identity,
         description,
+        login::log_in,
+        login::first,
+        login::log_out,
+        login::me,
+        login::change_password,
+        accounts::users,
+        accounts::add_user,
+        accounts::change_user,
+        accounts::remove_user,
+        accounts::tokens,
+        accounts::add_token,
+        accounts::revoke_token,
+        accounts::audit,
     )
 )]
 struct Description;
 
-pub(super) fn router() -> Router {
-    Router::new().route(&at(urls::OPENAPI), get(description))
+pub(super) fn routes() -> Routes {
+    Routes::new().open(urls::OPENAPI, get(description))
+}
+
+/// Why somebody is not let in: a sentence.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "describes answers, and is none")]
+pub(super) enum Barred {
+    /// It is not known who asks: log in, or give a token.
+    #[response(status = 401, content_type = "text/plain")]
+    Nobody(String),
+    /// Who asks may not do this.
+    #[response(status = 403, content_type = "text/plain")]
+    Forbidden(String),
 }
 
 /// This description

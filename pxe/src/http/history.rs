@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Json, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -11,14 +10,16 @@ use ezio_contract::urls;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::at;
+use super::description::Barred;
+use super::guard::Routes;
+use crate::access::Role;
 use crate::fleet::{Deployment, Fleet};
 use crate::history::csv;
 
-pub(super) fn router(fleet: Arc<Fleet>) -> Router {
-    Router::new()
-        .route(&at(urls::HISTORY), get(history))
-        .route(&at(urls::HISTORY_CSV), get(history_csv))
+pub(super) fn routes(fleet: Arc<Fleet>) -> Routes {
+    Routes::new()
+        .at(urls::HISTORY, Role::Viewer, get(history))
+        .at(urls::HISTORY_CSV, Role::Viewer, get(history_csv))
         .with_state(fleet)
 }
 
@@ -49,6 +50,7 @@ impl Which {
 /// Runs that have ended, the newest first
 #[utoipa::path(get, path = "/api/history", tag = "room", params(Which), responses(
     (status = 200, body = HistoryView),
+    Barred,
     (status = 400, description = "The query says something else", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn history(
@@ -61,6 +63,7 @@ pub(super) async fn history(
 /// Runs that have ended, as a table (RFC 4180)
 #[utoipa::path(get, path = "/api/history.csv", tag = "room", params(Which), responses(
     (status = 200, description = "One a line, the newest first", content_type = "text/csv", body = String),
+    Barred,
     (status = 400, description = "The query says something else", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn history_csv(State(fleet): State<Arc<Fleet>>, Query(which): Query<Which>) -> Response {

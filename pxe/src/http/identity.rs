@@ -11,8 +11,8 @@ use axum::{Extension, Router};
 use ezio_contract::identity::{IdentityAnswer, IdentityRequest};
 use ezio_contract::urls;
 
+use super::body::{close_after_refusal, read};
 use super::description::Refused;
-use super::report::{close_after_refusal, read};
 use super::{Peer, at};
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;

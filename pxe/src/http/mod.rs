@@ -1,13 +1,18 @@
 //! HTTP: the page, the tree of names, tracker, reports and the view of the room. One kind of request a file, each given no more than
 //! it needs.
 
+mod accounts;
+mod act;
+mod body;
 mod description;
 mod drivers;
 mod events;
 mod files;
+mod guard;
 mod history;
 mod identity;
 mod listen;
+mod login;
 mod metrics;
 mod overview;
 mod page;
@@ -36,6 +41,9 @@ pub(crate) use overview::Overview;
 pub(crate) use report::Reports;
 pub(crate) use tracker::Announces;
 
+use crate::access::Access;
+use crate::wake::Waker;
+
 /// Largest request body, in bytes: a report with a long error fits many times.
 const MAX_BODY: usize = 64 << 10;
 
@@ -46,17 +54,15 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
 }
 
-impl Peer {
-    /// Is it a program on this very machine?
-    fn is_here(&self) -> bool {
-        let remote = self.remote.ip().to_canonical();
-        remote.is_loopback() || remote == self.local.ip().to_canonical()
-    }
-}
-
 /// A name as a route.
 fn at(name: &str) -> String {
     format!("/{name}")
+}
+
+/// What people need beyond the view, to act.
+pub(crate) struct Acting {
+    pub(crate) access: Arc<Access>,
+    pub(crate) waker: Arc<Waker>,
 }
 
 /// Everything there is, until `stop` turns true.
@@ -66,29 +72,49 @@ pub(crate) fn router(
     identities: Identities,
     announces: Arc<Announces>,
     overview: Overview,
+    acting: &Acting,
     stop: watch::Receiver<bool>,
 ) -> Router {
+    let overview = Arc::new(overview);
+    let people = people(&reports, &identities, &overview, acting, stop);
+    people
+        .merge(files::router(files))
+        .merge(drivers::router(Arc::clone(&identities.conf)))
+        .merge(report::router(reports))
+        .merge(identity::router(identities))
+        .merge(tracker::router(announces))
+        .merge(overview::metrics(overview))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+/// What people and their programs call: each has to say who it is.
+fn people(
+    reports: &Reports,
+    identities: &Identities,
+    overview: &Arc<Overview>,
+    acting: &Acting,
+    stop: watch::Receiver<bool>,
+) -> Router {
+    let (throttle, Acting { access, waker }) = (&reports.throttle, acting);
     let plans = plan::Plans {
         catalogue: Arc::clone(&overview.catalogue),
         conf: Arc::clone(&identities.conf),
         fleet: Arc::clone(&overview.fleet),
     };
-    let (overview, reports) = (Arc::new(overview), Arc::new(reports));
-    files::router(files)
-        .merge(page::router())
-        .merge(description::router())
-        .merge(plan::router(plans))
-        .merge(drivers::router(Arc::clone(&identities.conf)))
-        .merge(report::router(Arc::clone(&reports)))
-        .merge(wake::router(Arc::clone(&reports)))
-        .merge(history::router(Arc::clone(&reports.fleet)))
-        .merge(identity::router(identities))
-        .merge(tracker::router(announces))
-        .merge(overview::router(Arc::clone(&overview)))
-        .merge(short::router(Arc::clone(&overview.fleet)))
-        .merge(seats::router(Arc::clone(&overview.seats)))
-        .merge(events::router(overview, stop))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+    let logins = login::Logins { access: Arc::clone(access), throttle: Arc::clone(throttle) };
+    page::routes()
+        .merge(login::routes(logins))
+        .merge(accounts::routes(Arc::clone(access)))
+        .merge(act::routes(Arc::clone(&overview.fleet)))
+        .merge(wake::routes(Arc::clone(&overview.fleet), Arc::clone(waker)))
+        .merge(history::routes(Arc::clone(&overview.fleet)))
+        .merge(description::routes())
+        .merge(short::routes(Arc::clone(&overview.fleet)))
+        .merge(plan::routes(plans))
+        .merge(overview::routes(Arc::clone(overview)))
+        .merge(seats::routes(Arc::clone(&overview.seats)))
+        .merge(events::routes(Arc::clone(overview), stop))
+        .guarded(access, throttle)
 }
 
 fn text(media_type: &'static str, body: impl Into<Bytes>) -> Response {

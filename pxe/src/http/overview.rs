@@ -10,7 +10,10 @@ use ezio_contract::report::Progress;
 use ezio_contract::urls;
 use tokio::sync::watch;
 
+use super::description::Barred;
+use super::guard::Routes;
 use super::{Announces, at, metrics, text};
+use crate::access::Role;
 use crate::catalogue::{Catalogue, Image};
 use crate::fleet::{Fleet, FleetView, ImageView, PartitionView, now};
 use crate::seats::Seats;
@@ -26,13 +29,17 @@ pub(crate) struct Overview {
     pub(crate) tftp: Arc<Counters>,
 }
 
-pub(super) fn router(overview: Arc<Overview>) -> Router {
-    let router = Router::new().route(&at(urls::FLEET), get(fleet)).route(&at(urls::METRICS), get(prometheus));
-    router.with_state(overview)
+pub(super) fn routes(overview: Arc<Overview>) -> Routes {
+    Routes::new().at(urls::FLEET, Role::Viewer, get(fleet)).with_state(overview)
+}
+
+/// What Prometheus reads: figures, and nobody's name.
+pub(super) fn metrics(overview: Arc<Overview>) -> Router {
+    Router::new().route(&at(urls::METRICS), get(prometheus)).with_state(overview)
 }
 
 /// The room at this moment
-#[utoipa::path(get, path = "/api/fleet", tag = "room", responses((status = 200, body = FleetView)))]
+#[utoipa::path(get, path = "/api/fleet", tag = "room", responses((status = 200, body = FleetView), Barred))]
 pub(super) async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetView> {
     Json(overview.view())
 }

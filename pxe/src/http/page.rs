@@ -1,11 +1,11 @@
-//! The page, as it was built into this program (`page/`, `build.rs`).
+//! The page, as it was built into this program (`page/`, `build.rs`). It is the same for everybody: what it shows, it asks for.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{self, HeaderName};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::guard::Routes;
 use super::not_found;
 
 /// Its files: name and bytes.
@@ -15,8 +15,8 @@ const FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) fn router() -> Router {
-    Router::new().route("/", get(|| async { file("index.html") })).route("/page/{name}", get(part))
+pub(super) fn routes() -> Routes {
+    Routes::new().open("", get(|| async { file("index.html") })).open("page/{name}", get(part))
 }
 
 async fn part(Path(name): Path<String>) -> Response {

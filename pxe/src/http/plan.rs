@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Json, State};
 use axum::routing::get;
 use ezio_contract::urls;
 
-use super::at;
+use super::description::Barred;
+use super::guard::Routes;
+use crate::access::Role;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
@@ -20,12 +21,12 @@ pub(crate) struct Plans {
     pub(crate) fleet: Arc<Fleet>,
 }
 
-pub(super) fn router(plans: Plans) -> Router {
-    Router::new().route(&at(urls::PLAN), get(plan)).with_state(Arc::new(plans))
+pub(super) fn routes(plans: Plans) -> Routes {
+    Routes::new().at(urls::PLAN, Role::Viewer, get(plan)).with_state(Arc::new(plans))
 }
 
 /// What would be done to each known machine at its next network boot
-#[utoipa::path(get, path = "/api/plan", tag = "room", responses((status = 200, body = PlanView)))]
+#[utoipa::path(get, path = "/api/plan", tag = "room", responses((status = 200, body = PlanView), Barred))]
 pub(super) async fn plan(State(plans): State<Arc<Plans>>) -> Json<PlanView> {
     let (machines, rules) = plans.fleet.machines();
     Json(plan::of(&machines, &rules, plans.conf.current().as_deref(), &plans.catalogue))

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 use axum::routing::get;
 use ezio_contract::{Mac, urls};
 use url::form_urlencoded::byte_serialize;
 
-use super::at;
+use super::guard::Routes;
 use crate::fleet::Fleet;
 
-pub(super) fn router(fleet: Arc<Fleet>) -> Router {
-    Router::new().route(&at(&urls::machine("{card}")), get(machine)).with_state(fleet)
+/// For everybody: who reads the code has the machine in sight, and finds a login there.
+pub(super) fn routes(fleet: Arc<Fleet>) -> Routes {
+    Routes::new().open(&urls::machine("{card}"), get(machine)).with_state(fleet)
 }
 
 /// To the page of the machine with this card; of one that is not known yet, to the room.

@@ -3,36 +3,43 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::middleware::map_response;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::post;
 use ezio_contract::urls;
 
-use super::at;
-use super::description::Refused;
-use super::report::{Answer, Asked, Order, Reports, acted, close_after_refusal, order};
-use crate::fleet::{Acted, ActedOn, Machine};
+use super::act::{Order, acted};
+use super::body::{Rejection, json};
+use super::description::{Barred, Refused};
+use super::guard::Routes;
+use crate::access::Role;
+use crate::fleet::{Acted, ActedOn, Fleet, Machine};
 use crate::wake::Waker;
 
-pub(super) fn router(reports: Arc<Reports>) -> Router {
-    Router::new()
-        .route(&at(urls::WAKE), post(wake))
-        .layer(map_response(close_after_refusal))
-        .with_state(reports)
+/// What this file needs.
+type Parts = (Arc<Fleet>, Arc<Waker>);
+
+pub(super) fn routes(fleet: Arc<Fleet>, waker: Arc<Waker>) -> Routes {
+    Routes::new().at(urls::WAKE, Role::Operator, post(wake)).with_state((fleet, waker))
 }
 
 /// Wakes machines: magic packets to all of their cards
 #[utoipa::path(post, path = "/api/wake", tag = "acts", request_body = Order,
-    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Refused))]
-pub(super) async fn wake(asked: Asked, body: Body) -> Answer {
-    let (reports, order): (_, Order) = order("wake", asked, body).await?;
-    let (machines, unknown) = reports.fleet.meant(&order.machines);
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn wake(
+    State((fleet, waker)): State<Parts>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Rejection> {
+    let order: Order = json(&headers, body).await?;
+    let (machines, unknown) = fleet.meant(&order.machines);
     let mut woken = Acted { machines: Vec::new(), unknown };
     for machine in &machines {
-        woken.machines.push(wake_one(&reports.waker, machine).await);
+        woken.machines.push(wake_one(&waker, machine).await);
     }
-    Ok(acted(woken))
+    Ok(acted("wake", woken))
 }
 
 /// Tries to; it cannot be known whether the machine was off, or heard it.

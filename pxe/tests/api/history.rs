@@ -4,7 +4,7 @@ use ezio_contract::report::Event;
 use serde_json::Value;
 
 use crate::room::{Image, Server};
-use crate::{report, send, text};
+use crate::{report, seen, send};
 
 #[tokio::test]
 async fn a_run_is_in_the_history_when_its_report_is_answered_and_stays_there() {
@@ -22,7 +22,7 @@ async fn a_run_is_in_the_history_when_its_report_is_answered_and_stays_there() {
     // Dropped, it is killed.
     drop(server);
     let server = Server::start(&image, &args);
-    let view: Value = serde_json::from_str(&text(&server, "/api/history").await).unwrap();
+    let view: Value = serde_json::from_str(&seen(&server, "/api/history").await).unwrap();
     let told = view["deployments"].as_array().unwrap();
     let runs: Vec<_> =
         told.iter().map(|d| (d["run"].as_str().unwrap(), d["outcome"].as_str().unwrap())).collect();

@@ -5,10 +5,10 @@ use ezio_contract::report::Event;
 use serde_json::{Value, json};
 
 use crate::room::{Image, Server};
-use crate::{MAC, asked, report, send, text};
+use crate::{MAC, asked, report, seen, send};
 
 async fn plan(server: &Server) -> Value {
-    let plan: Value = serde_json::from_str(&text(server, "/api/plan").await).unwrap();
+    let plan: Value = serde_json::from_str(&seen(server, "/api/plan").await).unwrap();
     plan["machines"][0].clone()
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ezio_contract::Arch;
 use ezio_contract::netboot::{self, DESCRIPTION, Description, File, INITRD, KERNEL};
@@ -16,6 +16,8 @@ use ezio_image::metainfo::{InfoHash, Metainfo};
 use ezio_image::set::{DiskSet, SET_FILE, SET_VERSION, SetDisk, sums_of};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reqwest::header::AUTHORIZATION;
+use serde_json::Value;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tempfile::TempDir;
@@ -129,6 +131,11 @@ fn fill(dir: &Path, name: &str) -> InfoHash {
     info_hash
 }
 
+/// What the server says of itself in its folder of state.
+fn local(state: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(state.join("local.json")).unwrap()).unwrap()
+}
+
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -139,13 +146,20 @@ pub(crate) struct Server {
     log: Receiver<String>,
     /// What it printed at start.
     pub(crate) printed: String,
-    /// `http://ADDRESS:PORT`.
+    /// `http://ADDRESS:PORT` for machines.
     pub(crate) base: String,
+    /// The same for people.
+    pub(crate) people: String,
+    state: PathBuf,
+    _folder: TempDir,
 }
 
 fn program(image: &Image, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ezio-pxe"));
-    command.arg("serve").arg(&image.dir).args(["--dhcp", "off", "--listen", "127.0.0.1"]);
+    command.arg("serve").arg(&image.dir).args(["--dhcp", "off"]);
+    if !args.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1"]);
+    }
     if !args.contains(&"--http-port") {
         command.args(["--http-port", "0"]);
     }
@@ -155,8 +169,16 @@ fn program(image: &Image, args: &[&str]) -> Command {
 }
 
 impl Server {
+    /// Without `--state` among the arguments it gets a folder that goes with it.
     pub(crate) fn start(image: &Image, args: &[&str]) -> Self {
-        let mut child = program(image, args).spawn().unwrap();
+        let given = args.iter().position(|arg| *arg == "--state").map(|at| PathBuf::from(args[at + 1]));
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program(image, args);
+        if given.is_none() {
+            command.arg("--state").arg(folder.path());
+        }
+        let state = given.unwrap_or_else(|| folder.path().to_owned());
+        let mut child = command.spawn().unwrap();
         let (send, log) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -180,7 +202,16 @@ impl Server {
             let _ = child.kill();
             panic!("it did not start: {printed}{}", log.try_iter().collect::<Vec<_>>().join("\n"));
         };
-        Self { child, log, printed, base }
+        let people = local(&state)["url"].as_str().unwrap().to_owned();
+        Self { child, log, printed, base, people, state, _folder: folder }
+    }
+
+    /// A client that shows a token; none: that of commands on the server.
+    pub(crate) fn client(&self, token: Option<&str>) -> reqwest::Client {
+        let token =
+            token.map_or_else(|| local(&self.state)["token"].as_str().unwrap().to_owned(), str::to_owned);
+        let bearer = [(AUTHORIZATION, format!("Bearer {token}").parse().unwrap())];
+        reqwest::Client::builder().default_headers(bearer.into_iter().collect()).build().unwrap()
     }
 
     /// Starts it, and gives what it says when it cannot.
@@ -197,9 +228,14 @@ impl Server {
         address.parse().unwrap_or_else(|_| panic!("{address}"))
     }
 
+    /// Seconds since 1970.
+    pub(crate) fn now(&self) -> f64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+    }
+
     fn run(&self, args: &[&str]) -> std::process::Output {
         let program = env!("CARGO_BIN_EXE_ezio-pxe");
-        Command::new(program).args(args).args(["--server", &self.base]).output().unwrap()
+        Command::new(program).args(args).arg("--state").arg(&self.state).output().unwrap()
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> String {

@@ -2,10 +2,9 @@
 
 use super::fleet::Fleet;
 use super::material;
-use super::room::{BRIDGE, SERVER};
+use super::room::BRIDGE;
 use crate::programs;
-use anyhow::{Context, Result, bail};
-use ezio_contract::{ports, urls};
+use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -16,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// A server opens its images and its ports in this time.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// It answers on its own machine in this time.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two questions whether it is up.
 const RETRY: Duration = Duration::from_millis(100);
 /// How often the room's state is asked for.
@@ -81,8 +78,9 @@ impl Dhcp {
 pub struct Server {
     process: Child,
     log: PathBuf,
-    http: reqwest::Client,
-    runtime: tokio::runtime::Runtime,
+    program: PathBuf,
+    /// Its folder of state, which lets commands in.
+    pub state: PathBuf,
 }
 
 impl Server {
@@ -117,27 +115,19 @@ impl Server {
         std::fs::write(&conf, &settings.conf).with_context(|| format!("writing {}", conf.display()))?;
         let log = folder.join("server.log");
         let process = spawn(settings, &conf, &log)?;
-        // One thread, so that its connections belong to this thread's network namespace.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        // The runtime stands still between two questions: a kept connection that the server closes meanwhile would go unnoticed.
-        let http =
-            reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(ANSWER_TIMEOUT).build();
-        let mut server = Self {
-            process,
-            log,
-            http: http.context("making an HTTP client")?,
-            runtime: runtime.context("making a runtime")?,
-        };
+        let (program, state) = (settings.program.clone(), state_of(settings));
+        let mut server = Self { process, log, program, state };
         server.wait_until_up()?;
         Ok(server)
     }
 
-    /// The room as the server sees it.
+    /// The room as the server sees it. It is asked by a command, which belongs to this thread's network namespace.
     pub fn fleet(&self) -> Result<Fleet> {
-        let url = format!("http://{SERVER}:{}/{}", ports::HTTP, urls::FLEET);
-        self.runtime
-            .block_on(async { self.http.get(&url).send().await?.error_for_status()?.json::<Fleet>().await })
-            .with_context(|| format!("asking {url}"))
+        let mut status = Command::new(&self.program);
+        let output = status.args(["status", "--json", "--state"]).arg(&self.state).output();
+        let output = output.with_context(|| format!("running {}", self.program.display()))?;
+        ensure!(output.status.success(), "ezio-pxe status: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).context("ezio-pxe status --json")
     }
 
     /// Waits until `wanted` finds what it looks for in the room's state, or fails.
@@ -158,16 +148,6 @@ impl Server {
             }
             thread::sleep(FLEET_INTERVAL); // the state is there to be asked for, it is not pushed
         }
-    }
-
-    /// Puts all machines back, to be deployed again.
-    pub fn again(&self) -> Result<()> {
-        let url = format!("http://{SERVER}:{}/{}", ports::HTTP, urls::AGAIN);
-        let body = serde_json::json!({ "machine": "all" });
-        self.runtime
-            .block_on(async { self.http.post(&url).json(&body).send().await?.error_for_status() })
-            .map(|_| ())
-            .with_context(|| format!("asking {url}"))
     }
 
     /// Fails when the server has ended.
@@ -214,6 +194,10 @@ impl Drop for Server {
     }
 }
 
+fn state_of(settings: &Settings) -> PathBuf {
+    settings.folder.join("state")
+}
+
 fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
     let log_file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
     let errors = log_file.try_clone().context("sharing the server's log")?;
@@ -230,7 +214,7 @@ fn spawn(settings: &Settings, conf: &Path, log: &Path) -> Result<Child> {
         .arg("--conf")
         .arg(conf)
         .arg("--state")
-        .arg(settings.folder.join("state"))
+        .arg(state_of(settings))
         .args(["--append", append.trim()])
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())

@@ -79,7 +79,3 @@ export async function carryOut(act: Act, machines: Machine[]): Promise<string | 
   }
   return refused.length > 0 ? refused.join("; ") : null;
 }
-
-/** The command that does the same. */
-export const command = (act: Act, machines: Machine[]): string =>
-  `ezio-pxe ${act} ${machines.map(({ id }) => (/^[\w.:-]+$/.test(id) ? id : `'${id.replaceAll("'", "'\\''")}'`)).join(" ")}`;

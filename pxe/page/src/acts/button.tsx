@@ -3,7 +3,7 @@
 import { useRef, useState } from "preact/hooks";
 import type { Machine } from "../live/types";
 import { count, nameOf } from "../words";
-import { ACTS, type Act, ALL_ACTS, atStake, carryOut, command } from "./acts";
+import { ACTS, type Act, ALL_ACTS, atStake, carryOut } from "./acts";
 
 interface ButtonsProps {
   machines: Machine[];
@@ -11,12 +11,13 @@ interface ButtonsProps {
   acts?: Act[];
 }
 
-/** A button for each act that fits at least one of the machines, and is for those that it fits. */
+/** A button for each act that fits at least one of the machines, and is for those that it fits; none for who may not act. */
 export function ActButtons({ machines, mayAct, acts = ALL_ACTS }: ButtonsProps) {
+  if (!mayAct) return null;
   return (
     <p class="buttons">
       {acts.map((act) => (
-        <ActButton key={act} act={act} machines={machines.filter(ACTS[act].fits)} mayAct={mayAct} />
+        <ActButton key={act} act={act} machines={machines.filter(ACTS[act].fits)} />
       ))}
     </p>
   );
@@ -25,10 +26,9 @@ export function ActButtons({ machines, mayAct, acts = ALL_ACTS }: ButtonsProps) 
 interface Props {
   act: Act;
   machines: Machine[];
-  mayAct: boolean;
 }
 
-function ActButton({ act, machines, mayAct }: Props) {
+function ActButton({ act, machines }: Props) {
   const [asked, ask] = useState<Machine[] | null>(null);
   return (
     <>
@@ -37,7 +37,7 @@ function ActButton({ act, machines, mayAct }: Props) {
           {machines.length > 1 ? `${ACTS[act].title} ${machines.length}…` : `${ACTS[act].title}…`}
         </button>
       )}
-      {asked && <Confirm act={act} machines={asked} mayAct={mayAct} onClose={() => ask(null)} />}
+      {asked && <Confirm act={act} machines={asked} onClose={() => ask(null)} />}
     </>
   );
 }
@@ -45,11 +45,10 @@ function ActButton({ act, machines, mayAct }: Props) {
 interface ConfirmProps {
   act: Act;
   machines: Machine[];
-  mayAct: boolean;
   onClose: () => void;
 }
 
-function Confirm({ act, machines, mayAct, onClose }: ConfirmProps) {
+function Confirm({ act, machines, onClose }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement | null>(null);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
@@ -78,37 +77,15 @@ function Confirm({ act, machines, mayAct, onClose }: ConfirmProps) {
           </li>
         ))}
       </ul>
-      {!mayAct && <ByCommand text={command(act, machines)} />}
       <div role="alert">{error && <p class="error">{error}</p>}</div>
       <div class="buttons">
         <button type="button" onClick={() => dialog.current?.close()}>
           Leave it
         </button>
-        {mayAct && (
-          <button type="button" class={erases ? "danger" : ""} disabled={busy} onClick={go}>
-            {title}
-          </button>
-        )}
+        <button type="button" class={erases ? "danger" : ""} disabled={busy} onClick={go}>
+          {title}
+        </button>
       </div>
     </dialog>
-  );
-}
-
-/** What this page may not do, a person on the server does by a command. */
-function ByCommand({ text }: { text: string }) {
-  const box = useRef<HTMLTextAreaElement>(null);
-  // The browser's clipboard is for pages that came by HTTPS; what is selected can be copied from any.
-  const copy = () => {
-    box.current?.select();
-    document.execCommand("copy");
-  };
-  return (
-    <>
-      <p>The server takes this from its own machine only. Say there:</p>
-      <textarea ref={box} class="command" aria-label="Command" readOnly rows={3} value={text} />
-      <button type="button" onClick={copy}>
-        Copy
-      </button>
-    </>
   );
 }

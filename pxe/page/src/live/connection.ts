@@ -1,6 +1,7 @@
 // The room as the server tells it: the whole once, and then what changes. A lost connection is taken up again.
 
 import { useEffect, useState } from "preact/hooks";
+import { type Caller, whoAmI } from "../account/caller";
 import { merge } from "./patch";
 import type { Room } from "./types";
 
@@ -10,13 +11,17 @@ const RETRY_MS = 2_000;
 
 export interface Live {
   room: Room | null;
+  /** Who looks; null: nobody who is logged in; undefined: the server was not asked yet. */
+  caller: Caller | null | undefined;
   /** The server does not answer. */
   lost: boolean;
 }
 
-let live: Live = { room: null, lost: false };
+let live: Live = { room: null, caller: undefined, lost: false };
 /** What to add to this computer's clock for the server's, in seconds. */
 let clock = 0;
+let source: EventSource | undefined;
+let timer: number | undefined;
 const watchers = new Set<() => void>();
 
 function become(next: Live) {
@@ -27,28 +32,52 @@ function become(next: Live) {
 /** The server's time, in seconds since 1970. */
 export const serverNow = () => Date.now() / 1000 + clock;
 
-export function connect() {
-  const source = new EventSource("api/events");
-  let timer: number | undefined;
-  const again = () => {
-    source.close();
-    clearTimeout(timer);
-    become({ ...live, lost: true });
-    setTimeout(connect, RETRY_MS);
-  };
+function close() {
+  source?.close();
+  clearTimeout(timer);
+}
+
+/** Nobody is logged in any more. */
+export function disconnect() {
+  close();
+  become({ room: null, caller: null, lost: false });
+}
+
+function again() {
+  close();
+  become({ ...live, lost: true });
+  timer = setTimeout(connect, RETRY_MS);
+}
+
+/** Asks the server who looks, and listens to it if that is somebody. */
+export async function connect() {
+  close();
+  try {
+    const caller = await whoAmI();
+    if (caller === null) return disconnect();
+    become({ ...live, caller });
+    listen();
+  } catch {
+    again();
+  }
+}
+
+function listen() {
+  const events = new EventSource("api/events");
+  source = events;
   const heard = (room: Room) => {
     clearTimeout(timer);
     timer = setTimeout(again, SILENCE_MS);
     clock = room.now - Date.now() / 1000;
-    become({ room, lost: false });
+    become({ ...live, room, lost: false });
   };
-  source.addEventListener("room", (event) => heard(JSON.parse(event.data)));
-  source.addEventListener("change", (event) => {
+  events.addEventListener("room", (event) => heard(JSON.parse(event.data)));
+  events.addEventListener("change", (event) => {
     if (live.room) heard(merge(live.room, JSON.parse(event.data)));
   });
   // The browser connects again by itself, and says what it saw last, unless the server refused.
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) again();
+  events.onerror = () => {
+    if (events.readyState === EventSource.CLOSED) again();
     else become({ ...live, lost: true });
   };
   timer = setTimeout(again, SILENCE_MS);

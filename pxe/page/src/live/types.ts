@@ -92,7 +92,6 @@ export type Kind = "done" | "working" | "failed" | "silent" | "waiting";
 export interface Room {
   now: number;
   version: string;
-  may_act: boolean;
   images: Image[];
   seeder: Progress;
   counts: Record<Kind, number>;

@@ -10,7 +10,7 @@ import { Bar } from "../widgets/bar";
 import { count, kindOf, nameOf, rate, size, span } from "../words";
 import { Timeline } from "./timeline";
 
-export function MachineView({ room, id }: { room: Room; id: string }) {
+export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayAct: boolean }) {
   const machine = room.machines[id];
   if (!machine) {
     return (
@@ -38,7 +38,7 @@ export function MachineView({ room, id }: { room: Room; id: string }) {
           <p>{problem.toDo}</p>
         </section>
       )}
-      <ActButtons machines={[machine]} mayAct={room.may_act} />
+      <ActButtons machines={[machine]} mayAct={mayAct} />
       <div class="columns">
         <Transfer machine={machine} />
         <section class="card" aria-label="This run">

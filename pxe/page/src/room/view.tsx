@@ -15,7 +15,7 @@ import { MachineTable } from "./table";
 import { Tiles } from "./tiles";
 import { type Arrangement, Toolbar } from "./toolbar";
 
-export function RoomView({ room }: { room: Room }) {
+export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
   const [filter, setFilter] = useKept("filter", EVERYTHING);
   const [arrangement, setArrangement] = useKept<Arrangement>("arrangement", "tiles");
   const now = serverNow();
@@ -37,7 +37,7 @@ export function RoomView({ room }: { room: Room }) {
     <>
       <h1 class="hidden">Room</h1>
       <Summary room={room} machines={machines} now={now} filter={filter} onFilter={setFilter} />
-      <Problems problems={problems} mayAct={room.may_act} />
+      <Problems problems={problems} mayAct={mayAct} />
       <section aria-label="Machines">
         <Toolbar
           room={room}
@@ -52,11 +52,11 @@ export function RoomView({ room }: { room: Room }) {
               ? count(machines.length, "machine")
               : `${shown.length} of ${count(machines.length, "machine")}`}
           </p>
-          <ActButtons machines={shown} mayAct={room.may_act} />
+          <ActButtons machines={shown} mayAct={mayAct} />
         </div>
         {arrangement === "tiles" && <Tiles machines={shown} now={now} />}
         {arrangement === "table" && <MachineTable machines={shown} now={now} />}
-        {arrangement === "seats" && <SeatMap machines={shown} seats={room.seats} mayAct={room.may_act} now={now} />}
+        {arrangement === "seats" && <SeatMap machines={shown} seats={room.seats} mayAct={mayAct} now={now} />}
       </section>
     </>
   );

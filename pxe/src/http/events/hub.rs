@@ -87,19 +87,14 @@ impl Hub {
     }
 
     /// One more viewer, which has seen all up to the event with the id `seen`. None: there are too many, or the server stops.
-    pub(super) fn join(
-        &self,
-        seen: Option<&str>,
-        may_act: bool,
-        hang_up: Arc<Notify>,
-    ) -> Result<Option<Joined>> {
+    pub(super) fn join(&self, seen: Option<&str>, hang_up: Arc<Notify>) -> Result<Option<Joined>> {
         let mut state = self.state();
         state.viewers.retain(|viewer| !viewer.queue.is_closed());
         if state.closed || state.viewers.len() >= MAX_VIEWERS {
             return Ok(None);
         }
         let missed = seen.and_then(|seen| state.missed(seen));
-        let first = missed.map_or_else(|| state.whole(may_act).map(|whole| vec![whole]), Ok)?;
+        let first = missed.map_or_else(|| state.whole().map(|whole| vec![whole]), Ok)?;
         let (queue, rest) = mpsc::channel(QUEUE);
         state.viewers.push(Viewer { queue, hang_up });
         Ok(Some(Joined { first, rest }))
@@ -169,10 +164,9 @@ impl State {
         (ours && whole).then(|| later.collect())
     }
 
-    fn whole(&self, may_act: bool) -> Result<Event> {
+    fn whole(&self) -> Result<Event> {
         let mut whole = head(&self.room)?;
         whole.insert("now".to_owned(), self.room.now.into());
-        whole.insert("may_act".to_owned(), may_act.into());
         let machines = self.room.machines.iter().map(|machine| Ok((machine.id.clone(), value(machine)?)));
         whole.insert("machines".to_owned(), Value::Object(machines.collect::<Result<_>>()?));
         let text = serde_json::to_string(&whole).context("the room")?;

@@ -7,20 +7,22 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use ezio_contract::urls;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 
 use self::hub::{Hub, Joined};
+use super::description::Barred;
+use super::guard::Routes;
 use super::listen::HangUp;
 use super::overview::Overview;
-use super::{Peer, at};
+use crate::access::Role;
 
 /// Machines report up to twice a second; nobody reads faster than this.
 const TICK: Duration = Duration::from_secs(1);
@@ -32,10 +34,10 @@ pub(super) struct Events {
 }
 
 /// Watches the room for its viewers until `stop` turns true, which ends them.
-pub(super) fn router(overview: Arc<Overview>, stop: watch::Receiver<bool>) -> Router {
+pub(super) fn routes(overview: Arc<Overview>, stop: watch::Receiver<bool>) -> Routes {
     let events = Arc::new(Events { overview, hub: Hub::new() });
     tokio::spawn(watch_room(Arc::clone(&events), stop));
-    Router::new().route(&at(urls::EVENTS), get(join)).with_state(events)
+    Routes::new().at(urls::EVENTS, Role::Viewer, get(join)).with_state(events)
 }
 
 async fn watch_room(events: Arc<Events>, mut stop: watch::Receiver<bool>) {
@@ -66,17 +68,17 @@ impl Events {
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
     responses(
         (status = 200, description = "Until one side ends it", content_type = "text/event-stream", body = String),
+        Barred,
         (status = 503, description = "Too many watch the room", content_type = "text/plain", body = String),
     ))]
 pub(super) async fn join(
     State(events): State<Arc<Events>>,
-    Extension(peer): Extension<Peer>,
     Extension(hang_up): Extension<HangUp>,
     headers: HeaderMap,
 ) -> Response {
     events.update();
     let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    match events.hub.join(seen, peer.is_here(), hang_up.0) {
+    match events.hub.join(seen, hang_up.0) {
         Ok(Some(Joined { first, mut rest })) => {
             let rest = stream::poll_fn(move |context| rest.poll_recv(context));
             let all = stream::iter(first).chain(rest).map(Ok::<Event, Infallible>);

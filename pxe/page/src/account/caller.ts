@@ -1,0 +1,19 @@
+// Who looks at this page, as the server knows it.
+
+export interface Caller {
+  name: string;
+  role: "viewer" | "operator" | "administrator";
+  /** How it is known: only a session can be ended. */
+  by: "session" | "token" | "local" | "no-auth";
+}
+
+/** Acts on machines are for operators and administrators. */
+export const mayAct = (caller: Caller) => caller.role !== "viewer";
+
+/** Asks the server; null: it wants a login first. An error is thrown where there is no answer. */
+export async function whoAmI(): Promise<Caller | null> {
+  const answer = await fetch("api/me", { signal: AbortSignal.timeout(20_000) });
+  if (answer.status === 401) return null;
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return await answer.json();
+}

@@ -1,0 +1,81 @@
+//! What an operator does to machines.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Json, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use ezio_contract::urls;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::body::{Rejection, json, not_kept};
+use super::description::{Barred, Refused};
+use super::guard::{Did, Routes};
+use crate::access::Role;
+use crate::fleet::{Act, Acted, Fleet, Meant};
+
+pub(super) fn routes(fleet: Arc<Fleet>) -> Routes {
+    Routes::new()
+        .at(urls::AGAIN, Role::Operator, post(again))
+        .at(urls::APPROVE, Role::Operator, post(approve))
+        .at(urls::HOLD, Role::Operator, post(hold))
+        .at(urls::FORGET, Role::Operator, post(forget))
+        .with_state(fleet)
+}
+
+/// What every act says.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Order {
+    pub(super) machines: Meant,
+}
+
+type Answer = Result<Response, Rejection>;
+
+/// Has machines deployed again at their next network boot
+#[utoipa::path(post, path = "/api/again", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn again(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&fleet, Act::Again, &headers, body).await
+}
+
+/// Lets machines overwrite what they found, and go on
+#[utoipa::path(post, path = "/api/approve", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn approve(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&fleet, Act::Approve, &headers, body).await
+}
+
+/// Keeps machines from being deployed
+#[utoipa::path(post, path = "/api/hold", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn hold(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&fleet, Act::Hold, &headers, body).await
+}
+
+/// Forgets machines and their disks
+#[utoipa::path(post, path = "/api/forget", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn forget(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&fleet, Act::Forget, &headers, body).await
+}
+
+async fn carry_out(fleet: &Fleet, act: Act, headers: &HeaderMap, body: Body) -> Answer {
+    let order: Order = json(headers, body).await?;
+    let done = fleet.act(act, &order.machines).await;
+    done.map(|done| acted(&format!("{act:?}").to_lowercase(), done))
+        .map_err(|e| not_kept(&format!("{act:?}"), &e))
+}
+
+/// The answer to an act on machines.
+pub(super) fn acted(act: &str, acted: Acted) -> Response {
+    let status = match (acted.machines.is_empty(), acted.unknown.is_empty()) {
+        (true, false) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    };
+    let named: Vec<&str> = acted.machines.iter().map(|machine| machine.id.as_str()).collect();
+    Did::beside(format!("{act} {}", named.join(", ")), (status, Json(acted)))
+}
