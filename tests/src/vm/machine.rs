@@ -167,8 +167,20 @@ impl Machine {
     /// Saves its screen beside its logs.
     pub fn screenshot(&self) -> Result<PathBuf> {
         let picture = self.folder.join("screen.png");
-        qmp::screenshot(&self.qmp_socket, &picture)?;
+        qmp::screenshot(&self.qmp_socket, &picture, "png")?;
         Ok(picture)
+    }
+
+    /// Saves it as pixels.
+    pub fn pixels(&self) -> Result<PathBuf> {
+        let picture = self.folder.join("screen.ppm");
+        qmp::screenshot(&self.qmp_socket, &picture, "ppm")?;
+        Ok(picture)
+    }
+
+    /// Presses a key of its keyboard, by QEMU's name of it.
+    pub fn press(&self, key: &str) -> Result<()> {
+        qmp::press(&self.qmp_socket, key)
     }
 
     /// All that helps to see why it failed: the end of its console, QEMU's own complaints, where its screen is.

@@ -6,6 +6,7 @@ pub mod firmware;
 pub mod fleet;
 pub mod machine;
 pub mod material;
+pub mod picture;
 pub mod qmp;
 pub mod room;
 pub mod server;

@@ -22,10 +22,16 @@ pub fn execute(socket: &Path, command: &str, arguments: Value) -> Result<Value> 
     ask(&mut writer, &mut reader, &json!({ "execute": command, "arguments": arguments }))
 }
 
-/// Saves what is on the machine's screen as PNG.
-pub fn screenshot(socket: &Path, picture: &Path) -> Result<()> {
+/// Saves what is on the machine's screen, as "png" or "ppm".
+pub fn screenshot(socket: &Path, picture: &Path, format: &str) -> Result<()> {
     let name = picture.to_str().context("the path of a screenshot must be UTF-8")?;
-    execute(socket, "screendump", json!({ "filename": name, "format": "png" })).map(|_| ())
+    execute(socket, "screendump", json!({ "filename": name, "format": format })).map(|_| ())
+}
+
+/// Presses a key of the machine's keyboard, by QEMU's name of it.
+pub fn press(socket: &Path, key: &str) -> Result<()> {
+    let keys = json!({ "keys": [{ "type": "qcode", "data": key }] });
+    execute(socket, "send-key", keys).map(|_| ())
 }
 
 fn ask(writer: &mut UnixStream, reader: &mut impl BufRead, message: &Value) -> Result<Value> {

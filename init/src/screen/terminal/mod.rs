@@ -5,6 +5,7 @@ mod paint;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -34,6 +35,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Sizes of a terminal that a page is drawn for, in cells: less has no room for it, and more no display has.
 const LEAST: Size = Size { width: 40, height: 16 };
 const MOST: Size = Size { width: 480, height: 270 };
+/// Lines below the page, at most.
+const MOST_BELOW: usize = 6;
 /// A terminal that does not say how large it is has this.
 const USUAL: Size = Size { width: 80, height: 25 };
 
@@ -49,9 +52,10 @@ fn draw_from(socket: &UnixDatagram, terminal: &Path, history: History) -> anyhow
     let tty = OpenOptions::new().read(true).write(true).custom_flags(O_NOCTTY).open(terminal);
     let tty = tty.with_context(|| format!("opening {}", terminal.display()))?;
     let before = make_raw(&tty).with_context(|| format!("preparing {}", terminal.display()))?;
-    let mut shown = Shown { tty, history, view: View::default(), page: None, log: false };
+    let heard = history.last(MOST_BELOW).into();
+    let mut shown = Shown { tty, history, heard, view: View::default(), page: None, log: false };
     shown.serve(socket)?;
-    shown.write(&paint::log(&shown.history.last(shown.size().height), shown.size().width));
+    shown.write(&paint::log(&shown.history.last(shown.size().height)));
     tcsetattr(&shown.tty, OptionalActions::Now, &before).context("putting the terminal back")
 }
 
@@ -68,6 +72,8 @@ fn make_raw(tty: &File) -> rustix::io::Result<Termios> {
 struct Shown {
     tty: File,
     history: History,
+    /// The lines below the page.
+    heard: VecDeque<String>,
     view: View,
     /// The page as it was drawn last; none where it is not there.
     page: Option<(Grid, Size)>,
@@ -115,18 +121,25 @@ impl Shown {
             self.log = !self.log;
             self.page = None;
             if self.log {
-                let Size { width, height } = self.size();
-                self.write(&paint::log(&self.history.last(height.saturating_sub(2)), width));
-                self.write(&paint::line("F2: back to the page", width));
+                let height = self.size().height;
+                self.write(&paint::log(&self.history.last(height.saturating_sub(2))));
+                self.write(&paint::long_line("F2: back to the page"));
             }
         }
     }
 
     /// A line that was said just now.
     fn say(&mut self, text: &str) {
-        if self.log || self.page.is_some() {
-            let width = self.size().width;
-            text.lines().for_each(|line| self.write(&paint::line(line, width)));
+        let width = self.size().width;
+        for line in text.lines() {
+            self.heard.push_back(line.to_owned());
+            if self.heard.len() > MOST_BELOW {
+                self.heard.pop_front();
+            }
+            match self.log {
+                true => self.write(&paint::long_line(line)),
+                false => self.write(&paint::line(line, width)),
+            }
         }
     }
 
@@ -143,7 +156,11 @@ impl Shown {
                 paint::changes(before, &grid)
             }
             // The last row is for what comes next.
-            _ => paint::page(&grid, terminal.height, &self.history.last(below - 1)),
+            _ => {
+                let skipped = self.heard.len().saturating_sub(below - 1);
+                let heard: Vec<String> = self.heard.iter().skip(skipped).cloned().collect();
+                paint::page(&grid, terminal.height, &heard)
+            }
         };
         self.write(&text);
         self.page = Some((grid, terminal));
@@ -170,7 +187,7 @@ fn rows_below(height: usize) -> usize {
     match height {
         ..30 => 3,
         30..50 => 4,
-        _ => 7,
+        _ => MOST_BELOW + 1,
     }
 }
 

@@ -45,7 +45,12 @@ pub(super) fn changes(before: &Grid, after: &Grid) -> String {
     if out.is_empty() { out } else { format!("{SAVE}{out}{RESTORE}") }
 }
 
-/// One line below the page, or of the log. What would move the cursor is a blank.
+/// One line of the log. What would move the cursor is a blank.
+pub(super) fn long_line(text: &str) -> String {
+    line(text, usize::MAX)
+}
+
+/// One line below the page, cut at its edge.
 pub(super) fn line(text: &str, width: usize) -> String {
     let plain: String =
         text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(width).collect();
@@ -53,9 +58,9 @@ pub(super) fn line(text: &str, width: usize) -> String {
 }
 
 /// The whole terminal for lines, as the kernel has it.
-pub(super) fn log(lines: &[String], width: usize) -> String {
+pub(super) fn log(lines: &[String]) -> String {
     let mut out = format!("{OWN_PALETTE}{SHOW_CURSOR}\x1b[0m\x1b[r\x1b[2J\x1b[H");
-    lines.iter().for_each(|text| out.push_str(&line(text, width)));
+    lines.iter().for_each(|text| out.push_str(&long_line(text)));
     out
 }
 
