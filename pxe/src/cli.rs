@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::access::Role;
 use crate::settings::{DEFAULT_STATE, ServeArgs};
+use crate::tls::Fingerprint;
 
 const AFTER_HELP: &str = "\
 EXAMPLES
@@ -103,6 +104,9 @@ pub(crate) struct ServerArgs {
     /// With --server: a token of that server (`ezio-pxe token new` makes one). In the environment nobody else sees it
     #[arg(long, value_name = "TOKEN", env = "EZIO_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// With --server https://…: the fingerprint of its certificate, as the server prints it at its start
+    #[arg(long, value_name = "SHA-256", value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Fingerprint::said(text)))]
+    pub(crate) fingerprint: Option<Fingerprint>,
     /// Directory of state of the server on this machine; to read it takes root, or the server's user
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
     pub(crate) state: PathBuf,

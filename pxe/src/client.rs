@@ -1,64 +1,30 @@
 //! The commands that talk to a running server.
 
 use std::io::Write;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use axum::http::{Method, StatusCode};
 use ezio_contract::urls;
-use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
 
 use crate::access::Local;
+use crate::ask::Server;
 use crate::cli::{ActArgs, HistoryArgs, ServerArgs, StatusArgs};
 use crate::fleet::{Acted, FleetView, Meant};
 use crate::http::HistoryView;
 use crate::{history, plan, status};
 
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A running server, and who asks it.
-pub(crate) struct Server {
-    http: reqwest::Client,
-    url: Url,
-    token: Option<String>,
-}
-
 impl Server {
     /// The one that was named, or that on this machine.
     pub(crate) fn of(args: &ServerArgs) -> Result<Self> {
-        let (url, token) = match &args.server {
-            Some(url) => (url.clone(), args.token.clone()),
-            None => {
-                let local = Local::read(&args.state)?;
-                (local.url.parse().context("the server's own address")?, Some(local.token))
-            }
-        };
-        let http =
-            reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().context("setting up HTTP")?;
-        Ok(Self { http, url, token })
-    }
-
-    /// What it answers: status and text.
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        name: &str,
-        body: Option<&Value>,
-    ) -> Result<(StatusCode, String)> {
-        let url = self.url.join(name).context("--server")?;
-        let asked = || format!("asking {url} (is ezio-pxe running? --server names another address)");
-        let mut request = self.http.request(method, url.clone());
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        if let Some(url) = &args.server {
+            let (url, token) = (url.clone(), args.token.clone());
+            return Ok(Self { url, token, fingerprint: args.fingerprint.clone() });
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.with_context(asked)?;
-        let status = answer.status();
-        Ok((status, answer.text().await.with_context(asked)?))
+        let Local { url, token, fingerprint } = Local::read(&args.state)?;
+        let url = url.parse().context("the server's own address")?;
+        Ok(Self { url, token: Some(token), fingerprint })
     }
 
     /// The text that it answers if all is well.

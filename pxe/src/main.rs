@@ -15,6 +15,7 @@ use rustix::process::{getpriority_process, setpriority_process};
 
 mod access;
 mod address;
+mod ask;
 mod boot;
 mod catalogue;
 mod cli;
@@ -32,6 +33,8 @@ mod plan;
 mod seats;
 mod seeder;
 mod settings;
+#[cfg(test)]
+mod settings_tests;
 mod shared;
 mod sites;
 mod start;
@@ -40,6 +43,7 @@ mod store;
 mod summary;
 mod tftp;
 mod throttle;
+mod tls;
 mod tracker;
 mod wake;
 

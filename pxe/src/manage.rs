@@ -4,14 +4,15 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use axum::http::Method;
 use ezio_contract::urls;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::access::{AccountView, Deed, NewToken, TokenView};
+use crate::ask::Server;
 use crate::cli::{NamedArgs, ServerArgs, StatusArgs, TokenCommand, UserCommand};
-use crate::client::{Server, print, read};
+use crate::client::{print, read};
 
 /// Seconds of a day.
 const DAY_S: u64 = 86_400;

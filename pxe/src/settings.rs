@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::dhcp::{Dhcp, DhcpRange, Pool};
 use crate::fleet::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 use crate::sites::SiteRange;
+use crate::tls::Given;
 use crate::wake;
 
 /// Where leases and machines are kept, unless said otherwise.
@@ -74,6 +75,15 @@ pub(crate) struct ServeArgs {
     /// TCP port of HTTP: boot files, configuration, torrents, tracker, page [default: 8080]
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
+    /// TCP port of the page and the API by TLS; --http-port then serves machines alone [default: none, all on --http-port]
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<u16>,
+    /// With --https-port: the certificate, and those that sign it, as PEM [default: one that is made and kept in --state]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// With --https-port: the certificate's key, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// UDP port of TFTP [default: 69; with --dhcp off: no TFTP unless this is given]
     #[arg(long, value_name = "PORT")]
     tftp_port: Option<u16>,
@@ -125,6 +135,14 @@ pub(crate) struct ServeArgs {
     no_auth: bool,
 }
 
+/// The page on a port of its own.
+#[derive(Debug)]
+pub(crate) struct Https {
+    pub(crate) port: u16,
+    /// None: a certificate is made.
+    pub(crate) given: Option<Given>,
+}
+
 /// Settings, checked and complete.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -134,6 +152,7 @@ pub(crate) struct Settings {
     pub(crate) dhcp: Dhcp,
     pub(crate) listen: Option<IpAddr>,
     pub(crate) http_port: u16,
+    pub(crate) https: Option<Https>,
     pub(crate) tftp_port: Option<u16>,
     pub(crate) peer_port: u16,
     pub(crate) conf: Option<PathBuf>,
@@ -178,6 +197,9 @@ impl ServeArgs {
             lease_time: self.lease_time.or(file.lease_time),
             listen: self.listen.or(file.listen),
             http_port: self.http_port.or(file.http_port),
+            https_port: self.https_port.or(file.https_port),
+            tls_certificate: self.tls_certificate.or(file.tls_certificate),
+            tls_key: self.tls_key.or(file.tls_key),
             tftp_port: self.tftp_port.or(file.tftp_port),
             peer_port: self.peer_port.or(file.peer_port),
             conf: self.conf.or(file.conf),
@@ -228,6 +250,7 @@ impl ServeArgs {
             linger: duration("linger", &self.linger, 0)?,
             silent_after: duration("silent-after", &self.silent_after, 30)?,
             dhcp: self.dhcp_of(mode, lease_time)?,
+            https: self.https()?,
             tftp_port: if mode == DhcpMode::Off {
                 self.tftp_port
             } else {
@@ -247,6 +270,21 @@ impl ServeArgs {
             wake_port: self.wake_port.unwrap_or(wake::PORT),
             no_auth: self.no_auth,
         })
+    }
+
+    fn https(&self) -> Result<Option<Https>> {
+        let given = match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Some(Given { certificate: certificate.clone(), key: key.clone() })
+            }
+            (None, None) => None,
+            _ => bail!("--tls-certificate and --tls-key go together"),
+        };
+        ensure!(
+            self.https_port.is_some() || given.is_none(),
+            "--tls-certificate goes with --https-port: without it nothing is served by TLS"
+        );
+        Ok(self.https_port.map(|port| Https { port, given }))
     }
 
     fn dhcp_of(&self, mode: DhcpMode, lease_time: Duration) -> Result<Dhcp> {
@@ -291,89 +329,5 @@ fn check_append(append: &str) -> Result<()> {
     match bad {
         Some(c) => bail!("--append: {c:?} cannot stand in kernel arguments here"),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        serve: ServeArgs,
-    }
-
-    fn args(line: &[&str]) -> ServeArgs {
-        Line::try_parse_from([&["serve"], line].concat()).unwrap().serve
-    }
-
-    fn error(line: &[&str]) -> String {
-        format!("{:#}", args(line).resolve().unwrap_err())
-    }
-
-    #[test]
-    fn a_plain_user_needs_nothing_but_an_image() {
-        let settings = args(&["img", "--dhcp", "off", "--listen", "127.0.0.1"]).resolve().unwrap();
-        assert_eq!((settings.http_port, settings.tftp_port, settings.state), (8080, None, None));
-        assert_eq!(settings.listen, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        assert!(error(&["--dhcp", "off"]).contains("image"));
-        assert!(error(&["img"]).contains("--netboot"));
-        assert!(error(&["img", "--netboot", "d"]).contains("--interface"));
-        assert!(error(&["img", "--dhcp", "off", "--router", "1.2.3.4"]).contains("--dhcp full"));
-        assert!(error(&["img", "--dhcp", "off", "--append", "a;b"]).contains("--append"));
-        assert!(error(&["img", "--dhcp", "off", "--linger", "soon"]).contains("--linger"));
-    }
-
-    #[test]
-    fn the_command_line_wins_over_the_file_and_the_file_knows_no_other_keys() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ezio-pxe.toml");
-        let name = file.to_str().unwrap();
-        std::fs::write(
-            &file,
-            "images = ['a']\ndhcp = 'off'\nhttp-port = 1\npeer-port = 2\nlimit-up = '2M'\n",
-        )
-        .unwrap();
-        let settings = args(&["-c", name, "--http-port", "9"]).resolve().unwrap();
-        assert_eq!((settings.http_port, settings.peer_port), (9, 2));
-        assert_eq!(settings.images, [PathBuf::from("a")]);
-        std::fs::write(&file, "images = ['a']\nhttpport = 1\n").unwrap();
-        let message = format!("{:#}", args(&["-c", name]).resolve().unwrap_err());
-        assert!(message.contains("httpport") && message.contains("line 2"), "{message}");
-    }
-
-    #[test]
-    fn ranges_come_from_the_line_or_from_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ezio-pxe.toml");
-        let ranges = "['10.0.0.50-10.0.0.60', '10.1.0.50-10.1.0.60,mask=24,router=10.1.0.1']";
-        let text = format!(
-            "images = ['a']\nnetboot = ['d']\ninterface = 'i'\ndhcp = 'full'\ndhcp-range = {ranges}\n"
-        );
-        std::fs::write(&file, text).unwrap();
-        let number = |more: &[&str]| {
-            let settings = args(&[&["-c", file.to_str().unwrap()], more].concat()).resolve().unwrap();
-            let Dhcp::Full { pool, .. } = settings.dhcp else { panic!("{:?}", settings.dhcp) };
-            pool.ranges.len()
-        };
-        assert_eq!(number(&[]), 2);
-        assert_eq!(number(&["--dhcp-range", "10.0.0.70-10.0.0.80"]), 1);
-        std::fs::write(&file, "images = ['a']\ndhcp-range = ['10.0.0.50-10.0.0.60,gateway=10.0.0.1']\n")
-            .unwrap();
-        let message = format!("{:#}", args(&["-c", file.to_str().unwrap()]).resolve().unwrap_err());
-        assert!(message.contains("gateway=10.0.0.1") && message.contains("router=ADDRESS"), "{message}");
-    }
-
-    #[test]
-    fn the_example_file_is_read() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config-examples/ezio-pxe.toml");
-        let settings = args(&["-c", path]).resolve().unwrap();
-        assert!(matches!(settings.dhcp, Dhcp::Proxy { .. }));
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use axum::Router;
 use ezio_netproto::tftp::server::Server as TftpServer;
 use ezio_swarm::Swarm;
 use tokio::net::TcpListener;
@@ -21,13 +20,15 @@ use crate::boot::base_url;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
-use crate::http::{Acting, Announces, Identities, Overview, Reports};
+use crate::http::{Acting, Announces, Identities, Overview, Reports, Routers};
 use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::summary::{self, Places};
 use crate::tftp::Counters;
+use crate::throttle::Throttle;
+use crate::tls::Tls;
 use crate::tracker::Tracker;
 use crate::wake::Waker;
 use crate::{address, dhcp, http, imported, seeder, tftp};
@@ -44,7 +45,10 @@ struct Bound {
     advertised: IpAddr,
     /// `http://ADDRESS:PORT`, as clients reach us.
     base: String,
-    /// The same for commands on this machine.
+    /// Where people are served by TLS, if they are.
+    https: Option<(TcpListener, Tls)>,
+    /// The page's address, as people reach it; and the same for commands on this machine.
+    page: String,
     local: String,
 }
 
@@ -76,10 +80,13 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let shared = Shared::new(catalogue, conf, fleet, seats, waker, access, settings.append.clone());
     if let Some(state) = &settings.state {
         let token = shared.access.local_token().reveal().to_owned();
-        Local { url: bound.local.clone(), token }.write(state)?;
+        let fingerprint = bound.https.as_ref().map(|(_, tls)| tls.fingerprint.clone());
+        Local { url: bound.local.clone(), token, fingerprint }.write(state)?;
     }
     let places = Places {
         base: &bound.base,
+        page: &bound.page,
+        fingerprint: bound.https.as_ref().map(|(_, tls)| &tls.fingerprint),
         tftp: bound.tftp.as_ref().map(TftpServer::address),
         peers: bound.swarm.listen_addr(),
     };
@@ -100,6 +107,16 @@ async fn bind(
     let http = http.map_err(|e| no_port("HTTP", "--http-port", listen, port, e))?;
     let port = http.local_addr().context("HTTP's own port")?.port();
     let base = base_url(addresses.advertised, port);
+    let https = bind_https(settings, addresses).await?;
+    let page = |address: IpAddr| -> Result<String> {
+        Ok(match &https {
+            Some((listener, _)) => {
+                let port = listener.local_addr().context("HTTPS's own port")?.port();
+                format!("https://{}", SocketAddr::new(address, port))
+            }
+            None => base_url(address, port),
+        })
+    };
     let local = if listen.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen };
     Ok(Bound {
         tftp: bind_tftp(settings, listen).await?,
@@ -108,8 +125,21 @@ async fn bind(
         http,
         advertised: addresses.advertised,
         base,
-        local: base_url(local, port),
+        page: page(addresses.advertised)?,
+        local: page(local)?,
+        https,
     })
+}
+
+async fn bind_https(settings: &Settings, addresses: &Addresses) -> Result<Option<(TcpListener, Tls)>> {
+    let Some(https) = &settings.https else { return Ok(None) };
+    let (listen, port) = (addresses.listen, https.port);
+    let listener = TcpListener::bind((listen, port)).await;
+    let listener = listener.map_err(|e| no_port("HTTPS", "--https-port", listen, port, e))?;
+    let mut names =
+        vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string(), addresses.advertised.to_string()];
+    names.dedup();
+    Ok(Some((listener, Tls::open(https.given.as_ref(), settings.state.as_deref(), names)?)))
 }
 
 async fn bind_tftp(settings: &Settings, listen: IpAddr) -> Result<Option<TftpServer>> {
@@ -119,13 +149,13 @@ async fn bind_tftp(settings: &Settings, listen: IpAddr) -> Result<Option<TftpSer
 }
 
 /// HTTP's part of what is shared.
-fn router(
+fn routers(
     shared: &Shared,
     settings: &Settings,
     bound: &Bound,
     tftp: Arc<Counters>,
     stop: watch::Receiver<bool>,
-) -> Router {
+) -> Routers {
     let torrents = shared.catalogue.torrents().map(|(_, torrent)| torrent.metainfo.info_hash().0);
     let tracker = Tracker::new(torrents, settings.sites.clone());
     let seeder_port = bound.swarm.listen_addr().port();
@@ -146,14 +176,14 @@ fn router(
         tftp,
     };
     let acting = Acting { access: Arc::clone(&shared.access), waker: Arc::clone(&shared.waker) };
-    http::router(files, reports, identities, announces, overview, &acting, stop)
+    http::routers(files, reports, identities, announces, overview, &acting, stop)
 }
 
 async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {
     let mut signals = Signals::listen()?;
     let (stop, stopping) = watch::channel(false);
     let counters = Arc::<Counters>::default();
-    let router = router(&shared, settings, &bound, Arc::clone(&counters), stopping.clone());
+    let routers = routers(&shared, settings, &bound, Arc::clone(&counters), stopping.clone());
     let mut services: JoinSet<Result<()>> = JoinSet::new();
     if let Some(tftp) = bound.tftp {
         let (names, throttle) = (Arc::clone(&shared.names), Arc::clone(&shared.throttle));
@@ -163,7 +193,8 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
     if let Some(dhcp) = bound.dhcp {
         services.spawn(dhcp.run(Arc::clone(&shared.fleet), Arc::clone(&shared.throttle), store));
     }
-    let http = tokio::spawn(http::serve(bound.http, router, stopping, Arc::clone(&shared.throttle)));
+    let http =
+        tokio::spawn(serve_http(bound.http, bound.https, routers, stopping, Arc::clone(&shared.throttle)));
     let ended = until_stopped(&shared, &mut signals, &mut services).await;
     tracing::info!("stopping");
     let _ = stop.send(true);
@@ -177,6 +208,22 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
         Ok(flushed) => ended.and(flushed),
         Err(_) => ended.and_then(|()| bail!("stopping took longer than {} s and was cut", STOP.as_secs())),
     }
+}
+
+/// Machines and people on one port, or each on their own.
+async fn serve_http(
+    http: TcpListener,
+    https: Option<(TcpListener, Tls)>,
+    routers: Routers,
+    stop: watch::Receiver<bool>,
+    throttle: Arc<Throttle>,
+) {
+    let Some((listener, tls)) = https else {
+        return http::serve(http, None, routers.together(), stop, throttle).await;
+    };
+    let (machines, people) = routers.apart(listener.local_addr().map_or(0, |address| address.port()));
+    let people = http::serve(listener, Some(tls.acceptor), people, stop.clone(), Arc::clone(&throttle));
+    tokio::join!(http::serve(http, None, machines, stop, throttle), people);
 }
 
 /// What an operator may send; from here on, none of it ends the process by itself.

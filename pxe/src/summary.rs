@@ -7,11 +7,15 @@ use ezio_image::conf::units::human_size;
 use crate::dhcp::Dhcp;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::tls::Fingerprint;
 
 /// Where clients reach what is served.
 pub(crate) struct Places<'a> {
     /// `http://ADDRESS:PORT`.
     pub(crate) base: &'a str,
+    /// The same for people, and what their browsers show of the certificate if it is by TLS.
+    pub(crate) page: &'a str,
+    pub(crate) fingerprint: Option<&'a Fingerprint>,
     pub(crate) tftp: Option<SocketAddr>,
     pub(crate) peers: SocketAddr,
 }
@@ -78,10 +82,13 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
     if let Some(link) = shared.access.first_link() {
         line(format!(
             "first login  {}/#/first/{} makes the first administrator, once",
-            places.base,
+            places.page,
             link.reveal()
         ));
     }
-    line(format!("dashboard    {}/", places.base));
+    if let Some(fingerprint) = places.fingerprint {
+        line(format!("certificate  SHA-256 {fingerprint}"));
+    }
+    line(format!("dashboard    {}/", places.page));
     lines
 }

@@ -7,6 +7,7 @@ mod api;
 mod page;
 mod plan;
 mod room;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

@@ -118,9 +118,12 @@ impl Server {
         command.args(more).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let output = process.0.stdout.take().context("no output")?;
+        let mut url = None;
         for line in BufReader::new(output).lines() {
-            if let Some(rest) = line?.trim().strip_prefix("dashboard") {
-                return Ok(Self { _process: process, url: rest.trim().to_owned(), state, _folder: folder });
+            let line = line?;
+            url = line.trim().strip_prefix("http ").map(|rest| rest.trim().to_owned()).or(url);
+            if let Some(url) = url.take_if(|_| line.starts_with("dashboard")) {
+                return Ok(Self { _process: process, url, state, _folder: folder });
             }
         }
         bail!("ezio-pxe has ended without saying where its dashboard is")

@@ -30,13 +30,14 @@ fn script(name: &str, more: &[&str]) -> Result<()> {
     programs::need(&["node", "npm", "chromium"])?;
     let folder = install()?;
     let image = image()?;
-    let server = Server::start(&image.path().join("lab"), more)?;
+    let server = Server::start(&image.path().join("lab"), &[&["--https-port", "0"], more].concat())?;
     let pictures = workspace().join("build/page");
     fs::create_dir_all(&pictures)?;
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=spec", name]).current_dir(folder);
     let local = server.local()?;
     node.env("EZIO_SERVER", &server.url).env("EZIO_PICTURES", &pictures);
+    node.env("NODE_EXTRA_CA_CERTS", server.state.join("tls-certificate.pem"));
     node.env("EZIO_PAGE", format!("{}/", local.url)).env("EZIO_TOKEN", &local.token);
     let status = Process::start(&mut node)?.wait(BOUND)?;
     ensure!(status.success(), "tests/browser/{name}: {status}");

@@ -9,6 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::tls::Fingerprint;
+
 const FILE: &str = "local.json";
 
 /// What the file says. Each start of the server writes it anew.
@@ -18,6 +20,9 @@ pub(crate) struct Local {
     pub(crate) url: String,
     /// What makes a command an administrator, until the server ends.
     pub(crate) token: String,
+    /// Of its certificate, where it serves by TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 impl Local {
@@ -56,7 +61,7 @@ mod tests {
     fn only_its_owner_reads_the_file() {
         let folder = tempfile::tempdir().unwrap();
         for token in ["a", "b"] {
-            let local = Local { url: "http://127.0.0.1:1".into(), token: token.into() };
+            let local = Local { url: "http://127.0.0.1:1".into(), token: token.into(), fingerprint: None };
             local.write(folder.path()).unwrap();
             assert_eq!(Local::read(folder.path()).unwrap().token, token);
         }

@@ -18,6 +18,8 @@ use crate::throttle::Throttle;
 
 /// The cookie that holds a session.
 const COOKIE: &str = "ezio-session";
+/// The same under TLS: by this name browsers take and send it by TLS only, whatever other ports of this host set.
+const TLS_COOKIE: &str = "__Host-ezio-session";
 
 /// Routes, each with who may call it.
 pub(super) struct Routes<S = ()> {
@@ -93,7 +95,7 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let caller = match gate.admit(&method, request.headers()) {
+    let caller = match gate.admit(&method, request.headers(), peer.tls) {
         Ok(caller) => caller,
         Err((status, why)) => {
             gate.throttle.warn("access", || format!("{}: {method} {path}: {why}", peer.remote));
@@ -128,7 +130,7 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
 
 impl Gate {
     /// Who calls, if that is somebody who may.
-    fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<Option<Caller>, Rejection> {
+    fn admit(&self, method: &Method, headers: &HeaderMap, tls: bool) -> Result<Option<Caller>, Rejection> {
         let forbidden = |why: &str| Err((StatusCode::FORBIDDEN, why.to_owned()));
         let unknown = || (StatusCode::UNAUTHORIZED, "log in, or give a token that counts".to_owned());
         let bearer = bearer(headers);
@@ -136,7 +138,7 @@ impl Gate {
             return forbidden("this comes from a page of another server");
         }
         let Some(role) = self.role else { return Ok(None) };
-        let caller = match (&bearer, cookie(headers)) {
+        let caller = match (&bearer, cookie(headers, tls)) {
             (Some(token), _) => self.access.bearer(token),
             (None, Some(cookie)) => {
                 let caller = self.access.session(&cookie);
@@ -163,18 +165,23 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
 }
 
 /// The session of a browser.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<Secret> {
+pub(super) fn cookie(headers: &HeaderMap, tls: bool) -> Option<Secret> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs =
         cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| Secret::said(value))
+    pairs.find(|(name, _)| *name == cookie_name(tls)).map(|(_, value)| Secret::said(value))
+}
+
+fn cookie_name(tls: bool) -> &'static str {
+    if tls { TLS_COOKIE } else { COOKIE }
 }
 
 /// What gives a browser a session for so many seconds; 0 takes it away. Scripts do not see it, and pages of other servers do not
 /// send it along.
-pub(super) fn set_cookie(secret: Option<&Secret>, life_s: u64) -> HeaderValue {
+pub(super) fn set_cookie(secret: Option<&Secret>, life_s: u64, tls: bool) -> HeaderValue {
     let secret = secret.map_or("", Secret::reveal);
-    let cookie = format!("{COOKIE}={secret}; Path=/; Max-Age={life_s}; HttpOnly; SameSite=Strict");
+    let (name, secure) = (cookie_name(tls), if tls { "; Secure" } else { "" });
+    let cookie = format!("{name}={secret}; Path=/; Max-Age={life_s}; HttpOnly; SameSite=Strict{secure}");
     // It is made of ASCII that a header may hold.
     HeaderValue::try_from(cookie).unwrap_or(HeaderValue::from_static(""))
 }
@@ -241,7 +248,8 @@ mod tests {
             |value| bearer(&headers(&[("authorization", value)])).map(|secret| secret.reveal().to_owned());
         assert_eq!(of("Bearer abc").as_deref(), Some("abc"));
         assert!(of("Basic abc").is_none() && of("bearer abc").is_none() && of("Bearer").is_none());
-        let of = |value| cookie(&headers(&[("cookie", value)])).map(|secret| secret.reveal().to_owned());
+        let of =
+            |value| cookie(&headers(&[("cookie", value)]), false).map(|secret| secret.reveal().to_owned());
         assert_eq!(of("a=1; ezio-session=abc; b=2").as_deref(), Some("abc"));
         assert!(of("xezio-session=abc").is_none() && of("ezio-session").is_none());
     }

@@ -9,8 +9,10 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 
 use super::Peer;
 use crate::throttle::Throttle;
@@ -18,6 +20,8 @@ use crate::throttle::Throttle;
 const MAX_CONNECTIONS: usize = 2048;
 /// From the connection, or the last answer, to the end of the next request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest handshake of TLS: a few round trips.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD_BYTES: usize = 32 << 10;
 /// Longest life of a connection: a client that takes an hour for an initrd is stuck.
@@ -30,9 +34,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Default)]
 pub(super) struct HangUp(pub(super) Arc<Notify>);
 
-/// Serves until `stop` turns true, then lets answers under way end, for a few seconds.
+/// Serves, by TLS where that is given, until `stop` turns true, then lets answers under way end, for a few seconds.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     mut stop: watch::Receiver<bool>,
     throttle: Arc<Throttle>,
@@ -60,13 +65,31 @@ pub(crate) async fn serve(
         };
         let Ok(local) = stream.local_addr() else { continue };
         let hang_up = HangUp::default();
-        let router =
-            router.clone().layer(Extension(Peer { remote, local })).layer(Extension(hang_up.clone()));
-        let connection = graceful.watch(connection(stream, router));
-        let throttle = Arc::clone(&throttle);
+        let peer = Peer { remote, local, tls: tls.is_some() };
+        let router = router.clone().layer(Extension(peer)).layer(Extension(hang_up.clone()));
+        let (watcher, tls, throttle) = (graceful.watcher(), tls.clone(), Arc::clone(&throttle));
+        // Small answers to many small requests: waiting to fill a segment only costs time.
+        let _ = stream.set_nodelay(true);
+        let served = async move {
+            match tls {
+                None => watcher.watch(connection(stream, router)).await,
+                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => watcher.watch(connection(stream, router)).await,
+                    // Browsers that do not know the certificate end it so, and who speaks something else.
+                    Ok(Err(e)) => {
+                        tracing::debug!("https: {remote}: {e}");
+                        Ok(())
+                    }
+                    Err(_) => {
+                        tracing::debug!("https: {remote}: no handshake within {} s", HANDSHAKE.as_secs());
+                        Ok(())
+                    }
+                },
+            }
+        };
         tokio::spawn(async move {
             tokio::select! {
-                ended = tokio::time::timeout(LIFETIME, connection) => match ended {
+                ended = tokio::time::timeout(LIFETIME, served) => match ended {
                     Ok(Ok(())) => {}
                     Ok(Err(e)) => log(&throttle, remote, &e),
                     Err(_) => throttle.warn("http", || format!("{remote}: cut after {} s", LIFETIME.as_secs())),
@@ -83,11 +106,9 @@ pub(crate) async fn serve(
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection<S> = http1::Connection<TokioIo<S>, TowerToHyperService<Router>>;
 
-fn connection(stream: TcpStream, router: Router) -> Connection {
-    // Small answers to many small requests: waiting to fill a segment only costs time.
-    let _ = stream.set_nodelay(true);
+fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, router: Router) -> Connection<S> {
     http1::Builder::new()
         .timer(TokioTimer::new())
         // GRUB's HTTP on top of the firmware's (2.12) finds a file's size only where it is called Content-Length.

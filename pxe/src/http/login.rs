@@ -62,7 +62,7 @@ pub(super) async fn log_in(
 ) -> Result<Response, Rejection> {
     let login: Login = json(&headers, body).await?;
     let entered = logins.access.log_in(&login.name, &login.password, peer.remote.ip()).await;
-    entered.map(|entered| welcome(entered, "log in")).map_err(|e| {
+    entered.map(|entered| welcome(entered, "log in", peer)).map_err(|e| {
         logins.throttle.warn("login", || format!("{} as {:?}: {e}", peer.remote, login.name));
         refused(&e)
     })
@@ -89,7 +89,7 @@ pub(super) async fn first(
 ) -> Result<Response, Rejection> {
     let first: First = json(&headers, body).await?;
     let entered = logins.access.first(&Secret::said(&first.link), &first.name, &first.password).await;
-    entered.map(|entered| welcome(entered, "make the first account, administrator")).map_err(|e| {
+    entered.map(|entered| welcome(entered, "make the first account, administrator", peer)).map_err(|e| {
         logins.throttle.warn("login", || format!("{}: first account: {e}", peer.remote));
         refused(&e)
     })
@@ -97,11 +97,15 @@ pub(super) async fn first(
 
 /// Ends the session
 #[utoipa::path(post, path = "/api/logout", tag = "access", responses((status = 204, description = "It has ended"), Barred, Refused))]
-pub(super) async fn log_out(State(logins): State<Arc<Logins>>, headers: HeaderMap) -> Response {
-    if let Some(cookie) = cookie(&headers) {
+pub(super) async fn log_out(
+    State(logins): State<Arc<Logins>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(cookie) = cookie(&headers, peer.tls) {
         logins.access.log_out(&cookie);
     }
-    let gone = [(header::SET_COOKIE, set_cookie(None, 0))];
+    let gone = [(header::SET_COOKIE, set_cookie(None, 0, peer.tls))];
     Did::beside("log out".into(), (StatusCode::NO_CONTENT, gone))
 }
 
@@ -132,14 +136,14 @@ pub(super) async fn change_password(
     let address = peer.remote.ip();
     let cookie = logins.access.change_own_password(&caller.name, &asked.old, &asked.new, address).await;
     let cookie = cookie.map_err(|e| refused(&e))?;
-    let kept = [(header::SET_COOKIE, set_cookie(Some(&cookie), LIFE.as_secs()))];
+    let kept = [(header::SET_COOKIE, set_cookie(Some(&cookie), LIFE.as_secs(), peer.tls))];
     Ok(Did::beside("change the own password".into(), (StatusCode::NO_CONTENT, kept)))
 }
 
 /// The answer to somebody who is in.
-fn welcome((caller, cookie): (Caller, Secret), what: &str) -> Response {
+fn welcome((caller, cookie): (Caller, Secret), what: &str, peer: Peer) -> Response {
     let did = Did { who: Some(caller.name.clone()), what: what.to_owned() };
-    let kept = [(header::SET_COOKIE, set_cookie(Some(&cookie), LIFE.as_secs()))];
+    let kept = [(header::SET_COOKIE, set_cookie(Some(&cookie), LIFE.as_secs(), peer.tls))];
     (Extension(did), kept, Json(caller)).into_response()
 }
 

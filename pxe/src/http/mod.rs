@@ -11,6 +11,7 @@ mod files;
 mod guard;
 mod history;
 mod identity;
+mod lead;
 mod listen;
 mod login;
 mod metrics;
@@ -52,6 +53,8 @@ const MAX_BODY: usize = 64 << 10;
 pub(crate) struct Peer {
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// By TLS.
+    pub(crate) tls: bool,
 }
 
 /// A name as a route.
@@ -65,8 +68,26 @@ pub(crate) struct Acting {
     pub(crate) waker: Arc<Waker>,
 }
 
-/// Everything there is, until `stop` turns true.
-pub(crate) fn router(
+/// Everything there is.
+pub(crate) struct Routers {
+    machines: Router,
+    people: Router,
+}
+
+impl Routers {
+    /// On one port.
+    pub(crate) fn together(self) -> Router {
+        self.people.merge(self.machines)
+    }
+
+    /// For machines, and for people whose port that is.
+    pub(crate) fn apart(self, page_port: u16) -> (Router, Router) {
+        (self.machines.merge(lead::router(page_port)), self.people)
+    }
+}
+
+/// Makes them; what they send ends when `stop` turns true.
+pub(crate) fn routers(
     files: Files,
     reports: Reports,
     identities: Identities,
@@ -74,17 +95,17 @@ pub(crate) fn router(
     overview: Overview,
     acting: &Acting,
     stop: watch::Receiver<bool>,
-) -> Router {
+) -> Routers {
     let overview = Arc::new(overview);
     let people = people(&reports, &identities, &overview, acting, stop);
-    people
-        .merge(files::router(files))
+    let machines = files::router(files)
         .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))
         .merge(identity::router(identities))
         .merge(tracker::router(announces))
-        .merge(overview::metrics(overview))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .merge(overview::metrics(overview));
+    let bounded = |router: Router| router.layer(DefaultBodyLimit::max(MAX_BODY));
+    Routers { machines: bounded(machines), people: bounded(people) }
 }
 
 /// What people and their programs call: each has to say who it is.

@@ -193,8 +193,10 @@ impl Server {
         for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
             printed.push_str(&line);
             printed.push('\n');
-            if let Some(url) = line.strip_prefix("dashboard ") {
+            if let Some(url) = line.trim_start().strip_prefix("http ") {
                 base = Some(url.trim().trim_end_matches('/').to_owned());
+            }
+            if line.starts_with("dashboard ") {
                 break;
             }
         }
