@@ -128,19 +128,14 @@ impl Nearness {
     }
 
     /// How near a machine is to each site that enough of its streams go to, the nearest first.
-    fn to_sites(
-        &self,
-        member: u64,
-        site: impl Fn(u64) -> Option<SiteId>,
-        streams: u32,
-    ) -> Vec<(f64, SiteId)> {
+    fn to_sites(&self, member: u64, site: impl Fn(u64) -> Option<SiteId>) -> Vec<(f64, SiteId)> {
         let mut means = BTreeMap::<SiteId, Mean>::new();
         for &(other, log) in self.of(member) {
             if let Some(site) = site(other) {
                 means.entry(site).or_default().add(log);
             }
         }
-        let told = means.into_iter().filter(|(_, mean)| mean.1 >= streams.into());
+        let told = means.into_iter().filter(|(_, mean)| mean.1 >= self.tuning.streams.into());
         let mut told: Vec<(f64, SiteId)> = told.map(|(site, mean)| (mean.get(), site)).collect();
         told.sort_by(|a, b| b.0.total_cmp(&a.0));
         told
@@ -153,7 +148,7 @@ impl Nearness {
 
     /// Whether no other site is about as near to a machine as this one.
     pub(super) fn is_clear(&self, member: u64, own: SiteId, site: impl Fn(u64) -> Option<SiteId>) -> bool {
-        let told = self.to_sites(member, site, self.tuning.streams_to_site);
+        let told = self.to_sites(member, site);
         let mean =
             |sought: bool| told.iter().find(|(_, site)| (*site == own) == sought).map(|(mean, _)| *mean);
         mean(true).zip(mean(false)).is_none_or(|(own, rival)| own - rival >= self.tuning.apart.ln())
@@ -166,8 +161,7 @@ impl Nearness {
         site: impl Fn(u64) -> Option<SiteId>,
         own: Option<SiteId>,
     ) -> Option<SiteId> {
-        let streams = if own.is_some() { self.tuning.streams } else { self.tuning.streams_to_site };
-        let told = self.to_sites(member, site, streams);
+        let told = self.to_sites(member, site);
         let (best, site) = *told.first()?;
         let rival = match own {
             Some(own) => told.iter().find(|(_, site)| *site == own),

@@ -275,10 +275,9 @@ numbers! {
     best: f64 = 0.05, "of its streams";
     /// Bytes that a stream counts beyond what it carried: one packet, so that each has a rate.
     packet: f64 = 1448.0, "bytes";
-    /// A machine with fewer streams cannot be told.
-    streams: u32 = 4, "streams";
-    /// A site that fewer of a machine's streams go to says nothing of where it is, as long as it has none.
-    streams_to_site: u32 = 2, "streams";
+    /// A machine with fewer streams cannot be told; nor can one be told by fewer to a site. (Who was put wrong has few to where it
+    /// belongs. To ask for four kept it there for half of the image.)
+    streams: u32 = 2, "streams";
     /// Rounds of the power method: enough where groups are clear, and where they are not there is nothing to find.
     power_rounds: u32 = 24, "rounds";
     /// So often each machine goes to the part that it is nearest to, after a cut.
