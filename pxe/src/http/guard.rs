@@ -90,6 +90,16 @@ impl Did {
     }
 }
 
+/// Asks once more whether the caller of a request that lasts may make it: a session or a token may have ended.
+#[derive(Clone)]
+pub(super) struct StillIn(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl StillIn {
+    pub(super) fn holds(&self) -> bool {
+        (self.0)()
+    }
+}
+
 async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let Some(peer) = request.extensions().get::<Peer>().copied() else {
@@ -106,13 +116,24 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     if let Some(caller) = &caller {
         request.extensions_mut().insert(caller.clone());
     }
-    let answer = next.run(request).await;
     if method.is_safe() {
-        return answer;
+        let (gate, headers) = (gate.clone(), request.headers().clone());
+        let still = move || gate.admit(&method, &headers, peer.tls).is_ok();
+        request.extensions_mut().insert(StillIn(Arc::new(still)));
+        return next.run(request).await;
     }
+    // In a task of its own: who hangs up once the act is done does not keep it out of the log.
+    let acting = tokio::spawn(audited(gate, peer, caller, request, next));
+    acting.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// A call that changes something, and its entry in the log.
+async fn audited(gate: Gate, peer: Peer, caller: Option<Caller>, request: Request, next: Next) -> Response {
+    let call = format!("{} {}", request.method(), request.uri().path());
+    let answer = next.run(request).await;
     let did = answer.extensions().get::<Did>().cloned();
     let who = did.as_ref().and_then(|did| did.who.clone()).or_else(|| caller.map(|caller| caller.label()));
-    let what = did.map_or_else(|| format!("{method} {path}"), |did| did.what);
+    let what = did.map_or(call, |did| did.what);
     let answer = close_after_refusal(answer).await;
     let Some(who) = who else { return answer };
     let from = peer.remote.ip().to_canonical().to_string();

@@ -1,5 +1,9 @@
 //! Who may what: each call with each role, and what becomes of those who have none.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use reqwest::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -162,7 +166,7 @@ async fn who_is_nobody_gets_in_nowhere() {
     let session = room.user("anna", "administrator").await;
     assert_eq!(status(room.here.delete(room.url("api/tokens/revoked"))).await, StatusCode::NO_CONTENT);
     while status(room.server.client(Some(&expires)).get(room.url("api/me"))).await.is_success() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for (method, name, _) in CALLS.into_iter().filter(|(_, _, least)| *least > 0) {
         let call = |client: &Client| room.call(client, method, name);
@@ -192,6 +196,56 @@ async fn who_is_nobody_gets_in_nowhere() {
     let login = json!({ "name": "anna", "password": PASSWORD });
     let foreign = room.http.post(room.url("api/login")).json(&login).header(ORIGIN, "https://evil.example");
     assert_eq!(status(foreign).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn who_is_thrown_out_sees_no_more() {
+    let room = Room::open(&[]);
+    let token = room.token("screen", "viewer", None).await;
+    let session = room.user("anna", "viewer").await;
+    let watch =
+        |client: Client, cookie: &str| client.get(room.url("api/events")).header(COOKIE, cookie).send();
+    let mut watchers = [
+        watch(room.server.client(Some(&token)), "").await.unwrap(),
+        watch(room.http.clone(), &session).await.unwrap(),
+    ];
+    for watcher in &mut watchers {
+        assert!(watcher.chunk().await.unwrap().is_some());
+    }
+    assert!(status(room.here.delete(room.url("api/tokens/screen"))).await.is_success());
+    assert!(status(room.here.delete(room.url("api/users/anna"))).await.is_success());
+    for watcher in &mut watchers {
+        let end = async { while watcher.chunk().await.unwrap().is_some() {} };
+        tokio::time::timeout(Duration::from_secs(20), end).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_at_once_is_in_the_log_all_the_same() {
+    let room = Room::open(&[]);
+    let token = room.token("hasty", "operator", None).await;
+    let address = room.server.people.trim_start_matches("http://");
+    for _ in 0..20 {
+        let body = r#"{"machines":"all"}"#;
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!(
+            "POST /api/hold HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // It closes the connection without reading.
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let audit: Value = room.here.get(room.url("api/audit")).send().await.unwrap().json().await.unwrap();
+        let held = audit.as_array().unwrap().iter().filter(|deed| deed["who"] == "token hasty").count();
+        if held == 20 {
+            break;
+        }
+        assert!(Instant::now() < until, "{held} of 20 are in the log");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

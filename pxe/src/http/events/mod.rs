@@ -4,6 +4,7 @@ mod hub;
 mod patch;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 
 use self::hub::{Hub, Joined};
 use super::description::Barred;
-use super::guard::Routes;
+use super::guard::{Routes, StillIn};
 use super::listen::HangUp;
 use super::overview::Overview;
 use crate::access::Role;
@@ -74,6 +75,7 @@ impl Events {
 pub(super) async fn join(
     State(events): State<Arc<Events>>,
     Extension(hang_up): Extension<HangUp>,
+    Extension(still_in): Extension<StillIn>,
     headers: HeaderMap,
 ) -> Response {
     events.update();
@@ -82,7 +84,8 @@ pub(super) async fn join(
         Ok(Some(Joined { first, mut rest })) => {
             let rest = stream::poll_fn(move |context| rest.poll_recv(context));
             let all = stream::iter(first).chain(rest).map(Ok::<Event, Infallible>);
-            Sse::new(all).into_response()
+            // There is an event every few seconds, so that who is logged out sees no more soon.
+            Sse::new(all.take_while(move |_| ready(still_in.holds()))).into_response()
         }
         Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "too many watch the room, or the server stops\n")
             .into_response(),
