@@ -12,7 +12,7 @@
 //! | 2 | `format`, `steps` |
 //! | 3 | `identity` |
 //! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
-//! | 5 | `inventory`, `asks` |
+//! | 5 | `inventory`, `asks`, `console` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -25,6 +25,11 @@ pub const FORMAT: u32 = 5;
 
 /// Notes that a report carries at most, and the server keeps of a run; steps of a run likewise.
 pub const MAX_NOTES: usize = 64;
+/// Lines of its console that a machine sends when it fails, the last ones, and the longest of them, in bytes: together they
+/// are half of what a report may be.
+pub const MAX_CONSOLE: usize = 200;
+/// See [`MAX_CONSOLE`].
+pub const MAX_CONSOLE_LINE: usize = 160;
 /// Longest note or step that is kept, in bytes.
 pub const MAX_NOTE: usize = 240;
 
@@ -206,6 +211,9 @@ pub enum Event {
         error: String,
         /// What the machine does next.
         next: String,
+        /// The last lines of its console: what it said, and what its kernel warned of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        console: Vec<String>,
     },
 }
 

@@ -95,6 +95,12 @@ pub fn machine(mac: impl Display) -> String {
     format!("{MACHINES}/{}", mac.to_string().replace(':', "-"))
 }
 
+/// What stood on the console of a machine that failed, by its name on the server.
+#[must_use]
+pub fn console(id: impl Display) -> String {
+    format!("api/console/{id}")
+}
+
 /// A file for network boot.
 #[must_use]
 pub fn boot_file(arch: Arch, file: &str) -> String {

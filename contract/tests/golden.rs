@@ -96,6 +96,7 @@ fn events() -> Vec<Event> {
             step: "choose disk".into(),
             error: "no disk fits: it is too small".into(),
             next: "hold".into(),
+            console: vec!["[   12.50] ezio: failed: choose disk: no disk fits".into()],
         },
     ]
 }

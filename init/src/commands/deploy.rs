@@ -30,7 +30,12 @@ pub(crate) async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
         }
         Err(failure) => {
             let error = format!("{:#}", failure.error);
-            let event = Event::Failed { step: failure.step.into(), error, next: "the program ends".into() };
+            let event = Event::Failed {
+                step: failure.step.into(),
+                error,
+                next: "the program ends".into(),
+                console: Vec::new(),
+            };
             report_end(&reporter, &screen, event).await;
             Err(failure.error.context(failure.step))
         }

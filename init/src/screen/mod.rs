@@ -3,6 +3,7 @@
 
 pub(crate) mod console;
 pub(crate) mod history;
+mod kernel_log;
 pub(crate) mod nag;
 mod page;
 pub(crate) mod post;
@@ -127,6 +128,11 @@ impl Screen {
                 Style::Lines | Style::Page => {}
             }
         }
+    }
+
+    /// The last lines that were said, for the server.
+    pub(crate) fn recent(&self) -> Vec<String> {
+        self.history.as_ref().map(History::for_server).unwrap_or_default()
     }
 
     /// Waits until slow consoles have shown all, at most a moment each.

@@ -24,7 +24,12 @@ pub(crate) async fn report(why: String) {
     let screen = Screen::of_machine(&paths, &consoles);
     match Reporter::resume(line, Steps::new(&paths)) {
         Ok(reporter) => {
-            report_end(&reporter, &screen, Event::Failed { step: STEP.into(), error: why, next }).await;
+            report_end(
+                &reporter,
+                &screen,
+                Event::Failed { step: STEP.into(), error: why, next, console: screen.recent() },
+            )
+            .await;
         }
         Err(error) => screen.step(&format!("the server is not told: {error:#}")),
     }

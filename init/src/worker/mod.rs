@@ -71,7 +71,12 @@ pub(crate) async fn work() -> End {
             let error = format!("{:#}", failure.error);
             screen.tell(Fact::Failed { step: failure.step.into(), error: error.clone() });
             screen.tell(Fact::Next(end.to_string()));
-            let event = Event::Failed { step: failure.step.into(), error, next: end.to_string() };
+            let event = Event::Failed {
+                step: failure.step.into(),
+                error,
+                next: end.to_string(),
+                console: screen.recent(),
+            };
             report_end(&machine.reporter, &screen, event).await;
             end
         }

@@ -77,7 +77,12 @@ impl Started<'_> {
     }
 
     fn fail(&mut self) {
-        self.send(Event::Failed { step: "write".into(), error: "no".into(), next: "reboot".into() });
+        self.send(Event::Failed {
+            step: "write".into(),
+            error: "no".into(),
+            next: "reboot".into(),
+            console: Vec::new(),
+        });
     }
 }
 

@@ -34,8 +34,12 @@ fn a_run_is_told_once_when_it_ends() {
 #[test]
 fn a_run_that_fails_says_why_and_one_that_is_left_behind_is_lost() {
     let (mut room, machine) = (room(), id(Some(UUID), &[MAC]));
-    let fails =
-        Event::Failed { step: "choose disk".into(), error: "none fits".into(), next: "reboot".into() };
+    let fails = Event::Failed {
+        step: "choose disk".into(),
+        error: "none fits".into(),
+        next: "reboot".into(),
+        console: Vec::new(),
+    };
     let ended = play(&mut room, &machine, "bad", &[script()[0].clone(), fails], 100.0);
     assert_eq!(ended[0].outcome, Outcome::Failed);
     assert_eq!(

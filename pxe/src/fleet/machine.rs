@@ -258,7 +258,7 @@ impl Machine {
             Event::Step { step } if newest && self.own_steps.len() < MAX_NOTES => {
                 self.own_steps.push(one_line(step, MAX_NOTE));
             }
-            Event::Failed { step, error, next } if self.life.state == State::Failed => {
+            Event::Failed { step, error, next, .. } if self.life.state == State::Failed => {
                 self.error = Some(Failure {
                     step: one_line(step, MAX_TEXT),
                     error: one_line(error, MAX_ERROR),

@@ -12,13 +12,15 @@ mod room;
 mod strangers;
 mod view;
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use ezio_contract::identity::IdentityRequest;
-use ezio_contract::report::{Directive, Report};
+use ezio_contract::report::{Directive, Event, MAX_CONSOLE, MAX_CONSOLE_LINE, Report};
+use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 
 pub(crate) use act::{Act, Acted, ActedOn, Meant};
@@ -53,6 +55,8 @@ pub(crate) enum ReportError {
 pub(crate) struct Fleet {
     room: Mutex<Room>,
     history: Mutex<History>,
+    /// What stood on the consoles of those that failed, by their names; gone with this process.
+    consoles: Mutex<HashMap<String, Vec<String>>>,
     store: Option<Store>,
 }
 
@@ -71,7 +75,7 @@ impl Fleet {
             None => Default::default(),
         };
         let room = Mutex::new(Room::new(machines, silent_after, linger, rules));
-        Ok(Self { room, history: Mutex::new(History::new(deployments)), store })
+        Ok(Self { room, history: Mutex::new(History::new(deployments)), consoles: Mutex::default(), store })
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -110,6 +114,9 @@ impl Fleet {
         let (directive, change) = taken.map_err(ReportError::Refused)?;
         for machine in &change.save {
             log(machine);
+            if let Event::Failed { console, .. } = &report.event {
+                self.keep_console(&machine.id, console);
+            }
         }
         self.keep(change).await.map_err(ReportError::NotKept)?;
         Ok(directive)
@@ -150,6 +157,21 @@ impl Fleet {
     pub(crate) fn machines(&self) -> (Vec<Machine>, Rules) {
         let room = self.room();
         (room.machines().to_vec(), *room.rules())
+    }
+
+    /// Only machines that are known have one.
+    fn keep_console(&self, id: &str, lines: &[String]) {
+        let lines = lines.iter().take(MAX_CONSOLE).map(|line| one_line(line, MAX_CONSOLE_LINE)).collect();
+        let known: HashSet<String> =
+            self.room().machines().iter().map(|machine| machine.id.clone()).collect();
+        let mut consoles = self.consoles.lock().unwrap_or_else(PoisonError::into_inner);
+        consoles.retain(|id, _| known.contains(id));
+        consoles.insert(id.to_owned(), lines);
+    }
+
+    /// What stood on the console of this machine when it failed.
+    pub(crate) fn console(&self, id: &str) -> Option<Vec<String>> {
+        self.consoles.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// The name of the machine with this card.

@@ -199,7 +199,12 @@ fn an_operators_word_during_a_run_holds_at_its_end() {
 
 #[test]
 fn a_run_that_ended_well_did_not_fail_whichever_is_heard_first() {
-    let failed = Event::Failed { step: "crash".into(), error: "signal 9".into(), next: "hold".into() };
+    let failed = Event::Failed {
+        step: "crash".into(),
+        error: "signal 9".into(),
+        next: "hold".into(),
+        console: Vec::new(),
+    };
     let done = Event::Done { end: "reboot".into() };
     for ends in [[done.clone(), failed.clone()], [failed, done]] {
         let mut room = room();
@@ -224,6 +229,7 @@ fn a_failure_is_kept_until_the_next_start() {
         step: "choose disk".into(),
         error: "no disk\u{1b}[2J fits".into(),
         next: "hold".into(),
+        console: Vec::new(),
     };
     send(&mut room, &id, "r", 0, script()[0].clone(), 1.0);
     send(&mut room, &id, "r", 1, failed, 2.0);

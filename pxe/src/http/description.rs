@@ -7,7 +7,7 @@ use ezio_contract::urls;
 use utoipa::{IntoResponses, OpenApi};
 
 use super::guard::Routes;
-use super::{accounts, act, events, history, identity, login, overview, plan, report, seats, wake};
+use super::{accounts, act, console, events, history, identity, login, overview, plan, report, seats, wake};
 
 /// All calls.
 #[derive(OpenApi)]
@@ -28,6 +28,7 @@ use super::{accounts, act, events, history, identity, login, overview, plan, rep
         overview::prometheus,
         events::join,
         plan::plan,
+        console::console,
         history::history,
         history::history_csv,
         act::again,

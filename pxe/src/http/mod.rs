@@ -4,6 +4,7 @@
 mod accounts;
 mod act;
 mod body;
+mod console;
 mod description;
 mod drivers;
 mod events;
@@ -130,6 +131,7 @@ fn people(
         .merge(wake::routes(Arc::clone(&overview.fleet), Arc::clone(waker)))
         .merge(history::routes(Arc::clone(&overview.fleet)))
         .merge(description::routes())
+        .merge(console::routes(Arc::clone(&overview.fleet)))
         .merge(short::routes(Arc::clone(&overview.fleet)))
         .merge(plan::routes(plans))
         .merge(overview::routes(Arc::clone(overview)))

@@ -17,7 +17,12 @@ async fn a_run_is_in_the_history_when_its_report_is_answered_and_stays_there() {
     send(&server, &report("good", 0, planned.clone())).await;
     send(&server, &report("good", 1, Event::Done { end: "reboot".into() })).await;
     send(&server, &report("bad", 0, planned)).await;
-    let failed = Event::Failed { step: "write".into(), error: "=no, space".into(), next: "reboot".into() };
+    let failed = Event::Failed {
+        step: "write".into(),
+        error: "=no, space".into(),
+        next: "reboot".into(),
+        console: Vec::new(),
+    };
     send(&server, &report("bad", 1, failed)).await;
     // Dropped, it is killed.
     drop(server);

@@ -8,6 +8,7 @@ import { problemOf } from "../room/problems";
 import { statusOf } from "../room/status";
 import { Bar } from "../widgets/bar";
 import { count, kindOf, nameOf, rate, size, span } from "../words";
+import { Console } from "./console";
 import { Timeline } from "./timeline";
 
 export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayAct: boolean }) {
@@ -49,6 +50,7 @@ export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayA
         <Lines title="What was done for this machine alone" lines={machine.own_steps} />
         <Lines title="Notes on its image" lines={machine.notes} />
       </div>
+      <Console machine={machine} />
     </>
   );
 }
