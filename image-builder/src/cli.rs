@@ -35,6 +35,12 @@ pub(crate) enum Command {
     Show(ShowArgs),
     Verify(VerifyArgs),
     Netboot(Box<NetbootArgs>),
+    /// Write man pages and shell completions into a folder, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write them into
+        folder: PathBuf,
+    },
 }
 
 /// Capture disks, a disk image file or a partition into an image directory

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command};
 use stop::{Stop, Stopped};
@@ -56,6 +56,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             }
         }
         Command::Netboot(args) => netboot::run(args)?,
+        Command::Manual { folder } => {
+            ezio_manual::write(Cli::command(), "1", folder).context("writing the manual")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

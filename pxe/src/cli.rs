@@ -93,6 +93,12 @@ pub(crate) enum Command {
     },
     /// Show who did what, from where, and when
     Audit(StatusArgs),
+    /// Write man pages and shell completions into a folder, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write them into
+        folder: PathBuf,
+    },
 }
 
 /// Which server to ask, and as whom.

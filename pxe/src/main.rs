@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use ezio_contract::urls;
 use rustix::process::{getpriority_process, setpriority_process};
@@ -84,6 +84,9 @@ fn run(cli: Cli) -> Result<()> {
             Command::User { command } => manage::user(command).await,
             Command::Token { command } => manage::token(command).await,
             Command::Audit(args) => manage::audit(&args).await,
+            Command::Manual { folder } => {
+                ezio_manual::write(Cli::command(), "8", &folder).context("writing the manual")
+            }
         }
     });
     // A write to the database may still be under way.
