@@ -39,12 +39,16 @@ export AR_aarch64_unknown_linux_musl := aarch64-linux-gnu-ar
 INIT := $(if $(filter amd64,$(ARCH)),$(BIN)/ezio-init,$(TARGET_DIR)/$(MUSL_$(ARCH))/initrd/ezio-init)
 DIST := $(if $(filter amd64,$(ARCH)),dist,dist/$(ARCH))
 CHAIN := build/debian/$(ARCH)
+# The server for ARM64: against the libudev of the oldest Debian that it runs on.
+GNU_arm64 := aarch64-unknown-linux-gnu
+LIBUDEV := $(CURDIR)/build/debian/libudev-arm64
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,EZIO_BIN,QEMU_ACCEL,RUSTUP_HOME,CARGO_HOME)
 CARGO := cargo
 # End-to-end tests, of the built programs.
 TEST := EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') $(CARGO) test --locked -p ezio-tests
 
 .PHONY: help setup build chain netboot stick golden small arm64 material classroom test test-machines test-others soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden small arm64 server-arm64 deb material classroom test soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12 or 13, as root or through sudo:'
@@ -99,6 +103,18 @@ arm64: build # dist/arm64, and build/small-arm64: the same system for ARM64
 	@$(MAKE) netboot ARCH=arm64
 	@tests/golden/make-small build/small-arm64.img build/debian/arm64 arm64
 	@$(SUDO) tests/golden/capture-golden $(BIN)/image-builder build/small-arm64.img build/small-arm64
+
+server-arm64: build # build/bin/arm64: the three programs for ARM64
+	@$(MAKE) netboot ARCH=arm64
+	@SUITE=bookworm ARCH=arm64 scripts/fetch-packages $(LIBUDEV) libudev-dev libudev1
+	PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR=$(LIBUDEV) PKG_CONFIG_LIBDIR=$(LIBUDEV)/usr/lib/aarch64-linux-gnu/pkgconfig \
+		CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+		$(CARGO) build --release --locked --target $(GNU_arm64) -p ezio-pxe -p image-builder
+	@mkdir -p $(BIN)/arm64
+	@cp --update $(TARGET_DIR)/$(MUSL_arm64)/initrd/ezio-init $(TARGET_DIR)/$(GNU_arm64)/release/{ezio-pxe,image-builder} $(BIN)/arm64/
+
+deb: netboot server-arm64 ## build/debs: Debian packages of all this, for amd64 and arm64
+	@BIN=$(BIN) scripts/make-debs build/debs amd64 arm64
 
 material: setup # build/material: what tests and the classroom need of other releases
 	@tests/scripts/make-material build/material
