@@ -47,8 +47,7 @@ CARGO := cargo
 # End-to-end tests, of the built programs.
 TEST := EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') $(CARGO) test --locked -p ezio-tests
 
-.PHONY: help setup build chain netboot stick golden small arm64 material classroom test test-machines test-others soak bench install uninstall lint clean
-.PHONY: help setup build chain netboot stick golden small arm64 server-arm64 deb material classroom test soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden small arm64 server-arm64 deb material classroom test test-machines test-others soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12 or 13, as root or through sudo:'
