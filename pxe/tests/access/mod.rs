@@ -1,8 +1,6 @@
 //! Who may what: each call with each role, and what becomes of those who have none.
 
-use std::io::Write;
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::header::{COOKIE, HOST, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -221,31 +219,31 @@ async fn who_is_thrown_out_sees_no_more() {
 }
 
 #[tokio::test]
-async fn who_hangs_up_at_once_is_in_the_log_all_the_same() {
+async fn commands_manage_accounts_and_tokens() {
     let room = Room::open(&[]);
-    let token = room.token("hasty", "operator", None).await;
-    let address = room.server.people.trim_start_matches("http://");
-    for _ in 0..20 {
-        let body = r#"{"machines":"all"}"#;
-        let mut stream = TcpStream::connect(address).unwrap();
-        let head = format!(
-            "POST /api/hold HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        // It closes the connection without reading.
-    }
-    let until = Instant::now() + Duration::from_secs(20);
-    loop {
-        let audit: Value = room.here.get(room.url("api/audit")).send().await.unwrap().json().await.unwrap();
-        let held = audit.as_array().unwrap().iter().filter(|deed| deed["who"] == "token hasty").count();
-        if held == 20 {
-            break;
-        }
-        assert!(Instant::now() < until, "{held} of 20 are in the log");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let server = &room.server;
+    let add = |password: &str| server.told(&["user", "add", "anna", "--role", "viewer"], password);
+    let short = String::from_utf8(add("short\n").stderr).unwrap();
+    assert!(short.contains("at least 12 characters"), "{short}");
+    assert!(add(&format!("{PASSWORD}\n")).status.success());
+    room.log_in("anna").await;
+    server.command(&["user", "role", "anna", "operator"]);
+    let users: Value = serde_json::from_str(&server.command(&["user", "list", "--json"])).unwrap();
+    assert_eq!((&users[0]["name"], &users[0]["role"]), (&json!("anna"), &json!("operator")));
+    assert!(server.told(&["user", "password", "anna"], "another password\n").status.success());
+    server.command(&["user", "remove", "anna"]);
+    assert_eq!(server.command(&["user", "list"]).lines().count(), 1);
+    assert!(server.command_error(&["user", "remove", "anna"]).contains("no account \"anna\""));
+
+    let token = server.command(&["token", "new", "script", "--role", "viewer", "--days", "2"]);
+    assert!(status(server.client(Some(token.trim())).get(room.url("api/me"))).await.is_success());
+    let list = server.command(&["token", "list"]);
+    assert!(list.contains("script  viewer") && !list.contains(token.trim()), "{list}");
+    server.command(&["token", "revoke", "script"]);
+    assert!(!status(server.client(Some(token.trim())).get(room.url("api/me"))).await.is_success());
+    let audit = server.command(&["audit"]);
+    assert!(audit.contains("this server") && audit.contains("make account anna operator"), "{audit}");
+    assert!(!audit.contains(PASSWORD));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A small image, and the program serving it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -238,6 +238,15 @@ impl Server {
     fn run(&self, args: &[&str]) -> std::process::Output {
         let program = env!("CARGO_BIN_EXE_ezio-pxe");
         Command::new(program).args(args).arg("--state").arg(&self.state).output().unwrap()
+    }
+
+    /// A command that is told this on its standard input.
+    pub(crate) fn told(&self, args: &[&str], input: &str) -> std::process::Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ezio-pxe"));
+        command.args(args).arg("--state").arg(&self.state).stdin(Stdio::piped());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> String {
