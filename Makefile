@@ -27,6 +27,12 @@ UNIT_DIR ?= /etc/systemd/system
 # bench
 BENCH ?=
 
+# release: the secret key of minisign that signs it
+KEY ?=
+
+# deny: what is checked; advisories come from a git repository of the RustSec project, the others are here
+DENY ?= advisories licenses bans sources
+
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL := x86_64-unknown-linux-musl
@@ -47,7 +53,7 @@ CARGO := cargo
 # End-to-end tests, of the built programs.
 TEST := EZIO_BIN=$(BIN) $(if $(SUDO),CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='$(SUDO)') $(CARGO) test --locked -p ezio-tests
 
-.PHONY: help setup build chain netboot stick golden small arm64 server-arm64 deb material classroom test test-machines test-others soak bench install uninstall lint clean
+.PHONY: help setup build chain netboot stick golden small arm64 server-arm64 deb deny release material classroom test test-machines test-others soak bench install uninstall lint clean
 
 help: ## what can be made
 	@echo 'ezio: a room of running machines from one image. On Debian 12 or 13, as root or through sudo:'
@@ -64,6 +70,7 @@ help: ## what can be made
 	@echo '  QEMU_ACCEL=kvm  use KVM (default: tcg, that works everywhere)'
 	@echo 'make netboot takes SUITE=trixie, the release of Debian whose kernel, shim, GRUB and iPXE machines boot,'
 	@echo '                   and ARCH=amd64 or arm64.'
+	@echo 'make release takes KEY=FILE, the secret key of minisign that signs it.'
 	@echo 'make stick takes STICK=FILE, where to write the image of the stick.'
 	@echo 'make install takes PREFIX=/usr/local and DESTDIR=; make bench takes BENCH="arguments of ezio-bench".'
 
@@ -115,6 +122,13 @@ server-arm64: build # build/bin/arm64: the three programs for ARM64
 deb: netboot server-arm64 ## build/debs: Debian packages of all this, for amd64 and arm64
 	@BIN=$(BIN) scripts/make-debs build/debs amd64 arm64
 
+deny: setup ## licences, sources and known weaknesses of all crates (DENY="licenses bans sources": what needs no network)
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check $(DENY)
+
+release: deny deb ## build/release: packages, bill of materials and SHA256SUMS, signed with KEY=FILE (minisign)
+	@scripts/make-release build/debs build/release '$(KEY)'
+
 material: setup # build/material: what tests and the classroom need of other releases
 	@tests/scripts/make-material build/material
 
@@ -138,6 +152,7 @@ test-others:
 
 soak: netboot golden ## the tests that take longer (every network card); an issue is resolved when it passes whole
 	$(TEST) -- --test-threads=1 --ignored
+	$(MAKE) deny DENY="licenses bans sources"
 
 bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent; and what it costs over loopback
 	$(SUDO) env EZIO_BIN=$(BIN) $(BIN)/ezio-bench $(BENCH)
