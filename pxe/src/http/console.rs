@@ -14,11 +14,11 @@ use crate::access::Role;
 use crate::fleet::Fleet;
 
 pub(super) fn routes(fleet: Arc<Fleet>) -> Routes {
-    Routes::new().at(&urls::console("{id}"), Role::Viewer, get(console)).with_state(fleet)
+    Routes::new().at(&urls::console("{name}"), Role::Viewer, get(console)).with_state(fleet)
 }
 
 /// The last lines of the console of a machine that failed, until the server ends
-#[utoipa::path(get, path = "/api/console/{id}", tag = "room", params(("id" = String, Path, description = "Id of the machine")),
+#[utoipa::path(get, path = "/api/console/{name}", tag = "room", params(("name" = String, Path, description = "Id of the machine")),
     responses((status = 200, body = String), (status = 404, description = "none is known"), Barred))]
 pub(super) async fn console(State(fleet): State<Arc<Fleet>>, Path(id): Path<String>) -> Response {
     match fleet.console(&id) {
