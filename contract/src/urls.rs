@@ -43,6 +43,16 @@ pub const EVENTS: &str = "api/events";
 pub const SEATS: &str = "api/seats";
 /// Wakes machines.
 pub const WAKE: &str = "api/wake";
+/// What would become of machines that are ordered to deploy.
+pub const DEPLOY_PLAN: &str = "api/deploy/plan";
+/// Has machines deployed by an order that lies over [`CONF`].
+pub const DEPLOY: &str = "api/deploy";
+/// Takes such orders back.
+pub const CANCEL: &str = "api/cancel";
+/// What is to be deployed later.
+pub const SCHEDULES: &str = "api/schedules";
+/// Removes one of that.
+pub const UNSCHEDULE: &str = "api/schedules/remove";
 /// Runs that have ended.
 pub const HISTORY: &str = "api/history";
 /// The same as a table.

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ezio_image::conf::EndAction;
 
 use crate::access::Role;
+use crate::fleet::{Group, Meant};
 use crate::settings::{DEFAULT_STATE, ServeArgs};
 use crate::tls::Fingerprint;
 
@@ -79,6 +81,19 @@ pub(crate) enum Command {
     /// The firmware of a machine has to have it switched on. Machines behind routers are called in the network that they were last
     /// seen in, where that is one of --dhcp-range, and where their router lets directed broadcasts through.
     Wake(ActArgs),
+    /// Have machines deployed by an order of their own, which lies over ezio.conf for one deployment: now, or later
+    ///
+    /// First it shows what would be done, as `plan` does, and how many disks hold something; then it asks. Disks that hold something
+    /// else than a deployment of this server make their machine wait, unless --approve gives up what they held when they were last
+    /// seen.
+    Deploy(DeployArgs),
+    /// Take back what was ordered for machines and has not begun
+    Cancel(ActArgs),
+    /// Show, add and remove what is to be deployed later
+    Schedule {
+        #[command(subcommand)]
+        command: ScheduleCommand,
+    },
     /// Show what became of runs, the newest first
     History(HistoryArgs),
     /// Accounts of people, who log in on the page
@@ -128,6 +143,80 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[group(id = "meant", required = true, multiple = false)]
+pub(crate) struct MeantArgs {
+    /// Machines by id, MAC address, SMBIOS UUID or serial number; or `all`
+    #[arg(value_name = "MACHINE|all", group = "meant")]
+    pub(crate) machines: Vec<String>,
+    /// The known machines of a [[group]] of ezio.conf instead
+    #[arg(long, value_name = "NAME", group = "meant")]
+    pub(crate) group: Option<String>,
+}
+
+impl MeantArgs {
+    /// As the server takes it.
+    pub(crate) fn meant(&self) -> Meant {
+        match &self.group {
+            Some(group) => Meant::Group(Group { group: group.clone() }),
+            None => Meant::of(self.machines.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub(crate) meant: MeantArgs,
+    /// Image of the server [default: what ezio.conf says]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+    /// What the machines do afterwards: reboot, poweroff, shell or hold [default: what ezio.conf says]
+    #[arg(long, value_name = "END")]
+    pub(crate) then: Option<EndAction>,
+    /// Switch the machines on when it begins
+    #[arg(long)]
+    pub(crate) wake: bool,
+    /// Give up what their disks held when they were last seen
+    #[arg(long)]
+    pub(crate) approve: bool,
+    /// Begin then: "2026-12-01 03:00" or "03:00" in the server's zone, or a time as RFC 3339 has it
+    #[arg(long, value_name = "TIME", conflicts_with = "schedule")]
+    pub(crate) at: Option<String>,
+    /// Begin again and again: minute, hour, day of the month, month, day of the week, as in "0 3 * * MON-FRI"
+    #[arg(long, value_name = "CRON")]
+    pub(crate) schedule: Option<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print the server's answers as JSON; goes with --yes or --dry-run
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScheduleCommand {
+    /// Show what is to be deployed later, and when next
+    List(StatusArgs),
+    /// Add: what `deploy` does with --at or --schedule
+    Add(DeployArgs),
+    /// Remove one
+    Remove(UnscheduleArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnscheduleArgs {
+    /// Its number
+    pub(crate) id: u64,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
@@ -147,9 +236,8 @@ pub(crate) struct HistoryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ActArgs {
-    /// Machines by id, MAC address, SMBIOS UUID or serial number; or `all`
-    #[arg(value_name = "MACHINE|all", required = true)]
-    pub(crate) machines: Vec<String>,
+    #[command(flatten)]
+    pub(crate) meant: MeantArgs,
     /// Print the server's answer as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use axum::http::{Method, StatusCode};
 use ezio_contract::urls;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::access::Local;
 use crate::ask::Server;
 use crate::cli::{ActArgs, HistoryArgs, ServerArgs, StatusArgs};
-use crate::fleet::{Acted, FleetView, Meant};
+use crate::fleet::{Acted, FleetView};
 use crate::http::HistoryView;
 use crate::{history, plan, status};
 
@@ -31,6 +31,13 @@ impl Server {
     pub(crate) async fn ask(&self, method: Method, name: &str, body: Option<&Value>) -> Result<String> {
         let (status, text) = self.call(method, name, body).await?;
         ensure!(status.is_success(), "{}: {}", self.url, text.trim_end());
+        Ok(text)
+    }
+
+    /// What it answers to an order: that some machines are not known is an answer, too.
+    pub(crate) async fn order(&self, name: &str, order: &Value) -> Result<String> {
+        let (status, text) = self.call(Method::POST, name, Some(order)).await?;
+        ensure!(status.is_success() || status == StatusCode::NOT_FOUND, "{}", text.trim_end());
         Ok(text)
     }
 }
@@ -67,20 +74,24 @@ pub(crate) async fn history(args: &HistoryArgs) -> Result<()> {
     }
 }
 
-/// `ezio-pxe again`, `approve`, `hold` and `forget`, by the call of this name.
+/// `ezio-pxe again`, `approve`, `hold`, `forget`, `wake` and `cancel`, by the call of this name.
 pub(crate) async fn act(call: &str, args: ActArgs) -> Result<()> {
-    let order = serde_json::json!({ "machines": Meant::of(args.machines) });
-    let (status, text) = Server::of(&args.server)?.call(Method::POST, call, Some(&order)).await?;
-    if !(status.is_success() || status == StatusCode::NOT_FOUND) {
-        bail!("{}", text.trim_end());
-    }
-    let acted: Acted = read(&text)?;
-    match args.json {
+    let wish = serde_json::json!({ "machines": args.meant.meant() });
+    acted(&Server::of(&args.server)?.order(call, &wish).await?, args.json)
+}
+
+/// Prints what became of machines; it is an error where something was not done.
+pub(crate) fn acted(text: &str, json: bool) -> Result<()> {
+    let acted: Acted = read(text)?;
+    match json {
         true => print(&format!("{text}\n"))?,
         false => print(&status::acted(&acted))?,
     }
     let unknown = acted.unknown.join(", ");
-    ensure!(unknown.is_empty(), "no machine has this id, MAC, UUID or serial number: {unknown}");
+    ensure!(
+        unknown.is_empty(),
+        "no machine has this id, MAC, UUID or serial number, and no group this name: {unknown}"
+    );
     let refused = acted.machines.iter().filter(|machine| !machine.done).count();
     ensure!(refused == 0, "{refused} machines stay as they were");
     Ok(())

@@ -7,9 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use ezio_contract::urls;
-use ezio_image::conf::{Conf, ImageRef, Orders, Settings};
+use ezio_image::conf::{Conf, ImageRef, Orders, Over, Settings};
 
 use crate::catalogue::Catalogue;
+use crate::fleet::Machine;
 use crate::identity::IdentityFiles;
 
 /// A conf as it is served.
@@ -44,6 +45,45 @@ impl ServedConf {
     }
 }
 
+impl ServedConf {
+    /// The conf with orders over it, as far as it has a place for them. A signed one has none.
+    fn with(&self, overs: &[Over]) -> Option<Conf> {
+        let fits = |over: &&Over| {
+            let fits = self.may_lie_over(over);
+            if let Err(why) = &fits {
+                tracing::warn!("an order for {:?} is left out: {why}", over.machine);
+            }
+            fits.is_ok()
+        };
+        let overs: Vec<Over> = overs.iter().filter(fits).cloned().collect();
+        (self.signature.is_none() && !overs.is_empty()).then(|| self.conf.clone().with(&overs).ok()).flatten()
+    }
+
+    /// What this machine is told, and where that stands.
+    pub(crate) fn orders_of(&self, machine: &Machine) -> Result<(Orders, String), String> {
+        let below = self.conf.orders_for(&machine.identity, None);
+        let (Some(order), Some(over)) = (&machine.order, machine.over()) else {
+            let orders = below.map_err(|e| e.to_string())?;
+            let place = self.place_of(&orders);
+            return Ok((orders, place));
+        };
+        self.may_lie_over(&over)?;
+        let place =
+            below.map_or_else(|_| "ezio.conf, which does not name it".to_owned(), |o| self.place_of(&o));
+        let orders = self.conf.clone().with(&[over])?.orders_for(&machine.identity, None);
+        orders.map(|orders| (orders, format!("{}, over {place}", order.source))).map_err(|e| e.to_string())
+    }
+
+    /// Has the conf a place for this order?
+    pub(crate) fn may_lie_over(&self, over: &Over) -> Result<(), String> {
+        match self.signature {
+            Some(_) if over.image.is_none() && over.end.is_none() => Ok(()),
+            Some(_) => Err("ezio.conf is signed: what is ordered beside it no machine would take".to_owned()),
+            None => self.conf.clone().with(std::slice::from_ref(over)).map(drop),
+        }
+    }
+}
+
 /// The conf that holds now; `None` where there is none.
 #[derive(Debug)]
 pub(crate) struct RoomConf {
@@ -74,14 +114,16 @@ impl RoomConf {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// As a client gets it that reaches this server at `base`: with the address for reports, where none is set.
-    pub(crate) fn text(&self, base: &str) -> Option<Bytes> {
+    /// As a client gets it that reaches this server at `base`: with orders that lie over it, and with the address for reports, where none is set.
+    pub(crate) fn text(&self, base: &str, overs: &[Over]) -> Option<Bytes> {
         let conf = self.current()?;
+        let with = conf.with(overs).map(|conf| Bytes::from(conf.to_toml()));
+        let text = with.as_ref().unwrap_or(&conf.text);
         if !conf.lacks_report {
-            return Some(conf.text.clone());
+            return Some(text.clone());
         }
         // Below a line of ours, an editor's byte order mark would be an error.
-        let text = conf.text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&conf.text);
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         Some([format!("report = \"{base}/{}\"\n", urls::REPORT).as_bytes(), text].concat().into())
     }
 

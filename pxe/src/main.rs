@@ -29,7 +29,9 @@ mod identity;
 mod imported;
 mod manage;
 mod names;
+mod orders;
 mod plan;
+mod schedule;
 mod seats;
 mod seeder;
 mod settings;
@@ -80,6 +82,9 @@ fn run(cli: Cli) -> Result<()> {
             Command::Hold(args) => client::act(urls::HOLD, args).await,
             Command::Forget(args) => client::act(urls::FORGET, args).await,
             Command::Wake(args) => client::act(urls::WAKE, args).await,
+            Command::Deploy(args) => orders::deploy(&args).await,
+            Command::Cancel(args) => client::act(urls::CANCEL, args).await,
+            Command::Schedule { command } => orders::schedule(&command).await,
             Command::History(args) => client::history(&args).await,
             Command::User { command } => manage::user(command).await,
             Command::Token { command } => manage::token(command).await,

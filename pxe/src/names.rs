@@ -63,7 +63,7 @@ impl Names {
     fn find(&self, name: &str, asker: &Asker) -> Option<Found> {
         let parts: Vec<&str> = name.split('/').collect();
         let (media_type, bytes) = match parts.as_slice() {
-            [urls::CONF] => (TEXT, self.conf.text(&asker.base)?),
+            [urls::CONF] => (TEXT, self.conf.text(&asker.base, &self.fleet.overs())?),
             [urls::CONF_SIGNATURE] => (TEXT, self.conf.signature()?),
             // iPXE asks for autoexec.ipxe by itself, in the folder that it came from.
             [urls::IPXE | urls::AUTOEXEC] | [urls::BOOT, _, urls::AUTOEXEC] => {

@@ -20,6 +20,13 @@ pub(crate) struct PlanView {
     pub(crate) machines: Vec<MachinePlan>,
 }
 
+impl PlanView {
+    /// Disks that would be written, or ask to be, and hold something.
+    pub(crate) fn disks_with_data(&self) -> usize {
+        self.machines.iter().flat_map(|plan| &plan.disks).filter(|disk| !disk.blank).count()
+    }
+}
+
 /// What would become of a machine at its next network boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -109,11 +116,11 @@ fn stay(plan: &mut MachinePlan, machine: &Machine, rules: &Rules) {
 }
 
 fn fill(plan: &mut MachinePlan, machine: &Machine, conf: &ServedConf, catalogue: &Catalogue) {
-    let orders = match conf.conf.orders_for(&machine.identity, None) {
+    let (orders, place) = match conf.orders_of(machine) {
         Ok(orders) => orders,
-        Err(error) => return refuse(plan, error.to_string()),
+        Err(why) => return refuse(plan, why),
     };
-    plan.orders = Some(conf.place_of(&orders));
+    plan.orders = Some(place);
     if machine.known_disks.inventory.is_empty() {
         plan.verdict = Verdict::Unknown;
         plan.why.push("its disks have not been seen yet".to_owned());
@@ -228,7 +235,7 @@ pub(crate) fn print(view: &PlanView) -> String {
         }
     }
     let count = |verdict| view.machines.iter().filter(|plan| plan.verdict == verdict).count();
-    let with_data = view.machines.iter().flat_map(|plan| &plan.disks).filter(|disk| !disk.blank).count();
+    let with_data = view.disks_with_data();
     let _ = writeln!(
         out,
         "{} are written, {} wait, {} refuse, {} start from their own disk, {} are not known yet; {with_data} of their \

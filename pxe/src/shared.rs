@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
+
 use crate::access::Access;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
 use crate::names::Names;
+use crate::schedule::Schedules;
 use crate::seats::Seats;
 use crate::throttle::Throttle;
 use crate::wake::Waker;
@@ -20,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) seats: Arc<Seats>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) access: Arc<Access>,
+    pub(crate) schedules: Arc<Schedules>,
     pub(crate) names: Arc<Names>,
     pub(crate) throttle: Arc<Throttle>,
 }
@@ -34,18 +38,22 @@ impl Shared {
         waker: Waker,
         access: Arc<Access>,
         append: String,
-    ) -> Self {
+    ) -> Result<Self> {
         let (catalogue, conf, fleet) = (Arc::new(catalogue), Arc::new(conf), Arc::new(fleet));
         let names = Names::new(Arc::clone(&catalogue), Arc::clone(&conf), Arc::clone(&fleet), append);
-        Self {
+        let waker = Arc::new(waker);
+        let schedules =
+            Schedules::open(fleet.store(), Arc::clone(&fleet), Arc::clone(&conf), Arc::clone(&waker))?;
+        Ok(Self {
             catalogue,
             conf,
             fleet,
             seats: Arc::new(seats),
-            waker: Arc::new(waker),
+            waker,
+            schedules: Arc::new(schedules),
             access,
             names: Arc::new(names),
             throttle: Arc::default(),
-        }
+        })
     }
 }

@@ -77,7 +77,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
     let own = address::networks(settings.interface.as_deref(), settings.listen)?;
     let waker = Waker::new(own, settings.dhcp.far_networks(), settings.wake_port);
-    let shared = Shared::new(catalogue, conf, fleet, seats, waker, access, settings.append.clone());
+    let shared = Shared::new(catalogue, conf, fleet, seats, waker, access, settings.append.clone())?;
     if let Some(state) = &settings.state {
         let token = shared.access.local_token().reveal().to_owned();
         let fingerprint = bound.https.as_ref().map(|(_, tls)| tls.fingerprint.clone());
@@ -175,7 +175,11 @@ fn routers(
         seats: Arc::clone(&shared.seats),
         tftp,
     };
-    let acting = Acting { access: Arc::clone(&shared.access), waker: Arc::clone(&shared.waker) };
+    let acting = Acting {
+        access: Arc::clone(&shared.access),
+        waker: Arc::clone(&shared.waker),
+        schedules: Arc::clone(&shared.schedules),
+    };
     http::routers(files, reports, identities, announces, overview, &acting, stop)
 }
 
@@ -193,6 +197,7 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
     if let Some(dhcp) = bound.dhcp {
         services.spawn(dhcp.run(Arc::clone(&shared.fleet), Arc::clone(&shared.throttle), store));
     }
+    let schedules = tokio::spawn(Arc::clone(&shared.schedules).run(stopping.clone()));
     let http =
         tokio::spawn(serve_http(bound.http, bound.https, routers, stopping, Arc::clone(&shared.throttle)));
     let ended = until_stopped(&shared, &mut signals, &mut services).await;
@@ -201,6 +206,7 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
     services.abort_all();
     let stopped = async {
         let _ = http.await;
+        let _ = schedules.await;
         bound.swarm.shutdown().await;
         shared.fleet.flush().await
     };

@@ -1,11 +1,13 @@
 //! Wake-on-LAN: magic packets to the cards of machines, as broadcasts into the networks where they may be.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
 use ezio_contract::Mac;
 use tokio::net::UdpSocket;
+
+use crate::fleet::{ActedOn, Machine};
 
 /// Where cards expect the packet, unless told otherwise: discard (RFC 863). They look at any port, and some switches only let this pass.
 pub(crate) const PORT: u16 = 9;
@@ -79,6 +81,26 @@ impl Waker {
         }
         all
     }
+}
+
+/// Tries to; it cannot be known whether the machine was off, or heard it.
+pub(crate) async fn wake_one(waker: &Waker, machine: &Machine) -> ActedOn {
+    let macs = machine.identity.macs();
+    let address = machine.address.as_ref().and_then(|address| address.parse().ok());
+    let address = address.and_then(|address: IpAddr| match address.to_canonical() {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    });
+    let woken = match macs {
+        [] => Err("no card of it is known".to_owned()),
+        macs => waker.wake(macs, address).await.map_err(|e| format!("{e:#}")),
+    };
+    let cards: Vec<String> = macs.iter().map(ToString::to_string).collect();
+    let what = woken.as_ref().map(|broadcasts| {
+        let broadcasts: Vec<String> = broadcasts.iter().map(ToString::to_string).collect();
+        format!("is called to wake: {} at {}", cards.join(", "), broadcasts.join(", "))
+    });
+    ActedOn { id: machine.id.clone(), done: woken.is_ok(), what: what.unwrap_or_else(|why| why.clone()) }
 }
 
 async fn open(address: Ipv4Addr) -> io::Result<UdpSocket> {

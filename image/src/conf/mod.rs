@@ -64,6 +64,7 @@ mod identity;
 mod list;
 mod machine;
 mod orders;
+mod over;
 mod pattern;
 mod settings;
 mod two_key;
@@ -80,6 +81,7 @@ pub use machine::{Group, MacPattern, Match};
 pub use orders::{
     Bus, DiskRule, EndAction, Hooks, ImageRef, Orders, PartitionSelector, SeedPolicy, Target, Uefi, Write,
 };
+pub use over::Over;
 pub use pattern::Pattern;
 pub use settings::{DiskSetting, Settings, TargetSetting, names_a_partition};
 pub use writing::{Reuse, Verify, Writing};

@@ -23,6 +23,14 @@ impl Pattern {
         glob::Pattern::new(text.trim()).map(Self).map_err(|e| format!("{text:?} is not a pattern: {}", e.msg))
     }
 
+    /// Matches this text alone.
+    ///
+    /// # Errors
+    /// The text is empty.
+    pub fn literal(text: &str) -> Result<Self, String> {
+        Self::new(&glob::Pattern::escape(text))
+    }
+
     /// Does `text`, without the blanks around it, match?
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {

@@ -1,5 +1,6 @@
 //! What an operator does to machines: has them deployed again, approves what they would overwrite, holds them, forgets them.
 
+use ezio_image::conf::Conf;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -24,6 +25,14 @@ pub(crate) enum Meant {
     /// `"all"` alone.
     All(All),
     Named(Vec<String>),
+    Group(Group),
+}
+
+/// The known machines of a group of ezio.conf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Group {
+    pub(crate) group: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,6 +42,14 @@ pub(crate) enum All {
 }
 
 impl Meant {
+    /// The same with names in place of a group that ezio.conf knows.
+    pub(crate) fn by(self, conf: &Conf, machines: &[Machine]) -> Self {
+        let Self::Group(Group { group }) = &self else { return self };
+        let is_in = |machine: &&Machine| conf.is_in_group(&machine.identity, group) == Some(true);
+        let members: Vec<String> = machines.iter().filter(is_in).map(|machine| machine.id.clone()).collect();
+        if members.is_empty() { self } else { Self::Named(members) }
+    }
+
     /// As a person writes it.
     pub(crate) fn of(names: Vec<String>) -> Self {
         match names.iter().any(|name| name == "all") {
@@ -80,6 +97,8 @@ impl Room {
                 return (all.map(|machine| machine.id.clone()).collect(), Vec::new());
             }
             Meant::Named(names) => names,
+            // Whoever knows ezio.conf has put its members in its place, if it has any.
+            Meant::Group(Group { group }) => return (Vec::new(), vec![group.clone()]),
         };
         let (mut ids, mut unknown): (Vec<String>, _) = (Vec::new(), Vec::new());
         for name in names {
@@ -141,11 +160,11 @@ impl Machine {
         self.life.state.runs() && !self.run.is_empty()
     }
 
-    fn is_being_written(&self) -> bool {
+    pub(super) fn is_being_written(&self) -> bool {
         self.is_up() && self.life.state > State::Waiting
     }
 
-    fn again(&mut self) -> &'static str {
+    pub(super) fn again(&mut self) -> &'static str {
         (self.held, self.admitted, self.failures) = (false, true, 0);
         self.life = match self.is_up() {
             true => self.life.after(Event::Again),

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::consent::Disks;
 use super::life::{Life, State};
+use super::order::Order;
 
 /// Longest text that is kept, in bytes, if nothing else is said.
 pub(super) const MAX_TEXT: usize = 200;
@@ -111,6 +112,9 @@ pub(crate) struct Machine {
     /// An operator wants nothing of it overwritten.
     #[serde(default)]
     pub(crate) held: bool,
+    /// What is wanted of it beside ezio.conf.
+    #[serde(default)]
+    pub(crate) order: Option<Order>,
     /// It was let go on once, or approved.
     #[serde(default)]
     pub(crate) admitted: bool,
@@ -164,6 +168,7 @@ impl Machine {
             last_heard: now,
             deployments: 0,
             held: false,
+            order: None,
             admitted: false,
             failures: 0,
             waits_for: Vec::new(),
@@ -268,6 +273,10 @@ impl Machine {
             }
             Event::Done { .. } if first => {
                 self.error = None;
+                // One that came during this run is for the next.
+                if self.life.state != State::Again {
+                    self.order = None;
+                }
                 self.deployments += 1;
                 self.failures = 0;
             }

@@ -3,11 +3,13 @@
 
 mod act;
 mod consent;
+mod deploy;
 mod history;
 mod identity;
 mod life;
 mod machine;
 mod number;
+mod order;
 mod room;
 mod strangers;
 mod view;
@@ -22,14 +24,16 @@ use ezio_contract::identity::IdentityRequest;
 use ezio_contract::report::{Directive, Event, MAX_CONSOLE, MAX_CONSOLE_LINE, Report};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
+use ezio_image::conf::{Conf, Over};
 
-pub(crate) use act::{Act, Acted, ActedOn, Meant};
+pub(crate) use act::{Act, Acted, ActedOn, Group, Meant};
 pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 pub(crate) use history::Deployment;
 use history::{History, key};
 pub(crate) use life::State;
 pub(crate) use machine::Machine;
 pub(crate) use number::Denied;
+pub(crate) use order::Order;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
 pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
@@ -76,6 +80,11 @@ impl Fleet {
         };
         let room = Mutex::new(Room::new(machines, silent_after, linger, rules));
         Ok(Self { room, history: Mutex::new(History::new(deployments)), consoles: Mutex::default(), store })
+    }
+
+    /// Where it is kept.
+    pub(crate) fn store(&self) -> Option<Store> {
+        self.store.clone()
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -146,6 +155,52 @@ impl Fleet {
         Ok(acted)
     }
 
+    /// Has machines deployed, and writes `also` with it.
+    pub(crate) async fn deploy(
+        &self,
+        meant: &Meant,
+        order: &Order,
+        approve: bool,
+        also: Vec<Entry>,
+    ) -> Result<Acted> {
+        let (acted, change) = self.room().deploy(meant, order, approve, now());
+        self.keep_with(change, also).await?;
+        Ok(acted)
+    }
+
+    /// Takes orders back.
+    pub(crate) async fn cancel(&self, meant: &Meant) -> Result<Acted> {
+        let (acted, change) = self.room().cancel(meant);
+        self.keep(change).await?;
+        Ok(acted)
+    }
+
+    /// The machines as they would be after an order, and what would become of it.
+    pub(crate) fn supposed(
+        &self,
+        meant: &Meant,
+        order: &Order,
+        approve: bool,
+    ) -> (Vec<Machine>, Acted, Rules) {
+        let mut supposed = self.room().clone();
+        let (acted, _) = supposed.deploy(meant, order, approve, now());
+        let is_meant = |machine: &&Machine| acted.machines.iter().any(|acted| acted.id == machine.id);
+        (supposed.machines().iter().filter(is_meant).cloned().collect(), acted, *supposed.rules())
+    }
+
+    /// What lies over ezio.conf.
+    pub(crate) fn overs(&self) -> Vec<Over> {
+        self.room().machines().iter().filter_map(Machine::over).collect()
+    }
+
+    /// The same, with names in place of a group that `conf` knows.
+    pub(crate) fn named(&self, meant: &Meant, conf: Option<&Conf>) -> Meant {
+        match conf {
+            Some(conf) => meant.clone().by(conf, self.room().machines()),
+            None => meant.clone(),
+        }
+    }
+
     /// The machines that are meant, and names that are nobody's.
     pub(crate) fn meant(&self, meant: &Meant) -> (Vec<Machine>, Vec<String>) {
         let room = self.room();
@@ -193,16 +248,26 @@ impl Fleet {
     }
 
     /// Writes what has changed, all of it or nothing.
-    fn keep(&self, mut change: Change) -> impl Future<Output = Result<()>> + Send + use<> {
+    fn keep(&self, change: Change) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.keep_with(change, Vec::new())
+    }
+
+    fn keep_with(
+        &self,
+        mut change: Change,
+        also: Vec<Entry>,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
         let surplus = match change.ended.is_empty() {
             true => Vec::new(),
             false => self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&mut change.ended),
         };
         let store = self.store.clone();
         async move {
-            let Some(store) = store.filter(|_| change != Change::default()) else { return Ok(()) };
-            let mut entries: Vec<Entry> =
-                change.remove.iter().map(|id| Entry::remove(MACHINES, id)).collect();
+            let Some(store) = store.filter(|_| change != Change::default() || !also.is_empty()) else {
+                return Ok(());
+            };
+            let mut entries = also;
+            entries.extend(change.remove.iter().map(|id| Entry::remove(MACHINES, id)));
             for machine in &change.save {
                 entries.push(Entry::put(MACHINES, &machine.id, machine)?);
             }

@@ -57,7 +57,7 @@ impl Change {
 }
 
 /// The machines of a room.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Room {
     machines: Vec<Machine>,
     silent_after_s: f64,
@@ -304,6 +304,7 @@ impl Room {
                 machine.known_disks.join(other.known_disks);
                 machine.held |= other.held;
                 machine.admitted |= other.admitted;
+                machine.order = machine.order.take().or(other.order);
                 change.remove.push(other.id);
             } else {
                 change.save.push(other.clone());

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::life::State;
 use super::machine::{Failure, Machine, Times};
+use super::order::Order;
 use super::room::Room;
 use crate::seats::SeatMap;
 
@@ -85,6 +86,9 @@ pub(crate) struct MachineView {
     pub(crate) boots_local: bool,
     /// An operator holds it.
     pub(crate) held: bool,
+    /// What is wanted of it beside ezio.conf.
+    #[serde(default)]
+    pub(crate) order: Option<Order>,
     /// What it waits for, a line each.
     pub(crate) waiting_for: Vec<String>,
     /// Its disks, as it saw them last.
@@ -125,6 +129,7 @@ impl MachineView {
             silent,
             boots_local: machine.life.boots_local,
             held: machine.held,
+            order: machine.order,
             waiting_for: machine.waits_for,
             inventory: machine.known_disks.inventory,
             failures: machine.failures,

@@ -15,15 +15,30 @@ use super::body::{Rejection, json, not_kept};
 use super::description::{Barred, Refused};
 use super::guard::{Did, Routes};
 use crate::access::Role;
+use crate::conf::RoomConf;
 use crate::fleet::{Act, Acted, Fleet, Meant};
 
-pub(super) fn routes(fleet: Arc<Fleet>) -> Routes {
+/// What acts need.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) conf: Arc<RoomConf>,
+}
+
+impl Parts {
+    /// Those who are meant by it now: names in place of a group.
+    pub(super) fn meant(&self, meant: &Meant) -> Meant {
+        self.fleet.named(meant, self.conf.current().as_deref().map(|conf| &conf.conf))
+    }
+}
+
+pub(super) fn routes(parts: Parts) -> Routes {
     Routes::new()
         .at(urls::AGAIN, Role::Operator, post(again))
         .at(urls::APPROVE, Role::Operator, post(approve))
         .at(urls::HOLD, Role::Operator, post(hold))
         .at(urls::FORGET, Role::Operator, post(forget))
-        .with_state(fleet)
+        .with_state(parts)
 }
 
 /// What every act says.
@@ -33,39 +48,39 @@ pub(super) struct Order {
     pub(super) machines: Meant,
 }
 
-type Answer = Result<Response, Rejection>;
+pub(super) type Answer = Result<Response, Rejection>;
 
 /// Has machines deployed again at their next network boot
 #[utoipa::path(post, path = "/api/again", tag = "acts", request_body = Order,
     responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
-pub(super) async fn again(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
-    carry_out(&fleet, Act::Again, &headers, body).await
+pub(super) async fn again(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&parts, Act::Again, &headers, body).await
 }
 
 /// Lets machines overwrite what they found, and go on
 #[utoipa::path(post, path = "/api/approve", tag = "acts", request_body = Order,
     responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
-pub(super) async fn approve(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
-    carry_out(&fleet, Act::Approve, &headers, body).await
+pub(super) async fn approve(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&parts, Act::Approve, &headers, body).await
 }
 
 /// Keeps machines from being deployed
 #[utoipa::path(post, path = "/api/hold", tag = "acts", request_body = Order,
     responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
-pub(super) async fn hold(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
-    carry_out(&fleet, Act::Hold, &headers, body).await
+pub(super) async fn hold(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&parts, Act::Hold, &headers, body).await
 }
 
 /// Forgets machines and their disks
 #[utoipa::path(post, path = "/api/forget", tag = "acts", request_body = Order,
     responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
-pub(super) async fn forget(State(fleet): State<Arc<Fleet>>, headers: HeaderMap, body: Body) -> Answer {
-    carry_out(&fleet, Act::Forget, &headers, body).await
+pub(super) async fn forget(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&parts, Act::Forget, &headers, body).await
 }
 
-async fn carry_out(fleet: &Fleet, act: Act, headers: &HeaderMap, body: Body) -> Answer {
+async fn carry_out(parts: &Parts, act: Act, headers: &HeaderMap, body: Body) -> Answer {
     let order: Order = json(headers, body).await?;
-    let done = fleet.act(act, &order.machines).await;
+    let done = parts.fleet.act(act, &parts.meant(&order.machines)).await;
     done.map(|done| acted(&format!("{act:?}").to_lowercase(), done))
         .map_err(|e| not_kept(&format!("{act:?}"), &e))
 }

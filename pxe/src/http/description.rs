@@ -7,7 +7,9 @@ use ezio_contract::urls;
 use utoipa::{IntoResponses, OpenApi};
 
 use super::guard::Routes;
-use super::{accounts, act, console, events, history, identity, login, overview, plan, report, seats, wake};
+use super::{
+    accounts, act, console, deploy, events, history, identity, login, overview, plan, report, seats, wake,
+};
 
 /// All calls.
 #[derive(OpenApi)]
@@ -29,12 +31,18 @@ use super::{accounts, act, console, events, history, identity, login, overview, 
         events::join,
         plan::plan,
         console::console,
+        deploy::schedules,
         history::history,
         history::history_csv,
         act::again,
         act::approve,
         act::hold,
         act::forget,
+        deploy::deploy_plan,
+        deploy::deploy,
+        deploy::cancel,
+        deploy::schedule,
+        deploy::unschedule,
         wake::wake,
         seats::move_seats,
         report::report,

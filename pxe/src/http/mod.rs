@@ -5,6 +5,7 @@ mod accounts;
 mod act;
 mod body;
 mod console;
+mod deploy;
 mod description;
 mod drivers;
 mod events;
@@ -35,6 +36,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub(crate) use deploy::{ScheduleList, ScheduleView};
 pub(crate) use files::Files;
 pub(crate) use history::HistoryView;
 pub(crate) use identity::Identities;
@@ -44,6 +46,7 @@ pub(crate) use report::Reports;
 pub(crate) use tracker::Announces;
 
 use crate::access::Access;
+use crate::schedule::Schedules;
 use crate::wake::Waker;
 
 /// Largest request body, in bytes: a report with a long error fits many times.
@@ -67,6 +70,7 @@ fn at(name: &str) -> String {
 pub(crate) struct Acting {
     pub(crate) access: Arc<Access>,
     pub(crate) waker: Arc<Waker>,
+    pub(crate) schedules: Arc<Schedules>,
 }
 
 /// Everything there is.
@@ -117,7 +121,13 @@ fn people(
     acting: &Acting,
     stop: watch::Receiver<bool>,
 ) -> Router {
-    let (throttle, Acting { access, waker }) = (&reports.throttle, acting);
+    let (throttle, Acting { access, waker, schedules }) = (&reports.throttle, acting);
+    let who = act::Parts { fleet: Arc::clone(&overview.fleet), conf: Arc::clone(&identities.conf) };
+    let orders = deploy::Orders {
+        who: who.clone(),
+        schedules: Arc::clone(schedules),
+        catalogue: Arc::clone(&overview.catalogue),
+    };
     let plans = plan::Plans {
         catalogue: Arc::clone(&overview.catalogue),
         conf: Arc::clone(&identities.conf),
@@ -127,8 +137,9 @@ fn people(
     page::routes()
         .merge(login::routes(logins))
         .merge(accounts::routes(Arc::clone(access)))
-        .merge(act::routes(Arc::clone(&overview.fleet)))
-        .merge(wake::routes(Arc::clone(&overview.fleet), Arc::clone(waker)))
+        .merge(act::routes(who.clone()))
+        .merge(wake::routes(who, Arc::clone(waker)))
+        .merge(deploy::routes(orders))
         .merge(history::routes(Arc::clone(&overview.fleet)))
         .merge(description::routes())
         .merge(console::routes(Arc::clone(&overview.fleet)))

@@ -12,7 +12,7 @@ const PASSWORD: &str = "a long password";
 
 /// Least role of each call: 0 everybody, 1 viewer, 2 operator, 3 administrator. What is sent is good enough to get past the
 /// guard and not good enough to change anything.
-const CALLS: [(&str, &str, usize); 27] = [
+const CALLS: [(&str, &str, usize); 33] = [
     ("GET", "", 0),
     ("GET", "api/openapi.json", 0),
     ("POST", "api/login", 0),
@@ -32,6 +32,12 @@ const CALLS: [(&str, &str, usize); 27] = [
     ("POST", "api/forget", 2),
     ("PATCH", "api/seats", 2),
     ("POST", "api/wake", 2),
+    ("POST", "api/deploy/plan", 2),
+    ("POST", "api/deploy", 2),
+    ("POST", "api/cancel", 2),
+    ("GET", "api/schedules", 1),
+    ("POST", "api/schedules", 2),
+    ("POST", "api/schedules/remove", 2),
     ("GET", "api/users", 3),
     ("POST", "api/users", 3),
     ("PATCH", "api/users/nobody", 3),
