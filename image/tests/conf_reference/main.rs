@@ -1,6 +1,7 @@
 //! docs/ezio.conf.md says of each key of `ezio.conf` what may stand there, in which unit, what holds without it, and an
 //! example. It is made of [`keys::TABLES`], which is held against the types: their keys are those of the tables, defaults
 //! change nothing, and examples are read and change something. `EZIO_WRITE_DOCS=1` writes the file anew.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
