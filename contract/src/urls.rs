@@ -107,8 +107,8 @@ pub fn machine(mac: impl Display) -> String {
 
 /// What stood on the console of a machine that failed, by its name on the server.
 #[must_use]
-pub fn console(id: impl Display) -> String {
-    format!("api/console/{id}")
+pub fn console(name: impl Display) -> String {
+    format!("api/console/{name}")
 }
 
 /// A file for network boot.
