@@ -4,7 +4,7 @@ import type { Machine } from "../live/types";
 import { nameOf } from "../words";
 import { send } from "./send";
 
-export type Act = "again" | "approve" | "hold" | "forget";
+export type Act = "again" | "approve" | "wake" | "cancel" | "hold" | "forget";
 
 export interface Wording {
   title: string;
@@ -29,6 +29,18 @@ export const ACTS: Record<Act, Wording> = {
     text: "These machines go on at once, and what is on their disks is lost:",
     erases: true,
     fits: (machine) => machine.state === "waiting" || machine.held,
+  },
+  wake: {
+    title: "Wake",
+    text: "Packets that switch machines on go to all cards that are known of these. Their firmware has to have Wake-on-LAN switched on.",
+    erases: false,
+    fits: (machine) => machine.machine.macs.length > 0 && (!runs(machine) || machine.silent),
+  },
+  cancel: {
+    title: "Take back the order",
+    text: "What was ordered for these machines beside ezio.conf, and has not begun, does not happen.",
+    erases: false,
+    fits: (machine) => machine.order != null,
   },
   hold: {
     title: "Hold",

@@ -53,6 +53,8 @@ export interface Machine {
   silent: boolean;
   boots_local: boolean;
   held: boolean;
+  /** What is wanted of it beside ezio.conf. */
+  order?: { image?: string; then?: string; source: string } | null;
   /** Why it waits, a line each. */
   waiting_for: string[];
   inventory: Disk[];

@@ -99,6 +99,14 @@ function Inventory({ machine, now }: { machine: Machine; now: number }) {
             {disk.holds.blank ? "blank" : disk.holds.lines?.join(", ")}
           </Fact>
         ))}
+        {machine.order && (
+          <Fact name="Ordered">
+            {[machine.order.image && `image ${machine.order.image}`, machine.order.then && `then ${machine.order.then}`]
+              .filter(Boolean)
+              .join(", ") || "as ezio.conf says"}{" "}
+            ({machine.order.source})
+          </Fact>
+        )}
         {machine.held && <Fact name="Held">nothing of it is overwritten until it is approved</Fact>}
         {machine.failures > 0 ? <Fact name="Failed in a row">{count(machine.failures, "run")}</Fact> : null}
         <Fact name="Boots from">{machine.boots_local ? "its own disk" : "the network, to be deployed"}</Fact>
