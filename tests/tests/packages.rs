@@ -240,7 +240,7 @@ fn the_server_starts_as_its_unit_says(root: &Root) -> Result<()> {
         .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
         .collect();
     let capabilities = capabilities.join(",");
-    let network = "ip link set lo up; ip link add room type dummy; ip addr add 10.77.0.1/24 dev room; \
+    let network = "ip link set lo up; ip link add room type veth peer name machines; ip link set machines up; ip addr add 10.77.0.1/24 dev room; \
                    ip link set room up; exec \"$@\"";
     let mut serve = Command::new("unshare");
     serve
@@ -277,15 +277,15 @@ fn the_server_starts_as_its_unit_says(root: &Root) -> Result<()> {
     Ok(())
 }
 
-/// Asks for the page, from within the server's network.
+/// Asks for the orders, as machines do, from within the server's network.
 fn wait_for_answer(server: &Process) -> Result<()> {
     let end = Instant::now() + START;
-    let page = format!("http://{}:8080/", Ipv4Addr::new(10, 77, 0, 1));
+    let orders = format!("http://{}:8080/ezio.conf", Ipv4Addr::new(10, 77, 0, 1));
     loop {
         let mut ask = Command::new("nsenter");
-        ask.args(["--net", "--target", &server.0.id().to_string(), "curl", "--silent", "--fail", &page]);
+        ask.args(["--net", "--target", &server.0.id().to_string(), "curl", "--silent", "--fail", &orders]);
         match output(&mut ask) {
-            Ok(page) if page.contains("<title>") => return Ok(()),
+            Ok(orders) if orders.contains("small") => return Ok(()),
             answer => {
                 ensure!(Instant::now() < end, "the server does not answer within {START:?}: {answer:?}")
             }
