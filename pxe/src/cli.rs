@@ -225,7 +225,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) machine: Option<String>,
     /// At most so many
     #[arg(long, value_name = "COUNT")]
-    pub(crate) limit: Option<u32>,
+    pub(crate) limit: Option<u16>,
     /// Print the server's answer as JSON instead
     #[arg(long, conflicts_with = "csv")]
     pub(crate) json: bool,

@@ -189,3 +189,23 @@ impl Orders {
         Ok(wish)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_nobody_knows_is_refused() {
+        let good = r#"{"machines": ["a"], "image": "lab", "wake": true}"#;
+        assert!(serde_json::from_str::<Wish>(good).is_ok());
+        let later = r#"{"machines": ["a"], "image": "lab", "at": "03:00"}"#;
+        assert!(serde_json::from_str::<Later>(later).is_ok());
+        let misspelled = r#"{"machines": ["a"], "imgae": "lab"}"#;
+        for error in [
+            serde_json::from_str::<Wish>(misspelled).unwrap_err(),
+            serde_json::from_str::<Later>(misspelled).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("imgae"), "{error}");
+        }
+    }
+}

@@ -30,7 +30,8 @@ pub(super) struct Which {
     /// Id of a machine: only its own.
     machine: Option<String>,
     /// At most so many.
-    limit: Option<u32>,
+    #[param(maximum = 65535)]
+    limit: Option<u16>,
 }
 
 /// Runs that have ended, the newest first.
@@ -42,7 +43,7 @@ pub(crate) struct HistoryView {
 impl Which {
     fn of(&self, fleet: &Fleet) -> Vec<Deployment> {
         let mut deployments = fleet.history(self.machine.as_deref());
-        deployments.truncate(self.limit.map_or(usize::MAX, |limit| limit as usize));
+        deployments.truncate(self.limit.map_or(usize::MAX, usize::from));
         deployments
     }
 }

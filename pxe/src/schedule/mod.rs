@@ -25,8 +25,9 @@ const LATE_S: f64 = 3600.0;
 /// Longest sleep: somebody may put the clock forward.
 const LOOK: Duration = Duration::from_secs(20);
 
-/// What is to be deployed.
+/// What is to be deployed. A key that nobody knows is refused: it may be an image that is misspelled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
     pub(crate) machines: Meant,
     /// Image and end; ezio.conf says all else.
