@@ -150,7 +150,7 @@ test-others:
 	npm --prefix pxe/page test
 	$(TEST) --lib --bins --test '[!v]*' -- --test-threads=1
 
-soak: netboot golden ## the tests that take longer (every network card); an issue is resolved when it passes whole
+soak: netboot golden material small ## the tests that take longer (every network card); an issue is resolved when it passes whole
 	$(TEST) -- --test-threads=1 --ignored
 	$(MAKE) deny DENY="licenses bans sources"
 
