@@ -52,7 +52,7 @@ fn is_whole(bench: &Bench, device: &str, sector_size: u32) {
     assert!(said.starts_with(&format!("{sector_size}\n")), "{said}");
     assert!(said.contains("No problems found"), "{said}");
     sh(
-        "fsck.fat -n ${1}p1; e2fsck -fn ${1}p2; xfs_repair -n ${1}p3; btrfs check -q ${1}p4
+        "fsck.fat -n ${1}p1; e2fsck -fn ${1}p2; xfs_repair -n ${1}p3; btrfs check --readonly ${1}p4
          mcopy -i ${1}p1 ::NOISE - | cmp - $2
          for number in 2 3 4; do mount -o ro ${1}p$number $3; cmp $2 $3/noise; umount $3; done",
         &[device, text(&noise), mount_point(bench)],
