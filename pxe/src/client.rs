@@ -13,6 +13,7 @@ use crate::ask::Server;
 use crate::cli::{ActArgs, HistoryArgs, ServerArgs, StatusArgs};
 use crate::fleet::{Acted, FleetView};
 use crate::http::HistoryView;
+use crate::plan::PlanView;
 use crate::{history, plan, status};
 
 impl Server {
@@ -44,19 +45,24 @@ impl Server {
 
 /// `ezio-pxe status`.
 pub(crate) async fn status(args: &StatusArgs) -> Result<()> {
-    let text = Server::of(&args.server)?.ask(Method::GET, urls::FLEET, None).await?;
-    match args.json {
-        true => print(&format!("{text}\n")),
-        false => print(&status::table(&read::<FleetView>(&text)?)),
-    }
+    list(args, urls::FLEET, |fleet: FleetView| status::table(&fleet)).await
 }
 
 /// `ezio-pxe plan`.
 pub(crate) async fn plan(args: &StatusArgs) -> Result<()> {
-    let text = Server::of(&args.server)?.ask(Method::GET, urls::PLAN, None).await?;
+    list(args, urls::PLAN, |view: PlanView| plan::print(&view)).await
+}
+
+/// Prints what the server answers: as it is, or as people read it.
+pub(crate) async fn list<T: DeserializeOwned>(
+    args: &StatusArgs,
+    call: &str,
+    show: impl FnOnce(T) -> String,
+) -> Result<()> {
+    let text = Server::of(&args.server)?.ask(Method::GET, call, None).await?;
     match args.json {
         true => print(&format!("{text}\n")),
-        false => print(&plan::print(&read(&text)?)),
+        false => print(&show(read(&text)?)),
     }
 }
 

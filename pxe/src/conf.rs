@@ -10,7 +10,7 @@ use ezio_contract::urls;
 use ezio_image::conf::{Conf, ImageRef, Orders, Over, Settings};
 
 use crate::catalogue::Catalogue;
-use crate::fleet::Machine;
+use crate::fleet::{Fleet, Machine, Meant};
 use crate::identity::IdentityFiles;
 
 /// A conf as it is served.
@@ -108,6 +108,11 @@ impl RoomConf {
         let conf = read(path, catalogue)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(conf));
         Ok(())
+    }
+
+    /// Those who are meant now: names in place of a group.
+    pub(crate) fn meant(&self, meant: &Meant, fleet: &Fleet) -> Meant {
+        fleet.named(meant, self.current().as_deref().map(|conf| &conf.conf))
     }
 
     pub(crate) fn current(&self) -> Option<Arc<ServedConf>> {

@@ -1,10 +1,10 @@
 //! The history as tables: for people, and for programs that calculate.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ezio_image::conf::units::human_size;
 
+use crate::clock::rfc3339;
 use crate::fleet::Deployment;
 
 const COLUMNS: &str = "number,machine,run,image,disks,started,ended,seconds,outcome,done_bytes,from_server_bytes,from_peers_bytes,\
@@ -24,8 +24,8 @@ pub(crate) fn csv(deployments: &[Deployment]) -> String {
             field(&d.run),
             text(&d.image),
             field(&d.disks.join("; ")),
-            time(d.started),
-            time(d.ended),
+            rfc3339(d.started),
+            rfc3339(d.ended),
             (d.ended - d.started).max(0.0),
             d.outcome.as_str(),
             d.done_bytes,
@@ -49,17 +49,6 @@ fn field(text: &str) -> String {
     }
 }
 
-/// The last second that RFC 3339 can write: of the year 9999.
-const LAST: f64 = 253_402_300_799.0;
-
-/// RFC 3339, in UTC.
-fn time(seconds: f64) -> String {
-    // What no clock says is the beginning of time.
-    let since = Duration::try_from_secs_f64(seconds.min(LAST)).unwrap_or_default();
-    let time = SystemTime::checked_add(&UNIX_EPOCH, since).unwrap_or(UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(time).to_string()
-}
-
 /// For people.
 pub(crate) fn print(deployments: &[Deployment]) -> String {
     let mut out = String::new();
@@ -70,7 +59,7 @@ pub(crate) fn print(deployments: &[Deployment]) -> String {
         let _ = write!(
             out,
             "{}  {}  {}  {}{proved}, {} in {:.0} s",
-            time(d.ended),
+            rfc3339(d.ended),
             d.machine,
             image,
             d.outcome.as_str(),
@@ -100,11 +89,5 @@ mod tests {
         ] {
             assert_eq!(field(text), written);
         }
-    }
-
-    #[test]
-    fn times_are_utc() {
-        assert_eq!(time(1_763_700_000.5), "2025-11-21T04:40:00Z");
-        assert_eq!(time(-1.0), "1970-01-01T00:00:00Z");
     }
 }

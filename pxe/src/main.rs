@@ -20,6 +20,7 @@ mod boot;
 mod catalogue;
 mod cli;
 mod client;
+mod clock;
 mod conf;
 mod dhcp;
 mod fleet;

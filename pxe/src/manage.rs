@@ -1,7 +1,6 @@
 //! The commands of administrators: accounts, tokens, and the audit log.
 
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use axum::http::Method;
@@ -12,17 +11,18 @@ use serde_json::{Value, json};
 use crate::access::{AccountView, Deed, NewToken, TokenView};
 use crate::ask::Server;
 use crate::cli::{NamedArgs, ServerArgs, StatusArgs, TokenCommand, UserCommand};
-use crate::client::{print, read};
+use crate::client::{list, print, read};
+use crate::clock::{now, rfc3339};
 
 /// Seconds of a day.
-const DAY_S: u64 = 86_400;
+const DAY_S: f64 = 86_400.0;
 
 /// `ezio-pxe user`.
 pub(crate) async fn user(command: UserCommand) -> Result<()> {
     match command {
         UserCommand::List(args) => {
             list(&args, urls::USERS, |users: Vec<AccountView>| {
-                let row = |user: AccountView| vec![user.name, user.role.to_string(), time(user.created)];
+                let row = |user: AccountView| vec![user.name, user.role.to_string(), rfc3339(user.created)];
                 table(&["NAME", "ROLE", "MADE"], users.into_iter().map(row).collect())
             })
             .await
@@ -49,23 +49,21 @@ pub(crate) async fn token(command: TokenCommand) -> Result<()> {
     match command {
         TokenCommand::List(args) => {
             list(&args, urls::TOKENS, |tokens: Vec<TokenView>| {
-                let until = |token: &TokenView| match (token.until.map(time), token.expired) {
+                let until = |token: &TokenView| match (token.until.map(rfc3339), token.expired) {
                     (None, _) => "always".to_owned(),
                     (Some(until), false) => until,
                     (Some(until), true) => format!("{until} (has ended)"),
                 };
                 let row = |token: TokenView| {
                     let until = until(&token);
-                    vec![token.name, token.role.to_string(), time(token.created), until]
+                    vec![token.name, token.role.to_string(), rfc3339(token.created), until]
                 };
                 table(&["NAME", "ROLE", "MADE", "COUNTS UNTIL"], tokens.into_iter().map(row).collect())
             })
             .await
         }
         TokenCommand::New { name, role, days, server } => {
-            let lasts = |days: u32| Duration::from_secs(u64::from(days) * DAY_S);
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).context("this computer's clock")?;
-            let new = NewToken { name, role, until: days.map(|days| (now + lasts(days)).as_secs_f64()) };
+            let new = NewToken { name, role, until: days.map(|days| now() + f64::from(days) * DAY_S) };
             let body = serde_json::to_value(new).context("the token")?;
             let text = Server::of(&server)?.ask(Method::POST, urls::TOKENS, Some(&body)).await?;
             let made: Value = read(&text)?;
@@ -80,22 +78,11 @@ pub(crate) async fn token(command: TokenCommand) -> Result<()> {
 /// `ezio-pxe audit`.
 pub(crate) async fn audit(args: &StatusArgs) -> Result<()> {
     list(args, urls::AUDIT, |deeds: Vec<Deed>| {
-        let row = |deed: Deed| vec![time(deed.at), deed.who, deed.from, deed.status.to_string(), deed.what];
+        let row =
+            |deed: Deed| vec![rfc3339(deed.at), deed.who, deed.from, deed.status.to_string(), deed.what];
         table(&["WHEN", "WHO", "FROM", "STATUS", "WHAT"], deeds.into_iter().map(row).collect())
     })
     .await
-}
-
-async fn list<T: serde::de::DeserializeOwned>(
-    args: &StatusArgs,
-    call: &str,
-    show: impl FnOnce(T) -> String,
-) -> Result<()> {
-    let text = Server::of(&args.server)?.ask(Method::GET, call, None).await?;
-    match args.json {
-        true => print(&format!("{text}\n")),
-        false => print(&show(read(&text)?)),
-    }
 }
 
 async fn say(server: &ServerArgs, method: Method, call: &str, body: Option<Value>) -> Result<()> {
@@ -106,11 +93,6 @@ async fn say(server: &ServerArgs, method: Method, call: &str, body: Option<Value
 fn one(list: &str, name: &str) -> Result<String> {
     ensure!(!name.is_empty() && !name.contains(['/', '?', '#', '%']), "{name:?} is no name");
     Ok(format!("{list}/{name}"))
-}
-
-fn time(since_1970: f64) -> String {
-    let time = Duration::try_from_secs_f64(since_1970).ok().and_then(|time| UNIX_EPOCH.checked_add(time));
-    time.map_or_else(|| "?".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {

@@ -90,6 +90,11 @@ impl Store {
     }
 }
 
+/// The key of a record that has a number: keys are in the order of the numbers.
+pub(crate) fn numbered(number: u64) -> String {
+    format!("{number:020}")
+}
+
 /// Something to write.
 pub(crate) struct Entry {
     table: Table,

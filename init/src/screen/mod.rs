@@ -149,6 +149,7 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
+    use super::progress::tests::half;
     use super::*;
     use std::io;
     use std::sync::Arc;
@@ -169,17 +170,6 @@ mod tests {
     impl Paper {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    fn half() -> Progress {
-        Progress {
-            done_bytes: 600 << 20,
-            total_bytes: 1200 << 20,
-            down_bytes_per_s: 60 << 20,
-            up_bytes_per_s: 55 << 20,
-            peers: 37,
-            ..Progress::default()
         }
     }
 

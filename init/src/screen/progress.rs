@@ -75,10 +75,10 @@ pub(crate) fn clock(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn half() -> Progress {
+    pub(in crate::screen) fn half() -> Progress {
         Progress {
             done_bytes: 600 << 20,
             total_bytes: 1200 << 20,

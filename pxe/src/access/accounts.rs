@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Access, ChangeError, Role, check_name, now, password};
+use super::{Access, ChangeError, Role, check_name, password};
+use crate::clock::now;
 use crate::store::{ACCOUNTS, Entry};
 
 /// Accounts that are kept.

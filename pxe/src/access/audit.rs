@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::store::{AUDIT, Entry, Store};
+use crate::store::{AUDIT, Entry, Store, numbered};
 
 /// Entries that are kept: some months of a room that is deployed daily.
 const KEPT: usize = 10_000;
@@ -66,12 +66,12 @@ impl Audit {
         {
             let mut deeds = self.deeds();
             deed.number = deeds.back().map_or(1, |last| last.number + 1);
-            entries.push(Entry::put(AUDIT, &key(deed.number), &deed)?);
+            entries.push(Entry::put(AUDIT, &numbered(deed.number), &deed)?);
             deeds.push_back(deed);
             while deeds.len() > KEPT
                 && let Some(oldest) = deeds.pop_front()
             {
-                entries.push(Entry::remove(AUDIT, &key(oldest.number)));
+                entries.push(Entry::remove(AUDIT, &numbered(oldest.number)));
             }
         }
         match &self.store {
@@ -79,10 +79,6 @@ impl Audit {
             None => Ok(()),
         }
     }
-}
-
-fn key(number: u64) -> String {
-    format!("{number:020}")
 }
 
 #[cfg(test)]

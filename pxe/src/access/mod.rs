@@ -14,7 +14,7 @@ mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ use secret::SecretHash;
 use sessions::Sessions;
 use tokens::Token;
 
+use crate::clock::now;
 use crate::store::{ACCOUNTS, Entry, Store, TOKENS};
 
 /// Longest name of an account or a token, in characters.
@@ -175,11 +176,6 @@ impl Access {
         let Some(store) = &self.store else { return Ok(()) };
         store.save(vec![entry]).await.map_err(ChangeError::NotKept)
     }
-}
-
-/// Seconds since 1970.
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// A name stands in addresses, in logs and on command lines.

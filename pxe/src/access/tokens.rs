@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::secret::SecretHash;
-use super::{Access, ChangeError, Role, Secret, check_name, now};
+use super::{Access, ChangeError, Role, Secret, check_name};
+use crate::clock::now;
 use crate::store::{Entry, TOKENS};
 
 /// Tokens that are kept.

@@ -18,7 +18,8 @@ use super::program::Programs;
 use super::subnet::subnets;
 use crate::address::Addresses;
 use crate::catalogue::Catalogue;
-use crate::fleet::{Fleet, now};
+use crate::clock::now;
+use crate::fleet::Fleet;
 use crate::store::{Entry, LEASES, Store};
 use crate::throttle::Throttle;
 

@@ -122,11 +122,6 @@ impl History {
     }
 }
 
-/// Name of a record in the database: in the order of the numbers.
-pub(super) fn key(number: u64) -> String {
-    format!("{number:020}")
-}
-
 #[cfg(test)]
 #[path = "history_tests.rs"]
 mod tests;

@@ -1,3 +1,4 @@
+use crate::store::numbered;
 use ezio_contract::MachineId;
 use ezio_contract::report::Event;
 
@@ -66,5 +67,5 @@ fn numbers_go_on_and_the_oldest_go_first() {
     let mut again = History::new(history.newest().cloned().collect());
     assert_eq!(again.newest().next().map(|d| d.number), Some(MAX_DEPLOYMENTS as u64 + 2));
     assert_eq!(again.add(&mut some(1)), [3]);
-    assert!(key(9) < key(10));
+    assert!(numbered(9) < numbered(10));
 }

@@ -14,10 +14,10 @@ mod room;
 mod strangers;
 mod view;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ezio_contract::identity::IdentityRequest;
@@ -29,7 +29,7 @@ use ezio_image::conf::{Conf, Over};
 pub(crate) use act::{Act, Acted, ActedOn, Group, Meant};
 pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 pub(crate) use history::Deployment;
-use history::{History, key};
+use history::History;
 pub(crate) use life::State;
 pub(crate) use machine::Machine;
 pub(crate) use number::Denied;
@@ -39,12 +39,8 @@ use room::{Change, Room};
 pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
-use crate::store::{Entry, HISTORY, MACHINES, Store};
-
-/// Seconds since 1970.
-pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
+use crate::clock::now;
+use crate::store::{Entry, HISTORY, MACHINES, Store, numbered};
 
 /// Why a report was not accepted.
 #[derive(Debug)]
@@ -123,7 +119,9 @@ impl Fleet {
         let (directive, change) = taken.map_err(ReportError::Refused)?;
         for machine in &change.save {
             log(machine);
-            if let Event::Failed { console, .. } = &report.event {
+            if let Event::Failed { console, .. } = &report.event
+                && (machine.run == report.run || machine.past_runs.contains(&report.run))
+            {
                 self.keep_console(&machine.id, console);
             }
         }
@@ -175,17 +173,12 @@ impl Fleet {
         Ok(acted)
     }
 
-    /// The machines as they would be after an order, and what would become of it.
-    pub(crate) fn supposed(
-        &self,
-        meant: &Meant,
-        order: &Order,
-        approve: bool,
-    ) -> (Vec<Machine>, Acted, Rules) {
+    /// The machines as they would be after an order, and the rules that hold for them.
+    pub(crate) fn supposed(&self, meant: &Meant, order: &Order, approve: bool) -> (Vec<Machine>, Rules) {
         let mut supposed = self.room().clone();
         let (acted, _) = supposed.deploy(meant, order, approve, now());
         let is_meant = |machine: &&Machine| acted.machines.iter().any(|acted| acted.id == machine.id);
-        (supposed.machines().iter().filter(is_meant).cloned().collect(), acted, *supposed.rules())
+        (supposed.machines().iter().filter(is_meant).cloned().collect(), *supposed.rules())
     }
 
     /// What lies over ezio.conf.
@@ -214,19 +207,19 @@ impl Fleet {
         (room.machines().to_vec(), *room.rules())
     }
 
-    /// Only machines that are known have one.
+    /// It goes with its machine, so that there are no more than machines.
     fn keep_console(&self, id: &str, lines: &[String]) {
         let lines = lines.iter().take(MAX_CONSOLE).map(|line| one_line(line, MAX_CONSOLE_LINE)).collect();
-        let known: HashSet<String> =
-            self.room().machines().iter().map(|machine| machine.id.clone()).collect();
-        let mut consoles = self.consoles.lock().unwrap_or_else(PoisonError::into_inner);
-        consoles.retain(|id, _| known.contains(id));
-        consoles.insert(id.to_owned(), lines);
+        self.consoles().insert(id.to_owned(), lines);
+    }
+
+    fn consoles(&self) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
+        self.consoles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What stood on the console of this machine when it failed.
     pub(crate) fn console(&self, id: &str) -> Option<Vec<String>> {
-        self.consoles.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.consoles().get(id).cloned()
     }
 
     /// The name of the machine with this card.
@@ -257,6 +250,9 @@ impl Fleet {
         mut change: Change,
         also: Vec<Entry>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
+        if !change.remove.is_empty() {
+            self.consoles().retain(|id, _| !change.remove.contains(id));
+        }
         let surplus = match change.ended.is_empty() {
             true => Vec::new(),
             false => self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&mut change.ended),
@@ -272,9 +268,9 @@ impl Fleet {
                 entries.push(Entry::put(MACHINES, &machine.id, machine)?);
             }
             for deployment in &change.ended {
-                entries.push(Entry::put(HISTORY, &key(deployment.number), deployment)?);
+                entries.push(Entry::put(HISTORY, &numbered(deployment.number), deployment)?);
             }
-            entries.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &key(*number))));
+            entries.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &numbered(*number))));
             store.save(entries).await.context("keeping machines in the database")
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Parts {
 impl Parts {
     /// Those who are meant by it now: names in place of a group.
     pub(super) fn meant(&self, meant: &Meant) -> Meant {
-        self.fleet.named(meant, self.conf.current().as_deref().map(|conf| &conf.conf))
+        self.conf.meant(meant, &self.fleet)
     }
 }
 

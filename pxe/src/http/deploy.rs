@@ -92,7 +92,7 @@ pub(super) async fn deploy_plan(
 ) -> Result<Json<PlanView>, Rejection> {
     let wish: Wish = json(&headers, body).await?;
     let wish = orders.checked(wish)?;
-    let (machines, _, rules) = orders.supposed(&wish);
+    let (machines, rules) = orders.supposed(&wish);
     Ok(Json(plan::of(&machines, &rules, orders.who.conf.current().as_deref(), &orders.catalogue)))
 }
 
@@ -168,7 +168,7 @@ fn unfit(why: String) -> Rejection {
 
 impl Orders {
     /// The machines as they would be, and the rules that hold for them.
-    fn supposed(&self, wish: &Wish) -> (Vec<Machine>, Acted, Rules) {
+    fn supposed(&self, wish: &Wish) -> (Vec<Machine>, Rules) {
         self.who.fleet.supposed(&self.who.meant(&wish.machines), &wish.order, wish.approve)
     }
 

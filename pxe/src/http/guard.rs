@@ -13,7 +13,7 @@ use axum::routing::MethodRouter;
 use super::body::{Rejection, close_after_refusal};
 use super::{Peer, at};
 use crate::access::{Access, Caller, Deed, Role, Secret};
-use crate::fleet::now;
+use crate::clock::now;
 use crate::throttle::Throttle;
 
 /// The cookie that holds a session.

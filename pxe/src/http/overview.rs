@@ -15,7 +15,8 @@ use super::guard::Routes;
 use super::{Announces, at, metrics, text};
 use crate::access::Role;
 use crate::catalogue::{Catalogue, Image};
-use crate::fleet::{Fleet, FleetView, ImageView, PartitionView, now};
+use crate::clock::now;
+use crate::fleet::{Fleet, FleetView, ImageView, PartitionView};
 use crate::seats::Seats;
 use crate::tftp::Counters;
 

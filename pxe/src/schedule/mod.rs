@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 
 pub(crate) use when::When;
 
+use crate::clock::now;
 use crate::conf::RoomConf;
-use crate::fleet::{Acted, Fleet, Meant, Order, now};
-use crate::store::{Entry, SCHEDULES, Store};
+use crate::fleet::{Acted, Fleet, Meant, Order};
+use crate::store::{Entry, SCHEDULES, Store, numbered};
 use crate::wake::{Waker, wake_one};
 
 /// Schedules that are kept: one for each machine of a large room would be too many to look through.
@@ -118,7 +119,7 @@ impl Schedules {
         if !self.schedules().iter().any(|schedule| schedule.id == id) {
             return Ok(false);
         }
-        self.save(vec![Entry::remove(SCHEDULES, &key(id))]).await?;
+        self.save(vec![Entry::remove(SCHEDULES, &numbered(id))]).await?;
         self.schedules().retain(|schedule| schedule.id != id);
         Ok(true)
     }
@@ -154,7 +155,7 @@ impl Schedules {
     async fn carry_out(&self, schedule: &Schedule, due: f64, now: f64) -> Result<()> {
         let done = Schedule { after: now, ..schedule.clone() };
         let ends = done.next().is_none();
-        let entry = if ends { Entry::remove(SCHEDULES, &key(done.id)) } else { put(&done)? };
+        let entry = if ends { Entry::remove(SCHEDULES, &numbered(done.id)) } else { put(&done)? };
         if now - due > LATE_S {
             tracing::warn!("schedule {}: left out, for it is {:.0} s too late", done.id, now - due);
             self.save(vec![entry]).await?;
@@ -172,7 +173,7 @@ impl Schedules {
 
     /// Has it done now, and writes `also` with it.
     pub(crate) async fn deploy(&self, wish: &Wish, also: Vec<Entry>) -> Result<Acted> {
-        let meant = self.meant(&wish.machines);
+        let meant = self.conf.meant(&wish.machines, &self.fleet);
         // Before it is kept: to wake a machine twice does no harm, and one that is woken asks what to boot much later than that.
         if wish.wake {
             for machine in self.fleet.meant(&meant).0 {
@@ -182,17 +183,8 @@ impl Schedules {
         }
         self.fleet.deploy(&meant, &wish.order, wish.approve, also).await
     }
-
-    /// Those who are meant by it now: names in place of a group.
-    pub(crate) fn meant(&self, meant: &Meant) -> Meant {
-        self.fleet.named(meant, self.conf.current().as_deref().map(|conf| &conf.conf))
-    }
-}
-
-fn key(id: u64) -> String {
-    format!("{id:020}")
 }
 
 fn put(schedule: &Schedule) -> Result<Entry> {
-    Entry::put(SCHEDULES, &key(schedule.id), schedule)
+    Entry::put(SCHEDULES, &numbered(schedule.id), schedule)
 }
