@@ -78,8 +78,11 @@ pub(crate) async fn token(command: TokenCommand) -> Result<()> {
 /// `ezio-pxe audit`.
 pub(crate) async fn audit(args: &StatusArgs) -> Result<()> {
     list(args, urls::AUDIT, |deeds: Vec<Deed>| {
-        let row =
-            |deed: Deed| vec![rfc3339(deed.at), deed.who, deed.from, deed.status.to_string(), deed.what];
+        let row = |deed: Deed| {
+            let what =
+                if deed.times > 1 { format!("{} ({} times)", deed.what, deed.times) } else { deed.what };
+            vec![rfc3339(deed.at), deed.who, deed.from, deed.status.to_string(), what]
+        };
         table(&["WHEN", "WHO", "FROM", "STATUS", "WHAT"], deeds.into_iter().map(row).collect())
     })
     .await

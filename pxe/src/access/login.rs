@@ -30,13 +30,25 @@ impl Access {
         password: &str,
         address: IpAddr,
     ) -> Result<(Caller, Secret), LoginError> {
-        let account = self.guess(name, password, address).await?;
+        let account = match self.guess(name, password, address).await {
+            Err(LoginError::Wrong) => return Err(self.note_failure(name, address).await),
+            guessed => guessed?,
+        };
         let mut state = self.state();
         // Whatever became of the account while the hash was worked out, it has this password still.
         let account = state.accounts.get(name).filter(|now| now.password == account).cloned();
         let account = account.ok_or(LoginError::Wrong)?;
         let cookie = state.sessions.begin(name, Instant::now());
         Ok((Caller { name: account.name, role: account.role, by: By::Session }, cookie))
+    }
+
+    /// Puts a wrong name or password into the audit log. Whether that can be kept changes nothing for who failed.
+    async fn note_failure(&self, name: &str, address: IpAddr) -> LoginError {
+        let known = self.state().accounts.get(name).map(|account| account.name.clone());
+        if let Err(e) = self.audit.add_failed(known.as_deref(), address).await {
+            tracing::error!("{e:#}");
+        }
+        LoginError::Wrong
     }
 
     /// Is it the account's password? The hash that it has, within the bounds on guessing.

@@ -13,7 +13,6 @@ use axum::routing::MethodRouter;
 use super::body::{Rejection, close_after_refusal};
 use super::{Peer, at};
 use crate::access::{Access, Caller, Deed, Role, Secret};
-use crate::clock::now;
 use crate::throttle::Throttle;
 
 /// The cookie that holds a session.
@@ -136,8 +135,7 @@ async fn audited(gate: Gate, peer: Peer, caller: Option<Caller>, request: Reques
     let what = did.map_or(call, |did| did.what);
     let answer = close_after_refusal(answer).await;
     let Some(who) = who else { return answer };
-    let from = peer.remote.ip().to_canonical().to_string();
-    let deed = Deed { number: 0, at: now(), who, from, what, status: answer.status().as_u16() };
+    let deed = Deed::new(who, peer.remote.ip(), what, answer.status().as_u16());
     tracing::info!("{} from {}: {} ({})", deed.who, deed.from, deed.what, deed.status);
     match gate.access.audit().add(deed).await {
         Ok(()) => answer,

@@ -303,6 +303,12 @@ async fn guesses_are_bounded_and_told_apart_by_nothing() {
     let late = guess("anna", PASSWORD).await.unwrap();
     assert_eq!(late.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(late.text().await.unwrap().contains("15 min"));
+    let audit = room.server.command(&["audit"]);
+    assert!(audit.contains("127.0.0.1  401     fail to log in as anna (9 times)\n"), "{audit}");
+    assert!(
+        audit.contains("fail to log in as somebody who has no account\n") && !audit.contains("eve"),
+        "{audit}"
+    );
 }
 
 #[tokio::test]
