@@ -26,6 +26,7 @@ mod pipeline;
 mod proof;
 mod session;
 mod swarm;
+mod threads;
 mod tracker;
 mod zeros;
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::config::{Config, Content, Role};
 use crate::room::Room;
 use crate::session::{Engine, Outcome, socket};
 use crate::storage::{StorageError, WriteStats};
+use crate::threads::Threads;
 use crate::tracker;
 
 /// Why a swarm cannot start, or ended.
@@ -47,17 +49,37 @@ pub enum SwarmError {
     ShutDown,
 }
 
-/// A running swarm. Dropping it stops it; [`Swarm::shutdown`] stops it and says farewell to the trackers.
+/// A running swarm. Dropping it stops it; [`Swarm::shutdown`] stops it, says farewell to the trackers, and waits.
 pub struct Swarm {
     listen: SocketAddr,
-    engine: Arc<Engine>,
+    engine: Running,
     tasks: JoinSet<()>,
     announcers: JoinSet<()>,
+    threads: Threads,
     stop: watch::Sender<bool>,
+}
+
+/// An engine that closes when its swarm lets go of it.
+struct Running(Arc<Engine>);
+
+impl Deref for Running {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// All farewells together take no longer.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// A disk answers what it was asked last within that time, or is given up: that of Linux for one SCSI command.
+const LAST_ANSWER: Duration = Duration::from_secs(30);
 
 impl Swarm {
     /// Starts listening, announcing and transferring. Must be called within a tokio runtime.
@@ -82,7 +104,8 @@ impl Swarm {
         let mut tasks = JoinSet::new();
         let asked = Arc::clone(&engine);
         let search = spawn_blocking(move || asked.ask_targets()).await.unwrap_or_default();
-        engine.run(listener, search, &mut tasks).map_err(|e| SwarmError::Thread(Arc::new(e)))?;
+        let threads = Threads::new();
+        engine.run(listener, search, &mut tasks, &threads).map_err(|e| SwarmError::Thread(Arc::new(e)))?;
         let (stop, stopped) = watch::channel(false);
         let mut announcers = JoinSet::new();
         for (torrent, urls) in trackers {
@@ -91,7 +114,7 @@ impl Swarm {
                 announcers.spawn(tracker::run(Arc::clone(&engine), torrent, url, stopped.clone()));
             }
         }
-        Ok(Self { listen: address, engine, tasks, announcers, stop })
+        Ok(Self { listen: address, engine: Running(engine), tasks, announcers, threads, stop })
     }
 
     /// Where connections are taken.
@@ -150,20 +173,20 @@ impl Swarm {
         }
     }
 
-    /// Ends all connections and tells the trackers; takes a few seconds at most.
-    pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        self.engine.close();
-        let farewells = async { while self.announcers.join_next().await.is_some() {} };
+    /// Ends all connections, tells the trackers, and lets go of the targets: nothing here holds them afterwards. It takes
+    /// a few seconds at most, unless a disk does not answer.
+    pub async fn shutdown(self) {
+        let Self { engine, mut tasks, mut announcers, threads, stop, .. } = self;
+        stop.send_replace(true);
+        engine.close();
+        let farewells = async { while announcers.join_next().await.is_some() {} };
         // Who cannot be told forgets us by itself.
         let _ = timeout(FAREWELL, farewells).await;
-        self.tasks.shutdown().await;
-    }
-}
-
-impl Drop for Swarm {
-    fn drop(&mut self) {
-        self.engine.close();
+        announcers.shutdown().await;
+        tasks.shutdown().await;
+        drop(engine);
+        // Whoever opens a target next learns from the system that it is in use.
+        let _ = timeout(LAST_ANSWER, threads.ended()).await;
     }
 }
 

@@ -5,12 +5,16 @@
 mod common;
 
 use common::*;
-use ezio_swarm::{Config, Role};
+use ezio_swarm::storage::{Storage, StorageError};
+use ezio_swarm::{Config, Role, Swarm};
 use std::error::Error;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// A server and `count` members with all pieces of `images`, started together.
 async fn everyone_gets_it(images: &[Image], count: usize) {
@@ -170,6 +174,45 @@ async fn the_others_finish_when_one_is_killed() {
         completed(member).await.unwrap();
         disk.assert_holds(&images);
     }
+}
+
+/// A disk whose first write ends when it is told to.
+struct Late {
+    began: SyncSender<()>,
+    goes_on: Mutex<Receiver<()>>,
+}
+
+impl Storage for Late {
+    fn read_at(&self, _: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+        buf.fill(0xee);
+        Ok(())
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> Result<(), StorageError> {
+        let _ = self.began.try_send(());
+        let _ = self.goes_on.lock().unwrap().recv();
+        Ok(())
+    }
+    fn sync(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_shut_down_has_let_go_of_its_disk() {
+    let images = [raw("disk", 64 << 10, 4_000_000)];
+    let server = server(&images).await;
+    let ((began, writes), (go_on, goes_on)) = (sync_channel(1), channel());
+    let disk: Arc<dyn Storage> = Arc::new(Late { began, goes_on: Mutex::new(goes_on) });
+    let held = Arc::downgrade(&disk);
+    let config = Config { peers: vec![server.listen_addr()], ..config(Role::Member) };
+    let member = Swarm::start(config, contents(&images, vec![disk], false)).await.unwrap();
+    spawn_blocking(move || writes.recv_timeout(LIMIT)).await.unwrap().unwrap();
+    let mut ending = tokio::spawn(member.shutdown());
+    let early = timeout(Duration::from_millis(500), &mut ending).await;
+    assert!(early.is_err(), "the disk is still being written");
+    drop(go_on);
+    timeout(LIMIT, ending).await.unwrap().unwrap();
+    assert!(held.upgrade().is_none(), "somebody still holds the disk");
 }
 
 #[tokio::test(flavor = "multi_thread")]

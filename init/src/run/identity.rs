@@ -21,7 +21,6 @@ use crate::fetch::location::Location;
 use crate::identity::plan::IdentityPlan;
 use crate::identity::{self, Target, ask};
 use crate::screen::view::Fact;
-use crate::target::mount::wait_until_free;
 use crate::target::volume::volumes_of;
 
 /// Until then the server must have taken the reports so far: it answers a run that it knows.
@@ -74,12 +73,6 @@ impl Run<'_> {
         let (machine, group) = (briefing.machine.clone(), briefing.group.clone());
         let request = IdentityRequest { machine, run: run.to_owned(), group };
         ask::server(report, &request).await
-    }
-
-    /// Waits until the transfer has let go of the targets.
-    pub(super) async fn wait_until_free(&self, targets: &[TargetNode]) -> anyhow::Result<()> {
-        let paths: Vec<PathBuf> = targets.iter().map(|(path, _)| path.clone()).collect();
-        blocking(move || paths.iter().try_for_each(|path| wait_until_free(path))).await
     }
 
     /// Does what is planned, to each target; every step is shown and reported.

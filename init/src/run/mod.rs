@@ -166,9 +166,6 @@ impl Run<'_> {
         let growths = deployed.growths();
         self.serve_and_prove(deployed, briefing).await?;
         // After seeding: what is changed on the disk must not go out to others.
-        if !growths.is_empty() || !identity.is_empty() {
-            self.wait_until_free(&targets).await.during("release disk")?;
-        }
         self.give_identity(identity, targets, briefing.report.clone()).await.during("identity")?;
         // NTFS that has grown is marked for Windows to check, and the kernel no longer writes to it.
         self.grow(growths).await.during("grow file system")?;

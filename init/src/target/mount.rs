@@ -5,7 +5,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use ezio_image::filesystem::Kind;
@@ -20,24 +19,6 @@ use super::tree::Tree;
 
 /// Longest complaint of a file system driver that is passed on, in bytes.
 const MAX_COMPLAINT: usize = 1024;
-
-/// Until then whoever wrote to a device must have let go of it.
-const FREE_BOUND: Duration = Duration::from_secs(30);
-/// The kernel does not tell when a device becomes free.
-const FREE_PAUSE: Duration = Duration::from_millis(100);
-
-/// Waits until nobody holds a device for himself: a transfer that was told to stop has it until its last task has ended.
-pub(crate) fn wait_until_free(device: &Path) -> anyhow::Result<()> {
-    let end = Instant::now() + FREE_BOUND;
-    loop {
-        match exclusive(device) {
-            Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) && Instant::now() < end => {
-                std::thread::sleep(FREE_PAUSE);
-            }
-            result => return result.with_context(|| format!("{} is in use", device.display())),
-        }
-    }
-}
 
 /// Succeeds where nobody else has the device for himself, be it by a mount.
 fn exclusive(device: &Path) -> io::Result<()> {

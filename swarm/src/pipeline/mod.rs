@@ -20,7 +20,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use ezio_image::metainfo::Metainfo;
@@ -30,6 +30,7 @@ use ezio_sha1::Method;
 use crate::block::{BLOCK, Block, BlockPool, CHUNK, CHUNK_BLOCKS, Chunk, ChunkId};
 use crate::pack::Pack;
 use crate::storage::{Storage, StorageError};
+use crate::threads::Threads;
 use crate::zeros::ZeroPieces;
 use cache::Cache;
 pub(crate) use compare::Fits;
@@ -159,11 +160,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn run(self: &Arc<Self>, hashing: Method) -> io::Result<()> {
-        let hashers = thread::available_parallelism().map_or(1, usize::from).min(MAX_HASHERS);
+    pub(crate) fn run(self: &Arc<Self>, hashing: Method, threads: &Threads) -> io::Result<()> {
+        let hashers = available_parallelism().map_or(1, usize::from).min(MAX_HASHERS);
         let spawn = |name: &str, run: fn(&Self, Method)| {
             let pipeline = Arc::clone(self);
-            thread::Builder::new().name(name.to_owned()).spawn(move || run(&pipeline, hashing)).map(drop)
+            threads.spawn(name, move || run(&pipeline, hashing))
         };
         for _ in 0..hashers {
             spawn("ezio-hash", hasher::run)?;

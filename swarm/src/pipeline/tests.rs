@@ -6,6 +6,7 @@ use ezio_scheduler::TorrentShape;
 
 use super::*;
 use crate::storage::DeviceStorage;
+use crate::threads::Threads;
 
 const PIECE: u32 = 64 << 10;
 const LIMIT: Duration = Duration::from_secs(20);
@@ -75,7 +76,7 @@ fn pipeline_of(
     let zeros = ZeroPieces::default();
     let bytes = Bounds { kept: cache, packed: 1 << 20, gathered: gather };
     let pipeline = Arc::new(Pipeline::new(torrents, geometry, zeros, pool, bytes, events));
-    pipeline.run(Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE)).unwrap();
+    pipeline.run(Method::in_lanes(8).unwrap_or(Method::ONE_BY_ONE), &Threads::new()).unwrap();
     (pipeline, receiver)
 }
 

@@ -33,6 +33,7 @@ use crate::block::BlockPool;
 use crate::config::{Config, Content, Role, Site, geometry};
 use crate::pipeline::{Bounds, Pipeline, PipelineEvents};
 use crate::storage::StorageError;
+use crate::threads::Threads;
 use crate::zeros::ZeroPieces;
 use outbox::Close;
 use rate_limit::RateLimit;
@@ -129,7 +130,7 @@ impl Engine {
         })
     }
 
-    /// Starts the pipeline's threads and the tasks, which run in `tasks`, and looks for what is left to `search`.
+    /// Starts `threads` and `tasks`, and looks for what is left to `search`.
     ///
     /// # Errors
     /// The system has no thread left.
@@ -138,9 +139,10 @@ impl Engine {
         listener: tokio::net::TcpListener,
         search: Option<Search>,
         tasks: &mut JoinSet<()>,
+        threads: &Threads,
     ) -> std::io::Result<()> {
-        self.pipeline.run(self.config.hashing)?;
-        search.map_or(Ok(()), |search| search.run(self))?;
+        self.pipeline.run(self.config.hashing, threads)?;
+        search.map_or(Ok(()), |search| search.run(self, threads))?;
         tasks.spawn(listen::run(Arc::clone(self), listener));
         tasks.spawn(dial::run(Arc::clone(self)));
         tasks.spawn(progress::run(Arc::clone(self)));

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
 
 use ezio_image::conf::Reuse;
 use ezio_scheduler::{Input, PieceId, TorrentId};
@@ -15,6 +14,7 @@ use ezio_scheduler::{Input, PieceId, TorrentId};
 use super::Engine;
 use crate::pipeline::Fits;
 use crate::storage::Storage;
+use crate::threads::Threads;
 
 /// Pieces that are read before it is known whether it is worth while.
 const ASKED: usize = 40;
@@ -120,10 +120,10 @@ impl Search {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(super) fn run(self, engine: &Arc<Engine>) -> std::io::Result<()> {
+    pub(super) fn run(self, engine: &Arc<Engine>, threads: &Threads) -> std::io::Result<()> {
         let method = engine.config.hashing;
         let (pipeline, engine) = (Arc::clone(&engine.pipeline), Arc::downgrade(engine));
-        let run = move || {
+        threads.spawn("ezio-search", move || {
             pipeline.compare_all(
                 method,
                 || self.next(&engine),
@@ -134,8 +134,7 @@ impl Search {
                 },
             );
             pipeline.forgo();
-        };
-        thread::Builder::new().name("ezio-search".to_owned()).spawn(run).map(drop)
+        })
     }
 
     /// The next step, if anybody still wants to know.
