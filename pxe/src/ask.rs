@@ -1,15 +1,18 @@
-//! One request to a server of ours, plain or by TLS, within bounds.
+//! One request to a server, ours as a rule, plain or by TLS, within bounds.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::request::Builder;
+use axum::http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::tls::{self, Fingerprint};
@@ -46,9 +49,7 @@ impl Server {
     }
 
     fn request(&self, method: Method, url: &Url, body: Option<&serde_json::Value>) -> Result<Request<Body>> {
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        let mut request = Request::builder().method(method).uri(target).header(header::HOST, host);
+        let mut request = request(method, url);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -63,37 +64,51 @@ impl Server {
     }
 
     async fn send(&self, url: &Url, request: Request<Body>) -> Result<(StatusCode, String)> {
-        let (host, port) = (url.host_str().context("it names no host")?, url.port_or_known_default());
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream =
-            TcpStream::connect((host, port.context("it names no port")?)).await.context("connecting")?;
-        if url.scheme() == "http" {
-            return exchange(stream, request).await;
-        }
+        let tls = self.fingerprint.clone().map(tls::connector).transpose()?;
         ensure!(
-            url.scheme() == "https",
-            "{:?} is no way to talk to it: say http:// or https://",
-            url.scheme()
+            url.scheme() != "https" || tls.is_some(),
+            "--fingerprint is missing: the server prints that of its certificate at its start"
         );
-        let known = self.fingerprint.clone();
-        let known = known
-            .context("--fingerprint is missing: the server prints that of its certificate at its start")?;
-        let name = ServerName::try_from(host.to_owned()).context("its name")?;
-        let stream = tls::connector(known)?.connect(name, stream).await;
-        exchange(stream.context("TLS (has it another certificate than that with the fingerprint?)")?, request)
-            .await
+        let answer = send(url, request, tls.as_ref()).await?;
+        let status = answer.status();
+        let body = to_bytes(Body::new(answer.into_body()), LONGEST).await.context("reading the answer")?;
+        Ok((status, String::from_utf8(body.into()).context("the answer is no text")?))
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Body>) -> Result<(StatusCode, String)>
+/// The beginning of a request for this address.
+pub(crate) fn request(method: Method, url: &Url) -> Builder {
+    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    Request::builder().method(method).uri(target).header(header::HOST, host)
+}
+
+/// Sends it, by `tls` where the address wants that, and waits for the head of the answer. The bound is the caller's.
+pub(crate) async fn send(
+    url: &Url,
+    request: Request<Body>,
+    tls: Option<&TlsConnector>,
+) -> Result<Response<Incoming>> {
+    let (host, port) = (url.host_str().context("it names no host")?, url.port_or_known_default());
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = TcpStream::connect((host, port.context("it names no port")?)).await.context("connecting")?;
+    match (url.scheme(), tls) {
+        ("http", _) => exchange(stream, request).await,
+        ("https", Some(tls)) => {
+            let name = ServerName::try_from(host.to_owned()).context("its name")?;
+            let stream = tls.connect(name, stream).await;
+            exchange(stream.context("TLS (has it another certificate than was expected?)")?, request).await
+        }
+        (scheme, _) => bail!("{scheme:?} is no way to talk to it: say http:// or https://"),
+    }
+}
+
+async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Response<Incoming>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.context("beginning HTTP")?;
     // It ends with the answer; what goes wrong there, the answer says.
     tokio::spawn(connection);
-    let answer = sender.send_request(request).await.context("sending the request")?;
-    let status = answer.status();
-    let body = to_bytes(Body::new(answer.into_body()), LONGEST).await.context("reading the answer")?;
-    Ok((status, String::from_utf8(body.into()).context("the answer is no text")?))
+    sender.send_request(request).await.context("sending the request")
 }

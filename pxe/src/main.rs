@@ -25,6 +25,7 @@ mod conf;
 mod dhcp;
 mod fleet;
 mod history;
+mod hooks;
 mod http;
 mod identity;
 mod imported;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::dhcp::{Dhcp, DhcpRange, Pool};
 use crate::fleet::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
+use crate::hooks;
 use crate::sites::SiteRange;
 use crate::tls::Given;
 use crate::wake;
@@ -130,6 +131,12 @@ pub(crate) struct ServeArgs {
     /// UDP port of the packets that wake machines [default: 9]
     #[arg(long, value_name = "PORT")]
     wake_port: Option<u16>,
+    /// Tell this address, by a POST of JSON, of each run that has ended: well, failed or lost; may be repeated
+    #[arg(long, value_name = "URL")]
+    hook: Vec<String>,
+    /// With --hook: sign what is sent with the first line of this file (HMAC-SHA256, in X-Hub-Signature-256)
+    #[arg(long, value_name = "FILE")]
+    hook_secret: Option<PathBuf>,
     /// Let everybody in who reaches the server, without a login; only where it serves on loopback (--listen 127.0.0.1)
     #[arg(long)]
     no_auth: bool,
@@ -164,6 +171,8 @@ pub(crate) struct Settings {
     pub(crate) silent_after: Duration,
     pub(crate) rules: Rules,
     pub(crate) wake_port: u16,
+    pub(crate) hooks: Vec<hooks::Address>,
+    pub(crate) hook_secret: Option<hooks::Secret>,
     pub(crate) no_auth: bool,
 }
 
@@ -213,6 +222,8 @@ impl ServeArgs {
             attempts: self.attempts.or(file.attempts),
             after_attempts: self.after_attempts.or(file.after_attempts),
             wake_port: self.wake_port.or(file.wake_port),
+            hook: list(self.hook, file.hook),
+            hook_secret: self.hook_secret.or(file.hook_secret),
             no_auth: self.no_auth || file.no_auth,
         }
     }
@@ -244,6 +255,12 @@ impl ServeArgs {
             attempts: self.attempts.unwrap_or(DEFAULT_ATTEMPTS),
             after_attempts: self.after_attempts.unwrap_or_default(),
         };
+        let hooks =
+            self.hook.iter().map(|text| parsed("hook", text, str::parse)).collect::<Result<Vec<_>>>()?;
+        ensure!(
+            self.hook_secret.is_none() || !hooks.is_empty(),
+            "--hook-secret goes with --hook: nobody is told"
+        );
         ensure!(rules.attempts > 0, "--attempts: 0 would deploy no machine at all");
         Ok(Settings {
             rules,
@@ -268,6 +285,8 @@ impl ServeArgs {
             limit_up,
             append,
             wake_port: self.wake_port.unwrap_or(wake::PORT),
+            hooks,
+            hook_secret: self.hook_secret.as_deref().map(hooks::Secret::read).transpose()?,
             no_auth: self.no_auth,
         })
     }

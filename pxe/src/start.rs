@@ -20,6 +20,7 @@ use crate::boot::base_url;
 use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
+use crate::hooks::Hooks;
 use crate::http::{Acting, Announces, Identities, Overview, Reports, Routers};
 use crate::seats::Seats;
 use crate::settings::Settings;
@@ -71,7 +72,8 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         open.await.context("opening what is served")??
     };
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
-    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules)?;
+    let hooks = Hooks::start(&settings.hooks, settings.hook_secret.as_ref())?;
+    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules, hooks)?;
     let seats = Seats::open(store.clone())?;
     let access = Arc::new(Access::open(store.clone(), settings.no_auth)?);
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
@@ -208,7 +210,9 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
         let _ = http.await;
         let _ = schedules.await;
         bound.swarm.shutdown().await;
-        shared.fleet.flush().await
+        let flushed = shared.fleet.flush().await;
+        shared.fleet.hooks().stop();
+        flushed
     };
     match tokio::time::timeout(STOP, stopped).await {
         Ok(flushed) => ended.and(flushed),

@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod hooks;
 mod page;
 mod plan;
 mod room;

@@ -1,8 +1,11 @@
 //! What became of runs: one record for each that has ended, or that was left behind. The oldest go first.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::life::State;
@@ -59,6 +62,21 @@ pub(crate) struct Deployment {
     pub(crate) failed_step: Option<String>,
     /// Cause chain of the failure.
     pub(crate) error: Option<String>,
+}
+
+impl Deployment {
+    /// What web hooks say of it, as API.md describes it.
+    pub(super) fn told(&self) -> Result<Arc<str>> {
+        let outcome = self.outcome.as_str();
+        let image = self.image.as_deref().unwrap_or("no image yet");
+        let why = match (&self.failed_step, &self.error) {
+            (Some(step), Some(error)) => format!(": {step}: {error}"),
+            _ => String::new(),
+        };
+        let text = format!("{}: {outcome} ({image}, {:.0} s){why}", self.machine, self.ended - self.started);
+        let message = json!({ "event": outcome, "text": text, "deployment": self });
+        Ok(serde_json::to_string(&message).context("what hooks are told")?.into())
+    }
 }
 
 impl Machine {

@@ -16,7 +16,7 @@ mod view;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -40,6 +40,7 @@ pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
 use crate::clock::now;
+use crate::hooks::Hooks;
 use crate::store::{Entry, HISTORY, MACHINES, Store, numbered};
 
 /// Why a report was not accepted.
@@ -58,6 +59,7 @@ pub(crate) struct Fleet {
     /// What stood on the consoles of those that failed, by their names; gone with this process.
     consoles: Mutex<HashMap<String, Vec<String>>>,
     store: Option<Store>,
+    hooks: Arc<Hooks>,
 }
 
 impl Fleet {
@@ -67,6 +69,7 @@ impl Fleet {
         silent_after: Duration,
         linger: Duration,
         rules: Rules,
+        hooks: Hooks,
     ) -> Result<Self> {
         let (machines, deployments) = match &store {
             Some(store) => {
@@ -75,12 +78,23 @@ impl Fleet {
             None => Default::default(),
         };
         let room = Mutex::new(Room::new(machines, silent_after, linger, rules));
-        Ok(Self { room, history: Mutex::new(History::new(deployments)), consoles: Mutex::default(), store })
+        Ok(Self {
+            room,
+            history: Mutex::new(History::new(deployments)),
+            consoles: Mutex::default(),
+            store,
+            hooks: Arc::new(hooks),
+        })
     }
 
     /// Where it is kept.
     pub(crate) fn store(&self) -> Option<Store> {
         self.store.clone()
+    }
+
+    /// Who is told of runs that have ended.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -257,21 +271,24 @@ impl Fleet {
             true => Vec::new(),
             false => self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&mut change.ended),
         };
-        let store = self.store.clone();
+        let (store, hooks) = (self.store.clone(), Arc::clone(&self.hooks));
         async move {
-            let Some(store) = store.filter(|_| change != Change::default() || !also.is_empty()) else {
-                return Ok(());
-            };
-            let mut entries = also;
-            entries.extend(change.remove.iter().map(|id| Entry::remove(MACHINES, id)));
-            for machine in &change.save {
-                entries.push(Entry::put(MACHINES, &machine.id, machine)?);
+            if let Some(store) = store.filter(|_| change != Change::default() || !also.is_empty()) {
+                let mut entries = also;
+                entries.extend(change.remove.iter().map(|id| Entry::remove(MACHINES, id)));
+                for machine in &change.save {
+                    entries.push(Entry::put(MACHINES, &machine.id, machine)?);
+                }
+                for deployment in &change.ended {
+                    entries.push(Entry::put(HISTORY, &numbered(deployment.number), deployment)?);
+                }
+                entries.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &numbered(*number))));
+                store.save(entries).await.context("keeping machines in the database")?;
             }
             for deployment in &change.ended {
-                entries.push(Entry::put(HISTORY, &numbered(deployment.number), deployment)?);
+                hooks.tell(&deployment.told()?);
             }
-            entries.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &numbered(*number))));
-            store.save(entries).await.context("keeping machines in the database")
+            Ok(())
         }
     }
 

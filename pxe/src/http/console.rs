@@ -38,11 +38,12 @@ mod tests {
 
     use super::*;
     use crate::fleet::Rules;
+    use crate::hooks::Hooks;
 
     #[tokio::test]
     async fn the_console_of_a_machine_that_failed_is_kept_within_bounds() {
         let minute = Duration::from_secs(60);
-        let fleet = Arc::new(Fleet::open(None, minute, minute, Rules::default()).unwrap());
+        let fleet = Arc::new(Fleet::open(None, minute, minute, Rules::default(), Hooks::default()).unwrap());
         let said = FirmwareIdentity { serial: Some("S1".into()), ..FirmwareIdentity::default() };
         let console_lines = vec!["x\u{1b}".repeat(1000); 1000];
         let event = Event::Failed {

@@ -1,5 +1,6 @@
 //! TLS of the page and the API: by a certificate that was given, or by one that is made at the first start and kept.
 
+mod authorities;
 mod certificate;
 mod pinned;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use authorities::{AUTHORITIES, by_authorities};
 pub(crate) use pinned::connector;
 
 /// Files of the operator's own.

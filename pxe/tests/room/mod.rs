@@ -289,6 +289,13 @@ impl Server {
         }
     }
 
+    /// Ends it by SIGTERM, and expects that its log says this before its end.
+    pub(crate) fn stop_saying(self, text: &str) {
+        self.signal(Signal::SIGTERM);
+        self.wait_for_log(text);
+        self.stop();
+    }
+
     /// Ends it by SIGTERM and expects a good end.
     pub(crate) fn stop(mut self) {
         self.signal(Signal::SIGTERM);
