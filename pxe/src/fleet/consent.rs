@@ -256,6 +256,7 @@ impl Machine {
     /// An operator wants nothing of it overwritten.
     pub(super) fn hold(&mut self) {
         self.held = true;
+        self.calls = None;
         self.known_disks.withdraw();
     }
 }

@@ -18,6 +18,7 @@ impl Machine {
 
     fn take_back(&mut self) -> (bool, &'static str) {
         let has_order = self.order.take().is_some();
+        self.calls = None;
         match (self.life.state, self.deployments) {
             (State::Again, 1..) => {
                 self.life = Life { state: State::Done, boots_local: true, again: false };

@@ -9,6 +9,7 @@ use ezio_contract::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::calls::Calls;
 use super::consent::Disks;
 use super::life::{Life, State};
 use super::order::Order;
@@ -115,6 +116,9 @@ pub(crate) struct Machine {
     /// What is wanted of it beside ezio.conf.
     #[serde(default)]
     pub(crate) order: Option<Order>,
+    /// It is to be switched on for that.
+    #[serde(default)]
+    pub(crate) calls: Option<Calls>,
     /// It was let go on once, or approved.
     #[serde(default)]
     pub(crate) admitted: bool,
@@ -169,6 +173,7 @@ impl Machine {
             deployments: 0,
             held: false,
             order: None,
+            calls: None,
             admitted: false,
             failures: 0,
             waits_for: Vec::new(),

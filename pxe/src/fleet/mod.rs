@@ -2,6 +2,7 @@
 //! here they meet the clock and the database.
 
 mod act;
+mod calls;
 mod consent;
 mod deploy;
 mod history;
@@ -27,6 +28,7 @@ use ezio_contract::{Mac, MachineId};
 use ezio_image::conf::{Conf, Over};
 
 pub(crate) use act::{Act, Acted, ActedOn, Group, Meant};
+pub(crate) use calls::LATE_S;
 pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
 pub(crate) use history::Deployment;
 use history::History;
@@ -167,17 +169,32 @@ impl Fleet {
         Ok(acted)
     }
 
-    /// Has machines deployed, and writes `also` with it.
+    /// Has machines deployed, and, with `wake`, called; writes `also` with it.
     pub(crate) async fn deploy(
         &self,
         meant: &Meant,
         order: &Order,
         approve: bool,
+        wake: bool,
         also: Vec<Entry>,
     ) -> Result<Acted> {
-        let (acted, change) = self.room().deploy(meant, order, approve, now());
+        let (acted, change) = {
+            let mut room = self.room();
+            let (acted, mut change) = room.deploy(meant, order, approve, now());
+            if wake {
+                room.call(&acted, &mut change, now());
+            }
+            (acted, change)
+        };
         self.keep_with(change, also).await?;
         Ok(acted)
+    }
+
+    /// Those who are to be called to wake now. Each is given once: that outlives this process when it is answered.
+    pub(crate) async fn due_calls(&self) -> Result<Vec<Machine>> {
+        let (due, change) = self.room().due_calls(now());
+        self.keep(change).await?;
+        Ok(due)
     }
 
     /// Takes orders back.

@@ -50,7 +50,7 @@ pub(crate) struct Change {
 
 impl Change {
     /// The machine as it is now, in place of how it was.
-    fn keep(&mut self, machine: &Machine) {
+    pub(super) fn keep(&mut self, machine: &Machine) {
         self.save.retain(|saved| saved.id != machine.id);
         self.save.push(machine.clone());
     }
@@ -87,6 +87,10 @@ impl Room {
         self.machines.iter_mut().find(|machine| machine.id == id)
     }
 
+    pub(super) fn machines_mut(&mut self) -> &mut [Machine] {
+        &mut self.machines
+    }
+
     pub(super) fn forget(&mut self, id: &str) {
         self.machines.retain(|machine| machine.id != id);
     }
@@ -115,6 +119,9 @@ impl Room {
         let lost = machine.lost();
         machine.last_heard = now;
         machine.address = Some(one_line(address, MAX_TEXT));
+        if machine.calls.take().is_some() {
+            change.keep(machine);
+        }
         let before = machine.life;
         machine.life = before.after(Event::AsksToBoot);
         if machine.life.boots_local {
@@ -140,7 +147,7 @@ impl Room {
             change.ended.extend(lost);
             machine.begin_run("");
             machine.times.booting = Some(now);
-            change.save.push(machine.clone());
+            change.keep(machine);
         }
         let boot = if machine.all_cards { Boot::DeployWithAllCards } else { Boot::Deploy };
         Ok((boot, change))
@@ -200,7 +207,8 @@ impl Room {
         if machine.life.state == State::Again {
             machine.begin_run("");
         }
-        let keeps = go || new_wait || matches!(report.event, report::Event::Inventory { .. });
+        let called = machine.calls.take().is_some();
+        let keeps = called || go || new_wait || matches!(report.event, report::Event::Inventory { .. });
         if keeps || before != (machine.life, machine.run.clone()) {
             change.keep(machine);
         }

@@ -14,15 +14,12 @@ pub(crate) use when::When;
 
 use crate::clock::now;
 use crate::conf::RoomConf;
-use crate::fleet::{Acted, Fleet, Meant, Order};
+use crate::fleet::{Acted, Fleet, LATE_S, Meant, Order};
 use crate::store::{Entry, SCHEDULES, Store, numbered};
 use crate::wake::{Waker, wake_one};
 
 /// Schedules that are kept: one for each machine of a large room would be too many to look through.
 const MAX_SCHEDULES: usize = 256;
-/// What should have begun while the server was down is made up for so long, in seconds: a room of people should not be met by last
-/// night's deployment.
-const LATE_S: f64 = 3600.0;
 /// Longest sleep: somebody may put the clock forward.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -134,6 +131,7 @@ impl Schedules {
     /// Carries out what is due until `stop` turns true.
     pub(crate) async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         loop {
+            self.look().await;
             let next = self.all().iter().filter_map(Schedule::next).fold(f64::INFINITY, f64::min);
             let wait = Duration::try_from_secs_f64((next - now()).max(0.0)).unwrap_or(LOOK).min(LOOK);
             tokio::select! {
@@ -141,15 +139,20 @@ impl Schedules {
                 () = self.changed.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-            let now = now();
-            for schedule in self.all() {
-                let Some(due) = schedule.next().filter(|due| *due <= now) else { continue };
-                if let Err(error) = self.carry_out(&schedule, due, now).await {
-                    tracing::error!("schedule {}: {error:#}", schedule.id);
-                    tokio::time::sleep(LOOK).await;
-                }
+        }
+    }
+
+    /// Does what is due.
+    async fn look(&self) {
+        let now = now();
+        for schedule in self.all() {
+            let Some(due) = schedule.next().filter(|due| *due <= now) else { continue };
+            if let Err(error) = self.carry_out(&schedule, due, now).await {
+                tracing::error!("schedule {}: {error:#}", schedule.id);
+                tokio::time::sleep(LOOK).await;
             }
         }
+        self.call().await;
     }
 
     async fn carry_out(&self, schedule: &Schedule, due: f64, now: f64) -> Result<()> {
@@ -174,14 +177,22 @@ impl Schedules {
     /// Has it done now, and writes `also` with it.
     pub(crate) async fn deploy(&self, wish: &Wish, also: Vec<Entry>) -> Result<Acted> {
         let meant = self.conf.meant(&wish.machines, &self.fleet);
-        // Before it is kept: to wake a machine twice does no harm, and one that is woken asks what to boot much later than that.
-        if wish.wake {
-            for machine in self.fleet.meant(&meant).0 {
-                let woken = wake_one(&self.waker, &machine).await;
-                tracing::info!("machine {} {}", woken.id, woken.what);
+        let acted = self.fleet.deploy(&meant, &wish.order, wish.approve, wish.wake, also).await?;
+        self.call().await;
+        Ok(acted)
+    }
+
+    /// Calls those who are to be woken for their orders, and were not heard of yet.
+    async fn call(&self) {
+        match self.fleet.due_calls().await {
+            Ok(due) => {
+                for machine in due {
+                    let woken = wake_one(&self.waker, &machine).await;
+                    tracing::info!("machine {} {}", woken.id, woken.what);
+                }
             }
+            Err(error) => tracing::error!("waking machines: {error:#}"),
         }
-        self.fleet.deploy(&meant, &wish.order, wish.approve, also).await
     }
 }
 
