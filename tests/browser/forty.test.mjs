@@ -15,6 +15,9 @@ const state = async (machine) => {
   return fleet.machines.find(({ id }) => id === `PC-${machine.number + 1}`).state;
 };
 
+/** What is shown of one machine, and of none whose name begins with that one's. */
+const of = (page, what, name) => page.locator(what, { has: page.getByText(name, { exact: true }) });
+
 let browser;
 let works = true;
 let working;
@@ -59,7 +62,7 @@ test("problems come first, with why and what to do", async () => {
   assert.ok(above.y + above.height <= below.y);
   await page.locator(".slow li").getByText("receives 2.9 MiB/s, the middle of the room 105 MiB/s").waitFor();
   await page.locator(".whole").getByText("of 1.5 TiB on 40 machines").waitFor();
-  await page.locator(".problems li", { hasText: "PC-3" }).getByText("See whether it is switched on").waitFor();
+  await of(page, ".problems > ul > li", "PC-3").getByText("See whether it is switched on").waitFor();
   assert.deepEqual(problems, []);
   await page.close();
 });
@@ -83,7 +86,7 @@ test("search and filters show what fits", async () => {
 
 test("a change is shown when it happens", async () => {
   const { page } = await open(browser);
-  const tile = page.locator(".tile", { hasText: "PC-40" });
+  const tile = of(page, ".tile", "PC-40");
   await tile.getByText("105 MiB/s").waitFor();
   const last = WORK[WORK.length - 1];
   last.ended = true;
@@ -121,14 +124,14 @@ test("a machine is deployed again, once what is erased was named", async () => {
   assert.equal(await state(FAILS), "failed");
   await page.locator(".problems").getByRole("button", { name: "Deploy again" }).click();
   await dialog.getByRole("button", { name: "Deploy again" }).click();
-  await page.locator(".tile", { hasText: "PC-1" }).getByText("to be deployed again").first().waitFor();
+  await of(page, ".tile", "PC-1").getByText("to be deployed again").first().waitFor();
   assert.equal(await state(FAILS), "again");
   await page.close();
 });
 
 test("a machine that waits says why, and goes on when it is approved", async () => {
   const { page } = await open(browser);
-  const problem = page.locator(".problems li", { hasText: "PC-4" });
+  const problem = of(page, ".problems > ul > li", "PC-4");
   await problem.getByRole("heading", { name: "PC-4 Waits for your word" }).waitFor();
   await problem.getByText('NTFS "Daten" 412 GiB used').waitFor();
   await problem.getByRole("button", { name: "Approve" }).click();
@@ -137,10 +140,7 @@ test("a machine that waits says why, and goes on when it is approved", async () 
   assert.ok(!ASKS.goes);
   await dialog.getByRole("button", { name: "Approve" }).click();
   await problem.waitFor({ state: "detached" });
-  await page
-    .locator(".tile", { has: page.getByText("PC-4", { exact: true }) })
-    .getByText("105 MiB/s")
-    .waitFor();
+  await of(page, ".tile", "PC-4").getByText("105 MiB/s").waitFor();
   await page.close();
 });
 

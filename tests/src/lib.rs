@@ -1,6 +1,7 @@
 //! End-to-end tests and benchmarks that drive the ezio binaries.
 
 pub mod bench;
+pub mod browser;
 pub mod classroom;
 pub mod clonezilla;
 pub mod dhcp;

@@ -92,16 +92,6 @@ impl Server {
         Self::start_at(Ipv4Addr::LOCALHOST.into(), command, image, more)
     }
 
-    /// How commands on this machine reach it.
-    ///
-    /// # Errors
-    /// Its file is not there, or says something else.
-    pub fn local(&self) -> Result<Local> {
-        let file = self.state.join("local.json");
-        let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
-        serde_json::from_slice(&text).with_context(|| file.display().to_string())
-    }
-
     /// The same at another address, by a command that runs `ezio-pxe` there.
     ///
     /// # Errors
@@ -137,6 +127,18 @@ pub struct Local {
     pub url: String,
     /// What lets a command in.
     pub token: String,
+}
+
+impl Local {
+    /// What a server keeps in its folder of state.
+    ///
+    /// # Errors
+    /// Its file is not there, or says something else.
+    pub fn of(state: &Path) -> Result<Self> {
+        let file = state.join("local.json");
+        let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| file.display().to_string())
+    }
 }
 
 /// A TCP port that is free now.

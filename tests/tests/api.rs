@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ezio_tests::loopback::{Process, Server, image, run};
+use ezio_tests::loopback::{Local, Process, Server, image, run};
 use ezio_tests::programs::{self, own_file};
 use ezio_tests::vm::material::workspace;
 
@@ -25,7 +25,7 @@ fn every_answer_is_as_it_is_described() -> Result<()> {
     let server = Server::start(&folder.path().join("lab"), &[])?;
     let mut schemathesis = Command::new(program);
     schemathesis.args(["run", &format!("{}/api/openapi.json", server.url.trim_end_matches('/'))]);
-    let local = server.local()?;
+    let local = Local::of(&server.state)?;
     schemathesis.args(["--header", &format!("Authorization: Bearer {}", local.token)]);
     schemathesis.args(["--max-examples", EXAMPLES, "--no-color", "--continue-on-failure"]).args(LEFT_OUT);
     schemathesis.current_dir(folder.path());

@@ -1,4 +1,4 @@
-//! A disk that somebody uses, in a machine that boots from the network: it stays as it is until an operator gives it up.
+//! A disk that somebody uses, in a machine that boots from the network: it stays as it is until an operator gives it up on the page.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of loop tests fail the test")]
 
 use std::fs;
@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ezio_tests::browser::Scripts;
 use ezio_tests::loop_deploy::{ntfs_disk, output, text};
 use ezio_tests::vm::console::{self, Happening};
 use ezio_tests::vm::firmware::Firmware;
@@ -37,6 +38,7 @@ fn a_disk_in_use_survives_a_network_boot_until_it_is_approved() -> Result<()> {
     programs::need(&["mkntfs", "ntfscp", "qemu-img", "sfdisk"])?;
     mounts::keep_private()?;
     let folder = tempfile::tempdir()?;
+    let scripts = Scripts::install()?;
     let image = material::small_image()?;
     let hardware = Hardware::usual(71, Firmware::Bios, folder.path(), 160 * MIB);
     let disk = hardware.disks.first().context("a disk")?.file.clone();
@@ -61,8 +63,7 @@ fn a_disk_in_use_survives_a_network_boot_until_it_is_approved() -> Result<()> {
     ensure!(screen.contains("NTFS \"Daten\""), "the screen does not say what is on the disk:\n{screen}");
     output("qemu-img", &["compare", "-f", "raw", "-F", "raw", text(&before), text(&disk)]);
 
-    let program = programs::find("ezio-pxe")?;
-    output(text(&program), &["approve", &uuid, "--state", text(&server.state)]);
+    scripts.run("approve.test.mjs", &server.state, &[])?;
     says(&events, &machine, "done: the server knows")?;
     let fleet = server.fleet()?;
     ensure!(fleet.member(&uuid).is_some_and(|member| member.state == "done"), "{fleet:#?}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ezio_contract::netboot;
+use ezio_tests::browser::Scripts;
 use ezio_tests::classroom::{Outcome, Plan, Seat, Step, run, table};
 use ezio_tests::programs;
 use ezio_tests::vm::console::{self, Happening};
@@ -33,6 +34,7 @@ const RESTART_TIMEOUT: Duration = Duration::from_secs(900);
 #[test]
 fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<()> {
     programs::need_root()?;
+    let scripts = Scripts::install()?;
     let (image, netboot) = (material::golden_image()?, material::netboot()?);
     let folder = tempfile::tempdir().context("making a folder for the machines")?;
     let disk_size = material::smallest_disk(&image)? + (512 << 20);
@@ -69,6 +71,11 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
     for seat in &outcome.seats {
         check_running_system(seat)?;
     }
+    scripts.run(
+        "pictures.test.mjs",
+        &outcome.server.state,
+        &[("EZIO_MACHINES", &outcome.seats.len().to_string())],
+    )?;
     check_initrds(&outcome.seats)?;
     check_names(&outcome.seats)?;
     check_who_sent_what(&outcome.seats)?;
