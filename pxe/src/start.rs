@@ -171,6 +171,7 @@ fn routers(
     };
     let overview = Overview {
         catalogue: Arc::clone(&shared.catalogue),
+        conf: Arc::clone(&shared.conf),
         fleet: Arc::clone(&shared.fleet),
         seeder: bound.swarm.progress(),
         announces: Arc::clone(&announces),

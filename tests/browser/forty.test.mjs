@@ -139,6 +139,7 @@ test("a machine that waits says why, and goes on when it is approved", async () 
   await dialog.getByText('NTFS "Daten" 412 GiB used').waitFor();
   assert.ok(!ASKS.goes);
   await dialog.getByRole("button", { name: "Approve" }).click();
+  await dialog.waitFor({ state: "detached" });
   await problem.waitFor({ state: "detached" });
   await of(page, ".tile", "PC-4").getByText("105 MiB/s").waitFor();
   await page.close();

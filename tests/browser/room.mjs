@@ -1,8 +1,10 @@
 // A room of machines that report to a server as ezio-init does.
 
-/** What is on it. */
-const HOLDS = ["Windows", 'NTFS "Daten" 412 GiB used'];
+/** What is on a disk. */
+const HOLDS_DATA = { blank: false, lines: ["Windows", 'NTFS "Daten" 412 GiB used'] };
+export const BLANK = { blank: true };
 const DISK = "/dev/nvme0n1 Samsung SSD 980 465.8 GiB";
+const MODEL = { model: "Samsung SSD 980", size: 500_107_862_016 };
 /** Requests at a time: a room does not report in the same instant either. */
 const AT_ONCE = 16;
 
@@ -38,12 +40,19 @@ export class Room {
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
   }
 
+  /** A machine says which disks it has. */
+  async inventory(machine, holds = HOLDS_DATA) {
+    const [path] = DISK.split(" ");
+    await this.report(machine, {
+      event: "inventory",
+      disks: [{ path, sector_size: 512, bus: "nvme", ...MODEL, holds }],
+    });
+  }
+
   /** A machine asks whether it may overwrite what it found; what the server says. */
   async asks(machine) {
-    const [path, ...model] = DISK.split(" ");
-    const disk = { model: model.join(" "), size: 500_107_862_016, holds: { blank: false, lines: HOLDS } };
-    const wanted = [{ name: DISK, overwrite: "ours", ...disk }];
-    await this.report(machine, { event: "inventory", disks: [{ path, sector_size: 512, bus: "nvme", ...disk }] });
+    await this.inventory(machine);
+    const wanted = [{ name: DISK, overwrite: "ours", ...MODEL, holds: HOLDS_DATA }];
     return await this.report(machine, { event: "asks", image: "lab", wanted });
   }
 

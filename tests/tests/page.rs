@@ -1,13 +1,30 @@
 //! The page in a browser: Debian's Chromium, driven by the scripts in `tests/browser`, before a server to which machines
 //! report that are not there.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ezio_tests::browser::Scripts;
 use ezio_tests::loopback::{Server, image};
+
+/// The first machines of the room are a group, and switch themselves off.
+const CONF: &str = r#"image = "lab"
+
+[[group]]
+name = "front"
+serials = ["PC-1", "PC-2", "PC-3", "PC-4"]
+
+[[machine]]
+match.group = "front"
+end = "poweroff"
+"#;
 
 #[test]
 fn forty_machines_are_shown_found_and_deployed_again() -> Result<()> {
     script("forty.test.mjs", &["--silent-after", "15s"])
+}
+
+#[test]
+fn machines_are_deployed_by_order_and_by_schedule() -> Result<()> {
+    script("deploy.test.mjs", &["--silent-after", "1h"])
 }
 
 #[test]
@@ -20,6 +37,10 @@ fn thousands_of_machines_cost_the_page_little() -> Result<()> {
 fn script(name: &str, more: &[&str]) -> Result<()> {
     let scripts = Scripts::install()?;
     let image = image()?;
-    let server = Server::start(&image.path().join("lab"), &[&["--https-port", "0"], more].concat())?;
+    let conf = image.path().join("ezio.conf");
+    std::fs::write(&conf, CONF).context("writing ezio.conf")?;
+    let conf = conf.to_str().context("the path of ezio.conf")?;
+    let args = [&["--https-port", "0", "--conf", conf], more].concat();
+    let server = Server::start(&image.path().join("lab"), &args)?;
     scripts.run(name, &server.state, &[("EZIO_SERVER", &server.url)])
 }

@@ -184,7 +184,15 @@ impl Conf {
             .ok_or_else(|| NoOrders::NotListed(Box::new(machine.clone())))
     }
 
-    fn group_of<'a>(&'a self, machine: &MachineId, told: Option<&str>) -> Result<Option<&'a str>, NoOrders> {
+    /// The group of this machine, if it is in one: the one that it was started with, else the one that names it.
+    ///
+    /// # Errors
+    /// There is no such group, or two name it.
+    pub fn group_of<'a>(
+        &'a self,
+        machine: &MachineId,
+        told: Option<&str>,
+    ) -> Result<Option<&'a str>, NoOrders> {
         if let Some(name) = told {
             let known = || self.groups.iter().map(|g| g.name.clone()).collect();
             let group = self.groups.iter().find(|g| g.name == name);

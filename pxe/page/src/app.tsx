@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { type Caller, mayAct } from "./account/caller";
 import { FirstAccount, Login } from "./account/login";
 import { Who } from "./account/who";
+import { DeployView } from "./deploy/view";
 import { ImagesView } from "./images/view";
 import { useLive } from "./live/connection";
 import type { Room } from "./live/types";
@@ -10,7 +11,7 @@ import { MachineView } from "./machine/view";
 import { RoomView } from "./room/view";
 import { useRoute } from "./route";
 
-const TITLES: Record<string, string> = { "": "Room", images: "Images", machine: "Machine" };
+const TITLES: Record<string, string> = { "": "Room", deploy: "Deploy", images: "Images", machine: "Machine" };
 
 export function App() {
   const { room, caller, lost } = useLive();
@@ -35,6 +36,9 @@ export function App() {
           <nav aria-label="Views">
             <Tab to="#/" here={view === "" || view === "machine"}>
               Room
+            </Tab>
+            <Tab to="#/deploy" here={view === "deploy"}>
+              Deploy
             </Tab>
             <Tab to="#/images" here={view === "images"}>
               Images
@@ -63,6 +67,7 @@ function Tab({ to, here, children }: { to: string; here: boolean; children: Comp
 }
 
 function View({ view, id, room, caller }: { view: string; id: string; room: Room; caller: Caller }) {
+  if (view === "deploy") return <DeployView room={room} mayAct={mayAct(caller)} />;
   if (view === "images") return <ImagesView room={room} />;
   if (view === "machine") return <MachineView room={room} id={id} mayAct={mayAct(caller)} />;
   return <RoomView room={room} mayAct={mayAct(caller)} />;

@@ -1,4 +1,4 @@
-// Which view is open: `#/`, `#/images`, `#/machine/ID`.
+// Which view is open: `#/`, `#/deploy`, `#/images`, `#/machine/ID`.
 
 import { useEffect, useState } from "preact/hooks";
 

@@ -75,3 +75,14 @@ export function clock(seconds: number): string {
   const time = date.toLocaleTimeString();
   return date.toDateString() === new Date().toDateString() ? time : `${date.toLocaleDateString()} ${time}`;
 }
+
+/** To the minute, with the day. */
+export const dateTime = (seconds: number): string =>
+  new Date(seconds * 1000).toLocaleString(undefined, {
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+  });

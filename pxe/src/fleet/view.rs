@@ -73,6 +73,9 @@ pub(crate) struct MachineView {
     pub(crate) machine: MachineId,
     pub(crate) address: Option<String>,
     pub(crate) firmware: Option<String>,
+    /// Of ezio.conf.
+    #[serde(default)]
+    pub(crate) group: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) disks: Vec<String>,
     /// What is said of the image that it gets.
@@ -121,6 +124,7 @@ impl MachineView {
             machine: machine.identity,
             address: machine.address,
             firmware: machine.firmware,
+            group: None,
             image: machine.image,
             disks: machine.disks,
             notes: machine.notes,

@@ -16,6 +16,7 @@ use super::{Announces, at, metrics, text};
 use crate::access::Role;
 use crate::catalogue::{Catalogue, Image};
 use crate::clock::now;
+use crate::conf::RoomConf;
 use crate::fleet::{Fleet, FleetView, ImageView, PartitionView};
 use crate::seats::Seats;
 use crate::tftp::Counters;
@@ -23,6 +24,7 @@ use crate::tftp::Counters;
 /// What the view is made of.
 pub(crate) struct Overview {
     pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) conf: Arc<RoomConf>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) seeder: watch::Receiver<Progress>,
     pub(crate) announces: Arc<Announces>,
@@ -71,7 +73,12 @@ fn image_view(image: &Image) -> ImageView {
 
 impl Overview {
     pub(super) fn view(&self) -> FleetView {
-        let (machines, counts) = self.fleet.view();
+        let (mut machines, counts) = self.fleet.view();
+        if let Some(conf) = self.conf.current() {
+            for machine in &mut machines {
+                machine.group = conf.conf.group_of(&machine.machine, None).ok().flatten().map(str::to_owned);
+            }
+        }
         let images = self.catalogue.images.iter();
         FleetView {
             now: now(),

@@ -107,7 +107,11 @@ async fn an_order_is_seen_given_kept_and_taken_back() {
     drop(server);
     let server = room.serve();
     assert_eq!(orders(&server, MAC).await, ordered);
-    assert_eq!(fleet(&server).await["machines"][0]["order"]["image"], "other");
+    let room = fleet(&server).await;
+    assert_eq!(
+        (&room["machines"][0]["order"]["image"], &room["machines"][0]["group"]),
+        (&"other".into(), &"lab".into())
+    );
     server.command(&["cancel", MAC]);
     assert_eq!(
         text(&server, "/ezio.conf").await.lines().skip(1).collect::<Vec<_>>(),

@@ -2,7 +2,7 @@
 
 import type { Machine } from "../live/types";
 import { nameOf } from "../words";
-import { send } from "./send";
+import { batches, send } from "./send";
 
 export type Act = "again" | "approve" | "wake" | "cancel" | "hold" | "forget";
 
@@ -70,9 +70,6 @@ export function atStake(machine: Machine): string {
   return machine.disks.map(holds).join("; ") || "its disk, as ezio.conf chooses it";
 }
 
-/** Machines in one request: what the server reads of a body holds the ids of some 1,000. */
-const AT_ONCE = 500;
-
 interface Acted {
   machines: { id: string; done: boolean; what: string }[];
 }
@@ -80,8 +77,7 @@ interface Acted {
 /** Says it to the server; what was not done comes back as text. */
 export async function carryOut(act: Act, machines: Machine[]): Promise<string | null> {
   const refused: string[] = [];
-  for (let at = 0; at < machines.length; at += AT_ONCE) {
-    const asked = machines.slice(at, at + AT_ONCE);
+  for (const asked of batches(machines)) {
     const { error, answer } = await send("POST", `api/${act}`, { machines: asked.map(({ id }) => id) });
     if (error !== null) return error;
     for (const { id, done, what } of (answer as Acted).machines) {

@@ -1,7 +1,8 @@
 // A button for an act, and the dialog that asks first.
 
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Machine } from "../live/types";
+import { Ask } from "../widgets/ask";
 import { count, nameOf } from "../words";
 import { ACTS, type Act, ALL_ACTS, atStake, carryOut } from "./acts";
 
@@ -49,26 +50,15 @@ interface ConfirmProps {
 }
 
 function Confirm({ act, machines, onClose }: ConfirmProps) {
-  const dialog = useRef<HTMLDialogElement | null>(null);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
   const { title, text, erases } = ACTS[act];
-  const open = (element: HTMLDialogElement | null) => {
-    dialog.current = element;
-    if (element && !element.open) element.showModal();
-  };
-  const go = async () => {
-    setBusy(true);
-    const failed = await carryOut(act, machines);
-    setBusy(false);
-    setError(failed);
-    if (failed === null) dialog.current?.close();
-  };
   return (
-    <dialog ref={open} aria-labelledby="confirm" onClose={onClose}>
-      <h2 id="confirm">
-        {title}: {count(machines.length, "machine")}
-      </h2>
+    <Ask
+      title={`${title}: ${count(machines.length, "machine")}`}
+      act={title}
+      danger={erases}
+      onGo={() => carryOut(act, machines)}
+      onClose={onClose}
+    >
       <p>{text}</p>
       <ul class="targets">
         {machines.map((machine) => (
@@ -77,15 +67,6 @@ function Confirm({ act, machines, onClose }: ConfirmProps) {
           </li>
         ))}
       </ul>
-      <div role="alert">{error && <p class="error">{error}</p>}</div>
-      <div class="buttons">
-        <button type="button" onClick={() => dialog.current?.close()}>
-          Leave it
-        </button>
-        <button type="button" class={erases ? "danger" : ""} disabled={busy} onClick={go}>
-          {title}
-        </button>
-      </div>
-    </dialog>
+    </Ask>
   );
 }

@@ -1,3 +1,10 @@
+/** Machines in one request: what the server reads of a body holds the ids of some 1,000. */
+const AT_ONCE = 500;
+
+/** The same in as many lists as there are requests. */
+export const batches = <T>(all: T[]): T[][] =>
+  Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, at) => all.slice(at * AT_ONCE, (at + 1) * AT_ONCE));
+
 export interface Sent {
   /** What went wrong. */
   error: string | null;

@@ -45,6 +45,8 @@ export interface Machine {
   machine: { uuid?: string; serial?: string; product?: string; macs: string[] };
   address?: string | null;
   firmware?: string | null;
+  /** Of ezio.conf. */
+  group?: string | null;
   image?: string | null;
   disks: string[];
   notes: string[];

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { ActButtons } from "../acts/button";
+import { DeployButton } from "../deploy/chosen";
 import { serverNow } from "../live/connection";
 import type { Machine, Room } from "../live/types";
 import { problemOf } from "../room/problems";
@@ -39,7 +40,10 @@ export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayA
           <p>{problem.toDo}</p>
         </section>
       )}
-      <ActButtons machines={[machine]} mayAct={mayAct} />
+      <div class="buttons">
+        <DeployButton machines={[machine]} mayAct={mayAct} />
+        <ActButtons machines={[machine]} mayAct={mayAct} />
+      </div>
       <div class="columns">
         <Transfer machine={machine} />
         <section class="card" aria-label="This run">

@@ -29,7 +29,8 @@ export function filtered(machines: Machine[], { text, kind, image }: Filter): Ma
   );
 }
 
-const byName = new Intl.Collator(undefined, { numeric: true });
+/** Numbers in names count as such. */
+export const byName = new Intl.Collator(undefined, { numeric: true });
 let names = new Map<string, string>();
 let order: string[] = [];
 

@@ -1,10 +1,11 @@
 // Machines where they stand in the room. Somebody drags them there once, and the server keeps it.
 
 import { useState } from "preact/hooks";
-import { send } from "../acts/send";
+import { batches, send } from "../acts/send";
 import type { Machine, Seat } from "../live/types";
 import { machineAddress } from "../route";
 import { count, kindOf, nameOf } from "../words";
+import type { Selection } from "./selection";
 import { statusOf } from "./status";
 
 /** In units of the font's size; room.css draws seats of this size less a gap. */
@@ -14,8 +15,6 @@ const HEIGHT_REM = 4;
 const ROW = 8;
 /** The server takes columns and rows up to this. */
 const LAST = 255;
-/** Seats in one request: what the server reads of a body holds some 1,000. */
-const AT_ONCE = 500;
 
 type Seats = Record<string, Seat>;
 
@@ -24,9 +23,11 @@ interface Props {
   seats: Seats;
   mayAct: boolean;
   now: number;
+  /** Where it is there, machines are picked. */
+  selection: Selection | null;
 }
 
-export function SeatMap({ machines, seats: kept, mayAct, now }: Props) {
+export function SeatMap({ machines, seats: kept, mayAct, now, selection }: Props) {
   const [arranges, setArranges] = useState(false);
   /** What the server was told and has not said back yet. */
   const [moved, setMoved] = useState<Seats>({});
@@ -69,6 +70,7 @@ export function SeatMap({ machines, seats: kept, mayAct, now }: Props) {
                 machine={machine}
                 seat={seats[machine.id] ?? [0, 0]}
                 now={now}
+                selection={selection}
                 onMove={arranges ? (to) => move(machine.id, to) : null}
               />
             ))}
@@ -91,9 +93,8 @@ export function SeatMap({ machines, seats: kept, mayAct, now }: Props) {
 }
 
 async function keep(changed: Seats): Promise<string | null> {
-  const entries = Object.entries(changed);
-  for (let at = 0; at < entries.length; at += AT_ONCE) {
-    const { error } = await send("PATCH", "api/seats", Object.fromEntries(entries.slice(at, at + AT_ONCE)));
+  for (const entries of batches(Object.entries(changed))) {
+    const { error } = await send("PATCH", "api/seats", Object.fromEntries(entries));
     if (error !== null) return error;
   }
   return null;
@@ -123,11 +124,12 @@ interface PlaceProps {
   machine: Machine;
   seat: Seat;
   now: number;
+  selection: Selection | null;
   /** None: it stays where it is. */
   onMove: ((to: Seat) => void) | null;
 }
 
-function Place({ machine, seat, now, onMove }: PlaceProps) {
+function Place({ machine, seat, now, selection, onMove }: PlaceProps) {
   /** How far it has been dragged, in pixels, and from where. */
   const [drag, setDrag] = useState<{ x: number; y: number; byX: number; byY: number } | null>(null);
   const place = {
@@ -141,6 +143,19 @@ function Place({ machine, seat, now, onMove }: PlaceProps) {
       <span>{statusOf(machine, now)}</span>
     </>
   );
+  if (selection) {
+    return (
+      <button
+        type="button"
+        class={`tile seat ${kindOf(machine)}`}
+        style={place}
+        aria-pressed={selection.has(machine.id)}
+        onClick={() => selection.toggle(machine.id)}
+      >
+        {text}
+      </button>
+    );
+  }
   if (!onMove) {
     return (
       <a class={`tile seat ${kindOf(machine)}`} style={place} href={machineAddress(machine.id)}>

@@ -4,12 +4,20 @@ import type { Machine } from "../live/types";
 import { machineAddress } from "../route";
 import { useWindow } from "../widgets/window";
 import { kindOf, nameOf, size, span } from "../words";
+import type { Selection } from "./selection";
 import { statusOf } from "./status";
 
 /** In units of the font's size; main.css draws rows of this height. */
 const ROW_REM = 2;
 
-export function MachineTable({ machines, now }: { machines: Machine[]; now: number }) {
+interface Props {
+  machines: Machine[];
+  now: number;
+  /** Where it is there, rows are picked. */
+  selection: Selection | null;
+}
+
+export function MachineTable({ machines, now, selection }: Props) {
   const height = ROW_REM * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const { box, first, last } = useWindow(() => machines.length, height);
   return (
@@ -37,7 +45,7 @@ export function MachineTable({ machines, now }: { machines: Machine[]; now: numb
         <tbody>
           <Space rows={first} height={height} />
           {machines.slice(first, last).map((machine, at) => (
-            <Row key={machine.id} machine={machine} now={now} at={first + at} />
+            <Row key={machine.id} machine={machine} now={now} at={first + at} selection={selection} />
           ))}
           <Space rows={machines.length - last} height={height} />
         </tbody>
@@ -55,10 +63,25 @@ function Space({ rows, height }: { rows: number; height: number }) {
   ) : null;
 }
 
-function Row({ machine, now, at }: { machine: Machine; now: number; at: number }) {
+interface RowProps {
+  machine: Machine;
+  now: number;
+  at: number;
+  selection: Selection | null;
+}
+
+function Row({ machine, now, at, selection }: RowProps) {
   return (
     <tr class={kindOf(machine)} aria-rowindex={at + 2}>
       <th scope="row">
+        {selection && (
+          <input
+            type="checkbox"
+            aria-label={`Select ${nameOf(machine)}`}
+            checked={selection.has(machine.id)}
+            onChange={() => selection.toggle(machine.id)}
+          />
+        )}
         <a href={machineAddress(machine.id)}>{nameOf(machine)}</a>
       </th>
       <td>{statusOf(machine, now)}</td>

@@ -5,6 +5,7 @@ import type { Machine } from "../live/types";
 import { machineAddress } from "../route";
 import { useWindow } from "../widgets/window";
 import { kindOf, nameOf } from "../words";
+import type { Selection } from "./selection";
 import { statusOf } from "./status";
 
 /** In units of the font's size; main.css draws tiles of this size. */
@@ -14,7 +15,14 @@ const GAP_REM = 0.5;
 
 const remPixels = () => Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 
-export function Tiles({ machines, now }: { machines: Machine[]; now: number }) {
+interface Props {
+  machines: Machine[];
+  now: number;
+  /** Where it is there, tiles are picked, and lead nowhere. */
+  selection: Selection | null;
+}
+
+export function Tiles({ machines, now, selection }: Props) {
   const rem = remPixels();
   const height = (HEIGHT_REM + GAP_REM) * rem;
   const columnsIn = (width: number) => Math.max(1, Math.floor((width + GAP_REM * rem) / ((WIDTH_REM + GAP_REM) * rem)));
@@ -35,6 +43,7 @@ export function Tiles({ machines, now }: { machines: Machine[]; now: number }) {
             at={from + at}
             of={machines.length}
             reachable={from + at === active}
+            selection={selection}
           />
         ))}
       </ul>
@@ -49,19 +58,37 @@ interface TileProps {
   of: number;
   /** Tab stops here. */
   reachable: boolean;
+  selection: Selection | null;
 }
 
-function Tile({ machine, now, at, of, reachable }: TileProps) {
+function Tile({ machine, now, at, of, reachable, selection }: TileProps) {
   const { done_bytes, total_bytes } = machine.progress;
   const share = total_bytes > 0 ? Math.min(1, done_bytes / total_bytes) : 0;
+  const shared = { class: `tile ${kindOf(machine)}`, "data-at": at, tabIndex: reachable ? 0 : -1 };
+  const text = (
+    <>
+      <b class="name">{nameOf(machine)}</b>
+      <span>{statusOf(machine, now)}</span>
+      <span class="dim">{[machine.address, machine.image].filter(Boolean).join(" · ")}</span>
+      <i class="share" style={{ width: `${100 * share}%` }} />
+    </>
+  );
   return (
     <li aria-setsize={of} aria-posinset={at + 1}>
-      <a class={`tile ${kindOf(machine)}`} href={machineAddress(machine.id)} data-at={at} tabIndex={reachable ? 0 : -1}>
-        <b class="name">{nameOf(machine)}</b>
-        <span>{statusOf(machine, now)}</span>
-        <span class="dim">{[machine.address, machine.image].filter(Boolean).join(" · ")}</span>
-        <i class="share" style={{ width: `${100 * share}%` }} />
-      </a>
+      {selection ? (
+        <button
+          {...shared}
+          type="button"
+          aria-pressed={selection.has(machine.id)}
+          onClick={() => selection.toggle(machine.id)}
+        >
+          {text}
+        </button>
+      ) : (
+        <a {...shared} href={machineAddress(machine.id)}>
+          {text}
+        </a>
+      )}
     </li>
   );
 }

@@ -2,14 +2,17 @@
 
 import { useMemo } from "preact/hooks";
 import { ActButtons } from "../acts/button";
+import { DeployButton } from "../deploy/chosen";
 import { serverNow } from "../live/connection";
 import type { Room } from "../live/types";
 import { useKept } from "../widgets/kept";
 import { count } from "../words";
 import { EVERYTHING, filtered, inOrder } from "./filter";
+import { Picking } from "./picking";
 import { Problems } from "./problem-list";
 import { problemsOf } from "./problems";
 import { SeatMap } from "./seats";
+import { useSelection } from "./selection";
 import { Summary } from "./summary";
 import { MachineTable } from "./table";
 import { Tiles } from "./tiles";
@@ -22,6 +25,9 @@ export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
   const machines = useMemo(() => inOrder(room.machines), [room.machines]);
   const shown = useMemo(() => filtered(machines, filter), [machines, filter]);
   const problems = problemsOf(machines, now);
+  const selecting = useSelection();
+  const { selection } = selecting;
+  const meant = selection ? machines.filter(({ id }) => selection.has(id)) : shown;
   if (machines.length === 0) {
     return (
       <>
@@ -51,12 +57,17 @@ export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
             {shown.length === machines.length
               ? count(machines.length, "machine")
               : `${shown.length} of ${count(machines.length, "machine")}`}
+            {selection && `, ${meant.length} selected`}
           </p>
-          <ActButtons machines={shown} mayAct={mayAct} />
+          <Picking selecting={selecting} shown={shown} mayAct={mayAct} />
+          <DeployButton machines={meant} mayAct={mayAct} />
+          <ActButtons machines={meant} mayAct={mayAct} />
         </div>
-        {arrangement === "tiles" && <Tiles machines={shown} now={now} />}
-        {arrangement === "table" && <MachineTable machines={shown} now={now} />}
-        {arrangement === "seats" && <SeatMap machines={shown} seats={room.seats} mayAct={mayAct} now={now} />}
+        {arrangement === "tiles" && <Tiles machines={shown} now={now} selection={selection} />}
+        {arrangement === "table" && <MachineTable machines={shown} now={now} selection={selection} />}
+        {arrangement === "seats" && (
+          <SeatMap machines={shown} seats={room.seats} mayAct={mayAct} now={now} selection={selection} />
+        )}
       </section>
     </>
   );
