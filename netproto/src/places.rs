@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,6 +13,19 @@ use tokio::sync::Notify;
 pub struct Places {
     most: usize,
     taken: Mutex<HashMap<IpAddr, Vec<Arc<Notify>>>>,
+    refused: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// What became of all who came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Places that are taken now.
+    pub taken: usize,
+    /// Who got no place.
+    pub refused: u64,
+    /// Whose place went to somebody else.
+    pub lost: u64,
 }
 
 /// One of them; dropping gives it back.
@@ -26,7 +40,7 @@ impl Places {
     /// So many places, all of them free.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, taken: Mutex::default() })
+        Arc::new(Self { most, taken: Mutex::default(), refused: AtomicU64::new(0), lost: AtomicU64::new(0) })
     }
 
     /// A place for a client at `address`. `None` where all are taken and no address has two more than this one.
@@ -39,14 +53,26 @@ impl Places {
             // The last to come leaves: whoever came first is served furthest.
             let richest = taken.values_mut().max_by_key(|places| places.len())?;
             if richest.len() < own + 2 {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
             richest.pop()?.notify_one();
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
         let lost = Arc::new(Notify::new());
         taken.entry(address).or_default().push(Arc::clone(&lost));
         drop(taken);
         Some(Place { places: Arc::clone(self), address, lost })
+    }
+
+    /// So far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            taken: self.taken().values().map(Vec::len).sum(),
+            refused: self.refused.load(Ordering::Relaxed),
+            lost: self.lost.load(Ordering::Relaxed),
+        }
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, Vec<Arc<Notify>>>> {
@@ -96,6 +122,7 @@ mod tests {
         let third = places.take("::ffff:10.0.0.3".parse().unwrap()).unwrap();
         let kept = [first, second].into_iter().chain(greedy);
         assert_eq!(kept.count(), 4);
+        assert_eq!(places.counts(), Counts { taken: 1, refused: 2, lost: 3 });
         drop(third);
     }
 

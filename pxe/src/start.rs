@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use ezio_netproto::places;
 use ezio_netproto::tftp::server::Server as TftpServer;
 use ezio_swarm::Swarm;
 use tokio::net::TcpListener;
@@ -21,7 +22,7 @@ use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
 use crate::hooks::Hooks;
-use crate::http::{Acting, Announces, Identities, Overview, Reports, Routers};
+use crate::http::{Acting, Announces, Bounds, Identities, Overview, Reports, Routers};
 use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -37,9 +38,15 @@ use crate::{address, dhcp, http, imported, seeder, tftp};
 /// Longest time for stopping; what has not ended by then is cut.
 const STOP: Duration = Duration::from_secs(10);
 
+/// A port of HTTP, with the bound on its connections.
+struct Http {
+    listener: TcpListener,
+    places: Arc<places::Places>,
+}
+
 /// Everything that listens, before it does anything.
 struct Bound {
-    http: TcpListener,
+    http: Http,
     tftp: Option<TftpServer>,
     dhcp: Option<dhcp::Service>,
     swarm: Swarm,
@@ -47,7 +54,7 @@ struct Bound {
     /// `http://ADDRESS:PORT`, as clients reach us.
     base: String,
     /// Where people are served by TLS, if they are.
-    https: Option<(TcpListener, Tls)>,
+    https: Option<(Http, Tls)>,
     /// The page's address, as people reach it; and the same for commands on this machine.
     page: String,
     local: String,
@@ -112,8 +119,8 @@ async fn bind(
     let https = bind_https(settings, addresses).await?;
     let page = |address: IpAddr| -> Result<String> {
         Ok(match &https {
-            Some((listener, _)) => {
-                let port = listener.local_addr().context("HTTPS's own port")?.port();
+            Some((https, _)) => {
+                let port = https.listener.local_addr().context("HTTPS's own port")?.port();
                 format!("https://{}", SocketAddr::new(address, port))
             }
             None => base_url(address, port),
@@ -124,7 +131,7 @@ async fn bind(
         tftp: bind_tftp(settings, listen).await?,
         dhcp: dhcp::Service::bind(&settings.dhcp, addresses, &base, catalogue, store)?,
         swarm: seeder::start(settings, listen, catalogue).await?,
-        http,
+        http: Http { listener: http, places: http::places() },
         advertised: addresses.advertised,
         base,
         page: page(addresses.advertised)?,
@@ -133,7 +140,7 @@ async fn bind(
     })
 }
 
-async fn bind_https(settings: &Settings, addresses: &Addresses) -> Result<Option<(TcpListener, Tls)>> {
+async fn bind_https(settings: &Settings, addresses: &Addresses) -> Result<Option<(Http, Tls)>> {
     let Some(https) = &settings.https else { return Ok(None) };
     let (listen, port) = (addresses.listen, https.port);
     let listener = TcpListener::bind((listen, port)).await;
@@ -141,6 +148,7 @@ async fn bind_https(settings: &Settings, addresses: &Addresses) -> Result<Option
     let mut names =
         vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string(), addresses.advertised.to_string()];
     names.dedup();
+    let listener = Http { listener, places: http::places() };
     Ok(Some((listener, Tls::open(https.given.as_ref(), settings.state.as_deref(), names)?)))
 }
 
@@ -148,6 +156,14 @@ async fn bind_tftp(settings: &Settings, listen: IpAddr) -> Result<Option<TftpSer
     let Some(port) = settings.tftp_port else { return Ok(None) };
     let bound = TftpServer::bind(SocketAddr::new(listen, port)).await;
     Ok(Some(bound.map_err(|e| no_port("TFTP", "--tftp-port", listen, port, e))?))
+}
+
+/// All bounds on connections, each by the name of its service.
+fn bounds(bound: &Bound) -> Bounds {
+    let https = bound.https.as_ref().map(|(https, _)| ("https", Arc::clone(&https.places)));
+    let tftp = bound.tftp.as_ref().map(|tftp| ("tftp", tftp.places()));
+    let always = [("http", Arc::clone(&bound.http.places)), ("seeder", bound.swarm.places())];
+    always.into_iter().chain(https).chain(tftp).collect()
 }
 
 /// HTTP's part of what is shared.
@@ -177,13 +193,14 @@ fn routers(
         announces: Arc::clone(&announces),
         seats: Arc::clone(&shared.seats),
         tftp,
+        bounds: bounds(bound),
     };
     let acting = Acting {
         access: Arc::clone(&shared.access),
         waker: Arc::clone(&shared.waker),
         schedules: Arc::clone(&shared.schedules),
     };
-    http::routers(files, reports, identities, announces, overview, &acting, stop)
+    http::routers(files, reports, identities, announces, overview, acting, stop)
 }
 
 async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {
@@ -223,18 +240,20 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
 
 /// Machines and people on one port, or each on their own.
 async fn serve_http(
-    http: TcpListener,
-    https: Option<(TcpListener, Tls)>,
+    http: Http,
+    https: Option<(Http, Tls)>,
     routers: Routers,
     stop: watch::Receiver<bool>,
     throttle: Arc<Throttle>,
 ) {
-    let Some((listener, tls)) = https else {
-        return http::serve(http, None, routers.together(), stop, throttle).await;
+    let Http { listener, places } = http;
+    let Some((https, tls)) = https else {
+        return http::serve(listener, None, routers.together(), places, stop, throttle).await;
     };
-    let (machines, people) = routers.apart(listener.local_addr().map_or(0, |address| address.port()));
-    let people = http::serve(listener, Some(tls.acceptor), people, stop.clone(), Arc::clone(&throttle));
-    tokio::join!(http::serve(http, None, machines, stop, throttle), people);
+    let (machines, people) = routers.apart(https.listener.local_addr().map_or(0, |address| address.port()));
+    let (stopping, logs) = (stop.clone(), Arc::clone(&throttle));
+    let people = http::serve(https.listener, Some(tls.acceptor), people, https.places, stopping, logs);
+    tokio::join!(http::serve(listener, None, machines, places, stop, throttle), people);
 }
 
 /// What an operator may send; from here on, none of it ends the process by itself.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use ezio_contract::Mac;
@@ -39,11 +40,23 @@ pub(crate) struct Waker {
     /// Those behind routers, from the ranges of DHCP.
     far: Vec<Network>,
     port: u16,
+    counters: Counters,
+}
+
+/// Counts for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sent: AtomicU64,
+    pub(crate) failed: AtomicU64,
 }
 
 impl Waker {
     pub(crate) fn new(own: Vec<Network>, far: Vec<Network>, port: u16) -> Self {
-        Self { own, far, port }
+        Self { own, far, port, counters: Counters::default() }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Sends to all of these cards. `address` is where their machine was last, if that is known.
@@ -95,6 +108,9 @@ pub(crate) async fn wake_one(waker: &Waker, machine: &Machine) -> ActedOn {
         [] => Err("no card of it is known".to_owned()),
         macs => waker.wake(macs, address).await.map_err(|e| format!("{e:#}")),
     };
+    let counters = waker.counters();
+    let counter = if woken.is_ok() { &counters.sent } else { &counters.failed };
+    counter.fetch_add(1, Ordering::Relaxed);
     let cards: Vec<String> = macs.iter().map(ToString::to_string).collect();
     let what = woken.as_ref().map(|broadcasts| {
         let broadcasts: Vec<String> = broadcasts.iter().map(ToString::to_string).collect();

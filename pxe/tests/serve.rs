@@ -5,6 +5,7 @@
 mod access;
 mod api;
 mod hooks;
+mod metrics;
 mod page;
 mod plan;
 mod room;

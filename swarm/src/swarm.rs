@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ezio_contract::report::Progress;
+use ezio_netproto::places::Places;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -121,6 +122,12 @@ impl Swarm {
     #[must_use]
     pub fn listen_addr(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// The bound on connections that come to us.
+    #[must_use]
+    pub fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.engine.places)
     }
 
     /// How far the job is, over all torrents; changes a few times a second, and with the first byte and the first piece.

@@ -63,6 +63,7 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Server {
     socket: UdpSocket,
     address: SocketAddr,
+    places: Arc<Places>,
 }
 
 impl Server {
@@ -74,7 +75,7 @@ impl Server {
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, places: Places::new(MAX_TRANSFERS) })
     }
 
     /// Address bound to.
@@ -83,12 +84,17 @@ impl Server {
         self.address
     }
 
+    /// The bound on transfers.
+    #[must_use]
+    pub fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
+    }
+
     /// Serves until dropped; transfers under way end with it.
     ///
     /// # Errors
     /// The socket fails for good.
     pub async fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
-        let places = Places::new(MAX_TRANSFERS);
         let mut transfers = tokio::task::JoinSet::new();
         let mut buffer = vec![0; 2048];
         loop {
@@ -101,7 +107,7 @@ impl Server {
             };
             match read_request(&buffer[..length]) {
                 Ok((path, options)) => {
-                    let Some(place) = places.take(client.ip()) else {
+                    let Some(place) = self.places.take(client.ip()) else {
                         self.refuse(client, ErrorCode::Undefined, "too many transfers, try again").await;
                         handler.ended(&path, client, Outcome::Refused("too many transfers".into()));
                         continue;

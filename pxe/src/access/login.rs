@@ -1,9 +1,31 @@
 //! How somebody comes in: with a password, or, while there is no account, by the link that makes the first administrator.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Access, By, Caller, ChangeError, Role, Secret, check_name, password};
+
+/// Counts of logins by password, for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Logins {
+    pub(crate) good: AtomicU64,
+    pub(crate) wrong: AtomicU64,
+    /// After too many wrong ones.
+    pub(crate) refused: AtomicU64,
+}
+
+impl Logins {
+    fn count<T>(&self, entered: &Result<T, LoginError>) {
+        let counter = match entered {
+            Ok(_) => &self.good,
+            Err(LoginError::Wrong) => &self.wrong,
+            Err(LoginError::Later(_)) => &self.refused,
+            Err(LoginError::NoLink | LoginError::Change(_) | LoginError::Busy(_)) => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// Why somebody does not get in.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +47,17 @@ pub(crate) enum LoginError {
 impl Access {
     /// Begins a session, and gives the secret of its cookie.
     pub(crate) async fn log_in(
+        &self,
+        name: &str,
+        password: &str,
+        address: IpAddr,
+    ) -> Result<(Caller, Secret), LoginError> {
+        let entered = self.enter(name, password, address).await;
+        self.logins.count(&entered);
+        entered
+    }
+
+    async fn enter(
         &self,
         name: &str,
         password: &str,

@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 pub(crate) use accounts::AccountView;
 pub(crate) use audit::{Audit, Deed};
 pub(crate) use local::Local;
-pub(crate) use login::LoginError;
+pub(crate) use login::{LoginError, Logins};
 pub(crate) use role::Role;
 pub(crate) use secret::Secret;
 pub(crate) use sessions::LIFE;
@@ -99,6 +99,7 @@ pub(crate) struct Access {
     passwords: Passwords,
     store: Option<Store>,
     audit: Audit,
+    logins: Logins,
     local: Secret,
     no_auth: bool,
 }
@@ -128,6 +129,7 @@ impl Access {
             changes: tokio::sync::Mutex::default(),
             passwords: Passwords::new()?,
             audit: Audit::open(store.clone())?,
+            logins: Logins::default(),
             store,
             local: Secret::new(),
             no_auth,
@@ -140,6 +142,10 @@ impl Access {
 
     pub(crate) fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    pub(crate) fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     /// The token of commands on the server itself.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::life::State;
 use super::machine::Machine;
+use super::tally::Tally;
 
 /// Deployments that are kept: a room of forty each night for two thirds of a year, in some 4 MiB.
 const MAX_DEPLOYMENTS: usize = 10_000;
@@ -27,6 +28,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    pub(super) const ALL: [Self; 3] = [Self::Done, Self::Failed, Self::Lost];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -114,13 +117,14 @@ pub(super) struct History {
     deployments: VecDeque<Deployment>,
     /// Of the last one.
     number: u64,
+    tally: Tally,
 }
 
 impl History {
     pub(super) fn new(mut deployments: Vec<Deployment>) -> Self {
         deployments.sort_by_key(|deployment| deployment.number);
         let number = deployments.last().map_or(0, |last| last.number);
-        Self { deployments: deployments.into(), number }
+        Self { deployments: deployments.into(), number, tally: Tally::default() }
     }
 
     /// Gives each its number, and keeps it; answers with the numbers of those that go for it.
@@ -128,10 +132,16 @@ impl History {
         for deployment in added {
             self.number += 1;
             deployment.number = self.number;
+            self.tally.count(deployment);
             self.deployments.push_back(deployment.clone());
         }
         let surplus = self.deployments.len().saturating_sub(MAX_DEPLOYMENTS);
         self.deployments.drain(..surplus).map(|deployment| deployment.number).collect()
+    }
+
+    /// Of those that were added.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// The newest first.

@@ -13,6 +13,7 @@ mod number;
 mod order;
 mod room;
 mod strangers;
+mod tally;
 mod view;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ pub(crate) use number::Denied;
 pub(crate) use order::Order;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
+pub(crate) use tally::Tally;
 pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
@@ -269,6 +271,11 @@ impl Fleet {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         let is_meant = |d: &&Deployment| machine.is_none_or(|id| d.machine == id);
         history.newest().filter(is_meant).cloned().collect()
+    }
+
+    /// How runs have ended since the server started.
+    pub(crate) fn tally(&self) -> Tally {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).tally().clone()
     }
 
     /// Writes what has changed, all of it or nothing.

@@ -65,6 +65,10 @@ impl Hooks {
         }
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Says what is lost when the server stops now.
     pub(crate) fn stop(&self) {
         match self.counters.waiting.load(Ordering::Relaxed) {

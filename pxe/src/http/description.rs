@@ -8,7 +8,8 @@ use utoipa::{IntoResponses, OpenApi};
 
 use super::guard::Routes;
 use super::{
-    accounts, act, console, deploy, events, history, identity, login, overview, plan, report, seats, wake,
+    accounts, act, console, deploy, events, history, identity, login, metrics, overview, plan, report, seats,
+    wake,
 };
 
 /// All calls.
@@ -27,7 +28,7 @@ use super::{
     ),
     paths(
         overview::fleet,
-        overview::prometheus,
+        metrics::prometheus,
         events::join,
         plan::plan,
         console::console,

@@ -34,15 +34,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Default)]
 pub(super) struct HangUp(pub(super) Arc<Notify>);
 
+/// The bound on the connections of one port.
+pub(crate) fn places() -> Arc<Places> {
+    Places::new(MAX_CONNECTIONS)
+}
+
 /// Serves, by TLS where that is given, until `stop` turns true, then lets answers under way end, for a few seconds.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     router: Router,
+    places: Arc<Places>,
     mut stop: watch::Receiver<bool>,
     throttle: Arc<Throttle>,
 ) {
-    let places = Places::new(MAX_CONNECTIONS);
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {

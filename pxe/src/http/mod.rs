@@ -40,7 +40,8 @@ pub(crate) use deploy::{ScheduleList, ScheduleView};
 pub(crate) use files::Files;
 pub(crate) use history::HistoryView;
 pub(crate) use identity::Identities;
-pub(crate) use listen::serve;
+pub(crate) use listen::{places, serve};
+pub(crate) use metrics::Bounds;
 pub(crate) use overview::Overview;
 pub(crate) use report::Reports;
 pub(crate) use tracker::Announces;
@@ -98,17 +99,17 @@ pub(crate) fn routers(
     identities: Identities,
     announces: Arc<Announces>,
     overview: Overview,
-    acting: &Acting,
+    acting: Acting,
     stop: watch::Receiver<bool>,
 ) -> Routers {
     let overview = Arc::new(overview);
-    let people = people(&reports, &identities, &overview, acting, stop);
+    let people = people(&reports, &identities, &overview, &acting, stop);
     let machines = files::router(files)
         .merge(drivers::router(Arc::clone(&identities.conf)))
         .merge(report::router(reports))
         .merge(identity::router(identities))
         .merge(tracker::router(announces))
-        .merge(overview::metrics(overview));
+        .merge(metrics::router(metrics::Sources { overview, acting }));
     let bounded = |router: Router| router.layer(DefaultBodyLimit::max(MAX_BODY));
     Routers { machines: bounded(machines), people: bounded(people) }
 }

@@ -1,10 +1,8 @@
-//! The view of the room: for the page, for `ezio-pxe status` and for Prometheus.
+//! The view of the room: for the page, and for `ezio-pxe status`.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Json, State};
-use axum::response::Response;
 use axum::routing::get;
 use ezio_contract::report::Progress;
 use ezio_contract::urls;
@@ -12,7 +10,7 @@ use tokio::sync::watch;
 
 use super::description::Barred;
 use super::guard::Routes;
-use super::{Announces, at, metrics, text};
+use super::{Announces, Bounds};
 use crate::access::Role;
 use crate::catalogue::{Catalogue, Image};
 use crate::clock::now;
@@ -30,28 +28,17 @@ pub(crate) struct Overview {
     pub(crate) announces: Arc<Announces>,
     pub(crate) seats: Arc<Seats>,
     pub(crate) tftp: Arc<Counters>,
+    pub(crate) bounds: Bounds,
 }
 
 pub(super) fn routes(overview: Arc<Overview>) -> Routes {
     Routes::new().at(urls::FLEET, Role::Viewer, get(fleet)).with_state(overview)
 }
 
-/// What Prometheus reads: figures, and nobody's name.
-pub(super) fn metrics(overview: Arc<Overview>) -> Router {
-    Router::new().route(&at(urls::METRICS), get(prometheus)).with_state(overview)
-}
-
 /// The room at this moment
 #[utoipa::path(get, path = "/api/fleet", tag = "room", responses((status = 200, body = FleetView), Barred))]
 pub(super) async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetView> {
     Json(overview.view())
-}
-
-/// Figures for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "room",
-    responses((status = 200, description = "Text format 0.0.4", content_type = "text/plain", body = String)))]
-pub(super) async fn prometheus(State(overview): State<Arc<Overview>>) -> Response {
-    text("text/plain; version=0.0.4", metrics::render(&overview))
 }
 
 fn image_view(image: &Image) -> ImageView {

@@ -2,6 +2,7 @@
 
 mod when;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,14 @@ pub(crate) struct Schedules {
     conf: Arc<RoomConf>,
     waker: Arc<Waker>,
     store: Option<Store>,
+    counters: Counters,
+}
+
+/// Counts for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) carried_out: AtomicU64,
+    pub(crate) left_out: AtomicU64,
 }
 
 impl Schedules {
@@ -79,11 +88,23 @@ impl Schedules {
             Some(store) => store.load(SCHEDULES).context("schedules")?,
             None => Vec::new(),
         };
-        Ok(Self { schedules: Mutex::new(schedules), changed: Notify::new(), fleet, conf, waker, store })
+        Ok(Self {
+            schedules: Mutex::new(schedules),
+            changed: Notify::new(),
+            fleet,
+            conf,
+            waker,
+            store,
+            counters: Counters::default(),
+        })
     }
 
     fn schedules(&self) -> MutexGuard<'_, Vec<Schedule>> {
         self.schedules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub(crate) fn all(&self) -> Vec<Schedule> {
@@ -162,9 +183,11 @@ impl Schedules {
         if now - due > LATE_S {
             tracing::warn!("schedule {}: left out, for it is {:.0} s too late", done.id, now - due);
             self.save(vec![entry]).await?;
+            self.counters.left_out.fetch_add(1, Ordering::Relaxed);
         } else {
             tracing::info!("schedule {} is carried out", done.id);
             self.deploy(&done.wish, vec![entry]).await?;
+            self.counters.carried_out.fetch_add(1, Ordering::Relaxed);
         }
         let mut schedules = self.schedules();
         schedules.retain(|other| other.id != done.id || !ends);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ezio_netproto::places::{Place, Places};
+use ezio_netproto::places::Place;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -14,12 +14,11 @@ use super::{connection, handshake};
 
 /// Takes connections as long as there are places, those in use and those that have not shaken hands yet.
 pub(super) async fn run(engine: Arc<Engine>, listener: TcpListener) {
-    let places = Places::new(engine.config.max_connections);
     let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, address)) => match places.take(address.ip()) {
+            Ok((stream, address)) => match engine.places.take(address.ip()) {
                 Some(place) => drop(tasks.spawn(serve(Arc::clone(&engine), stream, address, place))),
                 None => tracing::debug!(%address, "no connection: there are enough"),
             },

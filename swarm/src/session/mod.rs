@@ -23,6 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use ezio_netproto::places::Places;
 use ezio_scheduler::neighbours::{NEIGHBOURS, Neighbours};
 use ezio_scheduler::{ConnId, Geometry, Input, Near, PieceId, Scheduler, Start, TorrentId};
 use tokio::sync::{Notify, watch};
@@ -72,6 +73,8 @@ pub(crate) struct Engine {
     limit_up: Option<RateLimit>,
     limit_down: Option<RateLimit>,
     pub(crate) wire: Wire,
+    /// Of connections that come to us.
+    pub(crate) places: Arc<Places>,
     pub(crate) watchers: progress::Watchers,
     pub(crate) outcome: watch::Sender<Outcome>,
     ticker: Notify,
@@ -121,6 +124,7 @@ impl Engine {
             limit_up: config.limit_up.map(RateLimit::new),
             limit_down: config.limit_down.map(RateLimit::new),
             wire: Wire::default(),
+            places: Places::new(config.max_connections),
             outcome: watch::Sender::new(Outcome::Running),
             ticker: Notify::new(),
             watchers: progress::Watchers::new(geometry.total_length()),
