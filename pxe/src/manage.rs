@@ -56,9 +56,13 @@ pub(crate) async fn token(command: TokenCommand) -> Result<()> {
                 };
                 let row = |token: TokenView| {
                     let until = until(&token);
-                    vec![token.name, token.role.to_string(), rfc3339(token.created), until]
+                    let used = token.used.map_or("-".to_owned(), rfc3339);
+                    vec![token.name, token.role.to_string(), rfc3339(token.created), used, until]
                 };
-                table(&["NAME", "ROLE", "MADE", "COUNTS UNTIL"], tokens.into_iter().map(row).collect())
+                table(
+                    &["NAME", "ROLE", "MADE", "LAST USED", "COUNTS UNTIL"],
+                    tokens.into_iter().map(row).collect(),
+                )
             })
             .await
         }

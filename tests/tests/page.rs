@@ -28,6 +28,11 @@ fn machines_are_deployed_by_order_and_by_schedule() -> Result<()> {
 }
 
 #[test]
+fn accounts_tokens_and_the_audit_log_are_managed() -> Result<()> {
+    script("access.test.mjs", &[])
+}
+
+#[test]
 #[ignore = "soak: a minute of figures"]
 fn thousands_of_machines_cost_the_page_little() -> Result<()> {
     script("many.test.mjs", &["--silent-after", "1h"])

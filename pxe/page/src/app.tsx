@@ -1,7 +1,9 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { AccessView } from "./account/access";
 import { type Caller, mayAct } from "./account/caller";
 import { FirstAccount, Login } from "./account/login";
+import { AccountView } from "./account/view";
 import { Who } from "./account/who";
 import { DeployView } from "./deploy/view";
 import { ImagesView } from "./images/view";
@@ -11,7 +13,14 @@ import { MachineView } from "./machine/view";
 import { RoomView } from "./room/view";
 import { useRoute } from "./route";
 
-const TITLES: Record<string, string> = { "": "Room", deploy: "Deploy", images: "Images", machine: "Machine" };
+const TITLES: Record<string, string> = {
+  "": "Room",
+  deploy: "Deploy",
+  images: "Images",
+  machine: "Machine",
+  access: "Access",
+  account: "Account",
+};
 
 export function App() {
   const { room, caller, lost } = useLive();
@@ -43,6 +52,11 @@ export function App() {
             <Tab to="#/images" here={view === "images"}>
               Images
             </Tab>
+            {caller.role === "administrator" && (
+              <Tab to="#/access" here={view === "access"}>
+                Access
+              </Tab>
+            )}
           </nav>
         )}
         <span class="dim version">{room ? `server ${room.version}` : ""}</span>
@@ -69,6 +83,8 @@ function Tab({ to, here, children }: { to: string; here: boolean; children: Comp
 function View({ view, id, room, caller }: { view: string; id: string; room: Room; caller: Caller }) {
   if (view === "deploy") return <DeployView room={room} mayAct={mayAct(caller)} />;
   if (view === "images") return <ImagesView room={room} />;
+  if (view === "access") return <AccessView caller={caller} />;
+  if (view === "account") return <AccountView caller={caller} />;
   if (view === "machine") return <MachineView room={room} id={id} mayAct={mayAct(caller)} />;
   return <RoomView room={room} mayAct={mayAct(caller)} />;
 }

@@ -1,4 +1,4 @@
-// Which view is open: `#/`, `#/deploy`, `#/images`, `#/machine/ID`.
+// Which view is open: `#/`, `#/deploy`, `#/images`, `#/machine/ID`, `#/access`, `#/account`.
 
 import { useEffect, useState } from "preact/hooks";
 

@@ -81,9 +81,11 @@ impl Audit {
         self.deeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The oldest first.
-    pub(crate) fn all(&self) -> Vec<Deed> {
-        self.deeds().iter().cloned().collect()
+    /// The last ones before this number, at most so many; the oldest first.
+    pub(crate) fn before(&self, number: u64, limit: usize) -> Vec<Deed> {
+        let deeds = self.deeds();
+        let end = deeds.partition_point(|deed| deed.number < number);
+        deeds.range(end.saturating_sub(limit)..end).cloned().collect()
     }
 
     /// One more; its number is given here. It outlives this process when this returns.
@@ -145,6 +147,10 @@ fn append(deeds: &mut VecDeque<Deed>, mut deed: Deed) -> Result<Vec<Entry>> {
 mod tests {
     use super::*;
 
+    fn all(audit: &Audit) -> Vec<Deed> {
+        audit.before(u64::MAX, usize::MAX)
+    }
+
     fn ip(number: u32) -> IpAddr {
         std::net::Ipv4Addr::from(number).into()
     }
@@ -163,7 +169,7 @@ mod tests {
         }
         let audit = Audit::open(Some(Store::open(folder.path()).unwrap())).unwrap();
         audit.add(deed("approve c")).await.unwrap();
-        let all = audit.all();
+        let all = all(&audit);
         assert_eq!(all.iter().map(|deed| deed.number).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(all[1].what.chars().count(), LONGEST + 1);
     }
@@ -174,8 +180,14 @@ mod tests {
         for _ in 0..KEPT + 5 {
             audit.add(deed("hold all")).await.unwrap();
         }
-        let all = audit.all();
+        let all = all(&audit);
         assert_eq!((all.len(), all[0].number, all[KEPT - 1].number), (KEPT, 6, KEPT as u64 + 5));
+        let numbers = |before, limit| {
+            let deeds = audit.before(before, limit);
+            deeds.iter().map(|deed| deed.number).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(u64::MAX, 2), [KEPT as u64 + 4, KEPT as u64 + 5]);
+        assert_eq!((numbers(100, 2), numbers(8, 5), numbers(6, 5)), (vec![98, 99], vec![6, 7], vec![]));
     }
 
     #[tokio::test]
@@ -195,12 +207,12 @@ mod tests {
             "3 of nobody: fail to log in as anna",
             "2 of nobody: fail to log in as somebody who has no account",
         ];
-        assert_eq!(audit.all().iter().map(said).collect::<Vec<_>>(), expected);
+        assert_eq!(all(&audit).iter().map(said).collect::<Vec<_>>(), expected);
         // What lies a quarter of an hour back is an entry of its own, and so is what the clock puts into the future.
         for (moved, entries) in [(-TOGETHER_S, 4), (10.0 + TOGETHER_S, 5)] {
             audit.deeds().iter_mut().for_each(|deed| deed.at += moved);
             audit.add_failed(Some("anna"), ip(1)).await.unwrap();
-            assert_eq!(audit.all().len(), entries);
+            assert_eq!(all(&audit).len(), entries);
         }
     }
 
@@ -212,7 +224,7 @@ mod tests {
             audit.add_failed(None, ip(n)).await.unwrap();
         }
         audit.add(deed("forget all")).await.unwrap();
-        let all = audit.all();
+        let all = all(&audit);
         assert_eq!((all.len(), all[0].number, all[1].number), (KEPT_WRONG + 2, 1, 502));
     }
 }

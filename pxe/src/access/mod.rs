@@ -165,9 +165,10 @@ impl Access {
         if hash == self.local.hash() {
             return Some(Caller { name: "this server".into(), role: Role::Administrator, by: By::Local });
         }
-        let state = self.state();
-        let token = state.tokens.values().find(|token| token.hash == hash)?;
-        token.counts(now()).then(|| Caller { name: token.name.clone(), role: token.role, by: By::Token })
+        let mut state = self.state();
+        let token = state.tokens.values_mut().find(|token| token.hash == hash && token.counts(now()))?;
+        token.used = Some(now());
+        Some(Caller { name: token.name.clone(), role: token.role, by: By::Token })
     }
 
     /// Whose session this is, with the role that the account has now.

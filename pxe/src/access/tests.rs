@@ -114,7 +114,9 @@ async fn what_makes_no_sense_is_refused() {
 async fn a_token_ends_on_its_day() {
     let access = Access::open(None, false).unwrap();
     let secret = access.add_token(token("short", Role::Operator, Some(now() + 0.2))).await.unwrap();
+    assert_eq!(access.tokens()[0].used, None);
     assert_eq!(access.bearer(&secret).unwrap().role, Role::Operator);
+    assert!(access.tokens()[0].used.is_some());
     tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     assert_eq!(access.bearer(&secret), None);
     assert!(access.tokens()[0].expired);

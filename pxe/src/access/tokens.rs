@@ -21,6 +21,9 @@ pub(crate) struct Token {
     pub(super) created: f64,
     /// When it ends to count; none: never.
     pub(super) until: Option<f64>,
+    /// When it was shown last, since this process began.
+    #[serde(skip)]
+    pub(super) used: Option<f64>,
 }
 
 impl Token {
@@ -38,6 +41,9 @@ pub(crate) struct TokenView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<f64>,
     pub(crate) expired: bool,
+    /// When it was used last, if it was since the server started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) used: Option<f64>,
 }
 
 /// What is asked for.
@@ -59,6 +65,7 @@ impl Access {
             created: token.created,
             until: token.until,
             expired: !token.counts(now()),
+            used: token.used,
         };
         self.state().tokens.values().map(view).collect()
     }
@@ -85,8 +92,8 @@ impl Access {
             }
         }
         let secret = Secret::new();
-        let token =
-            Token { name: new.name, role: new.role, hash: secret.hash(), created: now(), until: new.until };
+        let NewToken { name, role, until } = new;
+        let token = Token { name, role, hash: secret.hash(), created: now(), until, used: None };
         self.keep(Entry::put(TOKENS, &token.name, &token)).await?;
         self.state().tokens.insert(token.name.clone(), token);
         Ok(secret)

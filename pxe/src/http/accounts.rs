@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Json, Path, State};
+use axum::extract::{Json, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{delete, get, patch};
 use ezio_contract::urls;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::body::{Rejection, json};
 use super::description::{Barred, Refused};
@@ -145,9 +145,24 @@ pub(super) async fn revoke_token(
     done(format!("revoke token {name}"), access.revoke_token(&name).await)
 }
 
+/// Which of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only those with smaller numbers.
+    before: Option<u64>,
+    /// At most so many, the last ones.
+    #[param(maximum = 65535)]
+    limit: Option<u16>,
+}
+
 /// Who did what, the oldest first
-#[utoipa::path(get, path = "/api/audit", tag = "access",
-    responses((status = 200, body = Vec<Deed>), Barred))]
-pub(super) async fn audit(State(access): State<Arc<Access>>) -> Json<Vec<Deed>> {
-    Json(access.audit().all())
+#[utoipa::path(get, path = "/api/audit", tag = "access", params(Which), responses(
+    (status = 200, body = Vec<Deed>),
+    Barred,
+    (status = 400, description = "The query says something else", content_type = "text/plain", body = String),
+))]
+pub(super) async fn audit(State(access): State<Arc<Access>>, Query(which): Query<Which>) -> Json<Vec<Deed>> {
+    let limit = which.limit.map_or(usize::MAX, usize::from);
+    Json(access.audit().before(which.before.unwrap_or(u64::MAX), limit))
 }

@@ -1,8 +1,10 @@
 // Who looks at this page, as the server knows it.
 
+export type Role = "viewer" | "operator" | "administrator";
+
 export interface Caller {
   name: string;
-  role: "viewer" | "operator" | "administrator";
+  role: Role;
   /** How it is known: only a session can be ended. */
   by: "session" | "token" | "local" | "no-auth";
 }

@@ -1,18 +1,16 @@
 // How somebody comes in: by name and password, or by the link that makes the first administrator.
 
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
 import { send } from "../acts/send";
 import { connect } from "../live/connection";
-
-/** Shortest password that the server takes. */
-const SHORTEST = 12;
+import { type Typed, useGo } from "../widgets/go";
+import { Name, Password } from "./fields";
 
 export function Login() {
   return (
     <Entry title="Log in" address="api/login" more={{}}>
-      <Name />
-      <Password kind="current-password" />
+      <Name kind="username" />
+      <Password name="password" label="Password" kind="current-password" />
     </Entry>
   );
 }
@@ -22,8 +20,8 @@ export function FirstAccount({ link }: { link: string }) {
   return (
     <Entry title="Make the first account" address="api/first" more={{ link }}>
       <p>This account is an administrator of this server: it makes the others. The link works once.</p>
-      <Name />
-      <Password kind="new-password" />
+      <Name kind="username" />
+      <Password name="password" label="Password" kind="new-password" />
     </Entry>
   );
 }
@@ -37,16 +35,8 @@ interface EntryProps {
 }
 
 function Entry({ title, address, more, children }: EntryProps) {
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
-  const go = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const typed = Object.fromEntries(new FormData(event.currentTarget as HTMLFormElement));
-    setBusy(true);
-    const { error } = await send("POST", address, { ...more, ...typed });
-    setBusy(false);
-    setError(error);
-    if (error !== null) return;
+  const enter = async (typed: Typed) => (await send("POST", address, { ...more, ...typed })).error;
+  const entered = () => {
     if (location.hash.startsWith("#/first/")) {
       // The link is used up, and stays in no history.
       history.replaceState(null, "", "#/");
@@ -54,8 +44,9 @@ function Entry({ title, address, more, children }: EntryProps) {
     }
     connect();
   };
+  const { busy, error, submit } = useGo(enter, entered);
   return (
-    <form class="card entry" aria-labelledby="entry" onSubmit={go}>
+    <form class="card fields entry" aria-labelledby="entry" onSubmit={submit}>
       <h1 id="entry">{title}</h1>
       {children}
       <div role="alert">{error && <p class="error">{error}</p>}</div>
@@ -63,25 +54,5 @@ function Entry({ title, address, more, children }: EntryProps) {
         {title}
       </button>
     </form>
-  );
-}
-
-function Name() {
-  return (
-    <label>
-      Name
-      <input name="name" type="text" autocomplete="username" autocapitalize="none" spellcheck={false} required />
-    </label>
-  );
-}
-
-/** `kind` is what a browser fills in. */
-function Password({ kind }: { kind: "current-password" | "new-password" }) {
-  const isNew = kind === "new-password";
-  return (
-    <label>
-      {isNew ? `Password, ${SHORTEST} characters or more` : "Password"}
-      <input name="password" type="password" autocomplete={kind} minLength={isNew ? SHORTEST : undefined} required />
-    </label>
   );
 }

@@ -11,9 +11,9 @@ export function Who({ caller }: { caller: Caller }) {
   };
   return (
     <span class="who">
-      <span class="dim">
+      <a href="#/account">
         {caller.name}, {caller.role}
-      </span>
+      </a>
       {caller.by === "session" && (
         <button type="button" onClick={leave}>
           Log out

@@ -12,12 +12,16 @@ export interface Sent {
   answer: unknown;
 }
 
-/** Says something to the server. */
-export async function send(method: "POST" | "PATCH", address: string, body: unknown): Promise<Sent> {
+/** Says something to the server, or asks it. */
+export async function send(
+  method: "GET" | "POST" | "PATCH" | "DELETE",
+  address: string,
+  body?: unknown,
+): Promise<Sent> {
   try {
     const answer = await fetch(address, {
       method,
-      headers: { "Content-Type": "application/json" },
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(20_000),
     });

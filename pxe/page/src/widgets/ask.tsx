@@ -1,7 +1,8 @@
-// The dialog that asks before something is done.
+// The dialog that asks before something is done, for what it needs to know as well.
 
 import type { ComponentChildren } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
+import { type OnGo, useGo } from "./go";
 
 interface Props {
   title: string;
@@ -10,39 +11,33 @@ interface Props {
   /** It cannot be undone. */
   danger: boolean;
   /** Does it; answers why it was not done. */
-  onGo: () => Promise<string | null>;
+  onGo: OnGo;
   onClose: () => void;
   children: ComponentChildren;
 }
 
 export function Ask({ title, act, danger, onGo, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement | null>(null);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const { busy, error, submit } = useGo(onGo, () => dialog.current?.close());
   const open = (element: HTMLDialogElement | null) => {
     dialog.current = element;
     if (element && !element.open) element.showModal();
   };
-  const go = async () => {
-    setBusy(true);
-    const failed = await onGo();
-    setBusy(false);
-    setError(failed);
-    if (failed === null) dialog.current?.close();
-  };
   return (
     <dialog ref={open} aria-labelledby="ask" onClose={onClose}>
-      <h2 id="ask">{title}</h2>
-      {children}
-      <div role="alert">{error && <p class="error">{error}</p>}</div>
-      <div class="buttons">
-        <button type="button" onClick={() => dialog.current?.close()}>
-          Leave it
-        </button>
-        <button type="button" class={danger ? "danger" : ""} disabled={busy} onClick={go}>
-          {act}
-        </button>
-      </div>
+      <form onSubmit={submit}>
+        <h2 id="ask">{title}</h2>
+        {children}
+        <div role="alert">{error && <p class="error">{error}</p>}</div>
+        <div class="buttons">
+          <button type="button" onClick={() => dialog.current?.close()}>
+            Leave it
+          </button>
+          <button type="submit" class={danger ? "danger" : ""} disabled={busy}>
+            {act}
+          </button>
+        </div>
+      </form>
     </dialog>
   );
 }
