@@ -268,4 +268,18 @@ pub struct Directive {
     /// Where it may not: what it waits for, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
+    /// Somebody ends this run: the machine leaves all as it is, and does this at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Leave>,
+}
+
+/// How a machine is left whose run somebody ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Leave {
+    /// It restarts.
+    Restart,
+    /// It is switched off.
+    PowerOff,
 }

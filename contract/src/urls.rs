@@ -35,6 +35,10 @@ pub const APPROVE: &str = "api/approve";
 pub const HOLD: &str = "api/hold";
 /// Forgets machines.
 pub const FORGET: &str = "api/forget";
+/// `POST`: machines in init restart.
+pub const RESTART: &str = "api/restart";
+/// `POST`: machines in init are switched off.
+pub const POWER_OFF: &str = "api/poweroff";
 /// What would be done to each machine.
 pub const PLAN: &str = "api/plan";
 /// The room as it changes.

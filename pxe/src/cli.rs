@@ -74,6 +74,13 @@ pub(crate) enum Command {
     Approve(ActArgs),
     /// Keep machines from being deployed: they start from their own disks until they are approved
     Hold(ActArgs),
+    /// End the runs of machines that are in init: they leave all as it is, and restart
+    ///
+    /// A disk that is being written does not start then: it has no table until all is on it. Where a machine restarts into network boot,
+    /// it is deployed from where it was.
+    Restart(ActArgs),
+    /// End the runs of machines that are in init: they leave all as it is, and are switched off
+    Poweroff(ActArgs),
     /// Forget machines, and that their disks were deployed here
     Forget(ActArgs),
     /// Wake machines that are switched off: Wake-on-LAN, to all cards that are known of them

@@ -80,7 +80,7 @@ pub(crate) async fn history(args: &HistoryArgs) -> Result<()> {
     }
 }
 
-/// `ezio-pxe again`, `approve`, `hold`, `forget`, `wake` and `cancel`, by the call of this name.
+/// `ezio-pxe again`, `approve`, `hold`, `restart`, `poweroff`, `forget`, `wake` and `cancel`, by the call of this name.
 pub(crate) async fn act(call: &str, args: ActArgs) -> Result<()> {
     let wish = serde_json::json!({ "machines": args.meant.meant() });
     acted(&Server::of(&args.server)?.order(call, &wish).await?, args.json)

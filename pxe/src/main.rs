@@ -82,6 +82,8 @@ fn run(cli: Cli) -> Result<()> {
             Command::Again(args) => client::act(urls::AGAIN, args).await,
             Command::Approve(args) => client::act(urls::APPROVE, args).await,
             Command::Hold(args) => client::act(urls::HOLD, args).await,
+            Command::Restart(args) => client::act(urls::RESTART, args).await,
+            Command::Poweroff(args) => client::act(urls::POWER_OFF, args).await,
             Command::Forget(args) => client::act(urls::FORGET, args).await,
             Command::Wake(args) => client::act(urls::WAKE, args).await,
             Command::Deploy(args) => orders::deploy(&args).await,

@@ -1,14 +1,19 @@
 // A machine of QEMU whose disk holds data: an operator gives it up on the page.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { launch, open } from "./browser.mjs";
 
 const { EZIO_PICTURES: pictures } = process.env;
 
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
 test("a disk in use is given up, once the page said what is on it", async () => {
-  const browser = await launch();
-  const { page, problems } = await open(browser);
+  const { page, problems } = await open(browser, { width: 1000, height: 600 });
   const problem = page.locator(".problems > ul > li");
   await problem.getByRole("heading", { name: "Waits for your word" }).waitFor();
   await problem.getByText('NTFS "Daten"').waitFor();
@@ -19,5 +24,4 @@ test("a disk in use is given up, once the page said what is on it", async () => 
   await dialog.getByRole("button", { name: "Approve" }).click();
   await problem.waitFor({ state: "detached" });
   assert.deepEqual(problems, []);
-  await browser.close();
 });

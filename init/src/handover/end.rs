@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use ezio_contract::report::Leave;
 use ezio_image::conf::EndAction;
 
 /// How long a failure stays on the screen before the machine goes away with it.
@@ -22,6 +23,15 @@ const EXIT_FAILED: i32 = 8;
 const ACTIONS: [EndAction; 4] = [EndAction::Reboot, EndAction::PowerOff, EndAction::Shell, EndAction::Hold];
 
 impl End {
+    /// As somebody has it, at once.
+    pub(crate) fn of(leave: Leave) -> Self {
+        let action = match leave {
+            Leave::Restart => EndAction::Reboot,
+            Leave::PowerOff => EndAction::PowerOff,
+        };
+        Self { action, failed: false }
+    }
+
     /// Exit status that tells PID 1.
     pub(crate) fn exit_status(self) -> i32 {
         let index = ACTIONS.iter().position(|a| *a == self.action).unwrap_or_default();

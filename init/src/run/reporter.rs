@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ezio_contract::MachineId;
-use ezio_contract::report::{self, Directive, Event, Report};
+use ezio_contract::report::{self, Directive, Event, Leave, Report};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -49,6 +49,8 @@ pub(crate) struct Reporter {
     run: Option<Arc<str>>,
     shared: Option<Arc<Shared>>,
     released: watch::Receiver<bool>,
+    /// How somebody ends this run.
+    left: watch::Receiver<Option<Leave>>,
     /// What the server answered to the first report.
     first_answer: watch::Receiver<Option<Directive>>,
 }
@@ -96,6 +98,7 @@ impl Reporter {
             run: None,
             shared: None,
             released: watch::channel(false).1,
+            left: watch::channel(None).1,
             first_answer: watch::channel(None).1,
         }
     }
@@ -116,11 +119,12 @@ impl Reporter {
         let (ledger, _) = watch::channel(Ledger::default());
         let shared = Arc::new(Shared { waiting: Mutex::default(), new: Notify::new(), ledger });
         let (release, released) = watch::channel(false);
+        let (leave, left) = watch::channel(None);
         let (answer, first_answer) = watch::channel(None);
         let run = Some(line.run.as_str().into());
-        let sender = Sender { http, line, steps, release, answer, sequence };
+        let sender = Sender { http, line, steps, release, leave, answer, sequence };
         tokio::spawn(sender.run(shared.clone()));
-        Ok(Self { run, shared: Some(shared), released, first_answer })
+        Ok(Self { run, shared: Some(shared), released, left, first_answer })
     }
 
     /// Name of the run, where there is somebody to report to.
@@ -168,6 +172,16 @@ impl Reporter {
         self.released.clone()
     }
 
+    /// Waits until somebody ends this run, for ever if nobody can.
+    pub(crate) async fn left(&self) -> Leave {
+        let mut left = self.left.clone();
+        let leave = left.wait_for(Option::is_some).await.ok().and_then(|leave| *leave);
+        match leave {
+            Some(leave) => leave,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Does the server say, in its answer to the first report, that this machine is done? Waits for that at most `bound`.
     pub(crate) async fn says_done(&self, bound: Duration) -> anyhow::Result<bool> {
         if self.shared.is_none() {
@@ -205,6 +219,7 @@ struct Sender {
     line: ReportLine,
     steps: Steps,
     release: watch::Sender<bool>,
+    leave: watch::Sender<Option<Leave>>,
     answer: watch::Sender<Option<Directive>>,
     sequence: u64,
 }
@@ -249,6 +264,9 @@ impl Sender {
                 Ok(directive) => {
                     self.answered(directive.clone());
                     self.release.send_if_modified(|r| std::mem::replace(r, *r || directive.release) != *r);
+                    self.leave.send_if_modified(|leave| {
+                        leave.is_none() && std::mem::replace(leave, directive.leave) != *leave
+                    });
                     return Some(directive);
                 }
                 Err(Refused::ForEver(error)) => {
@@ -342,6 +360,7 @@ pub(super) mod tests {
 
     const DONE: &str =
         "HTTP/1.1 200 OK\r\nContent-Length: 29\r\nConnection: close\r\n\r\n{\"release\":false,\"done\":true}";
+    const LEAVE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 36\r\nConnection: close\r\n\r\n{\"release\":false,\"leave\":\"poweroff\"}";
     pub(in crate::run) const NOT_FOUND: &str =
         "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -376,6 +395,17 @@ pub(super) mod tests {
         assert_eq!(events.len(), 3, "overtaken progress is not sent: {events:?}");
         assert!(matches!(events[1], Event::Progress(Progress { done_bytes: 50, .. })));
         assert!(matches!(events[2], Event::Done { .. }));
+    }
+
+    #[tokio::test]
+    async fn any_answer_may_end_the_run() {
+        let (reporter, _received) = reporter(vec![GO_ON, LEAVE, GO_ON]).await;
+        reporter.send(Event::FirstByte);
+        reporter.delivered(Duration::from_secs(20)).await;
+        assert!(timeout(Duration::ZERO, reporter.left()).await.is_err());
+        reporter.send(Event::LastByte(Progress::default()));
+        assert_eq!(timeout(Duration::from_secs(20), reporter.left()).await, Ok(Leave::PowerOff));
+        assert!(timeout(Duration::ZERO, Reporter::silent().left()).await.is_err());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ pub(crate) mod crash_report;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use ezio_contract::report::Event;
 use ezio_contract::{MachineId, initrd, urls};
 use ezio_image::conf::EndAction;
@@ -54,8 +54,14 @@ pub(crate) async fn work() -> End {
     let parsed = Cmdline::of_machine(&paths);
     let consoles = parsed.as_ref().map(|c| c.consoles.clone()).unwrap_or_default();
     let screen = Screen::of_machine(&paths, &consoles);
-    let mut machine =
-        Machine { steps, paths, reporter: Reporter::silent(), will: Will::default(), network: None };
+    let mut machine = Machine {
+        steps,
+        paths,
+        reporter: Reporter::silent(),
+        will: Will::default(),
+        left: None,
+        network: None,
+    };
     let outcome = match parsed.during("kernel command line") {
         Ok(cmdline) => machine.go(&cmdline, &screen).await,
         Err(failure) => Err(failure),
@@ -66,7 +72,7 @@ pub(crate) async fn work() -> End {
             End { action, failed: false }
         }
         Err(failure) => {
-            let end = machine.will.end();
+            let end = machine.left.unwrap_or_else(|| machine.will.end());
             screen.step(&format!("failed: {failure}"));
             let error = format!("{:#}", failure.error);
             screen.tell(Fact::Failed { step: failure.step.into(), error: error.clone() });
@@ -92,6 +98,8 @@ struct Machine {
     reporter: Reporter,
     /// What follows a failure, and a crash.
     will: Will,
+    /// How somebody has it end, in place of that.
+    left: Option<End>,
     /// Held for as long as the run lasts: the lease is renewed.
     network: Option<Network>,
 }
@@ -150,10 +158,13 @@ impl Machine {
             only_disks: Vec::new(),
             consent: Consent::OfServer,
         };
-        tokio::select! {
-            outcome = run.run(&briefing) => outcome,
+        let leave = tokio::select! {
+            outcome = run.run(&briefing) => return outcome,
             never = requests.serve(&depot, screen) => match never {},
-        }
+            leave = self.reporter.left() => leave,
+        };
+        self.left = Some(End::of(leave));
+        Err(anyhow!("somebody ended this run: what was written stays, and does not start")).during("stop")
     }
 
     fn fail_by(&mut self, on_error: EndAction) {

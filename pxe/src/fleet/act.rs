@@ -1,5 +1,7 @@
-//! What an operator does to machines: has them deployed again, approves what they would overwrite, holds them, forgets them.
+//! What an operator does to machines: has them deployed again, approves what they would overwrite, holds them, ends
+//! their runs, forgets them.
 
+use ezio_contract::report::Leave;
 use ezio_image::conf::Conf;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,6 +17,8 @@ pub(crate) enum Act {
     Again,
     Approve,
     Hold,
+    Restart,
+    PowerOff,
     Forget,
 }
 
@@ -59,7 +63,8 @@ impl Meant {
     }
 }
 
-/// What became of them: the answer to `POST /api/again`, `approve`, `hold` and `forget`.
+/// What became of them: the answer to `POST /api/again`, `approve`, `hold`, `restart`,
+/// `poweroff` and `forget`.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Acted {
     pub(crate) machines: Vec<ActedOn>,
@@ -125,12 +130,28 @@ impl Room {
             Act::Again => Machine::again,
             Act::Approve => Machine::approved,
             Act::Hold => Machine::kept_away,
+            Act::Restart => return self.left(id, Leave::Restart, now, change),
+            Act::PowerOff => return self.left(id, Leave::PowerOff, now, change),
             Act::Forget => return self.forgotten(id, now, change),
         };
         let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };
         let what = carry_out(machine);
         change.save.push(machine.clone());
         (true, what)
+    }
+
+    /// Its run ends with its next report.
+    fn left(&mut self, id: &str, leave: Leave, now: f64, change: &mut Change) -> (bool, &'static str) {
+        if !self.machines().iter().any(|m| m.id == id && m.is_up() && !self.is_silent(m, now)) {
+            return (false, "no run of it is under way: nobody is there to hear that");
+        }
+        let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };
+        machine.leave = Some(leave);
+        change.save.push(machine.clone());
+        match leave {
+            Leave::Restart => (true, "leaves all as it is, and restarts"),
+            Leave::PowerOff => (true, "leaves all as it is, and is switched off"),
+        }
     }
 
     fn forgotten(&mut self, id: &str, now: f64, change: &mut Change) -> (bool, &'static str) {
@@ -146,11 +167,12 @@ impl Room {
 /// What a machine is that is not up when an operator wants it deployed.
 const TO_BE_DEPLOYED: Life = Life { state: State::Again, boots_local: false, again: false };
 
-/// Whom "all" means: those that are done, those that wait, or everybody.
+/// Whom "all" means: those that are done, those that wait, those in init, or everybody.
 fn is_of_all(act: Act, machine: &Machine) -> bool {
     match act {
         Act::Again => machine.life.boots_local && !machine.held,
         Act::Approve => machine.life.state == State::Waiting && !machine.held,
+        Act::Restart | Act::PowerOff => machine.is_up(),
         Act::Hold | Act::Forget => true,
     }
 }

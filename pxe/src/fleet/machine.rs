@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ezio_contract::inventory::Wanted;
-use ezio_contract::report::{Event, MAX_NOTE, MAX_NOTES, Progress, Report, StepTimes};
+use ezio_contract::report::{Event, Leave, MAX_NOTE, MAX_NOTES, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,9 @@ pub(crate) struct Machine {
     /// It was let go on once, or approved.
     #[serde(default)]
     pub(crate) admitted: bool,
+    /// Somebody ends its run; it does not know yet, or has not said how it ended.
+    #[serde(default)]
+    pub(crate) leave: Option<Leave>,
     /// Runs in a row that have failed.
     #[serde(default)]
     pub(crate) failures: u32,
@@ -175,6 +178,7 @@ impl Machine {
             order: None,
             calls: None,
             admitted: false,
+            leave: None,
             failures: 0,
             waits_for: Vec::new(),
             wanted: Vec::new(),
@@ -212,6 +216,7 @@ impl Machine {
         self.own_steps.clear();
         self.waits_for.clear();
         self.wanted.clear();
+        self.leave = None;
         self.progress = Progress::default();
     }
 
@@ -274,7 +279,8 @@ impl Machine {
                     error: one_line(error, MAX_ERROR),
                     next: one_line(next, MAX_TEXT),
                 });
-                self.failures += u32::from(first);
+                // What somebody wanted is no failure of the machine's.
+                self.failures += u32::from(first && self.leave.take().is_none());
             }
             Event::Done { .. } if first => {
                 self.error = None;

@@ -212,7 +212,8 @@ impl Room {
         if keeps || before != (machine.life, machine.run.clone()) {
             change.keep(machine);
         }
-        Ok((Directive { release: self.released(at, now), done: false, go, waits_for }, change))
+        let leave = self.machines[at].leave;
+        Ok((Directive { release: self.released(at, now), done: false, go, waits_for, leave }, change))
     }
 
     /// The number of a machine whose run is under way, for what is called `purpose`. It is the same whenever it asks,

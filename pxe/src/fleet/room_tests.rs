@@ -1,7 +1,7 @@
 use super::*;
 use crate::fleet::{Act, Meant};
 use ezio_contract::FirmwareIdentity;
-use ezio_contract::report::{Event, Progress};
+use ezio_contract::report::{Event, Leave, Progress};
 use ezio_contract::report::{FORMAT, StepTimes};
 use proptest::prelude::*;
 
@@ -219,6 +219,39 @@ fn a_run_that_ended_well_did_not_fail_whichever_is_heard_first() {
         );
         assert_eq!(machine.error, None);
     }
+}
+
+#[test]
+fn a_run_that_somebody_ends_is_no_failure_of_the_machine_and_the_next_run_goes_on() {
+    let (mut room, machine) = (room(), id(Some(UUID), &[MAC]));
+    let meant = Meant::of(vec![UUID.to_owned()]);
+    play(&mut room, &machine, "one", 3, 1.0);
+    let (acted, change) = room.act(Act::PowerOff, &meant, 5.0);
+    assert!(
+        acted.machines[0].done && change.save[0].leave == Some(Leave::PowerOff),
+        "it outlives the server"
+    );
+    let failed = |next: &str| Event::Failed {
+        step: "stop".into(),
+        error: "somebody".into(),
+        next: next.into(),
+        console: Vec::new(),
+    };
+    let told = |room: &mut Room, run, sequence, event| {
+        room.report(&report(&machine, run, sequence, event), "10.0.0.9", 6.0).unwrap().0.leave
+    };
+    assert_eq!(told(&mut room, "one", 3, Event::Progress(progress(1))), Some(Leave::PowerOff));
+    assert_eq!(told(&mut room, "one", 4, failed("poweroff")), None);
+    assert_eq!((room.machines()[0].life.state, room.machines()[0].failures), (State::Failed, 0));
+    let (acted, _) = room.act(Act::Restart, &meant, 7.0);
+    assert!(!acted.machines[0].done, "nobody is there any more");
+    assert_eq!(told(&mut room, "two", 0, script()[0].clone()), None);
+    room.act(Act::Restart, &meant, 8.0);
+    assert_eq!(
+        told(&mut room, "three", 0, script()[0].clone()),
+        None,
+        "it has restarted by itself meanwhile"
+    );
 }
 
 #[test]

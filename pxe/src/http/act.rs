@@ -37,6 +37,8 @@ pub(super) fn routes(parts: Parts) -> Routes {
         .at(urls::AGAIN, Role::Operator, post(again))
         .at(urls::APPROVE, Role::Operator, post(approve))
         .at(urls::HOLD, Role::Operator, post(hold))
+        .at(urls::RESTART, Role::Operator, post(restart))
+        .at(urls::POWER_OFF, Role::Operator, post(power_off))
         .at(urls::FORGET, Role::Operator, post(forget))
         .with_state(parts)
 }
@@ -69,6 +71,20 @@ pub(super) async fn approve(State(parts): State<Parts>, headers: HeaderMap, body
     responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
 pub(super) async fn hold(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
     carry_out(&parts, Act::Hold, &headers, body).await
+}
+
+/// Ends the runs of machines in init, which restart
+#[utoipa::path(post, path = "/api/restart", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn restart(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&parts, Act::Restart, &headers, body).await
+}
+
+/// Ends the runs of machines in init, which are switched off
+#[utoipa::path(post, path = "/api/poweroff", tag = "acts", request_body = Order,
+    responses((status = 200, body = Acted), (status = 404, body = Acted, description = "No machine has these names"), Barred, Refused))]
+pub(super) async fn power_off(State(parts): State<Parts>, headers: HeaderMap, body: Body) -> Answer {
+    carry_out(&parts, Act::PowerOff, &headers, body).await
 }
 
 /// Forgets machines and their disks

@@ -38,6 +38,8 @@ use super::{
         act::again,
         act::approve,
         act::hold,
+        act::restart,
+        act::power_off,
         act::forget,
         deploy::deploy_plan,
         deploy::deploy,

@@ -12,7 +12,7 @@ const PASSWORD: &str = "a long password";
 
 /// Least role of each call: 0 everybody, 1 viewer, 2 operator, 3 administrator. What is sent is good enough to get past the
 /// guard and not good enough to change anything.
-const CALLS: [(&str, &str, usize); 33] = [
+const CALLS: [(&str, &str, usize); 35] = [
     ("GET", "", 0),
     ("GET", "api/openapi.json", 0),
     ("POST", "api/login", 0),
@@ -29,6 +29,8 @@ const CALLS: [(&str, &str, usize); 33] = [
     ("POST", "api/again", 2),
     ("POST", "api/approve", 2),
     ("POST", "api/hold", 2),
+    ("POST", "api/restart", 2),
+    ("POST", "api/poweroff", 2),
     ("POST", "api/forget", 2),
     ("PATCH", "api/seats", 2),
     ("POST", "api/wake", 2),

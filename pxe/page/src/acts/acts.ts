@@ -4,7 +4,7 @@ import type { Machine } from "../live/types";
 import { nameOf } from "../words";
 import { batches, send } from "./send";
 
-export type Act = "again" | "approve" | "wake" | "cancel" | "hold" | "forget";
+export type Act = "again" | "approve" | "wake" | "cancel" | "hold" | "restart" | "poweroff" | "forget";
 
 export interface Wording {
   title: string;
@@ -16,6 +16,9 @@ export interface Wording {
 }
 
 const runs = (machine: Machine) => !["again", "booting", "waiting", "failed", "done"].includes(machine.state);
+
+/** Init is there, and hears what it is told with its next report. */
+const isUp = (machine: Machine) => (runs(machine) || machine.state === "waiting") && !machine.silent;
 
 export const ACTS: Record<Act, Wording> = {
   again: {
@@ -47,6 +50,18 @@ export const ACTS: Record<Act, Wording> = {
     text: "Nothing of these machines is overwritten until they are approved; who is being written is held afterwards.",
     erases: false,
     fits: (machine) => !machine.held,
+  },
+  restart: {
+    title: "Restart",
+    text: "These machines leave all as it is, and restart. A disk that is being written does not start until it is deployed again.",
+    erases: false,
+    fits: isUp,
+  },
+  poweroff: {
+    title: "Switch off",
+    text: "These machines leave all as it is, and are switched off. A disk that is being written does not start until it is deployed again.",
+    erases: false,
+    fits: isUp,
   },
   forget: {
     title: "Forget",
