@@ -152,7 +152,6 @@ test-others:
 
 soak: netboot golden material small ## the tests that take longer (every network card); an issue is resolved when it passes whole
 	$(TEST) -- --test-threads=1 --ignored
-	$(MAKE) deny DENY="licenses bans sources"
 
 bench: build ## the swarm against the chain, udpcast, aria2 and libtorrent; and what it costs over loopback
 	$(SUDO) env EZIO_BIN=$(BIN) $(BIN)/ezio-bench $(BENCH)
