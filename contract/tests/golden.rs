@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ezio_contract::FirmwareIdentity;
 use ezio_contract::inventory::{DiskId, Holds, InventoryDisk, Mark, Overwrite, Wanted};
-use ezio_contract::report::{Directive, Event, FORMAT, Progress, Report, ReportError, StepTimes};
+use ezio_contract::report::{Directive, Event, FORMAT, Leave, Progress, Report, ReportError, StepTimes};
 
 fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/golden"].iter().collect()
@@ -170,8 +170,13 @@ fn no_event_and_no_file_is_left_out() {
 
 #[test]
 fn the_directive_is_its_file_both_ways() {
-    let directive =
-        Directive { release: true, done: true, go: true, waits_for: vec!["/dev/sda: Windows".into()] };
+    let directive = Directive {
+        release: true,
+        done: true,
+        go: true,
+        waits_for: vec!["/dev/sda: Windows".into()],
+        leave: Some(Leave::PowerOff),
+    };
     assert_eq!(serde_json::to_string_pretty(&directive).unwrap() + "\n", file("directive.json"));
     assert_eq!(serde_json::from_str::<Directive>(&file("directive.json")).unwrap(), directive);
     // As servers said it before there was "done", and still do where a machine is not.
