@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -82,6 +83,12 @@ fn ensure_refused_by(
         ensure!(error.contains(reason), "the server was not told {reason:?} but {error:?}");
         ensure!(screen.contains(reason), "the screen does not say {reason:?}:\n{screen}");
     }
+    // It holds, and can be reached.
+    let mut power_off = Command::new(programs::find("ezio-pxe")?);
+    let told = power_off.args(["poweroff", &uuid, "--state"]).arg(&server.state).status()?;
+    ensure!(told.success(), "ezio-pxe poweroff: {told}");
+    console::wait_for(&events, REFUSAL_TIMEOUT, |event| event.what == Happening::Off)
+        .with_context(|| machine.autopsy())?;
     ensure_untouched(&machine.hardware)
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, ensure};
 use ezio_contract::report::Event;
 use ezio_contract::{MachineId, initrd, urls};
 use ezio_image::conf::EndAction;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::devices::depot::Depot;
@@ -34,6 +35,9 @@ use crate::screen::view::Fact;
 const CONF_PATIENCE: Patience = Patience { total: Duration::from_secs(120) };
 /// Until then the server, which gave the conf a moment ago, must say whether this machine is done.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
+
+/// A machine that holds is heard of so often: as often as one that waits for a word.
+const HOLD_PAUSE: Duration = Duration::from_secs(5);
 
 /// The server has just given ezio.conf. It may be starting again, or its files may be just being replaced.
 const MODULE_PATIENCE: Duration = Duration::from_secs(30);
@@ -83,12 +87,28 @@ pub(crate) async fn work() -> End {
                 next: end.to_string(),
                 console: screen.recent(),
             };
-            report_end(&machine.reporter, &screen, event).await;
-            end
+            report_end(&machine.reporter, &screen, event.clone()).await;
+            match end.action {
+                EndAction::Hold if machine.reporter.has_server() => {
+                    screen.step(&format!("next: {end}"));
+                    hold(&machine.reporter, event).await
+                }
+                _ => end,
+            }
         }
     };
     screen.flush();
     end
+}
+
+/// Holds until somebody far away ends that; who stands before the machine has Ctrl-Alt-Del.
+async fn hold(reporter: &Reporter, failed: Event) -> End {
+    loop {
+        match timeout(HOLD_PAUSE, reporter.left()).await {
+            Ok(leave) => return End::of(leave),
+            Err(_) => reporter.send(failed.clone()),
+        }
+    }
 }
 
 /// What grows on the way, and what a failure needs.

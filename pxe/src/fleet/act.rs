@@ -142,8 +142,8 @@ impl Room {
 
     /// Its run ends with its next report.
     fn left(&mut self, id: &str, leave: Leave, now: f64, change: &mut Change) -> (bool, &'static str) {
-        if !self.machines().iter().any(|m| m.id == id && m.is_up() && !self.is_silent(m, now)) {
-            return (false, "no run of it is under way: nobody is there to hear that");
+        if !self.machines().iter().any(|m| m.id == id && self.is_there(m, now)) {
+            return (false, "it is not in init: nobody is there to hear that");
         }
         let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };
         machine.leave = Some(leave);
@@ -172,7 +172,7 @@ fn is_of_all(act: Act, machine: &Machine) -> bool {
     match act {
         Act::Again => machine.life.boots_local && !machine.held,
         Act::Approve => machine.life.state == State::Waiting && !machine.held,
-        Act::Restart | Act::PowerOff => machine.is_up(),
+        Act::Restart | Act::PowerOff => !machine.run.is_empty(),
         Act::Hold | Act::Forget => true,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ezio_contract::report::{self, Directive, Report};
+use ezio_contract::report::{self, Directive, Leave, Report};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
 use thiserror::Error;
@@ -99,6 +99,12 @@ impl Room {
         machine.is_silent(now, self.silent_after_s)
     }
 
+    /// Is init there to hear what is answered to its next report? After a failure it is, where it holds.
+    pub(super) fn is_there(&self, machine: &Machine, now: f64) -> bool {
+        let in_init = machine.life.state.runs() || machine.life.state == State::Failed;
+        in_init && !machine.run.is_empty() && now - machine.last_heard <= self.silent_after_s
+    }
+
     /// Where the machine with this card boots from; one that was never seen has to come as far as its script.
     pub(crate) fn boot_of(&self, mac: Mac) -> Boot {
         let known = identity::find(&self.machines, &MachineId::of_card(mac), |_| false);
@@ -166,7 +172,11 @@ impl Room {
         let (at, mut change) = self.record(&report.machine, address, now)?;
         let machine = &mut self.machines[at];
         if machine.past_runs.contains(&report.run) {
-            return Ok((Directive::default(), change));
+            // Who holds after a failure hears that it is to be deployed.
+            let waits =
+                machine.life.state == State::Again && matches!(report.event, report::Event::Failed { .. });
+            let leave = waits.then_some(Leave::Restart);
+            return Ok((Directive { leave, ..Directive::default() }, change));
         }
         let lost = machine.lost();
         machine.last_heard = now;

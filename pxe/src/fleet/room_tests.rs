@@ -243,8 +243,6 @@ fn a_run_that_somebody_ends_is_no_failure_of_the_machine_and_the_next_run_goes_o
     assert_eq!(told(&mut room, "one", 3, Event::Progress(progress(1))), Some(Leave::PowerOff));
     assert_eq!(told(&mut room, "one", 4, failed("poweroff")), None);
     assert_eq!((room.machines()[0].life.state, room.machines()[0].failures), (State::Failed, 0));
-    let (acted, _) = room.act(Act::Restart, &meant, 7.0);
-    assert!(!acted.machines[0].done, "nobody is there any more");
     assert_eq!(told(&mut room, "two", 0, script()[0].clone()), None);
     room.act(Act::Restart, &meant, 8.0);
     assert_eq!(
@@ -252,6 +250,31 @@ fn a_run_that_somebody_ends_is_no_failure_of_the_machine_and_the_next_run_goes_o
         None,
         "it has restarted by itself meanwhile"
     );
+}
+
+#[test]
+fn who_holds_after_a_failure_is_told_to_restart_or_is_deployed_again_at_once() {
+    let (mut room, machine) = (room(), id(Some(UUID), &[MAC]));
+    let failed = Event::Failed {
+        step: "write".into(),
+        error: "full".into(),
+        next: "hold".into(),
+        console: Vec::new(),
+    };
+    let hears = |room: &mut Room, run, sequence, now| {
+        room.report(&report(&machine, run, sequence, failed.clone()), "10.0.0.9", now).unwrap().0.leave
+    };
+    assert_eq!((hears(&mut room, "one", 1, 1.0), hears(&mut room, "one", 2, 6.0)), (None, None));
+    let restart = |room: &mut Room, now| {
+        room.act(Act::Restart, &Meant::of(vec![UUID.to_owned()]), now).0.machines[0].done
+    };
+    assert!(!restart(&mut room, 40.0), "it was not heard of for 34 s");
+    assert!(restart(&mut room, 8.0));
+    assert_eq!(hears(&mut room, "one", 3, 11.0), Some(Leave::Restart));
+    hears(&mut room, "two", 1, 50.0);
+    again(&mut room, UUID);
+    assert_eq!(hears(&mut room, "two", 2, 55.0), Some(Leave::Restart));
+    assert_eq!((room.machines()[0].life.state, room.machines()[0].failures), (State::Again, 0));
 }
 
 #[test]

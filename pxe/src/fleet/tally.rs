@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::history::{Deployment, Outcome};
 
 /// Steps of init, as its failures name them. Whatever else a machine says counts as [`OTHER`].
-const CAUSES: [&str; 23] = [
+const CAUSES: [&str; 24] = [
     "ask the server",
     "boot entries",
     "choose disk",
@@ -27,6 +27,7 @@ const CAUSES: [&str; 23] = [
     "re-read of the table",
     "reports",
     "start",
+    "stop",
     "write",
     "write table and boot code",
 ];

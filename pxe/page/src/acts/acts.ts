@@ -18,7 +18,10 @@ export interface Wording {
 const runs = (machine: Machine) => !["again", "booting", "waiting", "failed", "done"].includes(machine.state);
 
 /** Init is there, and hears what it is told with its next report. */
-const isUp = (machine: Machine) => (runs(machine) || machine.state === "waiting") && !machine.silent;
+const isUp = (machine: Machine) => {
+  const holds = machine.state === "failed" && machine.next?.startsWith("hold");
+  return (runs(machine) || machine.state === "waiting" || holds === true) && !machine.silent;
+};
 
 export const ACTS: Record<Act, Wording> = {
   again: {
