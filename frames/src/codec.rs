@@ -2,10 +2,13 @@
 
 use std::io::{Error, ErrorKind, Result};
 
-use zstd_safe::{CCtx, CParameter, DCtx};
+use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
 
 /// Strongest level that is worth its time on frames as short as ours.
 pub const MAX_LEVEL: i32 = 12;
+
+/// Longest window of what comes over HTTP, as a power of two (RFC 9659): so much memory an unknown sender makes us take.
+const HTTP_WINDOW: u32 = 23;
 
 /// Packs one frame after the other.
 pub struct Packer {
@@ -99,6 +102,32 @@ pub fn unpack(context: &mut DCtx<'_>, frame: &[u8], raw: &mut [u8]) -> Result<()
     match found == raw.len() {
         true => Ok(()),
         false => Err(invalid(format!("the frame holds {found} bytes instead of {}", raw.len()))),
+    }
+}
+
+/// What is in any number of frames, whoever made them; none where that is more than `limit` bytes.
+///
+/// # Errors
+/// They are damaged or cut off, need a dictionary, or a window longer than HTTP allows.
+pub fn unpack_all(frames: &[u8], limit: u64) -> Result<Option<Vec<u8>>> {
+    let mut context = DCtx::try_create().ok_or(ErrorKind::OutOfMemory)?;
+    context.set_parameter(DParameter::WindowLogMax(HTTP_WINDOW)).map_err(refused)?;
+    let mut input = InBuffer::around(frames);
+    let mut chunk = vec![0; DCtx::out_size()];
+    let mut raw = Vec::new();
+    loop {
+        let mut output = OutBuffer::around(&mut chunk[..]);
+        let left = context.decompress_stream(&mut output, &mut input).map_err(refused)?;
+        let found = output.pos();
+        if (raw.len() + found) as u64 > limit {
+            return Ok(None);
+        }
+        raw.extend_from_slice(&chunk[..found]);
+        match (input.pos() == frames.len(), left) {
+            (true, 0) => return Ok(Some(raw)),
+            (true, _) if found == 0 => return Err(invalid("the last frame is cut off".to_owned())),
+            _ => {}
+        }
     }
 }
 

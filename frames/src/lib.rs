@@ -13,7 +13,7 @@ mod table;
 mod tests;
 mod writer;
 
-pub use codec::{MAX_LEVEL, Packer, Unpacker, unpack};
+pub use codec::{MAX_LEVEL, Packer, Unpacker, unpack, unpack_all};
 pub use error::FrameError;
 pub use file::{Frame, FrameFile};
 pub use reader::FrameReader;

@@ -219,3 +219,30 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// A file of frames is any number of them, with one of another kind behind.
+    #[test]
+    fn all_frames_are_unpacked_up_to_a_limit(raw in prop::collection::vec(0..4u8, 1..300_000), cut in 1..200usize) {
+        let bench = Bench::new(raw, PIECE);
+        let (bytes, length) = (bench.bytes(), bench.raw.len() as u64);
+        prop_assert!(unpack_all(&bytes, length).unwrap().as_ref() == Some(&bench.raw));
+        prop_assert!(unpack_all(&bytes, length - 1).unwrap().is_none());
+        let frame = Packer::new(1).unwrap().pack(&bench.raw).unwrap();
+        prop_assert!(unpack_all(&frame[..frame.len().saturating_sub(cut)], length).is_err());
+    }
+}
+
+#[test]
+fn a_window_longer_than_http_allows_is_refused() {
+    // Long enough a content that the window is not made shorter.
+    let pack = |window: &str| {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&path, noise(1).take(17 << 20).collect::<Vec<u8>>()).unwrap();
+        let zstd = Command::new("zstd").args(["-1", "-c", window]).arg(path.path()).output().unwrap();
+        assert!(zstd.status.success(), "{}", String::from_utf8_lossy(&zstd.stderr));
+        zstd.stdout
+    };
+    assert_eq!(unpack_all(&pack("--zstd=wlog=23"), u64::MAX).unwrap().unwrap().len(), 17 << 20);
+    assert!(unpack_all(&pack("--zstd=wlog=24"), u64::MAX).is_err());
+}

@@ -15,7 +15,8 @@ use crate::fleet::Fleet;
 
 const BINARY: &str = "application/octet-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
-const TORRENT: &str = "application/x-bittorrent";
+/// What a torrent is, by its media type.
+pub(crate) const TORRENT: &str = "application/x-bittorrent";
 
 /// Who asks, as far as an answer depends on it.
 #[derive(Debug)]

@@ -75,6 +75,14 @@ async fn serves_an_image_with_nothing_but_its_directory() {
     let metainfo = Metainfo::parse(&torrent).unwrap();
     assert_eq!(metainfo.trackers(), [format!("{}/announce", server.base)]);
     assert_eq!(metainfo.info_hash(), image.info_hash);
+    let asked = server.client(None).get(format!("{}/images/golden/disk.torrent", server.base));
+    let packed = asked.header("accept-encoding", "gzip, zstd").send().await.unwrap();
+    assert_eq!(
+        (&packed.headers()["content-encoding"], &packed.headers()["vary"]),
+        (&"zstd".parse().unwrap(), &"accept-encoding".parse().unwrap())
+    );
+    let packed = packed.bytes().await.unwrap();
+    assert_eq!(ezio_frames::unpack_all(&packed, 1 << 20).unwrap(), Some(torrent));
     assert!(seen(&server, "/").await.contains("<title>ezio</title>"));
     assert!(text(&server, "/metrics").await.contains("ezio_machines{state=\"done\"} 0\n"));
 }

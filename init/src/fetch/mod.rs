@@ -9,7 +9,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ezio_frames::unpack_all;
 use ezio_netproto::tftp::client::{Limits, TftpError};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
@@ -24,6 +26,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 const TFTP_PORT: u16 = 69;
+/// How a server may pack what it sends: of a torrent an eighth is left.
+const ZSTD: &str = "zstd";
 
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,8 @@ pub(crate) enum FetchError {
     TooLarge(Location, u64),
     #[error("{0}: the answer stopped short: silence for {1:?}")]
     Silence(Location, Duration),
+    #[error("{location}: what the server packed cannot be unpacked")]
+    Packed { location: Location, source: io::Error },
     #[error("fetching {location}: {reason}")]
     Http { location: Location, reason: String },
     #[error(transparent)]
@@ -67,7 +73,11 @@ impl FetchError {
             Self::NotFound(_) | Self::TooLarge(..) | Self::Local { .. } => true,
             Self::Status { status, .. } => status.is_client_error(),
             Self::Tftp(TftpError::Refused { .. } | TftpError::TooLarge { .. }) => true,
-            Self::Tftp(_) | Self::Silence(..) | Self::Http { .. } | Self::Name { .. } => false,
+            Self::Tftp(_)
+            | Self::Silence(..)
+            | Self::Packed { .. }
+            | Self::Http { .. }
+            | Self::Name { .. } => false,
         }
     }
 }
@@ -136,7 +146,8 @@ impl Fetcher {
             reason: innermost(&error),
         };
         let silence = |_| FetchError::Silence(location.clone(), READ_TIMEOUT);
-        let sent = timeout(READ_TIMEOUT, self.http.get(url.clone()).send()).await;
+        let sent =
+            timeout(READ_TIMEOUT, self.http.get(url.clone()).header(ACCEPT_ENCODING, ZSTD).send()).await;
         let mut response = sent.map_err(silence)?.map_err(failed)?;
         let status = response.status();
         if status == reqwest::StatusCode::NOT_FOUND {
@@ -145,6 +156,7 @@ impl Fetcher {
         if !status.is_success() {
             return Err(FetchError::Status { location: location.clone(), status });
         }
+        let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|by| by == ZSTD);
         let mut body = Vec::new();
         while let Some(chunk) =
             timeout(READ_TIMEOUT, response.chunk()).await.map_err(silence)?.map_err(failed)?
@@ -154,7 +166,13 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        if !packed {
+            return Ok(body);
+        }
+        let unpacked = unpack_all(&body, limit);
+        let unpacked =
+            unpacked.map_err(|source| FetchError::Packed { location: location.clone(), source })?;
+        unpacked.ok_or_else(|| FetchError::TooLarge(location.clone(), limit))
     }
 }
 
@@ -184,7 +202,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// Answers each connection with the next of these, then closes it.
-    async fn server(answers: Vec<&'static str>) -> (Location, tokio::task::JoinHandle<()>) {
+    async fn server(answers: Vec<&'static [u8]>) -> (Location, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let location = format!("http://{}/ezio.conf", listener.local_addr().unwrap()).parse().unwrap();
         let task = tokio::spawn(async move {
@@ -192,16 +210,16 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await.unwrap();
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.write_all(answer).await.unwrap();
             }
         });
         (location, task)
     }
 
-    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nezio";
-    const SHORT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\nezio";
-    const NONE: &str = "HTTP/1.1 404 None\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nezio";
+    const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\nezio";
+    const NONE: &[u8] = b"HTTP/1.1 404 None\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
     #[tokio::test]
     async fn a_busy_server_and_a_cut_answer_are_asked_again() {
@@ -217,6 +235,25 @@ mod tests {
         assert_eq!(fetched, b"ezio");
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains("503"), "{told:?}");
+    }
+
+    /// What the server packs counts by what is in it; what is cut off is asked for again.
+    #[tokio::test]
+    async fn what_comes_packed_is_unpacked_within_the_limit() {
+        let frame = ezio_frames::Packer::new(1).unwrap().pack(&[7; 100_000]).unwrap();
+        let answer = |frame: &[u8]| {
+            let head = "HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nConnection: close\r\nContent-Length";
+            let head = format!("{head}: {}\r\n\r\n", frame.len());
+            &*[head.as_bytes(), frame].concat().leak()
+        };
+        let (short, whole) = (answer(&frame[..frame.len() - 9]), answer(&frame));
+        let (location, _task) = server(vec![short, whole, whole]).await;
+        let fetcher = Fetcher::new().unwrap();
+        let error = fetcher.get(&location).await.unwrap_err();
+        assert!(matches!(error, FetchError::Packed { .. }) && !error.is_final(), "{error}");
+        assert_eq!(fetcher.get_at_most(&location, 100_000).await.unwrap(), [7; 100_000]);
+        let error = fetcher.get_at_most(&location, 99_999).await.unwrap_err();
+        assert!(matches!(error, FetchError::TooLarge(..)), "{error}");
     }
 
     #[tokio::test]
