@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::bits::Bits;
-use super::event::{ConnId, Output, Role};
+use super::event::{ConnId, Output, Role, SiteId};
 use super::geometry::PieceId;
 use super::peer::Conn;
 use super::site::rank;
@@ -18,6 +18,19 @@ pub(super) struct Announcements {
     due: Option<Duration>,
     /// Something is to be announced at once.
     urgent: bool,
+}
+
+/// Who calls whom across. If all that have a piece did, HAVEs would be a fifth of what a cable between two switches of 48 carries.
+#[derive(Debug, Default)]
+struct Calls {
+    /// Members at the next site.
+    callees: Vec<u64>,
+    /// Of these the first so many in rank are called: the one that is to fetch a piece, and who is next.
+    called: usize,
+    /// Members at this one but ourselves.
+    members: Vec<u64>,
+    /// Of these the first so many in rank call.
+    callers: usize,
 }
 
 impl Announcements {
@@ -59,13 +72,13 @@ impl Scheduler {
         }
         (self.announcements.due, self.announcements.urgent) = (None, false);
         let log = self.announcements.len();
-        let callees = self.callees();
+        let calls = self.calls();
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let Some(conn) = self.conns.get(id).filter(|c| c.announced < log) else { continue };
             let waits = self.now.saturating_sub(conn.told) < self.config.tuning.announce;
             if self.is_far(conn) {
-                self.call(id, &callees);
+                self.call(id, &calls);
             } else if waits && !urgent {
                 self.announcements.due = Some(self.now + self.config.tuning.announce_sweep);
             } else {
@@ -87,8 +100,8 @@ impl Scheduler {
     pub(super) fn announce_to(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id) else { return };
         if self.is_far(conn) {
-            let callees = self.callees();
-            self.call(id, &callees);
+            let calls = self.calls();
+            self.call(id, &calls);
         } else {
             self.tell_all(id);
         }
@@ -99,31 +112,46 @@ impl Scheduler {
         self.crosses(conn) && conn.peer.role == Role::Member
     }
 
-    /// Who may ask something of this site.
-    fn callees(&self) -> Vec<u64> {
-        let Some(after) = self.ring().after else { return Vec::new() };
+    /// Who may ask something of this site, and who of it tells them.
+    fn calls(&self) -> Calls {
+        let Some(after) = self.ring().after else { return Calls::default() };
+        let callees = self.members_at(after);
+        let members = self.config.site.map_or_else(Vec::new, |own| self.members_at(own));
+        // In a room too large for a full mesh each knows a part of those there: so many more call, and each of them fewer.
+        let t = &self.config.tuning;
+        let (known, all) = (callees.len().max(1), callees.len().max(members.len() + 1));
+        let callers = (t.callers as usize * all).div_ceil(known);
+        let called = (t.called as usize * known).div_ceil(all);
+        Calls { callees, called, members, callers }
+    }
+
+    /// The members at a site that we know, each once.
+    fn members_at(&self, site: SiteId) -> Vec<u64> {
         let peers = self.conns.iter().map(|(_, conn)| conn.peer);
-        let there = peers.filter(|peer| peer.role == Role::Member && peer.site == Some(after));
-        there.map(|peer| peer.member).collect()
+        let there = peers.filter(|peer| peer.role == Role::Member && peer.site == Some(site));
+        let mut members: Vec<u64> = there.map(|peer| peer.member).collect();
+        members.sort_unstable();
+        members.dedup();
+        members
     }
 
     /// Tells a far peer of the pieces that it is to fetch.
-    fn call(&mut self, id: ConnId, callees: &[u64]) {
+    fn call(&mut self, id: ConnId, calls: &Calls) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let log = &self.announcements.log;
         let from = std::mem::replace(&mut conn.called, log.len()).max(conn.announced);
         let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
-        if !callees.contains(&conn.peer.member) {
+        if !calls.callees.contains(&conn.peer.member) {
             return;
         }
         if conn.calls.len() == 0 {
             conn.calls = Bits::new(self.geometry.piece_count());
         }
-        let ranks = self.config.tuning.called as usize;
         for &piece in &log[from..] {
             if range.contains(&piece.0)
                 && !conn.has.get(piece.0)
-                && rank(callees, conn.peer.member, piece) < ranks
+                && rank(&calls.callees, conn.peer.member, piece) < calls.called
+                && rank(&calls.members, self.config.member, piece) < calls.callers
                 && conn.calls.set(piece.0)
             {
                 self.out.push(Output::Have(id, piece));
@@ -161,5 +189,53 @@ impl Scheduler {
         self.out.extend(news.map(|&p| Output::Have(id, p)));
         conn.announced = log.len();
         conn.told = self.now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::poll::tell;
+    use super::super::{
+        BLOCK_SIZE, Config, Geometry, Input, Peer, REQUEST_QUEUE, Start, TorrentId, TorrentShape,
+    };
+    use super::*;
+
+    const PIECES: u32 = 64;
+
+    /// What a member tells, of eight at its site, when it has found all pieces: how many of them near ones hear of, and far ones.
+    fn told(far: u64) -> (usize, usize) {
+        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length: u64::from(PIECES * BLOCK_SIZE) };
+        let mut config = Config::new(Role::Member, 1);
+        (config.member, config.site) = (100, Some(SiteId(0)));
+        let mut scheduler = Scheduler::new(config, Geometry::new([shape]), &[Start::None]);
+        let mut out = Vec::new();
+        for number in 0..7 + far {
+            let site = Some(SiteId(u16::from(number >= 7)));
+            let (torrent, role) = (TorrentId(0), Role::Member);
+            let peer = Peer { torrent, member: number, role, site, fast: true, queue: REQUEST_QUEUE };
+            tell(&mut scheduler, Duration::ZERO, Input::Connected(ConnId(number as u32), peer), &mut out);
+        }
+        out.clear();
+        for piece in (0..PIECES).map(PieceId) {
+            tell(&mut scheduler, Duration::from_secs(1), Input::Sought(piece), &mut out);
+            tell(&mut scheduler, Duration::from_secs(1), Input::Found(piece), &mut out);
+        }
+        scheduler.poll(Duration::from_secs(9), &mut out);
+        let heard = |far: bool| {
+            let to = |output: &&Output| matches!(output, Output::Have(id, _) if (id.0 >= 7) == far);
+            out.iter().filter(to).count()
+        };
+        (heard(false), heard(true))
+    }
+
+    #[test]
+    fn of_those_at_a_site_some_call_and_few_are_called() {
+        let (near, far) = told(8);
+        assert_eq!(near, 7 * PIECES as usize);
+        let own = |piece: &PieceId| rank(&[0, 1, 2, 3, 4, 5, 6], 100, *piece) < 4;
+        let pieces = (0..PIECES).map(PieceId).filter(own).count();
+        assert!(far == 2 * pieces && (20..44).contains(&pieces), "{far} {pieces}");
+        // Who knows two of eight there calls one of them, whatever its rank.
+        assert_eq!(told(2).1, PIECES as usize);
     }
 }

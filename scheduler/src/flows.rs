@@ -9,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::SiteId;
 use super::tuning::Tuning;
 
+/// Rounds of what comes to rest by itself, at most: where groups are clear half of them are enough, and where they are not there is
+/// nothing to find.
+const ROUNDS: usize = 24;
+
 /// What went from one machine to another: bytes, and the seconds in which there was something to send.
 #[derive(Debug, Clone, Copy, Default)]
 struct Flow {
@@ -233,7 +237,7 @@ impl Nearness {
         parts.extend([left, right]);
         let mut own: BTreeMap<u64, usize> =
             parts.iter().enumerate().flat_map(|(at, part)| part.iter().map(move |&m| (m, at))).collect();
-        for _ in 0..self.tuning.moves {
+        for _ in 0..ROUNDS {
             let old = own.clone();
             for (&member, at) in &mut own {
                 let mut means = vec![Mean::default(); parts.len()];
@@ -245,6 +249,9 @@ impl Nearness {
                 let known = (0..means.len()).filter(|&part| means[part].1 > 0.0);
                 let nearest = known.max_by(|&a, &b| means[a].get().total_cmp(&means[b].get()));
                 *at = nearest.filter(|_| means[*at].1 > 0.0).unwrap_or(*at);
+            }
+            if own == old {
+                break;
             }
         }
         let mut moved = vec![BTreeSet::new(); parts.len()];
@@ -266,7 +273,7 @@ impl Nearness {
         // More than the least eigenvalue is below 0.
         let shift = group.iter().map(|&m| pairs(m).map(|(_, log)| (log - mean).abs()).sum::<f64>());
         let shift = shift.fold(0.0, f64::max) / 4.0;
-        for _ in 0..self.tuning.power_rounds {
+        for _ in 0..ROUNDS {
             let next = |&member: &u64| {
                 let sum: f64 = pairs(member).map(|(other, log)| (log - mean) * x[other]).sum();
                 (member, sum + shift * x[&member])

@@ -178,6 +178,8 @@ numbers! {
     announce: Duration = ms(2000), "ms";
     /// At the next site so many members hear of a piece: the one that is to fetch it, and who is next in rank.
     called: u32 = 2, "members";
+    /// So many members that have a piece call one of them, about: each HAVE and its ACK cross the cable.
+    callers: u32 = 4, "members";
     /// So often we look for who is to be told.
     announce_sweep: Duration = ms(125), "ms";
     /// A piece that fewer others have is announced at once, at the start.
@@ -278,10 +280,6 @@ numbers! {
     /// A machine with fewer streams cannot be told; nor can one be told by fewer to a site. (Who was put wrong has few to where it
     /// belongs. To ask for four kept it there for half of the image.)
     streams: u32 = 2, "streams";
-    /// Rounds of the power method: enough where groups are clear, and where they are not there is nothing to find.
-    power_rounds: u32 = 24, "rounds";
-    /// So often each machine goes to the part that it is nearest to, after a cut.
-    moves: u32 = 8, "rounds";
     /// Fewer machines are no group.
     group: u32 = 3, "machines";
     /// A room is cut into so many parts at once, at most.
