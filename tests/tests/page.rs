@@ -33,6 +33,11 @@ fn accounts_tokens_and_the_audit_log_are_managed() -> Result<()> {
 }
 
 #[test]
+fn what_became_of_deployments_is_shown_page_by_page() -> Result<()> {
+    script("history.test.mjs", &["--silent-after", "1h"])
+}
+
+#[test]
 #[ignore = "soak: a minute of figures"]
 fn thousands_of_machines_cost_the_page_little() -> Result<()> {
     script("many.test.mjs", &["--silent-after", "1h"])

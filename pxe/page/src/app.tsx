@@ -6,6 +6,7 @@ import { FirstAccount, Login } from "./account/login";
 import { AccountView } from "./account/view";
 import { Who } from "./account/who";
 import { DeployView } from "./deploy/view";
+import { HistoryView } from "./history/view";
 import { ImagesView } from "./images/view";
 import { useLive } from "./live/connection";
 import type { Room } from "./live/types";
@@ -16,6 +17,7 @@ import { useRoute } from "./route";
 const TITLES: Record<string, string> = {
   "": "Room",
   deploy: "Deploy",
+  history: "History",
   images: "Images",
   machine: "Machine",
   access: "Access",
@@ -52,6 +54,9 @@ export function App() {
             <Tab to="#/images" here={view === "images"}>
               Images
             </Tab>
+            <Tab to="#/history" here={view === "history"}>
+              History
+            </Tab>
             {caller.role === "administrator" && (
               <Tab to="#/access" here={view === "access"}>
                 Access
@@ -82,6 +87,7 @@ function Tab({ to, here, children }: { to: string; here: boolean; children: Comp
 
 function View({ view, id, room, caller }: { view: string; id: string; room: Room; caller: Caller }) {
   if (view === "deploy") return <DeployView room={room} mayAct={mayAct(caller)} />;
+  if (view === "history") return <HistoryView key={id} room={room} machine={id} />;
   if (view === "images") return <ImagesView room={room} />;
   if (view === "access") return <AccessView caller={caller} />;
   if (view === "account") return <AccountView caller={caller} />;

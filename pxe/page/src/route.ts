@@ -1,10 +1,12 @@
-// Which view is open: `#/`, `#/deploy`, `#/images`, `#/machine/ID`, `#/access`, `#/account`.
+// Which view is open: `#/`, `#/deploy`, `#/history`, `#/history/ID`, `#/images`, `#/machine/ID`, `#/access`, `#/account`.
 
 import { useEffect, useState } from "preact/hooks";
 
 const parts = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
 
 export const machineAddress = (id: string) => `#/machine/${encodeURIComponent(id)}`;
+
+export const historyAddress = (id: string) => `#/history/${encodeURIComponent(id)}`;
 
 export function useRoute(): string[] {
   const [route, open] = useState(parts);

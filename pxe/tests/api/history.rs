@@ -33,6 +33,11 @@ async fn a_run_is_in_the_history_when_its_report_is_answered_and_stays_there() {
         told.iter().map(|d| (d["run"].as_str().unwrap(), d["outcome"].as_str().unwrap())).collect();
     assert_eq!(runs, [("bad", "failed"), ("good", "done")]);
     assert_eq!(server.command(&["history", "--json", "--limit", "1"]).matches("\"run\"").count(), 1);
+    let older: Value = serde_json::from_str(&seen(&server, "/api/history?before=2&limit=9").await).unwrap();
+    assert_eq!(
+        (older["deployments"].as_array().unwrap().len(), &older["deployments"][0]["number"]),
+        (1, &1.into())
+    );
     assert!(server.command(&["history"]).contains("golden  failed, 0 B in 0 s: write: =no, space"));
     let table = server.command(&["history", "--csv", "--machine", "S1"]);
     let lines: Vec<&str> = table.lines().collect();

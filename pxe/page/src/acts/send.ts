@@ -31,3 +31,12 @@ export async function send(
     return { error: `The server did not answer (${error}). Try again.`, answer: null };
   }
 }
+
+/** An answer, or why there is none. */
+export type Answer<T> = { value: T; error: null } | { value: null; error: string };
+
+/** Asks the server for something. */
+export async function ask<T>(address: string): Promise<Answer<T>> {
+  const { error, answer } = await send("GET", address);
+  return error === null ? { value: answer as T, error } : { value: null, error };
+}

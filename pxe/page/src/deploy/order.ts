@@ -1,6 +1,6 @@
 // What is said to the server of a deployment, and what it answers.
 
-import { batches, send } from "../acts/send";
+import { type Answer, batches, send } from "../acts/send";
 import type { Plan } from "./plan";
 import type { Wish } from "./wish";
 
@@ -9,9 +9,6 @@ export interface Acted {
   /** Names that are no machine's. */
   unknown: string[];
 }
-
-/** An answer, or why there is none. */
-export type Answer<T> = { value: T; error: null } | { value: null; error: string };
 
 /** One wish in as many as there are requests. */
 const parts = (wish: Wish): Wish[] =>

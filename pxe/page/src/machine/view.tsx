@@ -10,6 +10,7 @@ import { statusOf } from "../room/status";
 import { Bar } from "../widgets/bar";
 import { count, kindOf, nameOf, rate, size, span } from "../words";
 import { Console } from "./console";
+import { PastRuns } from "./past";
 import { Timeline } from "./timeline";
 
 export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayAct: boolean }) {
@@ -55,6 +56,7 @@ export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayA
         <Lines title="Notes on its image" lines={machine.notes} />
       </div>
       <Console machine={machine} />
+      <PastRuns key={machine.times.done ?? machine.times.failed} machine={machine} room={room} />
     </>
   );
 }

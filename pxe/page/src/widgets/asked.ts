@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
+import { ask } from "../acts/send";
 
 export interface Asked<T> {
   /** What the server answered last. */
@@ -12,14 +13,9 @@ export function useAsked<T>(address: string, everyS?: number): Asked<T> {
   const [value, setValue] = useState<T | null>(null);
   const [error, setError] = useState<string | null>(null);
   const again = useCallback(async () => {
-    try {
-      const answer = await fetch(address, { signal: AbortSignal.timeout(20_000) });
-      if (!answer.ok) return setError((await answer.text()).trim());
-      setValue(await answer.json());
-      setError(null);
-    } catch (error) {
-      setError(`The server did not answer (${error}).`);
-    }
+    const { value, error } = await ask<T>(address);
+    if (value !== null) setValue(value);
+    setError(error);
   }, [address]);
   useEffect(() => {
     again();
