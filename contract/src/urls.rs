@@ -61,6 +61,10 @@ pub const UNSCHEDULE: &str = "api/schedules/remove";
 pub const HISTORY: &str = "api/history";
 /// The same as a table.
 pub const HISTORY_CSV: &str = "api/history.csv";
+/// The [`CONF`] that holds, for people.
+pub const CONF_TEXT: &str = "api/conf";
+/// Says what is wrong with another one.
+pub const CONF_CHECK: &str = "api/conf/check";
 /// All calls below `api/`, described as OpenAPI.
 pub const OPENAPI: &str = "api/openapi.json";
 /// Begins a session.

@@ -4,14 +4,32 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use ezio_contract::urls;
-use ezio_image::conf::{Conf, ImageRef, Orders, Over, Settings};
+use ezio_image::conf::{Conf, ConfError, ImageRef, Orders, Over, Settings};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, Machine, Meant};
 use crate::identity::IdentityFiles;
+
+/// What is wrong with a text that is to be an `ezio.conf`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Mistake {
+    /// From 1.
+    pub(crate) line: usize,
+    /// In characters, from 1.
+    pub(crate) column: usize,
+    pub(crate) message: String,
+}
+
+impl From<ConfError> for Mistake {
+    fn from(error: ConfError) -> Self {
+        Self { line: error.line, column: error.column, message: error.message }
+    }
+}
 
 /// A conf as it is served.
 #[derive(Debug)]
@@ -57,6 +75,38 @@ impl ServedConf {
         };
         let overs: Vec<Over> = overs.iter().filter(fits).cloned().collect();
         (self.signature.is_none() && !overs.is_empty()).then(|| self.conf.clone().with(&overs).ok()).flatten()
+    }
+
+    /// A text that is in no place, or what is wrong with it. The files that it names are not looked for: they may lie beside it one
+    /// day, and whoever asks may not read every file of this host.
+    pub(crate) fn supposed(text: &str, catalogue: &Catalogue) -> Result<Self, Vec<Mistake>> {
+        let conf = Conf::parse(text).map_err(|e| vec![Mistake::from(e)])?;
+        let mistakes: Vec<Mistake> = unserved(&conf, catalogue)
+            .map(|(name, why)| {
+                let line = text.lines().position(|line| line.contains(name)).map_or(1, |at| at + 1);
+                Mistake { line, column: 1, message: format!("this {why}") }
+            })
+            .collect();
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            text: text.to_owned().into(),
+            lacks_report: conf.report().is_none(),
+            signature: None,
+            conf,
+            files: IdentityFiles::default(),
+            origin: "what is looked at".to_owned(),
+        })
+    }
+
+    /// As the operator wrote it.
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    pub(crate) fn is_signed(&self) -> bool {
+        self.signature.is_some()
     }
 
     /// What this machine is told, and where that stands.
@@ -141,16 +191,8 @@ impl RoomConf {
 fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let conf = Conf::parse(&text).with_context(|| format!("in {}", path.display()))?;
-    for image in conf.images() {
-        if let ImageRef::Name(name) = image {
-            let known: Vec<&str> = catalogue.names().collect();
-            ensure!(
-                known.contains(&name.as_str()),
-                "{} names the image {name:?}, which is not served here (served: {})",
-                path.display(),
-                known.join(", ")
-            );
-        }
+    if let Some((_, why)) = unserved(&conf, catalogue).next() {
+        bail!("{} {why}", path.display());
     }
     let signature_path = PathBuf::from(format!("{}{}", path.display(), urls::SIGNATURE));
     let signature = match std::fs::read(&signature_path) {
@@ -164,6 +206,18 @@ fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
     let lacks_report = conf.report().is_none() && signature.is_none();
     let origin = path.display().to_string();
     Ok(ServedConf { text: text.into(), lacks_report, signature, conf, files, origin })
+}
+
+/// Images that it names and that are not served, and what is to be said of each.
+fn unserved<'a>(conf: &'a Conf, catalogue: &Catalogue) -> impl Iterator<Item = (&'a str, String)> {
+    let known: Vec<&str> = catalogue.names().collect();
+    let why = |name: &str| {
+        let served = known.join(", ");
+        format!("names the image {name:?}, which is not served here (served: {served})")
+    };
+    let names = conf.images().into_iter().filter_map(ImageRef::name);
+    let found: Vec<_> = names.filter(|name| !known.contains(name)).map(|name| (name, why(name))).collect();
+    found.into_iter()
 }
 
 fn made_up(catalogue: &Catalogue) -> Option<ServedConf> {

@@ -227,7 +227,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.getByText("all verified and synced").waitFor();
     await accessible(page, "machine");
     await page.getByRole("link", { name: "Images" }).click();
-    await page.getByRole("article", { name: "Image lab" }).getByText("Used by").waitFor();
+    await page.getByRole("article", { name: "Image lab" }).getByText("Last given to").waitFor();
     await accessible(page, "images");
     assert.deepEqual(problems, []);
     await page.close();

@@ -38,6 +38,11 @@ fn what_became_of_deployments_is_shown_page_by_page() -> Result<()> {
 }
 
 #[test]
+fn images_are_shown_and_an_ezio_conf_is_looked_at() -> Result<()> {
+    script("images.test.mjs", &["--silent-after", "1h"])
+}
+
+#[test]
 #[ignore = "soak: a minute of figures"]
 fn thousands_of_machines_cost_the_page_little() -> Result<()> {
     script("many.test.mjs", &["--silent-after", "1h"])

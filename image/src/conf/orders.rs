@@ -81,6 +81,17 @@ pub enum ImageRef {
     TorrentPath(String),
 }
 
+impl ImageRef {
+    /// Of the server that the conf came from.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Url(_) | Self::TorrentPath(_) => None,
+        }
+    }
+}
+
 impl FromStr for ImageRef {
     type Err = String;
 

@@ -88,7 +88,7 @@ function Tab({ to, here, children }: { to: string; here: boolean; children: Comp
 function View({ view, id, room, caller }: { view: string; id: string; room: Room; caller: Caller }) {
   if (view === "deploy") return <DeployView room={room} mayAct={mayAct(caller)} />;
   if (view === "history") return <HistoryView key={id} room={room} machine={id} />;
-  if (view === "images") return <ImagesView room={room} />;
+  if (view === "images") return <ImagesView room={room} mayAct={mayAct(caller)} />;
   if (view === "access") return <AccessView caller={caller} />;
   if (view === "account") return <AccountView caller={caller} />;
   if (view === "machine") return <MachineView room={room} id={id} mayAct={mayAct(caller)} />;

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use ezio_contract::urls;
+use ezio_image::checksums::sha256_hex;
 use ezio_image::directory;
 use ezio_image::manifest::{CHECKSUM_FILE, Manifest, Store};
 use ezio_image::metainfo::Metainfo;
 use ezio_imagedir::small_files;
 use ezio_swarm::storage::{Storage, open_image};
+
+use crate::clock::now;
 
 /// A torrent of an image, and the data behind it.
 pub(crate) struct Torrent {
@@ -36,6 +39,10 @@ pub(crate) struct Image {
     /// Bytes of the smallest disk that can hold it; none where it is no image of a disk.
     pub(crate) needed: Option<u64>,
     pub(crate) torrents: Vec<Torrent>,
+    /// What is in it: SHA-256 of its list of checksums, in hex.
+    pub(crate) version: String,
+    /// When it was opened, in seconds since 1970.
+    pub(crate) checked: f64,
     /// Manifest, layout and so on by file name; torrents are made to order.
     files: BTreeMap<String, Bytes>,
 }
@@ -58,7 +65,10 @@ impl Image {
         // The operator signs an image by its checksums.
         files.extend(signature(&dir)?);
         let needed = image.needed_for_disk();
-        Ok(Self { name, dir, manifest: image.manifest.clone(), needed, torrents, files })
+        let checksums = files.get(CHECKSUM_FILE).map(Bytes::as_ref).unwrap_or_default();
+        let version = sha256_hex(checksums);
+        let manifest = image.manifest.clone();
+        Ok(Self { name, dir, manifest, needed, torrents, version, checked: now(), files })
     }
 
     /// Bytes that a client receives.

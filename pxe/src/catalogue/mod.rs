@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use ezio_contract::Arch;
+use ezio_contract::{Arch, urls};
 use ezio_disk::Origin;
+use ezio_image::manifest::CHECKSUM_FILE;
 use ezio_image::metainfo::InfoHash;
 use ezio_image::names::is_safe_name;
 use ezio_image::set::{SetDisk, image_name};
@@ -92,6 +93,11 @@ impl Catalogue {
             Some(image) => image.file(file, announce),
             None => self.set(image)?.file(file),
         }
+    }
+
+    /// Does the operator's signature lie beside this image or set?
+    pub(crate) fn is_signed(&self, name: &str) -> bool {
+        self.file(name, &format!("{CHECKSUM_FILE}{}", urls::SIGNATURE), "").is_some()
     }
 
     fn image(&self, name: &str) -> Option<&Image> {

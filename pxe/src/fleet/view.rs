@@ -34,6 +34,20 @@ pub(crate) struct FleetView {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ImageView {
     pub(crate) name: String,
+    /// What is in it: SHA-256 of its list of checksums.
+    pub(crate) version: String,
+    /// Program and version that made it.
+    pub(crate) builder: String,
+    /// Architecture of the machines that it is for; none: of any.
+    pub(crate) arch: Option<String>,
+    /// The operator's signature lies beside it.
+    pub(crate) signed: bool,
+    /// When the server opened it: small files were checked by their checksums, data by their sizes. Seconds since 1970.
+    pub(crate) checked: f64,
+    /// ezio.conf names it, or the set that it belongs to.
+    pub(crate) in_conf: bool,
+    /// Bytes that a disk must have; none where it is no image of a disk.
+    pub(crate) needed_bytes: Option<u64>,
     /// Bytes that a machine receives.
     pub(crate) payload_bytes: u64,
     /// What of it is special, or is not kept: a sentence each.

@@ -8,8 +8,8 @@ use utoipa::{IntoResponses, OpenApi};
 
 use super::guard::Routes;
 use super::{
-    accounts, act, console, deploy, events, history, identity, login, metrics, overview, plan, report, seats,
-    wake,
+    accounts, act, conf, console, deploy, events, history, identity, login, metrics, overview, plan, report,
+    seats, wake,
 };
 
 /// All calls.
@@ -31,6 +31,8 @@ use super::{
         metrics::prometheus,
         events::join,
         plan::plan,
+        conf::conf,
+        conf::check,
         console::console,
         deploy::schedules,
         history::history,

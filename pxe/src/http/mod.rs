@@ -4,6 +4,7 @@
 mod accounts;
 mod act;
 mod body;
+mod conf;
 mod console;
 mod deploy;
 mod description;
@@ -129,11 +130,11 @@ fn people(
         schedules: Arc::clone(schedules),
         catalogue: Arc::clone(&overview.catalogue),
     };
-    let plans = plan::Plans {
+    let plans = Arc::new(plan::Plans {
         catalogue: Arc::clone(&overview.catalogue),
         conf: Arc::clone(&identities.conf),
         fleet: Arc::clone(&overview.fleet),
-    };
+    });
     let logins = login::Logins { access: Arc::clone(access), throttle: Arc::clone(throttle) };
     page::routes()
         .merge(login::routes(logins))
@@ -145,6 +146,7 @@ fn people(
         .merge(description::routes())
         .merge(console::routes(Arc::clone(&overview.fleet)))
         .merge(short::routes(Arc::clone(&overview.fleet)))
+        .merge(conf::routes(Arc::clone(&plans)))
         .merge(plan::routes(plans))
         .merge(overview::routes(Arc::clone(overview)))
         .merge(seats::routes(Arc::clone(&overview.seats)))

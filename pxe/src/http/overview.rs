@@ -6,6 +6,7 @@ use axum::extract::{Json, State};
 use axum::routing::get;
 use ezio_contract::report::Progress;
 use ezio_contract::urls;
+use ezio_image::conf::ImageRef;
 use tokio::sync::watch;
 
 use super::description::Barred;
@@ -41,7 +42,10 @@ pub(super) async fn fleet(State(overview): State<Arc<Overview>>) -> Json<FleetVi
     Json(overview.view())
 }
 
-fn image_view(image: &Image) -> ImageView {
+/// `names` are the images of ezio.conf.
+fn image_view(image: &Image, catalogue: &Catalogue, names: &[&str]) -> ImageView {
+    let set = image.name.split_once('/').map(|(set, _)| set);
+    let is_any = |is: &dyn Fn(&str) -> bool| is(&image.name) || set.is_some_and(is);
     let partitions = image.manifest.partitions.iter().map(|partition| PartitionView {
         name: partition.name.clone(),
         filesystem: partition.filesystem.clone(),
@@ -51,6 +55,13 @@ fn image_view(image: &Image) -> ImageView {
     });
     ImageView {
         name: image.name.clone(),
+        version: image.version.clone(),
+        builder: image.manifest.builder.clone(),
+        arch: image.manifest.arch.map(|arch| arch.to_string()),
+        signed: is_any(&|name| catalogue.is_signed(name)),
+        checked: image.checked,
+        in_conf: is_any(&|name| names.contains(&name)),
+        needed_bytes: image.needed,
         payload_bytes: image.payload_bytes(),
         notes: image.manifest.notes.clone(),
         created: image.manifest.created.clone(),
@@ -61,16 +72,19 @@ fn image_view(image: &Image) -> ImageView {
 impl Overview {
     pub(super) fn view(&self) -> FleetView {
         let (mut machines, counts) = self.fleet.view();
-        if let Some(conf) = self.conf.current() {
+        let conf = self.conf.current();
+        if let Some(conf) = &conf {
             for machine in &mut machines {
                 machine.group = conf.conf.group_of(&machine.machine, None).ok().flatten().map(str::to_owned);
             }
         }
+        let names: Vec<&str> =
+            conf.iter().flat_map(|conf| conf.conf.images()).filter_map(ImageRef::name).collect();
         let images = self.catalogue.images.iter();
         FleetView {
             now: now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            images: images.map(image_view).collect(),
+            images: images.map(|image| image_view(image, &self.catalogue, &names)).collect(),
             seeder: *self.seeder.borrow(),
             counts,
             machines,

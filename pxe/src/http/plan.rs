@@ -21,8 +21,8 @@ pub(crate) struct Plans {
     pub(crate) fleet: Arc<Fleet>,
 }
 
-pub(super) fn routes(plans: Plans) -> Routes {
-    Routes::new().at(urls::PLAN, Role::Viewer, get(plan)).with_state(Arc::new(plans))
+pub(super) fn routes(plans: Arc<Plans>) -> Routes {
+    Routes::new().at(urls::PLAN, Role::Viewer, get(plan)).with_state(plans)
 }
 
 /// What would be done to each known machine at its next network boot

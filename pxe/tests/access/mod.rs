@@ -12,7 +12,7 @@ const PASSWORD: &str = "a long password";
 
 /// Least role of each call: 0 everybody, 1 viewer, 2 operator, 3 administrator. What is sent is good enough to get past the
 /// guard and not good enough to change anything.
-const CALLS: [(&str, &str, usize); 35] = [
+const CALLS: [(&str, &str, usize); 37] = [
     ("GET", "", 0),
     ("GET", "api/openapi.json", 0),
     ("POST", "api/login", 0),
@@ -23,6 +23,8 @@ const CALLS: [(&str, &str, usize); 35] = [
     ("GET", "api/fleet", 1),
     ("GET", "api/events", 1),
     ("GET", "api/plan", 1),
+    ("GET", "api/conf", 1),
+    ("POST", "api/conf/check", 2),
     ("GET", "api/console/nobody", 1),
     ("GET", "api/history", 1),
     ("GET", "api/history.csv", 1),

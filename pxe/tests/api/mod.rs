@@ -1,5 +1,6 @@
 //! The description of the interface is held against the interface: what is there is described, and what is described is there.
 
+mod conf;
 mod deploy;
 mod history;
 mod wake;

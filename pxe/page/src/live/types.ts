@@ -82,6 +82,15 @@ export interface Partition {
 
 export interface Image {
   name: string;
+  /** SHA-256 of its list of checksums. */
+  version: string;
+  builder: string;
+  arch?: string | null;
+  signed: boolean;
+  /** When the server opened it. */
+  checked: number;
+  in_conf: boolean;
+  needed_bytes?: number | null;
   payload_bytes: number;
   notes: string[];
   created: string;

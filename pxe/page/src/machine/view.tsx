@@ -1,6 +1,5 @@
 // One machine: what it is, what it does, and what can be done with it.
 
-import type { ComponentChildren } from "preact";
 import { ActButtons } from "../acts/button";
 import { DeployButton } from "../deploy/chosen";
 import { serverNow } from "../live/connection";
@@ -8,6 +7,7 @@ import type { Machine, Room } from "../live/types";
 import { problemOf } from "../room/problems";
 import { statusOf } from "../room/status";
 import { Bar } from "../widgets/bar";
+import { Fact } from "../widgets/fact";
 import { count, kindOf, nameOf, rate, size, span } from "../words";
 import { Console } from "./console";
 import { PastRuns } from "./past";
@@ -120,16 +120,6 @@ function Inventory({ machine, now }: { machine: Machine; now: number }) {
         <Fact name="Heard">{span(now - machine.last_heard)} ago</Fact>
       </dl>
     </section>
-  );
-}
-
-function Fact({ name, children }: { name: string; children?: ComponentChildren }) {
-  if (children === undefined || children === null || children === "") return null;
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </>
   );
 }
 
