@@ -12,4 +12,5 @@ pub mod loopback;
 pub mod mounts;
 pub mod netns;
 pub mod programs;
+pub mod python;
 pub mod vm;

@@ -1,14 +1,11 @@
 //! The server's interface against its own description, by a tool that makes requests from that: schemathesis.
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use ezio_tests::loopback::{Local, Process, Server, image, run};
-use ezio_tests::programs::{self, own_file};
-use ezio_tests::vm::material::workspace;
+use anyhow::{Result, ensure};
+use ezio_tests::loopback::{Local, Process, Server, image};
+use ezio_tests::python;
 
 /// So long it may take, on a computer that does other things too; on one that does not, it takes a third of a minute.
 const BOUND: Duration = Duration::from_secs(600);
@@ -20,7 +17,7 @@ const LEFT_OUT: [&str; 4] = ["--exclude-path", "/api/events", "--exclude-checks"
 #[test]
 #[ignore = "soak: packages from PyPI, and thousands of requests"]
 fn every_answer_is_as_it_is_described() -> Result<()> {
-    let program = install()?;
+    let program = python::environment("schemathesis")?.join("bin/schemathesis");
     let folder = image()?;
     let server = Server::start(&folder.path().join("lab"), &[])?;
     let mut schemathesis = Command::new(program);
@@ -32,18 +29,4 @@ fn every_answer_is_as_it_is_described() -> Result<()> {
     let status = Process::start(&mut schemathesis)?.wait(BOUND)?;
     ensure!(status.success(), "schemathesis: {status}");
     Ok(())
-}
-
-/// An environment of its own with the packages that are named in `schemathesis/requirements.txt`.
-fn install() -> Result<PathBuf> {
-    let wanted = own_file("schemathesis/requirements.txt");
-    let folder = workspace().join("build/schemathesis");
-    let installed = folder.join("installed.txt");
-    let names = fs::read(&wanted).with_context(|| format!("reading {}", wanted.display()))?;
-    if fs::read(&installed).ok().as_ref() != Some(&names) {
-        run(Command::new(programs::PYTHON).args(["-m", "venv", "--clear"]).arg(&folder))?;
-        run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", "-r"]).arg(&wanted))?;
-        fs::write(&installed, names).context("taking note of what is installed")?;
-    }
-    Ok(folder.join("bin/schemathesis"))
 }
