@@ -251,12 +251,10 @@ impl Scheduler {
     /// All is out: the member that misses most gets what is rarest of it.
     fn second_gift(&mut self) -> Option<(ConnId, PieceId)> {
         let sites = self.first_sites();
-        let behind = self.conns.iter().filter(|(id, c)| {
-            let load = self.steering.loads.get(id);
+        let behind = self.conns.iter().filter(|(_, c)| {
             !c.closing
                 && c.peer.role == Role::Member
                 && sites.contains(&c.peer.site)
-                && load.is_none_or(|l| l.open.len() < self.config.tuning.open_suggestions as usize)
                 && self.geometry.pieces_of(c.peer.torrent).is_some_and(|r| c.has.count() < r.len() as u32)
         });
         let ahead = |id: &ConnId| self.steering.loads.get(id).map_or(0, |l| l.ahead);

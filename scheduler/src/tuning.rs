@@ -222,9 +222,6 @@ numbers! {
     steer_pieces_most: f64 = 2.5, "pieces";
     /// A member at another site than the server's gets a piece when those at the server's have so many more that nobody else has.
     spill: u32 = 16, "pieces";
-    /// When all has left, a member is suggested what it lacks while it has fewer open suggestions than this: one that it asks for, and
-    /// one that waits.
-    open_suggestions: u32 = 2, "pieces";
     /// A suggestion that was not taken up for so long has been ignored.
     ignored: Duration = ms(1000), "ms";
     /// Who took nothing of what it asked for so long ago does not keep the server from giving to others.
