@@ -1,4 +1,4 @@
-//! The disks of a machine and what they hold, as the machine sees them: in its reports, and what the server remembers.
+//! The disks of a machine and what they hold, and its network cards, as the machine sees them: in its reports, and what the server remembers.
 
 use std::fmt;
 
@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::Mac;
 use crate::text::one_line;
 
 /// Disks that a report names at most.
 pub const MAX_DISKS: usize = 32;
-/// Lines on what one of them holds.
+/// Network cards that a report names at most.
+pub const MAX_CARDS: usize = 16;
+/// Lines on what a disk holds.
 pub const MAX_LINES: usize = 16;
 /// Longest line, and longest name of anything, in bytes.
 pub const MAX_LINE: usize = 160;
@@ -63,6 +66,19 @@ pub struct InventoryDisk {
     pub in_use: Option<String>,
     /// What is on it.
     pub holds: Holds,
+}
+
+/// A network card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct InventoryCard {
+    /// Its address.
+    pub mac: Mac,
+    /// Has it a link?
+    pub link: bool,
+    /// Rate of its link in Mbit/s, where its driver says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_mbps: Option<u32>,
 }
 
 /// What a disk, or a partition, holds.

@@ -13,15 +13,16 @@
 //! | 3 | `identity` |
 //! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
 //! | 5 | `inventory`, `asks`, `console` |
+//! | 6 | `cards` of `inventory` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::MachineId;
-use crate::inventory::{InventoryDisk, Wanted};
+use crate::inventory::{InventoryCard, InventoryDisk, Wanted};
 
 /// Version of the reports that this library makes, and the newest that it reads.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// Notes that a report carries at most, and the server keeps of a run; steps of a run likewise.
 pub const MAX_NOTES: usize = 64;
@@ -157,6 +158,9 @@ pub enum Event {
     Inventory {
         /// The disks.
         disks: Vec<InventoryDisk>,
+        /// The network cards; none are said where only disks have changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cards: Vec<InventoryCard>,
     },
     /// It asks whether these may be overwritten; [`Directive::go`] answers. It asks again for as long as that is no.
     Asks {

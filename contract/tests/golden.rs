@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use ezio_contract::FirmwareIdentity;
-use ezio_contract::inventory::{DiskId, Holds, InventoryDisk, Mark, Overwrite, Wanted};
+use ezio_contract::inventory::{DiskId, Holds, InventoryCard, InventoryDisk, Mark, Overwrite, Wanted};
 use ezio_contract::report::{Directive, Event, FORMAT, Leave, Progress, Report, ReportError, StepTimes};
 
 fn folder() -> PathBuf {
@@ -65,6 +65,11 @@ fn events() -> Vec<Event> {
                 boot_medium: true,
                 in_use: Some("/dev/sda1 is mounted at /".into()),
                 holds: holds(),
+            }],
+            cards: vec![InventoryCard {
+                mac: "52:54:00:12:34:56".parse().expect("an address"),
+                link: true,
+                speed_mbps: Some(1000),
             }],
         },
         Event::Asks {
@@ -203,10 +208,10 @@ fn steps_of_the_third_format_are_read() {
 
 #[test]
 fn what_is_newer_or_no_report_is_refused_with_a_word() {
-    let newer = file("done.json").replace("\"format\": 5", "\"format\": 6");
+    let newer = file("done.json").replace("\"format\": 6", "\"format\": 7");
     let error = Report::from_json(newer.as_bytes()).unwrap_err();
     assert!(
-        matches!(error, ReportError::Newer(6)) && error.to_string().contains("knows formats up to 5"),
+        matches!(error, ReportError::Newer(7)) && error.to_string().contains("knows formats up to 6"),
         "{error}"
     );
     for wrong in ["", "{}", "[]", "{\"format\": \"x\"}", &file("done.json").replace("\"done\"", "\"dance\"")]

@@ -65,7 +65,8 @@ pub(crate) fn acted(acted: &Acted) -> String {
 }
 
 fn label(machine: &MachineView) -> String {
-    machine.machine.macs().first().map_or_else(|| machine.id.clone(), Mac::to_string)
+    let card = || machine.machine.macs().first().map_or_else(|| machine.id.clone(), Mac::to_string);
+    machine.hostname.clone().unwrap_or_else(card)
 }
 
 fn row(machine: &MachineView, now: f64) -> [String; 7] {

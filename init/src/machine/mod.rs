@@ -9,6 +9,7 @@ pub(crate) mod steps;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ezio_contract::inventory::{InventoryCard, MAX_CARDS};
 use ezio_contract::{FirmwareIdentity, Mac, MachineId};
 
 /// Where the kernel shows what we need; the one place that names these paths.
@@ -44,12 +45,29 @@ pub(crate) fn identity(paths: &SystemPaths, boot_card: Option<Mac>) -> MachineId
 
 /// MAC addresses of cards with hardware behind them, in order of their names.
 fn mac_addresses(paths: &SystemPaths) -> Vec<String> {
+    card_folders(paths).iter().filter_map(|card| fs::read_to_string(card.join("address")).ok()).collect()
+}
+
+/// The same cards with their links.
+pub(crate) fn cards(paths: &SystemPaths) -> Vec<InventoryCard> {
+    let card = |folder: &PathBuf| {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let mac = read("address")?.trim().parse().ok()?;
+        let link = read("carrier").is_some_and(|carrier| carrier.trim() == "1");
+        // -1 where the driver does not know it; without a link some say 0, and some that of the last one.
+        let speed = read("speed").and_then(|speed| speed.trim().parse().ok());
+        Some(InventoryCard { mac, link, speed_mbps: speed.filter(|speed| link && *speed > 0) })
+    };
+    card_folders(paths).iter().filter_map(card).take(MAX_CARDS).collect()
+}
+
+fn card_folders(paths: &SystemPaths) -> Vec<PathBuf> {
     let mut cards: Vec<PathBuf> = match fs::read_dir(paths.sys.join("class/net")) {
         Ok(entries) => entries.flatten().map(|e| e.path()).filter(|p| p.join("device").exists()).collect(),
         Err(_) => Vec::new(),
     };
     cards.sort();
-    cards.iter().filter_map(|card| fs::read_to_string(card.join("address")).ok()).collect()
+    cards
 }
 
 /// `efi_secure_boot_mode` in the zero page, as the kernel's EFI stub leaves it (3: enabled).
@@ -79,6 +97,28 @@ pub(crate) fn run_id(paths: &SystemPaths) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cards_have_the_speed_of_their_link_if_they_have_one() {
+        let files: [(&str, &[u8]); 12] = [
+            ("sys/class/net/eth0/address", b"52:54:00:00:00:01\n"),
+            ("sys/class/net/eth0/device/vendor", b""),
+            ("sys/class/net/eth0/carrier", b"1\n"),
+            ("sys/class/net/eth0/speed", b"2500\n"),
+            ("sys/class/net/eth1/address", b"52:54:00:00:00:02\n"),
+            ("sys/class/net/eth1/device/vendor", b""),
+            ("sys/class/net/eth1/carrier", b"0\n"),
+            ("sys/class/net/eth1/speed", b"1000\n"),
+            ("sys/class/net/eth2/address", b"52:54:00:00:00:03\n"),
+            ("sys/class/net/eth2/device/vendor", b""),
+            ("sys/class/net/eth2/carrier", b"1\n"),
+            ("sys/class/net/eth2/speed", b"-1\n"),
+        ];
+        let root = fake(&files);
+        let cards = cards(&SystemPaths::below(root.path()));
+        let links: Vec<_> = cards.iter().map(|card| (card.link, card.speed_mbps)).collect();
+        assert_eq!(links, [(true, Some(2500)), (false, None), (true, None)]);
+    }
 
     fn fake(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();

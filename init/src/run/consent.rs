@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::assignment::Assignment;
 use super::identity::TargetNode;
 use super::{Run, blocking};
+use crate::machine;
 use crate::screen::progress::clock;
 use crate::screen::view::Fact;
 
@@ -56,7 +57,7 @@ impl Run<'_> {
         }
         let inventory = inventory(&disks).await;
         let wanted = self.wanted(assignment, &disks, &inventory).await;
-        self.reporter.send(Event::Inventory { disks: inventory });
+        self.reporter.send(Event::Inventory { disks: inventory, cards: machine::cards(self.paths) });
         let asks = Event::Asks { image: assignment.images.join(", "), wanted: wanted.clone() };
         match self.consent {
             Consent::OfServer => self.wait_for_the_server(asks, &wanted).await,
@@ -125,7 +126,7 @@ impl Run<'_> {
             let path = path.display().to_string();
             written.push(InventoryDisk { path, id, ..disk.inventory(holds) });
         }
-        self.reporter.send(Event::Inventory { disks: written });
+        self.reporter.send(Event::Inventory { disks: written, cards: Vec::new() });
     }
 
     /// What would be written; whole disks were looked at for the inventory.

@@ -1,6 +1,6 @@
 // How machines, states, sizes and times are called.
 
-import type { Kind, Machine, Moment } from "./live/types";
+import type { Card, Kind, Machine, Moment } from "./live/types";
 
 const STATES: Record<string, string> = {
   again: "to be deployed again",
@@ -35,7 +35,15 @@ export const MOMENTS: Record<Moment, string> = {
 };
 
 /** Host name if it is known, else serial number, else MAC address. */
-export const nameOf = (machine: Machine): string => machine.machine.serial ?? machine.machine.macs[0] ?? machine.id;
+export const nameOf = (machine: Machine): string =>
+  machine.hostname ?? machine.machine.serial ?? machine.machine.macs[0] ?? machine.id;
+
+/** A card, and the rate of its link where that is known. */
+export function cardOf({ mac, link, speed_mbps }: Card): string {
+  if (!link) return `${mac}: no link`;
+  if (speed_mbps === undefined) return `${mac}: linked`;
+  return `${mac}: ${speed_mbps < 1000 ? `${speed_mbps} Mbit/s` : `${speed_mbps / 1000} Gbit/s`}`;
+}
 
 export const stateOf = (machine: Machine): string => STATES[machine.state] ?? machine.state;
 

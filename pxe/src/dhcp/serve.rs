@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use ezio_netproto::dhcp::Message;
 use ezio_netproto::dhcp::message::{BOOT_SERVER_PORT, SERVER_PORT};
+use ezio_netproto::dhcp::{Message, option};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -134,6 +134,9 @@ impl Service {
         throttle: &Throttle,
         keeper: &Keeper,
     ) {
+        if let Some(name) = request.options.text(option::HOST_NAME) {
+            fleet.hear_hostname(request.mac, &name);
+        }
         let boot = fleet.boot_of(request.mac);
         match self.responder.answer(request, port, source, boot, now() as u64) {
             Verdict::Answer { message, to, lease, note } => {

@@ -75,6 +75,7 @@ pub(super) fn answers_to(machine: &Machine, name: &str) -> bool {
     machine.id.eq_ignore_ascii_case(name)
         || name.parse().is_ok_and(|uuid| identity.uuid() == Some(uuid))
         || identity.serial() == Some(name)
+        || machine.hostname.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
         || name.parse().is_ok_and(|mac| identity.macs().contains(&mac))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ezio_contract::inventory::Wanted;
+use ezio_contract::inventory::{InventoryCard, MAX_CARDS, Wanted};
 use ezio_contract::report::{Event, Leave, MAX_NOTE, MAX_NOTES, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
@@ -98,6 +98,15 @@ pub(crate) struct Machine {
     /// What is said of the image that the last run put on it.
     #[serde(default)]
     pub(crate) notes: Vec<String>,
+    /// The host name that a deployment gave it.
+    #[serde(default)]
+    pub(crate) hostname: Option<String>,
+    /// The one that its system says.
+    #[serde(default)]
+    pub(crate) says_hostname: Option<String>,
+    /// Its network cards, as it saw them last.
+    #[serde(default)]
+    pub(crate) cards: Vec<InventoryCard>,
     /// What the last run did, and could not do, for this machine alone.
     #[serde(default)]
     pub(crate) own_steps: Vec<String>,
@@ -171,6 +180,9 @@ impl Machine {
             steps: StepTimes::default(),
             notes: Vec::new(),
             own_steps: Vec::new(),
+            hostname: None,
+            says_hostname: None,
+            cards: Vec::new(),
             numbers: BTreeMap::new(),
             last_heard: now,
             deployments: 0,
@@ -262,7 +274,12 @@ impl Machine {
                 self.version = Some(one_line(version, MAX_TEXT));
                 self.firmware = Some(one_line(firmware, MAX_TEXT));
             }
-            Event::Inventory { disks } => self.known_disks.learn(disks, self.life.state >= State::Deployed),
+            Event::Inventory { disks, cards } => {
+                self.known_disks.learn(disks, self.life.state >= State::Deployed);
+                if !cards.is_empty() {
+                    self.cards = cards.iter().take(MAX_CARDS).copied().collect();
+                }
+            }
             Event::Asks { image, .. } => self.image = Some(one_line(image, MAX_TEXT)),
             Event::Planned { image, disks, total_bytes, notes } => {
                 self.image = Some(one_line(image, MAX_TEXT));

@@ -9,6 +9,7 @@ mod history;
 mod identity;
 mod life;
 mod machine;
+mod names;
 mod number;
 mod order;
 mod room;
@@ -162,6 +163,17 @@ impl Fleet {
         };
         self.keep(change).await?;
         Ok(Ok(number))
+    }
+
+    /// A deployment gives a machine this host name. It outlives this process when it is answered.
+    pub(crate) async fn give_hostname(&self, id: &MachineId, name: &str) -> Result<()> {
+        let change = self.room().give_hostname(id, name);
+        self.keep(change).await
+    }
+
+    /// The machine with this card says that it is called so.
+    pub(crate) fn hear_hostname(&self, card: Mac, name: &str) {
+        self.room().hear_hostname(card, name);
     }
 
     /// What an operator does to machines. It outlives this process when it is answered.

@@ -1,7 +1,7 @@
 //! What is told of the room (see API.md).
 
 use ezio_contract::MachineId;
-use ezio_contract::inventory::InventoryDisk;
+use ezio_contract::inventory::{InventoryCard, InventoryDisk};
 use ezio_contract::report::{Progress, StepTimes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -85,6 +85,9 @@ pub(crate) struct MachineView {
     /// Its name here; `ezio-pxe again` takes it.
     pub(crate) id: String,
     pub(crate) machine: MachineId,
+    /// Host name: what its deployment gave it, else what its system says.
+    #[serde(default)]
+    pub(crate) hostname: Option<String>,
     pub(crate) address: Option<String>,
     pub(crate) firmware: Option<String>,
     /// Of ezio.conf.
@@ -110,6 +113,9 @@ pub(crate) struct MachineView {
     pub(crate) waiting_for: Vec<String>,
     /// Its disks, as it saw them last.
     pub(crate) inventory: Vec<InventoryDisk>,
+    /// Its network cards, likewise.
+    #[serde(default)]
+    pub(crate) cards: Vec<InventoryCard>,
     /// Runs in a row that have failed.
     pub(crate) failures: u32,
     pub(crate) progress: Progress,
@@ -128,6 +134,7 @@ pub(crate) struct MachineView {
 
 impl MachineView {
     fn new(machine: &Machine, silent: bool) -> Self {
+        let hostname = machine.hostname().map(str::to_owned);
         let machine = machine.clone();
         let (failed_step, error, next) = match machine.error {
             Some(Failure { step, error, next }) => (Some(step), Some(error), Some(next)),
@@ -135,6 +142,7 @@ impl MachineView {
         };
         Self {
             id: machine.id,
+            hostname,
             machine: machine.identity,
             address: machine.address,
             firmware: machine.firmware,
@@ -150,6 +158,7 @@ impl MachineView {
             order: machine.order,
             waiting_for: machine.waits_for,
             inventory: machine.known_disks.inventory,
+            cards: machine.cards,
             failures: machine.failures,
             progress: machine.progress,
             error,

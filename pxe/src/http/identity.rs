@@ -75,5 +75,10 @@ async fn answer(
     let machine = request.machine.clone();
     let work = move || identity::answer(&orders, &served.files, &machine, number);
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?.map_err(refused)
+    let answer = done.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?.map_err(refused)?;
+    if let Some(name) = &answer.hostname {
+        let kept = identities.fleet.give_hostname(&request.machine, name).await;
+        kept.map_err(|e| (StatusCode::SERVICE_UNAVAILABLE, format!("{e:#}")))?;
+    }
+    Ok(answer)
 }

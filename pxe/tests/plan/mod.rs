@@ -30,7 +30,7 @@ async fn the_plan_says_which_disk_gets_what_and_why_not() {
         let Wanted { id, .. } = asked();
         let path = "/dev/sda".into();
         let disk = InventoryDisk { path, id, sector_size: 512, bus, holds, ..InventoryDisk::default() };
-        send(&server, &report("r", sequence, Event::Inventory { disks: vec![disk] })).await
+        send(&server, &report("r", sequence, Event::Inventory { disks: vec![disk], cards: Vec::new() })).await
     };
     list(1, "ata", asked().holds).await;
     let waits = plan(&server).await;
@@ -64,7 +64,15 @@ async fn plan_with(server: &Server, sequence: u64, disks: &[(&str, &str)]) -> Va
         holds: Holds { blank: true, ..Holds::default() },
         ..InventoryDisk::default()
     };
-    send(server, &report("r", sequence, Event::Inventory { disks: disks.iter().map(disk).collect() })).await;
+    send(
+        server,
+        &report(
+            "r",
+            sequence,
+            Event::Inventory { disks: disks.iter().map(disk).collect(), cards: Vec::new() },
+        ),
+    )
+    .await;
     plan(server).await
 }
 

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Room } from "../live/types";
+import { groupsOf } from "../room/filter";
 import { Choice } from "../widgets/choice";
 import { Names } from "../widgets/names";
 import { count } from "../words";
@@ -28,7 +29,7 @@ export function Form({ room, draft, chosen, onChange, onSubmit, error }: Props) 
     setBusy(false);
   };
   const machines = Object.keys(room.machines).length;
-  const groups = groupsOf(room);
+  const groups = groupsOf(Object.values(room.machines));
   const nobody = draft.who === "chosen" && chosen.length === 0;
   return (
     <form class="card form" aria-labelledby="new" onSubmit={submit}>
@@ -74,13 +75,6 @@ export function Form({ room, draft, chosen, onChange, onSubmit, error }: Props) 
       </button>
     </form>
   );
-}
-
-/** Groups that known machines belong to, and how many of them do. */
-function groupsOf(room: Room): [string, number][] {
-  const groups = new Map<string, number>();
-  for (const { group } of Object.values(room.machines)) if (group) groups.set(group, (groups.get(group) ?? 0) + 1);
-  return [...groups].sort(([a], [b]) => a.localeCompare(b));
 }
 
 interface CheckProps {

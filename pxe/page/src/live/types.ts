@@ -40,9 +40,17 @@ export interface Disk {
   holds: { blank: boolean; lines?: string[] };
 }
 
+/** A network card as the machine saw it last. */
+export interface Card {
+  mac: string;
+  link: boolean;
+  speed_mbps?: number;
+}
+
 export interface Machine {
   id: string;
   machine: { uuid?: string; serial?: string; product?: string; macs: string[] };
+  hostname?: string | null;
   address?: string | null;
   firmware?: string | null;
   /** Of ezio.conf. */
@@ -60,6 +68,7 @@ export interface Machine {
   /** Why it waits, a line each. */
   waiting_for: string[];
   inventory: Disk[];
+  cards?: Card[];
   /** Runs in a row that have failed. */
   failures: number;
   progress: Progress;

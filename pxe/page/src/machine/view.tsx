@@ -8,7 +8,7 @@ import { problemOf } from "../room/problems";
 import { statusOf } from "../room/status";
 import { Bar } from "../widgets/bar";
 import { Fact } from "../widgets/fact";
-import { count, kindOf, nameOf, rate, size, span } from "../words";
+import { cardOf, count, kindOf, nameOf, rate, size, span } from "../words";
 import { Console } from "./console";
 import { PastRuns } from "./past";
 import { Timeline } from "./timeline";
@@ -91,10 +91,14 @@ function Inventory({ machine, now }: { machine: Machine; now: number }) {
     <section class="card" aria-label="What it is">
       <h2>What it is</h2>
       <dl>
+        <Fact name="Host name">{machine.hostname}</Fact>
+        <Fact name="Group">{machine.group}</Fact>
         <Fact name="Model">{product}</Fact>
         <Fact name="Serial number">{serial}</Fact>
         <Fact name="UUID">{uuid}</Fact>
-        <Fact name="Network cards">{macs.join(", ")}</Fact>
+        <Fact name="Network cards">
+          {machine.cards?.length ? machine.cards.map(cardOf).join(", ") : macs.join(", ")}
+        </Fact>
         <Fact name="Address">{machine.address}</Fact>
         <Fact name="Firmware">{machine.firmware}</Fact>
         <Fact name="Image">{machine.image}</Fact>

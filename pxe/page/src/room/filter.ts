@@ -7,26 +7,45 @@ export interface Filter {
   text: string;
   kind: Kind | "all";
   image: string;
+  group: string;
 }
 
-export const EVERYTHING: Filter = { text: "", kind: "all", image: "" };
+export const EVERYTHING: Filter = { text: "", kind: "all", image: "", group: "" };
 
 /** Every word of the text is in what the page knows of the machine by name. */
 function says(machine: Machine, words: string[]): boolean {
   const { serial, uuid, product, macs } = machine.machine;
-  const all = [nameOf(machine), serial, uuid, product, ...macs, machine.address, machine.image, stateOf(machine)];
+  const all = [
+    nameOf(machine),
+    machine.group,
+    serial,
+    uuid,
+    product,
+    ...macs,
+    machine.address,
+    machine.image,
+    stateOf(machine),
+  ];
   const text = all.join(" ").toLowerCase();
   return words.every((word) => text.includes(word));
 }
 
-export function filtered(machines: Machine[], { text, kind, image }: Filter): Machine[] {
+export function filtered(machines: Machine[], { text, kind, image, group }: Filter): Machine[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   return machines.filter(
     (machine) =>
       (kind === "all" || kindOf(machine) === kind) &&
       (image === "" || machine.image === image) &&
+      (!group || machine.group === group) &&
       (words.length === 0 || says(machine, words)),
   );
+}
+
+/** Groups that machines belong to, and how many of them do. */
+export function groupsOf(machines: Machine[]): [string, number][] {
+  const groups = new Map<string, number>();
+  for (const { group } of machines) if (group) groups.set(group, (groups.get(group) ?? 0) + 1);
+  return [...groups].sort(([a], [b]) => byName.compare(a, b));
 }
 
 /** Numbers in names count as such. */

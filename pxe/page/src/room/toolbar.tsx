@@ -7,6 +7,7 @@ export type Arrangement = "tiles" | "table" | "seats";
 
 interface Props {
   room: Room;
+  groups: [string, number][];
   filter: Filter;
   onFilter: (filter: Filter) => void;
   arrangement: Arrangement;
@@ -20,7 +21,7 @@ const ARRANGEMENTS: [Arrangement, string][] = [
   ["seats", "Seats"],
 ];
 
-export function Toolbar({ room, filter, onFilter, arrangement, onArrangement }: Props) {
+export function Toolbar({ room, groups, filter, onFilter, arrangement, onArrangement }: Props) {
   return (
     <div class="toolbar">
       <label>
@@ -56,6 +57,19 @@ export function Toolbar({ room, filter, onFilter, arrangement, onArrangement }: 
           ))}
         </select>
       </label>
+      {groups.length > 0 && (
+        <label>
+          <span>Group</span>
+          <select value={filter.group} onChange={(event) => onFilter({ ...filter, group: event.currentTarget.value })}>
+            <option value="">all</option>
+            {groups.map(([name]) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
       <fieldset class="choice">
         <legend class="hidden">Arrangement</legend>
         {ARRANGEMENTS.map(([name, title]) => (

@@ -7,7 +7,7 @@ import { serverNow } from "../live/connection";
 import type { Room } from "../live/types";
 import { useKept } from "../widgets/kept";
 import { count } from "../words";
-import { EVERYTHING, filtered, inOrder } from "./filter";
+import { EVERYTHING, filtered, groupsOf, inOrder } from "./filter";
 import { Picking } from "./picking";
 import { Problems } from "./problem-list";
 import { problemsOf } from "./problems";
@@ -23,6 +23,7 @@ export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
   const [arrangement, setArrangement] = useKept<Arrangement>("arrangement", "tiles");
   const now = serverNow();
   const machines = useMemo(() => inOrder(room.machines), [room.machines]);
+  const groups = useMemo(() => groupsOf(machines), [machines]);
   const shown = useMemo(() => filtered(machines, filter), [machines, filter]);
   const problems = problemsOf(machines, now);
   const selecting = useSelection();
@@ -47,6 +48,7 @@ export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
       <section aria-label="Machines">
         <Toolbar
           room={room}
+          groups={groups}
           filter={filter}
           onFilter={setFilter}
           arrangement={arrangement}
