@@ -13,7 +13,7 @@
 //! | 3 | `identity` |
 //! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
 //! | 5 | `inventory`, `asks`, `console` |
-//! | 6 | `cards` of `inventory` |
+//! | 6 | `cards` of `inventory`, `console` as an event |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -26,7 +26,7 @@ pub const FORMAT: u32 = 6;
 
 /// Notes that a report carries at most, and the server keeps of a run; steps of a run likewise.
 pub const MAX_NOTES: usize = 64;
-/// Lines of its console that a machine sends when it fails, the last ones, and the longest of them, in bytes: together they
+/// Lines of its console that a machine sends when it fails, or is asked to, the last ones, and the longest of them, in bytes: together they
 /// are half of what a report may be.
 pub const MAX_CONSOLE: usize = 200;
 /// See [`MAX_CONSOLE`].
@@ -202,6 +202,11 @@ pub enum Event {
         /// What, for people.
         step: String,
     },
+    /// What stands on its console, for [`Directive::console`] asked for it.
+    Console {
+        /// The last lines: what it said, and what its kernel warned of.
+        console: Vec<String>,
+    },
     /// The last report of a good run: the end action follows.
     Done {
         /// "reboot", "poweroff", "shell" or "hold".
@@ -266,6 +271,9 @@ pub struct Directive {
     /// The machine is done: it is to boot from its own disk, and nothing on that may be written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// Somebody wants to see its console: its next report is [`Event::Console`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub console: bool,
     /// Answers [`Event::Asks`]: all that it names may be overwritten.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub go: bool,

@@ -113,7 +113,10 @@ pub fn machine(mac: impl Display) -> String {
     format!("{MACHINES}/{}", mac.to_string().replace(':', "-"))
 }
 
-/// What stood on the console of a machine that failed, by its name on the server.
+/// Asks machines for their consoles.
+pub const CONSOLES: &str = "api/console";
+
+/// What stood on the console of a machine when it sent it, by its name on the server.
 #[must_use]
 pub fn console(name: impl Display) -> String {
     format!("api/console/{name}")

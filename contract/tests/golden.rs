@@ -30,6 +30,7 @@ fn file_of(event: &Event) -> &'static str {
         Event::Seeding(_) => "seeding.json",
         Event::Proved => "proved.json",
         Event::Step { .. } => "step.json",
+        Event::Console { .. } => "console.json",
         Event::Done { .. } => "done.json",
         Event::Failed { .. } => "failed.json",
     }
@@ -96,6 +97,7 @@ fn events() -> Vec<Event> {
         Event::Seeding(progress),
         Event::Proved,
         Event::Step { step: "identity: /dev/sda2: machine-id: new".into() },
+        Event::Console { console: vec!["[   12.50] ezio: disk: clearing /dev/sda".into()] },
         Event::Done { end: "reboot".into() },
         Event::Failed {
             step: "choose disk".into(),
@@ -178,6 +180,7 @@ fn the_directive_is_its_file_both_ways() {
     let directive = Directive {
         release: true,
         done: true,
+        console: true,
         go: true,
         waits_for: vec!["/dev/sda: Windows".into()],
         leave: Some(Leave::PowerOff),

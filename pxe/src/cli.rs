@@ -88,6 +88,10 @@ pub(crate) enum Command {
     /// The firmware of a machine has to have it switched on. Machines behind routers are called in the network that they were last
     /// seen in, where that is one of --dhcp-range, and where their router lets directed broadcasts through.
     Wake(ActArgs),
+    /// Print the last lines of a machine's console: what init said on it, and what its kernel warned of
+    ///
+    /// A machine that init runs on is asked for them; of others it is what they sent last, when they failed or were asked.
+    Console(ConsoleArgs),
     /// Have machines deployed by an order of their own, which lies over ezio.conf for one deployment: now, or later
     ///
     /// First it shows what would be done, as `plan` does, and how many disks hold something; then it asks. Disks that hold something
@@ -239,6 +243,14 @@ pub(crate) struct HistoryArgs {
     /// Print a table for spreadsheets instead
     #[arg(long)]
     pub(crate) csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConsoleArgs {
+    /// The machine by its id, MAC address, SMBIOS UUID, serial number or host name
+    pub(crate) machine: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 #[derive(Debug, Args)]

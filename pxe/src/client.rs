@@ -1,8 +1,9 @@
 //! The commands that talk to a running server.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use axum::http::{Method, StatusCode};
 use ezio_contract::urls;
 use serde::de::DeserializeOwned;
@@ -10,11 +11,16 @@ use serde_json::Value;
 
 use crate::access::Local;
 use crate::ask::Server;
-use crate::cli::{ActArgs, HistoryArgs, ServerArgs, StatusArgs};
+use crate::cli::{ActArgs, ConsoleArgs, HistoryArgs, ServerArgs, StatusArgs};
 use crate::fleet::{Acted, FleetView};
 use crate::http::HistoryView;
 use crate::plan::PlanView;
 use crate::{history, plan, status};
+
+/// Until then a machine has sent its console: one that waits for a word reports every five seconds.
+const CONSOLE_BOUND: Duration = Duration::from_secs(20);
+/// Between two looks whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 impl Server {
     /// The one that was named, or that on this machine.
@@ -84,6 +90,37 @@ pub(crate) async fn history(args: &HistoryArgs) -> Result<()> {
 pub(crate) async fn act(call: &str, args: ActArgs) -> Result<()> {
     let wish = serde_json::json!({ "machines": args.meant.meant() });
     acted(&Server::of(&args.server)?.order(call, &wish).await?, args.json)
+}
+
+/// `ezio-pxe console`.
+pub(crate) async fn console(args: &ConsoleArgs) -> Result<()> {
+    let server = Server::of(&args.server)?;
+    let order = serde_json::json!({ "machines": [args.machine] });
+    let asked: Acted = read(&server.order(urls::CONSOLES, &order).await?)?;
+    let [machine] = asked.machines.as_slice() else {
+        bail!(
+            "{} is the id, MAC, UUID, serial number or host name of {} machines",
+            args.machine,
+            asked.machines.len()
+        );
+    };
+    let call = format!("{}?fresh=true", urls::console(&machine.id));
+    let until = Instant::now() + CONSOLE_BOUND;
+    loop {
+        let (status, text) = server.call(Method::GET, &call, None).await?;
+        if status.is_success() {
+            return print(&format!("{text}\n"));
+        }
+        ensure!(status == StatusCode::NOT_FOUND, "{}", text.trim_end());
+        ensure!(machine.done, "{} {}, and it has sent no console before", machine.id, machine.what);
+        ensure!(
+            Instant::now() < until,
+            "{} sent nothing within {} s: `ezio-pxe status` says when it was heard of last",
+            machine.id,
+            CONSOLE_BOUND.as_secs()
+        );
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Prints what became of machines; it is an error where something was not done.

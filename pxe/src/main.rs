@@ -86,6 +86,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Poweroff(args) => client::act(urls::POWER_OFF, args).await,
             Command::Forget(args) => client::act(urls::FORGET, args).await,
             Command::Wake(args) => client::act(urls::WAKE, args).await,
+            Command::Console(args) => client::console(&args).await,
             Command::Deploy(args) => orders::deploy(&args).await,
             Command::Cancel(args) => client::act(urls::CANCEL, args).await,
             Command::Schedule { command } => orders::schedule(&command).await,

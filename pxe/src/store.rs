@@ -23,6 +23,8 @@ pub(crate) const TOKENS: TableDefinition<'static, &str, &[u8]> = TableDefinition
 pub(crate) const AUDIT: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("audit");
 /// Schedules by their number, as JSON.
 pub(crate) const SCHEDULES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("schedules");
+/// Consoles by machine, as JSON.
+pub(crate) const CONSOLES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("consoles");
 /// Leases by MAC, as JSON.
 pub(crate) const LEASES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("leases");
 
@@ -76,7 +78,7 @@ impl Store {
 
     fn write(&self, entries: &[Entry]) -> Result<()> {
         let transaction = self.database.begin_write()?;
-        for table in [MACHINES, HISTORY, SCHEDULES, LEASES, SEATS, ACCOUNTS, TOKENS, AUDIT] {
+        for table in [MACHINES, HISTORY, SCHEDULES, LEASES, SEATS, CONSOLES, ACCOUNTS, TOKENS, AUDIT] {
             let mut open = transaction.open_table(table)?;
             for entry in entries.iter().filter(|e| e.table.name() == table.name()) {
                 match &entry.value {

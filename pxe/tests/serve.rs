@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod console;
 mod hooks;
 mod metrics;
 mod page;
@@ -540,6 +541,7 @@ async fn what_is_a_machines_own_goes_to_it_alone_and_into_no_log() {
     let (status, own) = ask("r").await;
     let own: Value = serde_json::from_str(&own).unwrap();
     assert_eq!((status, &own["hostname"]), (StatusCode::OK, &json!("pc-1")));
+    assert_eq!(fleet(&server).await["machines"][0]["hostname"], "pc-1");
     assert_eq!(own["windows"]["unattend"], format!("<name>pc-1</name><data>{SECRET}</data>"));
     let (status, said) = ask("another").await;
     assert!(status == StatusCode::FORBIDDEN && !said.contains(SECRET), "{said}");

@@ -169,11 +169,27 @@ test("who is nobody logs in, by keyboard, and out again", async () => {
   await page.close();
 });
 
+test("a machine's console is there when it failed, and comes when it is asked for", async () => {
+  const { page, problems } = await open(browser);
+  await page.goto(`${PAGE}#/machine/PC-1`);
+  const card = page.getByRole("region", { name: "Its console" });
+  await card.getByText("nvme0: I/O timeout").waitFor();
+  assert.equal(await card.getByRole("button").count(), 0, "init does not run on it");
+  await page.goto(`${PAGE}#/machine/PC-2`);
+  await card.getByRole("button", { name: "Ask for its console" }).click();
+  await card.getByText("nvme0: I/O timeout").waitFor();
+  assert.equal(await card.getByRole("status").textContent(), "");
+  await accessible(page);
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
 test("a viewer is offered no act", async () => {
   const page = await newPage(browser, { role: "viewer" });
   await page.goto(`${PAGE}#/machine/PC-3`);
   await page.getByRole("heading", { name: "This run" }).waitFor();
   assert.equal(await page.getByRole("button", { name: "Deploy again" }).count(), 0);
+  assert.equal(await page.getByRole("button", { name: "Ask for its console" }).count(), 0);
   await page.goto(PAGE);
   await page.locator(".problems li").first().waitFor();
   assert.equal(await page.getByRole("button", { name: /Deploy again|Approve|Hold|Forget/ }).count(), 0);

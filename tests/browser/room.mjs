@@ -5,6 +5,7 @@ const HOLDS_DATA = { blank: false, lines: ["Windows", 'NTFS "Daten" 412 GiB used
 export const BLANK = { blank: true };
 const DISK = "/dev/nvme0n1 Samsung SSD 980 465.8 GiB";
 const MODEL = { model: "Samsung SSD 980", size: 500_107_862_016 };
+const CONSOLE = ["[    9.50] ezio: image: lab", "[   12.75] kernel: nvme0: I/O timeout"];
 /** Requests at a time: a room does not report in the same instant either. */
 const AT_ONCE = 16;
 
@@ -19,7 +20,7 @@ export class Room {
     const { number } = machine;
     const mac = `52:54:00:00:${hex(number >> 8)}:${hex(number & 255)}`;
     const body = {
-      format: 5,
+      format: 6,
       machine: { serial: `PC-${number + 1}`, product: "OptiPlex 7060", macs: [mac] },
       run: `run-${number}`,
       sequence: machine.sequence++,
@@ -29,7 +30,9 @@ export class Room {
     };
     const answer = await fetch(`${this.url}api/report`, { method: "POST", body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`report of ${body.machine.serial}: ${answer.status}: ${await answer.text()}`);
-    return await answer.json();
+    const directive = await answer.json();
+    if (directive.console) await this.report(machine, { event: "console", console: CONSOLE });
+    return directive;
   }
 
   async each(machines, work) {
@@ -86,7 +89,7 @@ export class Room {
 
   async fail(machine) {
     const error = "writing at 12.3 GiB of /dev/nvme0n1: Input/output error (os error 5)";
-    await this.report(machine, { event: "failed", step: "write", error, next: "waits for a key" });
+    await this.report(machine, { event: "failed", step: "write", error, next: "waits for a key", console: CONSOLE });
   }
 }
 

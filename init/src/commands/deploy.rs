@@ -59,7 +59,7 @@ async fn deploy_steps(
     }
     if let Some(url) = briefing.report.clone() {
         let line = ReportLine::new(url, machine::identity(paths, None), paths);
-        *reporter = Reporter::start(line, steps.clone()).during("reports")?;
+        *reporter = Reporter::start(line, steps.clone(), None).during("reports")?;
         reporter.send(started(paths, String::new()));
     }
     let only_disks: Vec<PathBuf> = options.disks.clone();

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::machine::steps::Steps;
 use crate::machine::{self, SystemPaths};
+use crate::screen::history::History;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
@@ -103,17 +104,17 @@ impl Reporter {
         }
     }
 
-    /// Starts to report.
-    pub(crate) fn start(line: ReportLine, steps: Steps) -> anyhow::Result<Self> {
-        Self::from(0, line, steps)
+    /// Starts to report. `console` is what the server may ask for.
+    pub(crate) fn start(line: ReportLine, steps: Steps, console: Option<History>) -> anyhow::Result<Self> {
+        Self::from(0, line, steps, console)
     }
 
     /// For the last word on a run that another process reported of.
     pub(crate) fn resume(line: ReportLine, steps: Steps) -> anyhow::Result<Self> {
-        Self::from(LAST_SEQUENCE, line, steps)
+        Self::from(LAST_SEQUENCE, line, steps, None)
     }
 
-    fn from(sequence: u64, line: ReportLine, steps: Steps) -> anyhow::Result<Self> {
+    fn from(sequence: u64, line: ReportLine, steps: Steps, console: Option<History>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(ATTEMPT_TIMEOUT).build();
         let http = http.context("preparing to report to the server")?;
         let (ledger, _) = watch::channel(Ledger::default());
@@ -122,7 +123,7 @@ impl Reporter {
         let (leave, left) = watch::channel(None);
         let (answer, first_answer) = watch::channel(None);
         let run = Some(line.run.as_str().into());
-        let sender = Sender { http, line, steps, release, leave, answer, sequence };
+        let sender = Sender { http, line, steps, console, release, leave, answer, sequence };
         tokio::spawn(sender.run(shared.clone()));
         Ok(Self { run, shared: Some(shared), released, left, first_answer })
     }
@@ -223,6 +224,7 @@ struct Sender {
     http: reqwest::Client,
     line: ReportLine,
     steps: Steps,
+    console: Option<History>,
     release: watch::Sender<bool>,
     leave: watch::Sender<Option<Leave>>,
     answer: watch::Sender<Option<Directive>>,
@@ -237,6 +239,10 @@ impl Sender {
                 Some(Queued { event, asker }) => {
                     let answer = self.deliver(event).await;
                     let accepted = answer.is_some();
+                    if answer.as_ref().is_some_and(|directive| directive.console) {
+                        let console = self.console.as_ref().map(History::for_server).unwrap_or_default();
+                        self.deliver(Event::Console { console }).await;
+                    }
                     if let (Some(asker), Some(directive)) = (asker, answer) {
                         // Whoever does not wait any more needs no answer.
                         let _ = asker.send(directive);

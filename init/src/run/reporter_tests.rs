@@ -46,13 +46,20 @@ pub(in crate::run) const NOT_FOUND: &str =
 pub(in crate::run) async fn reporter(
     answers: Vec<&'static str>,
 ) -> (Reporter, mpsc::UnboundedReceiver<Report>) {
+    reporter_with(answers, None).await
+}
+
+async fn reporter_with(
+    answers: Vec<&'static str>,
+    console: Option<History>,
+) -> (Reporter, mpsc::UnboundedReceiver<Report>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/api/report", listener.local_addr().unwrap())).unwrap();
     let (bodies, received) = mpsc::unbounded_channel();
     tokio::spawn(serve(listener, bodies, answers));
     let paths = SystemPaths::below(std::path::Path::new("/"));
     let line = ReportLine::new(url, MachineId::default(), &paths);
-    (Reporter::start(line, Steps::new(&paths)).unwrap(), received)
+    (Reporter::start(line, Steps::new(&paths), console).unwrap(), received)
 }
 
 #[tokio::test]
@@ -84,6 +91,25 @@ async fn any_answer_may_end_the_run() {
     reporter.send(Event::LastByte(Progress::default()));
     assert_eq!(timeout(Duration::from_secs(20), reporter.left()).await, Ok(Leave::PowerOff));
     assert!(timeout(Duration::ZERO, Reporter::silent().left()).await.is_err());
+}
+
+#[tokio::test]
+async fn the_console_is_the_next_report_once_it_is_asked_for() {
+    const ASKED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 32\r\nConnection: close\r\n\r\n{\"release\":false,\"console\":true}";
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::in_file(folder.path().join("log"));
+    history.add("disk: clearing");
+    let (reporter, mut received) = reporter_with(vec![ASKED, GO_ON], Some(history)).await;
+    reporter.send(Event::FirstByte);
+    reporter.send(Event::Done { end: "reboot".into() });
+    assert_eq!(reporter.delivered(Duration::from_secs(20)).await, Delivery::Accepted);
+    let events: Vec<_> =
+        std::iter::from_fn(|| received.try_recv().ok()).map(|r| (r.sequence, r.event)).collect();
+    let [(0, Event::FirstByte), (1, Event::Console { console }), (2, Event::Done { .. })] = events.as_slice()
+    else {
+        panic!("{events:?}");
+    };
+    assert!(console[0].ends_with("disk: clearing"), "{console:?}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ impl History {
     }
 
     #[cfg(test)]
-    pub(super) fn in_file(file: PathBuf) -> Self {
+    pub(crate) fn in_file(file: PathBuf) -> Self {
         let paths = SystemPaths::below("/".as_ref());
         Self { file, kernel_log: PathBuf::new(), clock: Steps::new(&paths) }
     }
@@ -49,7 +49,7 @@ impl History {
     }
 
     /// The last lines, and among them what the kernel warned of.
-    pub(super) fn for_server(&self) -> Vec<String> {
+    pub(crate) fn for_server(&self) -> Vec<String> {
         let warnings = warnings(&self.kernel_log);
         let lines = merged(self.last(MAX_CONSOLE), warnings);
         let skipped = lines.len().saturating_sub(MAX_CONSOLE);

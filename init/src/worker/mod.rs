@@ -29,6 +29,7 @@ use crate::run::consent::Consent;
 use crate::run::reporter::{ReportLine, Reporter};
 use crate::run::{During, Failure, Run, report_end, started};
 use crate::screen::Screen;
+use crate::screen::history::History;
 use crate::screen::view::Fact;
 
 /// A server that is just starting is waited for.
@@ -211,7 +212,8 @@ impl Machine {
         let page = machine_page(&url, identity);
         screen.tell(Fact::Machine { id: identity.clone(), address: address.to_owned(), page });
         let line = ReportLine::new(url, identity.clone(), &self.paths);
-        self.reporter = Reporter::start(line.clone(), self.steps.clone()).during("reports")?;
+        let console = History::of_machine(&self.paths);
+        self.reporter = Reporter::start(line.clone(), self.steps.clone(), Some(console)).during("reports")?;
         self.will.reports = Some(line);
         self.will.leave();
         self.reporter.send(started(&self.paths, address.to_owned()));

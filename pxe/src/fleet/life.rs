@@ -39,9 +39,10 @@ impl State {
     pub(super) fn of(event: &report::Event) -> Self {
         match event {
             // Whether it has to wait, the answer says.
-            report::Event::Started { .. } | report::Event::Inventory { .. } | report::Event::Asks { .. } => {
-                Self::Started
-            }
+            report::Event::Started { .. }
+            | report::Event::Inventory { .. }
+            | report::Event::Asks { .. }
+            | report::Event::Console { .. } => Self::Started,
             report::Event::Planned { .. } => Self::Planned,
             report::Event::FirstByte | report::Event::Progress(_) => Self::Working,
             report::Event::LastByte(_) => Self::Received,

@@ -244,7 +244,9 @@ impl Machine {
         let kernel = now - report.uptime_s;
         times.kernel = Some(times.kernel.map_or(kernel, |known| known.min(kernel)));
         let (time, progress) = match &report.event {
-            Event::Started { .. } | Event::Inventory { .. } => (&mut times.started, None),
+            Event::Started { .. } | Event::Inventory { .. } | Event::Console { .. } => {
+                (&mut times.started, None)
+            }
             Event::Asks { .. } => (&mut times.waiting, None),
             Event::Planned { .. } => (&mut times.planned, None),
             Event::FirstByte => (&mut times.first_byte, None),

@@ -4,6 +4,7 @@
 mod act;
 mod calls;
 mod consent;
+mod consoles;
 mod deploy;
 mod history;
 mod identity;
@@ -17,21 +18,21 @@ mod strangers;
 mod tally;
 mod view;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ezio_contract::identity::IdentityRequest;
-use ezio_contract::report::{Directive, Event, MAX_CONSOLE, MAX_CONSOLE_LINE, Report};
-use ezio_contract::text::one_line;
+use ezio_contract::report::{Directive, Event, Report};
 use ezio_contract::{Mac, MachineId};
 use ezio_image::conf::{Conf, Over};
 
 pub(crate) use act::{Act, Acted, ActedOn, Group, Meant};
 pub(crate) use calls::LATE_S;
 pub(crate) use consent::{AfterAttempts, DEFAULT_ATTEMPTS, Rules, Unknown};
+pub(crate) use consoles::Console;
+use consoles::Consoles;
 pub(crate) use history::Deployment;
 use history::History;
 pub(crate) use life::State;
@@ -46,7 +47,7 @@ pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 use crate::boot::Boot;
 use crate::clock::now;
 use crate::hooks::Hooks;
-use crate::store::{Entry, HISTORY, MACHINES, Store, numbered};
+use crate::store::{CONSOLES, Entry, HISTORY, MACHINES, Store, numbered};
 
 /// Why a report was not accepted.
 #[derive(Debug)]
@@ -61,8 +62,7 @@ pub(crate) enum ReportError {
 pub(crate) struct Fleet {
     room: Mutex<Room>,
     history: Mutex<History>,
-    /// What stood on the consoles of those that failed, by their names; gone with this process.
-    consoles: Mutex<HashMap<String, Vec<String>>>,
+    consoles: Mutex<Consoles>,
     store: Option<Store>,
     hooks: Arc<Hooks>,
 }
@@ -76,17 +76,19 @@ impl Fleet {
         rules: Rules,
         hooks: Hooks,
     ) -> Result<Self> {
-        let (machines, deployments) = match &store {
-            Some(store) => {
-                (store.load(MACHINES).context("machines")?, store.load(HISTORY).context("history")?)
-            }
+        let (machines, deployments, consoles) = match &store {
+            Some(store) => (
+                store.load(MACHINES).context("machines")?,
+                store.load(HISTORY).context("history")?,
+                store.load(CONSOLES).context("consoles")?,
+            ),
             None => Default::default(),
         };
         let room = Mutex::new(Room::new(machines, silent_after, linger, rules));
         Ok(Self {
             room,
             history: Mutex::new(History::new(deployments)),
-            consoles: Mutex::default(),
+            consoles: Mutex::new(Consoles::new(consoles)),
             store,
             hooks: Arc::new(hooks),
         })
@@ -135,17 +137,49 @@ impl Fleet {
     /// A machine reports. It is told yes only when what it said will outlive this process.
     pub(crate) async fn report(&self, report: &Report, address: IpAddr) -> Result<Directive, ReportError> {
         let taken = self.room().report(report, &address.to_canonical().to_string(), now());
-        let (directive, change) = taken.map_err(ReportError::Refused)?;
-        for machine in &change.save {
-            log(machine);
-            if let Event::Failed { console, .. } = &report.event
-                && (machine.run == report.run || machine.past_runs.contains(&report.run))
-            {
-                self.keep_console(&machine.id, console);
-            }
-        }
-        self.keep(change).await.map_err(ReportError::NotKept)?;
+        let (mut directive, change) = taken.map_err(ReportError::Refused)?;
+        change.save.iter().for_each(log);
+        let consoles = self.consoles_of(report, !change.save.is_empty(), &mut directive);
+        let consoles = consoles.map_err(ReportError::NotKept)?;
+        self.keep_with(change, consoles).await.map_err(ReportError::NotKept)?;
         Ok(directive)
+    }
+
+    /// Takes a console that was sent, or asks for one that somebody wants; answers with what is to be written. Whoever fails sends it
+    /// with what `changed` its state.
+    fn consoles_of(&self, report: &Report, changed: bool, directive: &mut Directive) -> Result<Vec<Entry>> {
+        let mut consoles = self.consoles();
+        let failed = matches!(report.event, Event::Failed { .. }) && changed;
+        if !failed && !consoles.is_any_asked() {
+            return Ok(Vec::new());
+        }
+        let Some(id) = self.room().of_run(&report.run) else { return Ok(Vec::new()) };
+        match &report.event {
+            Event::Failed { console, .. } if failed => return consoles.take(&id, console, now()),
+            Event::Console { console } if consoles.is_asked(&id) => {
+                return consoles.take(&id, console, now());
+            }
+            _ => directive.console = consoles.is_asked(&id),
+        }
+        Ok(Vec::new())
+    }
+
+    /// Has machines send what stands on their consoles; whether they were asked does not outlive this process.
+    pub(crate) fn ask_consoles(&self, meant: &Meant) -> Acted {
+        let (machines, unknown) = self.meant(meant);
+        let mut acted = Acted { machines: Vec::new(), unknown };
+        for machine in machines {
+            let done = self.room().hears(&machine, now());
+            let what = match done {
+                true => "sends what stands on its console with its next report",
+                false => "sends nothing now: init does not run on it",
+            };
+            if done {
+                self.consoles().ask(&machine.id);
+            }
+            acted.machines.push(ActedOn { id: machine.id, done, what: what.to_owned() });
+        }
+        acted
     }
 
     /// The number of a machine whose run is under way (see [`Room::number`]). It outlives this process when it is given.
@@ -252,19 +286,15 @@ impl Fleet {
         (room.machines().to_vec(), *room.rules())
     }
 
-    /// It goes with its machine, so that there are no more than machines.
-    fn keep_console(&self, id: &str, lines: &[String]) {
-        let lines = lines.iter().take(MAX_CONSOLE).map(|line| one_line(line, MAX_CONSOLE_LINE)).collect();
-        self.consoles().insert(id.to_owned(), lines);
-    }
-
-    fn consoles(&self) -> MutexGuard<'_, HashMap<String, Vec<String>>> {
+    /// Never held by who holds the room.
+    fn consoles(&self) -> MutexGuard<'_, Consoles> {
         self.consoles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What stood on the console of this machine when it failed.
-    pub(crate) fn console(&self, id: &str) -> Option<Vec<String>> {
-        self.consoles().get(id).cloned()
+    /// What stood on the console of this machine when it sent it last; `fresh`: none while it is asked for another.
+    pub(crate) fn console(&self, id: &str, fresh: bool) -> Option<Console> {
+        let consoles = self.consoles();
+        consoles.get(id).filter(|_| !fresh || !consoles.is_asked(id)).cloned()
     }
 
     /// The name of the machine with this card.
@@ -275,7 +305,12 @@ impl Fleet {
     }
 
     pub(crate) fn view(&self) -> (Vec<MachineView>, Counts) {
-        view::machines(&self.room(), now())
+        let (mut machines, counts) = view::machines(&self.room(), now());
+        let consoles = self.consoles();
+        for machine in &mut machines {
+            machine.console_at = consoles.get(&machine.id).map(|console| console.at);
+        }
+        (machines, counts)
     }
 
     /// Runs that have ended, the newest first; of one machine, if it is named.
@@ -298,10 +333,10 @@ impl Fleet {
     fn keep_with(
         &self,
         mut change: Change,
-        also: Vec<Entry>,
+        mut also: Vec<Entry>,
     ) -> impl Future<Output = Result<()>> + Send + use<> {
         if !change.remove.is_empty() {
-            self.consoles().retain(|id, _| !change.remove.contains(id));
+            also.extend(self.consoles().forget(&change.remove));
         }
         let surplus = match change.ended.is_empty() {
             true => Vec::new(),

@@ -91,6 +91,13 @@ impl Room {
         &mut self.machines
     }
 
+    /// The name of the machine that has, or had, this run.
+    pub(super) fn of_run(&self, run: &str) -> Option<String> {
+        let mut machines = self.machines.iter();
+        let found = machines.find(|m| m.run == run || m.past_runs.iter().any(|past| past == run));
+        found.map(|machine| machine.id.clone())
+    }
+
     pub(super) fn forget(&mut self, id: &str) {
         self.machines.retain(|machine| machine.id != id);
     }
@@ -103,6 +110,12 @@ impl Room {
     pub(super) fn is_there(&self, machine: &Machine, now: f64) -> bool {
         let in_init = machine.life.state.runs() || machine.life.state == State::Failed;
         in_init && !machine.run.is_empty() && now - machine.last_heard <= self.silent_after_s
+    }
+
+    /// Does init report, and act upon the answers? After a failure only where it holds.
+    pub(super) fn hears(&self, machine: &Machine, now: f64) -> bool {
+        let holds = machine.error.as_ref().is_some_and(|failure| failure.next.starts_with("hold"));
+        self.is_there(machine, now) && (machine.life.state != State::Failed || holds)
     }
 
     /// Where the machine with this card boots from; one that was never seen has to come as far as its script.
@@ -222,8 +235,8 @@ impl Room {
         if keeps || before != (machine.life, machine.run.clone()) {
             change.keep(machine);
         }
-        let leave = self.machines[at].leave;
-        Ok((Directive { release: self.released(at, now), done: false, go, waits_for, leave }, change))
+        let (release, leave) = (self.released(at, now), self.machines[at].leave);
+        Ok((Directive { release, go, waits_for, leave, ..Directive::default() }, change))
     }
 
     /// The number of a machine whose run is under way, for what is called `purpose`. It is the same whenever it asks,

@@ -130,6 +130,9 @@ pub(crate) struct MachineView {
     pub(crate) steps: StepTimes,
     pub(crate) last_heard: f64,
     pub(crate) deployments: u64,
+    /// When it sent the console that is kept of it, in seconds since 1970.
+    #[serde(default)]
+    pub(crate) console_at: Option<f64>,
 }
 
 impl MachineView {
@@ -168,6 +171,7 @@ impl MachineView {
             steps: machine.steps,
             last_heard: machine.last_heard,
             deployments: machine.deployments,
+            console_at: None,
         }
     }
 }

@@ -33,6 +33,7 @@ use super::{
         plan::plan,
         conf::conf,
         conf::check,
+        console::ask,
         console::console,
         deploy::schedules,
         history::history,

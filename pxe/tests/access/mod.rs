@@ -12,7 +12,7 @@ const PASSWORD: &str = "a long password";
 
 /// Least role of each call: 0 everybody, 1 viewer, 2 operator, 3 administrator. What is sent is good enough to get past the
 /// guard and not good enough to change anything.
-const CALLS: [(&str, &str, usize); 37] = [
+const CALLS: [(&str, &str, usize); 38] = [
     ("GET", "", 0),
     ("GET", "api/openapi.json", 0),
     ("POST", "api/login", 0),
@@ -35,6 +35,7 @@ const CALLS: [(&str, &str, usize); 37] = [
     ("POST", "api/poweroff", 2),
     ("POST", "api/forget", 2),
     ("PATCH", "api/seats", 2),
+    ("POST", "api/console", 2),
     ("POST", "api/wake", 2),
     ("POST", "api/deploy/plan", 2),
     ("POST", "api/deploy", 2),

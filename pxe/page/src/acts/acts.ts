@@ -18,7 +18,7 @@ export interface Wording {
 const runs = (machine: Machine) => !["again", "booting", "waiting", "failed", "done"].includes(machine.state);
 
 /** Init is there, and hears what it is told with its next report. */
-const isUp = (machine: Machine) => {
+export const isUp = (machine: Machine) => {
   const holds = machine.state === "failed" && machine.next?.startsWith("hold");
   return (runs(machine) || machine.state === "waiting" || holds === true) && !machine.silent;
 };
@@ -93,7 +93,7 @@ interface Acted {
 }
 
 /** Says it to the server; what was not done comes back as text. */
-export async function carryOut(act: Act, machines: Machine[]): Promise<string | null> {
+export async function carryOut(act: Act | "console", machines: Machine[]): Promise<string | null> {
   const refused: string[] = [];
   for (const asked of batches(machines)) {
     const { error, answer } = await send("POST", `api/${act}`, { machines: asked.map(({ id }) => id) });

@@ -79,6 +79,8 @@ export interface Machine {
   steps: Partial<Record<string, number>>;
   last_heard: number;
   deployments: number;
+  /** When it sent the console that the server keeps of it. */
+  console_at?: number | null;
 }
 
 export interface Partition {

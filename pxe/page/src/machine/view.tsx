@@ -55,7 +55,7 @@ export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayA
         <Lines title="What was done for this machine alone" lines={machine.own_steps} />
         <Lines title="Notes on its image" lines={machine.notes} />
       </div>
-      <Console machine={machine} />
+      <Console machine={machine} mayAct={mayAct} />
       <PastRuns key={machine.times.done ?? machine.times.failed} machine={machine} room={room} />
     </>
   );
