@@ -177,3 +177,16 @@ for (const [name, width, height, colorScheme] of [
     await page.close();
   });
 }
+
+test("who was forgotten in the meantime is named", async () => {
+  const { page, dialog, see } = await deployView();
+  await page.goto(`${PAGE}#/machine/PC-12`);
+  await page.getByRole("button", { name: "Deploy…" }).click();
+  await see();
+  await page.getByRole("button", { name: "Deploy 1 machine" }).click();
+  await dialog.waitFor();
+  await call("POST", "api/forget", { machines: ["PC-12"] });
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await dialog.getByRole("alert").getByText("No machine is called PC-12.").waitFor();
+  await page.close();
+});

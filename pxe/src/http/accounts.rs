@@ -150,7 +150,8 @@ pub(super) async fn revoke_token(
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Only those with smaller numbers.
-    before: Option<u64>,
+    #[param(maximum = 4_294_967_295_i64)]
+    before: Option<u32>,
     /// At most so many, the last ones.
     #[param(maximum = 65535)]
     limit: Option<u16>,
@@ -164,5 +165,5 @@ pub(super) struct Which {
 ))]
 pub(super) async fn audit(State(access): State<Arc<Access>>, Query(which): Query<Which>) -> Json<Vec<Deed>> {
     let limit = which.limit.map_or(usize::MAX, usize::from);
-    Json(access.audit().before(which.before.unwrap_or(u64::MAX), limit))
+    Json(access.audit().before(which.before.map_or(u64::MAX, u64::from), limit))
 }

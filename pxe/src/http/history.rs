@@ -30,7 +30,8 @@ pub(super) struct Which {
     /// Id of a machine: only its own.
     machine: Option<String>,
     /// Number of a deployment: only those before it.
-    before: Option<u64>,
+    #[param(maximum = 4_294_967_295_i64)]
+    before: Option<u32>,
     /// At most so many.
     #[param(maximum = 65535)]
     limit: Option<u16>,
@@ -45,7 +46,8 @@ pub(crate) struct HistoryView {
 impl Which {
     fn of(&self, fleet: &Fleet) -> Vec<Deployment> {
         let mut deployments = fleet.history(self.machine.as_deref());
-        deployments.retain(|deployment| self.before.is_none_or(|before| deployment.number < before));
+        deployments
+            .retain(|deployment| self.before.is_none_or(|before| deployment.number < u64::from(before)));
         deployments.truncate(self.limit.map_or(usize::MAX, usize::from));
         deployments
     }

@@ -136,7 +136,8 @@ async fn what_is_for_later_outlives_a_kill_and_is_carried_out() {
             .command_error(&["schedule", "add", "all", "--schedule", "0 3 * *", "--yes"])
             .contains("4 fields")
     );
-    let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64 + 3;
+    // Late enough that the server is back by then, on a computer that does other things too.
+    let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64 + 8;
     let soon = chrono::DateTime::from_timestamp(soon, 0).unwrap().to_rfc3339();
     server.command(&["deploy", MAC, "--image", "other", "--at", &soon, "--wake", "--yes"]);
     drop(server);

@@ -12,6 +12,15 @@ export interface Sent {
   answer: unknown;
 }
 
+/** Why the server refused, as a sentence; where names are nobody's, it says which. */
+function refusal(text: string): string {
+  try {
+    return `No machine is called ${JSON.parse(text).unknown.join(", ")}.`;
+  } catch {
+    return text.trim();
+  }
+}
+
 /** Says something to the server, or asks it. */
 export async function send(
   method: "GET" | "POST" | "PATCH" | "DELETE",
@@ -26,7 +35,7 @@ export async function send(
       signal: AbortSignal.timeout(20_000),
     });
     const text = await answer.text();
-    return answer.ok ? { error: null, answer: text && JSON.parse(text) } : { error: text.trim(), answer: null };
+    return answer.ok ? { error: null, answer: text && JSON.parse(text) } : { error: refusal(text), answer: null };
   } catch (error) {
     return { error: `The server did not answer (${error}). Try again.`, answer: null };
   }
