@@ -11,6 +11,6 @@ export default defineConfig({
     target: "es2022",
   },
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
-  // `npm run dev` works on the page beside a server that runs on this machine.
+  // `npm run dev` works on the page beside a server with --no-tls that runs on this machine.
   server: { proxy: { "/api": "http://127.0.0.1:8080" } },
 });

@@ -21,6 +21,9 @@ use crate::wake;
 /// Where leases and machines are kept, unless said otherwise.
 pub(crate) const DEFAULT_STATE: &str = "/var/lib/ezio";
 
+/// Default port of the page: what 8080 is to 80 this is to 443, which is often taken, and for which a plain user has no right.
+const HTTPS: u16 = 8443;
+
 /// How much of DHCP to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,18 +76,22 @@ pub(crate) struct ServeArgs {
     /// Address to serve on [default: the interface's first IPv4 address, else all addresses]
     #[arg(long, value_name = "ADDR")]
     listen: Option<IpAddr>,
-    /// TCP port of HTTP: boot files, configuration, torrents, tracker, page [default: 8080]
+    /// TCP port of HTTP, for machines: boot files, configuration, reports, torrents, tracker. Browsers are led from there to
+    /// --https-port [default: 8080]
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
-    /// TCP port of the page and the API by TLS; --http-port then serves machines alone [default: none, all on --http-port]
+    /// TCP port of the page and the API, by TLS [default: 8443]
     #[arg(long, value_name = "PORT")]
     https_port: Option<u16>,
-    /// With --https-port: the certificate, and those that sign it, as PEM [default: one that is made and kept in --state]
+    /// The certificate of --https-port, and those that sign it, as PEM [default: one that is made and kept in --state]
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// With --https-port: the certificate's key, as PEM
+    /// The certificate's key, as PEM
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
+    /// Serve page and API unencrypted, on --http-port, too: behind a proxy that has TLS, and where nobody can read along
+    #[arg(long)]
+    no_tls: bool,
     /// UDP port of TFTP [default: 69; with --dhcp off: no TFTP unless this is given]
     #[arg(long, value_name = "PORT")]
     tftp_port: Option<u16>,
@@ -159,6 +166,7 @@ pub(crate) struct Settings {
     pub(crate) dhcp: Dhcp,
     pub(crate) listen: Option<IpAddr>,
     pub(crate) http_port: u16,
+    /// None: page and API are on the port of machines, unencrypted.
     pub(crate) https: Option<Https>,
     pub(crate) tftp_port: Option<u16>,
     pub(crate) peer_port: u16,
@@ -209,6 +217,7 @@ impl ServeArgs {
             https_port: self.https_port.or(file.https_port),
             tls_certificate: self.tls_certificate.or(file.tls_certificate),
             tls_key: self.tls_key.or(file.tls_key),
+            no_tls: self.no_tls || file.no_tls,
             tftp_port: self.tftp_port.or(file.tftp_port),
             peer_port: self.peer_port.or(file.peer_port),
             conf: self.conf.or(file.conf),
@@ -299,11 +308,14 @@ impl ServeArgs {
             (None, None) => None,
             _ => bail!("--tls-certificate and --tls-key go together"),
         };
-        ensure!(
-            self.https_port.is_some() || given.is_none(),
-            "--tls-certificate goes with --https-port: without it nothing is served by TLS"
-        );
-        Ok(self.https_port.map(|port| Https { port, given }))
+        if self.no_tls {
+            ensure!(
+                self.https_port.is_none() && given.is_none(),
+                "--no-tls leaves no use for --https-port, --tls-certificate and --tls-key: leave it away, or them"
+            );
+            return Ok(None);
+        }
+        Ok(Some(Https { port: self.https_port.unwrap_or(HTTPS), given }))
     }
 
     fn dhcp_of(&self, mode: DhcpMode, lease_time: Duration) -> Result<Dhcp> {

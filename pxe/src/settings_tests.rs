@@ -82,14 +82,19 @@ fn the_example_file_is_read() {
 }
 
 #[test]
-fn tls_needs_a_port_and_both_of_its_files() {
+fn tls_is_there_unless_it_is_left_away_and_needs_both_of_its_files() {
     let base = ["img", "--dhcp", "off"];
-    let with = |more: &[&str]| Line::try_parse_from([&["serve"], &base[..], more].concat());
-    assert!(with(&["--https-port", "8443", "--tls-key", "k"]).is_err());
-    let settings = args(&[&base[..], &["--https-port", "8443"]].concat()).resolve().unwrap();
-    assert!(settings.https.is_some_and(|https| https.port == 8443 && https.given.is_none()));
-    let alone = [&base[..], &["--tls-key", "k", "--tls-certificate", "c"]].concat();
-    assert!(error(&alone).contains("--https-port"));
+    let with = |more: &[&'static str]| [&base[..], more].concat();
+    let https = |more: &[&'static str]| args(&with(more)).resolve().unwrap().https;
+    assert!(https(&[]).is_some_and(|https| https.port == 8443 && https.given.is_none()));
+    assert!(https(&["--https-port", "443"]).is_some_and(|https| https.port == 443));
+    let given = ["--tls-key", "k", "--tls-certificate", "c"];
+    assert!(https(&given).is_some_and(|https| https.given.is_some()));
+    assert!(https(&["--no-tls"]).is_none());
+    for more in [&given[..], &["--https-port", "443"]] {
+        assert!(error(&with(&[&["--no-tls"], more].concat())).contains("--no-tls"));
+    }
+    assert!(Line::try_parse_from(["serve", "img", "--tls-key", "k"]).is_err());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ezio-pxe.toml");
     std::fs::write(&file, "images = ['a']\ndhcp = 'off'\nhttps-port = 1\ntls-key = 'k'\n").unwrap();

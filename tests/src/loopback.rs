@@ -99,6 +99,9 @@ impl Server {
     pub fn start_at(address: IpAddr, mut command: Command, image: &Path, more: &[&str]) -> Result<Self> {
         command.arg("serve").arg(image).args(["--listen", &address.to_string()]);
         command.args(["--dhcp", "off", "--http-port", "0", "--peer-port", "0"]);
+        if !more.contains(&"--no-tls") {
+            command.args(["--https-port", "0"]);
+        }
         let given = more.iter().position(|arg| *arg == "--state").and_then(|at| more.get(at + 1));
         let folder = tempfile::tempdir().context("a folder of state")?;
         if given.is_none() {

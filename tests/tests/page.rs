@@ -55,7 +55,7 @@ fn script(name: &str, more: &[&str]) -> Result<()> {
     let conf = image.path().join("ezio.conf");
     std::fs::write(&conf, CONF).context("writing ezio.conf")?;
     let conf = conf.to_str().context("the path of ezio.conf")?;
-    let args = [&["--https-port", "0", "--conf", conf], more].concat();
+    let args = [&["--conf", conf], more].concat();
     let server = Server::start(&image.path().join("lab"), &args)?;
     scripts.run(name, &server.state, &[("EZIO_SERVER", &server.url)])
 }

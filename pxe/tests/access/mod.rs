@@ -112,7 +112,7 @@ impl Room {
 /// NAME=VALUE of the cookie that an answer sets.
 fn cookie(answer: &reqwest::Response) -> String {
     let set = answer.headers()[SET_COOKIE].to_str().unwrap();
-    for word in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {
+    for word in ["__Host-ezio-session=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {
         assert!(set.contains(word), "{set}");
     }
     set.split(';').next().unwrap().to_owned()
@@ -185,7 +185,7 @@ async fn who_is_nobody_gets_in_nowhere() {
             call(&room.server.client(Some(&expires))),
             call(&room.server.client(Some(&revoked))),
             call(&room.server.client(Some(""))),
-            call(&room.http).header(COOKIE, "ezio-session=0000"),
+            call(&room.http).header(COOKIE, "__Host-ezio-session=0000"),
             // A token that is wrong is not made good by a cookie.
             call(&room.server.client(Some("0000"))).header(COOKIE, &session).header(ORIGIN, room.origin()),
         ];

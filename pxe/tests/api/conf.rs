@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::room::{Image, Server};
-use crate::{report, seen, send};
+use crate::{report, seen, send, text};
 
 async fn check(server: &Server, text: &str) -> Value {
     let address = format!("{}/api/conf/check", server.people);
@@ -50,7 +50,7 @@ async fn images_say_what_they_are_and_whether_they_are_named() {
     let server = Server::start(&Image::make("golden"), &[]);
     let fleet: Value = serde_json::from_str(&seen(&server, "/api/fleet").await).unwrap();
     let image = &fleet["images"][0];
-    let sums = seen(&server, "/images/golden/SHA256SUMS").await;
+    let sums = text(&server, "/images/golden/SHA256SUMS").await;
     assert_eq!(image["version"].as_str().unwrap(), ezio_image::checksums::sha256_hex(sums.as_bytes()));
     assert_eq!((&image["in_conf"], &image["signed"]), (&json!(true), &json!(false)));
     assert!((server.now() - image["checked"].as_f64().unwrap()).abs() < 60.0);

@@ -77,7 +77,7 @@ fn labels(target: &Value) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_dashboard_shows_what_there_is_and_all_of_it() {
     let image = Image::make("golden");
-    let server = Server::start(&image, &["--https-port", "0", "--tftp-port", "0"]);
+    let server = Server::start(&image, &["--tftp-port", "0"]);
     let far = ["schedule", "add", "all", "--schedule", "0 3 * * *", "--yes"];
     server.command(&far);
     let metrics = read(&server).await;

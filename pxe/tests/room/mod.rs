@@ -1,5 +1,7 @@
 //! A small image, and the program serving it.
 
+mod door;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +23,8 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tempfile::TempDir;
+
+use door::Door;
 
 const BOUND: Duration = Duration::from_secs(30);
 const PIECE: usize = 64 << 10;
@@ -148,8 +152,11 @@ pub(crate) struct Server {
     pub(crate) printed: String,
     /// `http://ADDRESS:PORT` for machines.
     pub(crate) base: String,
-    /// The same for people.
+    /// The same for people, through a [`Door`] where they are served by TLS.
     pub(crate) people: String,
+    /// Where they are served.
+    pub(crate) page: String,
+    _door: Option<Door>,
     state: PathBuf,
     _folder: TempDir,
 }
@@ -162,6 +169,9 @@ fn program(image: &Image, args: &[&str]) -> Command {
     }
     if !args.contains(&"--http-port") {
         command.args(["--http-port", "0"]);
+    }
+    if !args.iter().any(|arg| ["--https-port", "--no-tls"].contains(arg)) {
+        command.args(["--https-port", "0"]);
     }
     command.args(["--peer-port", "0"]).args(args).stdin(Stdio::null());
     command.env("RUST_LOG", "info").stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -204,8 +214,10 @@ impl Server {
             let _ = child.kill();
             panic!("it did not start: {printed}{}", log.try_iter().collect::<Vec<_>>().join("\n"));
         };
-        let people = local(&state)["url"].as_str().unwrap().to_owned();
-        Self { child, log, printed, base, people, state, _folder: folder }
+        let page = local(&state)["url"].as_str().unwrap().to_owned();
+        let door = page.strip_prefix("https://").map(|to| Door::open(to.parse().unwrap(), &state));
+        let people = door.as_ref().map_or_else(|| page.clone(), |door| door.url.clone());
+        Self { child, log, printed, base, people, page, _door: door, state, _folder: folder }
     }
 
     /// A client that shows a token; none: that of commands on the server.

@@ -31,11 +31,11 @@ fn fingerprint(certificate: &Path) -> String {
 fn people_and_machines_have_ports_of_their_own() {
     let image = Image::make("golden");
     let state = tempfile::tempdir().unwrap();
-    let args = ["--https-port", "0", "--state", state.path().to_str().unwrap()];
+    let args = ["--state", state.path().to_str().unwrap()];
     let server = Server::start(&image, &args);
     let made = state.path().join("tls-certificate.pem");
     assert!(server.printed.contains(&fingerprint(&made)), "{}", server.printed);
-    let page = |name: &str, more: &[&str]| curl(&made, more, &format!("{}/{name}", server.people));
+    let page = |name: &str, more: &[&str]| curl(&made, more, &format!("{}/{name}", server.page));
     assert!(page("", &[]).contains("<title>ezio</title>"));
     assert!(page("api/fleet", &[]).starts_with("HTTP/1.1 401"));
     for name in ["ezio.conf", "boot.ipxe", "metrics", "api/report", "announce"] {
@@ -46,7 +46,7 @@ fn people_and_machines_have_ports_of_their_own() {
     let token = server.command(&["token", "new", "t", "--role", "viewer"]);
     let from_afar = |fingerprint: &str| {
         let mut status = Command::new(env!("CARGO_BIN_EXE_ezio-pxe"));
-        status.args(["status", "--server", &server.people, "--fingerprint", fingerprint]);
+        status.args(["status", "--server", &server.page, "--fingerprint", fingerprint]);
         status.env("EZIO_TOKEN", token.trim()).output().unwrap()
     };
     assert!(from_afar(&fingerprint(&made)).status.success());
@@ -74,9 +74,18 @@ fn people_and_machines_have_ports_of_their_own() {
     for name in ["api/fleet", "api/events", "api/me", "api/audit", "api/login", "api/openapi.json"] {
         assert!(plain(name).starts_with("HTTP/1.1 404"), "{name}: {}", plain(name));
     }
+    // Nothing that somebody sends with a password or a token is led anywhere.
+    for name in ["", "api/login", "api/hold"] {
+        let post = ["-si", "-X", "POST", "-d", "{}", "-H", "Authorization: Bearer 0"];
+        let answer = output(Command::new("curl").args(post).arg(format!("{}/{name}", server.base)));
+        assert!(
+            answer.starts_with("HTTP/1.1 40") && !answer.to_lowercase().contains("location:"),
+            "{answer}"
+        );
+    }
     for name in ["", "M/52-54-00-12-34-56"] {
         let lead = plain(name);
-        assert!(lead.contains(&format!("ocation: {}/{name}\r\n", server.people)), "{lead}");
+        assert!(lead.contains(&format!("ocation: {}/{name}\r\n", server.page)), "{lead}");
     }
 
     server.stop();
@@ -93,22 +102,35 @@ fn a_given_certificate_is_served_and_mistakes_are_named() {
     let mut make = Command::new("openssl");
     make.args(["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=lab", "-days", "2"]);
     output(make.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", &key, "-out", &certificate]));
-    let given = ["--https-port", "0", "--tls-certificate", &certificate, "--tls-key", &key];
+    let given = ["--tls-certificate", &certificate, "--tls-key", &key];
     let server = Server::start(&image, &given);
-    assert!(curl(Path::new(&certificate), &[], &server.people).contains("<title>ezio</title>"));
+    assert!(curl(Path::new(&certificate), &[], &server.page).contains("<title>ezio</title>"));
     assert!(server.command(&["status"]).contains("0 done"));
-    let error = Server::fails(&image, &given[2..]);
-    assert!(error.contains("--https-port"), "{error}");
     std::fs::write(&key, "no key").unwrap();
     let error = Server::fails(&image, &given);
     assert!(error.contains("k.pem"), "{error}");
 }
 
 #[test]
+fn behind_a_proxy_there_is_one_port_without_tls() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &["--no-tls"]);
+    assert_eq!(server.page, server.base);
+    assert!(!server.printed.contains("certificate"), "{}", server.printed);
+    let answer = |name: &str| output(Command::new("curl").args(["-si", &format!("{}/{name}", server.base)]));
+    assert!(answer("").contains("<title>ezio</title>"));
+    assert!(answer("ezio.conf").starts_with("HTTP/1.1 200"));
+    assert!(answer("api/fleet").starts_with("HTTP/1.1 401"));
+    assert!(server.command(&["status"]).contains("0 done"));
+    let error = Server::fails(&image, &["--no-tls", "--https-port", "0"]);
+    assert!(error.contains("--no-tls") && error.contains("--https-port"), "{error}");
+}
+
+#[test]
 fn who_speaks_no_tls_holds_nobody_up() {
     let image = Image::make("golden");
-    let server = Server::start(&image, &["--https-port", "0"]);
-    let address: SocketAddr = server.people.trim_start_matches("https://").parse().unwrap();
+    let server = Server::start(&image, &[]);
+    let address: SocketAddr = server.page.trim_start_matches("https://").parse().unwrap();
     let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
     let mut plain = TcpStream::connect(address).unwrap();
     plain.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
