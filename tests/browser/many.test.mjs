@@ -49,8 +49,8 @@ for (const [count, firstMs, scriptMs] of [
 ]) {
   test(`${count} machines`, async () => {
     const bigger = new Room(url, count);
-    await bigger.each(bigger.machines.slice(room.machines.length), (machine) => bigger.progress(machine));
-    for (const { number, sequence, done } of room.machines) Object.assign(bigger.machines[number], { sequence, done });
+    await bigger.beginAgain(bigger.machines.slice(room.machines.length));
+    for (const machine of room.machines) Object.assign(bigger.machines[machine.number], machine);
     room = bigger;
     const page = await newPage(browser, { viewport: { width: 1280, height: 900 } });
     await page.addInitScript(watch);
@@ -70,7 +70,7 @@ for (const [count, firstMs, scriptMs] of [
     await feeding;
     const each = (name) => (after[name] - before[name]) / (after.changes - before.changes);
     console.log(
-      `${count} machines: first drawn after ${painted.toFixed(0)} ms, ${before.all.toFixed(0)} of them at work; a change costs ${each("script").toFixed(1)} ms of ` +
+      `${count} machines: first drawn after ${painted.toFixed(0)} ms, ${before.all.toFixed(0)} ms of them work; a change costs ${each("script").toFixed(1)} ms of ` +
         `script, ${each("all").toFixed(1)} ms in all`,
     );
     await page.getByRole("searchbox").fill("pc-999");

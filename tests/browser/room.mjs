@@ -22,7 +22,7 @@ export class Room {
     const body = {
       format: 6,
       machine: { serial: `PC-${number + 1}`, product: "OptiPlex 7060", macs: [mac] },
-      run: `run-${number}`,
+      run: `run-${number}${machine.again ?? ""}`,
       sequence: machine.sequence++,
       uptime_s: 9.5,
       steps: { init_s: 1.2, link_s: 3.9, lease_s: 4.1 },
@@ -69,6 +69,15 @@ export class Room {
     await this.each(machines, async (machine) => {
       await this.report(machine, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
       await this.plans(machine);
+      await this.progress(machine);
+    });
+  }
+
+  /** Machines that were deployed once, and are at work again: of those that never were, few are kept from one address. */
+  async beginAgain(machines) {
+    await this.each(machines, async (machine) => {
+      await this.report(machine, { event: "done", end: "reboot" });
+      Object.assign(machine, { again: "-again", sequence: 0 });
       await this.progress(machine);
     });
   }
