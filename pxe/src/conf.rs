@@ -49,10 +49,9 @@ pub(crate) struct ServedConf {
 }
 
 impl ServedConf {
-    /// Where these orders stand: `[[machine]] 2 of ezio.conf, line 14`.
-    pub(crate) fn place_of(&self, orders: &Orders) -> String {
-        let number = orders.chosen_by.strip_prefix("[[machine]] ").and_then(|rest| rest.split(' ').next());
-        let entry = number.and_then(|number| number.parse::<usize>().ok()).and_then(|n| n.checked_sub(1));
+    /// Where this machine's orders stand: `ezio.conf, its entry for MAC 52:54:00:12:34:56, line 14`.
+    fn place_of(&self, machine: &Machine, orders: &Orders) -> String {
+        let entry = self.conf.entry_for(&machine.identity);
         let text = String::from_utf8_lossy(&self.text);
         let is_entry = |line: &&str| line.trim_start().starts_with("[[machine]]");
         let mut entries = text.lines().enumerate().filter(|(_, line)| is_entry(line));
@@ -114,12 +113,12 @@ impl ServedConf {
         let below = self.conf.orders_for(&machine.identity, None);
         let (Some(order), Some(over)) = (&machine.order, machine.over()) else {
             let orders = below.map_err(|e| e.to_string())?;
-            let place = self.place_of(&orders);
+            let place = self.place_of(machine, &orders);
             return Ok((orders, place));
         };
         self.may_lie_over(&over)?;
-        let place =
-            below.map_or_else(|_| "ezio.conf, which does not name it".to_owned(), |o| self.place_of(&o));
+        let place = below
+            .map_or_else(|_| "ezio.conf, which does not name it".to_owned(), |o| self.place_of(machine, &o));
         let orders = self.conf.clone().with(&[over])?.orders_for(&machine.identity, None);
         orders.map(|orders| (orders, format!("{}, over {place}", order.source))).map_err(|e| e.to_string())
     }

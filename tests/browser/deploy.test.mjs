@@ -51,7 +51,7 @@ test("what would happen is seen before, and what is lost is named", async () => 
   await waits
     .getByText('It holds Windows, NTFS "Daten" 412 GiB used: overwrite = "ours" keeps what is there.')
     .waitFor();
-  await waits.getByText(/By the order of .*, over \[\[machine\]\] 1 of ezio.conf, line 7/).waitFor();
+  await waits.getByText(/By the order of .*, over ezio.conf, its entry for .*, line 7/).waitFor();
   await plan.getByRole("heading", { name: "1 machine is written" }).waitFor();
   await plan.getByRole("heading", { name: "1 machine is not known yet" }).waitFor();
   await plan.getByText("2 disks hold data, and keep it until somebody approves.").waitFor();

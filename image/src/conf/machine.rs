@@ -1,6 +1,7 @@
 //! Which machines an entry is for.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use ezio_contract::mac::octet;
 use ezio_contract::{Mac, MachineId, SystemUuid};
@@ -149,6 +150,32 @@ impl Match {
             && (self.serial.is_empty() || names_text(&self.serial, machine.serial()))
             && (self.product.is_empty() || names_text(&self.product, machine.product()))
             && (self.group.is_empty() || group.is_some_and(|g| self.group.iter().any(|name| name == g)))
+    }
+}
+
+/// For people: `MAC 52:54:00:12:34:56`, `product OptiPlex* and group lab`.
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts = |patterns: &[Pattern]| patterns.iter().map(|p| p.as_str().to_owned()).collect::<Vec<_>>();
+        let all = [
+            ("MAC", self.mac.iter().cloned().map(String::from).collect()),
+            ("UUID", self.uuid.iter().map(ToString::to_string).collect()),
+            ("serial number", texts(&self.serial)),
+            ("product", texts(&self.product)),
+            ("group", self.group.clone()),
+        ];
+        let given = all.iter().filter(|(_, values)| !values.is_empty());
+        let said: Vec<String> = given.map(|(kind, values)| format!("{kind} {}", shortened(values))).collect();
+        f.write_str(&said.join(" and "))
+    }
+}
+
+/// Lists are as long as a room is large.
+fn shortened(values: &[String]) -> String {
+    const SAID: usize = 2;
+    match values.len().checked_sub(SAID + 1) {
+        None => values.join(" or "),
+        Some(_) => format!("{} or {} others", values[..SAID].join(", "), values.len() - SAID),
     }
 }
 

@@ -107,6 +107,9 @@ pub struct Conf {
 struct Machine {
     #[serde(rename = "match")]
     conditions: Match,
+    /// Who says so, where that is not the file: an order on the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
     #[serde(flatten)]
     settings: Settings,
 }
@@ -131,6 +134,13 @@ impl Conf {
     pub fn for_image(image: ImageRef, settings: Settings) -> Self {
         let default = Settings { image: Some(image), ..settings };
         Self { report: None, default, groups: Vec::new(), machines: Vec::new() }
+    }
+
+    /// Which `[[machine]]` of the file this machine's orders stand in, counted from 0; none: at its top.
+    #[must_use]
+    pub fn entry_for(&self, machine: &MachineId) -> Option<usize> {
+        let group = self.group_of(machine, None).ok()?;
+        self.machines.iter().position(|m| m.conditions.holds(machine, group))
     }
 
     /// Address for reports, if one is set.
@@ -172,12 +182,13 @@ impl Conf {
     /// The machine is not listed and there is no default, or its group is unclear or unknown.
     pub fn orders_for(&self, machine: &MachineId, group: Option<&str>) -> Result<Orders, NoOrders> {
         let group = self.group_of(machine, group)?;
-        let found = self.machines.iter().enumerate().find(|(_, m)| m.conditions.holds(machine, group));
+        let found = self.machines.iter().find(|m| m.conditions.holds(machine, group));
         let (settings, chosen_by) = match found {
-            Some((index, m)) => {
-                (m.settings.or(&self.default), format!("[[machine]] {} of ezio.conf", index + 1))
+            Some(Machine { by: Some(by), settings, .. }) => (settings.or(&self.default), by.clone()),
+            Some(Machine { conditions, settings, .. }) => {
+                (settings.or(&self.default), format!("ezio.conf, its entry for {conditions}"))
             }
-            None => (self.default.clone(), "the default of ezio.conf".to_owned()),
+            None => (self.default.clone(), "ezio.conf, its top for all machines".to_owned()),
         };
         settings
             .orders(self.report.clone(), chosen_by)
@@ -333,7 +344,7 @@ fn check_machines(
                 format!("[[machine]] {}: no image, and no default image at the top", machines.len() + 1),
             );
         }
-        machines.push(Machine { conditions: conditions.clone(), settings });
+        machines.push(Machine { conditions: conditions.clone(), by: level.by.clone(), settings });
     }
     Ok(machines)
 }

@@ -40,7 +40,7 @@ pub struct Orders {
     pub windows: Windows,
     /// Where to send reports; none: derived from where the conf came from.
     pub report: Option<String>,
-    /// What chose these orders, for people: "machine 2 in ezio.conf", "default".
+    /// What these orders stand in, for people: "ezio.conf, its entry for MAC 52:54:00:12:34:56", "the order of anna, 2026-12-01 03:00".
     pub chosen_by: String,
 }
 

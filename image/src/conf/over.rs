@@ -14,6 +14,8 @@ pub struct Over {
     pub image: Option<ImageRef>,
     /// Another end of a good run.
     pub end: Option<EndAction>,
+    /// Who says so, for people.
+    pub by: String,
 }
 
 impl Conf {
@@ -27,11 +29,14 @@ impl Conf {
             let settings = self.under(over)?;
             let conditions = conditions(&over.machine)?;
             let same = |other: &&mut Machine| {
-                other.settings == settings && !conditions.mac.is_empty() && !other.conditions.mac.is_empty()
+                other.by.as_ref() == Some(&over.by)
+                    && other.settings == settings
+                    && !conditions.mac.is_empty()
+                    && !other.conditions.mac.is_empty()
             };
             match first.iter_mut().find(same) {
                 Some(other) => other.conditions.mac.extend(conditions.mac),
-                None => first.push(Machine { conditions, settings }),
+                None => first.push(Machine { conditions, by: Some(over.by.clone()), settings }),
             }
         }
         // What would never be used any more is a mistake to whoever reads it.
@@ -104,7 +109,9 @@ mod tests {
         let text = "image = \"a\"\nend = \"hold\"\n[[machine]]\nmatch.mac = \"52:54:00:00:00:02\"\n\
                     disk.min-size = \"10G\"\nend = \"reboot\"\n";
         let conf = Conf::parse(text).unwrap();
-        let over = |mac: &str, name, end| Over { machine: machine(mac), image: image(name), end };
+        let by = "the order of anna";
+        let over =
+            |mac: &str, name, end| Over { machine: machine(mac), image: image(name), end, by: by.into() };
         let overs = [
             over("52:54:00:00:00:01", "b", Some(EndAction::PowerOff)),
             over("52:54:00:00:00:02", "b", None),
@@ -117,6 +124,7 @@ mod tests {
         for mac in ["52:54:00:00:00:01", "52:54:00:00:00:03"] {
             let got = orders(&read, mac);
             assert_eq!((got.writes[0].image.to_string(), got.end), ("b".to_owned(), EndAction::PowerOff));
+            assert_eq!(got.chosen_by, by);
         }
         let second = orders(&read, "52:54:00:00:00:02");
         assert_eq!((second.writes[0].image.to_string(), second.end), ("b".to_owned(), EndAction::Reboot));
@@ -127,7 +135,8 @@ mod tests {
     #[test]
     fn an_image_has_no_place_where_each_disk_has_its_own() {
         let text = "[[disk]]\nimage = \"a\"\nbus = \"nvme\"\n[[disk]]\nimage = \"b\"\nbus = \"ata\"\n";
-        let over = |image| Over { machine: machine("52:54:00:00:00:01"), image, end: None };
+        let over =
+            |image| Over { machine: machine("52:54:00:00:00:01"), image, end: None, by: "test".into() };
         let conf = Conf::parse(text).unwrap();
         assert!(conf.clone().with(&[over(image("c"))]).unwrap_err().contains("rules for 2 disks"));
         assert!(conf.with(&[over(None)]).is_ok());

@@ -430,5 +430,6 @@ settings_level! {
     struct MachineLevel {
         #[serde(rename = "match")]
         pub(super) conditions: super::machine::PlacedMatch,
+        pub(super) by: Option<String>,
     }
 }

@@ -85,7 +85,7 @@ image = "three"
     .unwrap();
     let orders = conf.orders_for(&machine("aa:bb:cc:dd:ee:ff"), None).unwrap();
     assert_eq!(orders.writes[0].image, ImageRef::Name("two".into()));
-    assert_eq!(orders.chosen_by, "[[machine]] 2 of ezio.conf");
+    assert_eq!(orders.chosen_by, "ezio.conf, its entry for product optiplex*");
     let unknown = MachineId::of_card("00:00:00:00:00:01".parse().unwrap());
     let error = conf.orders_for(&unknown, None).unwrap_err();
     assert_eq!(

@@ -369,7 +369,17 @@ pub(crate) const TABLES: &[Table] = &[
         head: "[[machine]]",
         title: "`[[machine]]`",
         says: "What is different for some machines: `match`, and any key or table of the above.",
-        keys: &[key("match", "conditions, below", "needed", "match.serial = \"PF3*\"", "For whom this is.")],
+        keys: &[
+            key("match", "conditions, below", "needed", "match.serial = \"PF3*\"", "For whom this is."),
+            key(
+                "by",
+                "text",
+                "the file",
+                "by = \"the order of anna, 2026-12-01 03:00\"",
+                "Who says so, for the machine's screen. The server writes it where an order lies over the file.",
+            )
+            .beside("match.serial = \"PF3*\""),
+        ],
     },
     Table {
         name: "match",

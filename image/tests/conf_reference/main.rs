@@ -83,7 +83,7 @@ fn examples_are_read_and_change_something() {
                 "match" => {
                     format!("{IMAGE}[[group]]\nname = \"room-2\"\n[[machine]]\n{example}\nend = \"hold\"\n")
                 }
-                "machine" => format!("{IMAGE}[[machine]]\n{example}\nend = \"hold\"\n"),
+                "machine" => format!("{IMAGE}[[machine]]\n{needs}\n{example}\nend = \"hold\"\n"),
                 _ => conf(table, needs, example),
             };
             assert!(example.contains(*name), "{name}: {example}");

@@ -13,7 +13,8 @@ impl Machine {
     pub(crate) fn over(&self) -> Option<Over> {
         let order = self.order.as_ref()?;
         let image = order.image.clone().map(ImageRef::Name);
-        Some(Over { machine: self.identity.clone(), image, end: order.then })
+        let by = order.source.clone();
+        Some(Over { machine: self.identity.clone(), image, end: order.then, by })
     }
 
     fn take_back(&mut self) -> (bool, &'static str) {

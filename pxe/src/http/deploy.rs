@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Json, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -15,7 +16,7 @@ use super::act::{Answer, Order, Parts, acted};
 use super::body::{Rejection, json, not_kept};
 use super::description::{Barred, Refused};
 use super::guard::{Did, Routes};
-use crate::access::Role;
+use crate::access::{Caller, Role};
 use crate::catalogue::Catalogue;
 use crate::fleet::{Acted, Machine, Rules};
 use crate::plan::{self, PlanView};
@@ -87,11 +88,12 @@ pub(super) fn routes(orders: Orders) -> Routes {
 ))]
 pub(super) async fn deploy_plan(
     State(orders): State<Arc<Orders>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<PlanView>, Rejection> {
     let wish: Wish = json(&headers, body).await?;
-    let wish = orders.checked(wish)?;
+    let wish = orders.checked(wish, &caller)?;
     let (machines, rules) = orders.supposed(&wish);
     Ok(Json(plan::of(&machines, &rules, orders.who.conf.current().as_deref(), &orders.catalogue)))
 }
@@ -104,9 +106,14 @@ pub(super) async fn deploy_plan(
     Refused,
     (status = 422, description = "The image is not served, or ezio.conf has no place for it", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn deploy(State(orders): State<Arc<Orders>>, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn deploy(
+    State(orders): State<Arc<Orders>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let wish: Wish = json(&headers, body).await?;
-    let wish = orders.checked(wish)?;
+    let wish = orders.checked(wish, &caller)?;
     let done = orders.schedules.deploy(&wish, Vec::new()).await;
     done.map(|done| acted("deploy", done)).map_err(|e| not_kept("deploy", &e))
 }
@@ -133,14 +140,19 @@ pub(super) async fn schedules(State(orders): State<Arc<Orders>>) -> Json<Schedul
     Refused,
     (status = 422, description = "It is no time, or the image is not served", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn schedule(State(orders): State<Arc<Orders>>, headers: HeaderMap, body: Body) -> Answer {
+pub(super) async fn schedule(
+    State(orders): State<Arc<Orders>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
     let later: Later = json(&headers, body).await?;
     let when = match (&later.at, &later.cron) {
         (Some(at), None) => When::at(at),
         (None, Some(cron)) => When::cron(cron),
         _ => Err("say either at or cron".to_owned()),
     };
-    let (when, wish) = (when.map_err(unfit)?, orders.checked(later.wish)?);
+    let (when, wish) = (when.map_err(unfit)?, orders.checked(later.wish, &caller)?);
     let kept = orders.schedules.add(wish, when).await.map_err(|e| not_kept("schedule", &e))?;
     let schedule = kept.ok_or_else(|| unfit("there are too many schedules".to_owned()))?;
     let what = format!("schedule {}: {:?} {:?}", schedule.id, schedule.when, schedule.wish);
@@ -173,8 +185,9 @@ impl Orders {
     }
 
     /// A wish that can be carried out, by the name of who has it.
-    fn checked(&self, mut wish: Wish) -> Result<Wish, Rejection> {
-        wish.order.source = format!("the order of {}", Local::now().format("%Y-%m-%d %H:%M"));
+    fn checked(&self, mut wish: Wish, caller: &Caller) -> Result<Wish, Rejection> {
+        let now = Local::now().format("%Y-%m-%d %H:%M");
+        wish.order.source = format!("the order of {}, {now}", caller.label());
         if let Some(image) = &wish.order.image
             && !self.catalogue.names().any(|name| name == image)
         {

@@ -41,7 +41,7 @@ async fn mistakes_are_said_by_line_and_a_good_one_shows_what_it_would_do() {
         check(&server, "image = \"golden\"\n\n[[machine]]\nmatch.serial = \"S1\"\nend = \"poweroff\"\n")
             .await;
     assert_eq!(good["mistakes"], json!([]));
-    assert_eq!(good["plan"]["machines"][0]["orders"], "[[machine]] 1 of ezio.conf, line 3");
+    assert_eq!(good["plan"]["machines"][0]["orders"], "ezio.conf, its entry for serial number S1, line 3");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), holds, "it was only looked at");
 }
 

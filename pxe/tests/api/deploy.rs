@@ -88,7 +88,8 @@ async fn an_order_is_seen_given_kept_and_taken_back() {
     let seen = server.command(&[wish.as_slice(), &["--dry-run"]].concat());
     assert!(seen.contains("/dev/sda Disk 1.0 GiB <- other: NTFS \"Daten\""), "{seen}");
     assert!(
-        seen.contains("WAITS (the order of ") && seen.contains("over the default of ezio.conf"),
+        seen.contains("WAITS (the order of this server, ")
+            && seen.contains("over ezio.conf, its top for all machines"),
         "{seen}"
     );
     assert!(seen.contains("1 of their disks hold something"), "{seen}");

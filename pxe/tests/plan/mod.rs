@@ -35,7 +35,7 @@ async fn the_plan_says_which_disk_gets_what_and_why_not() {
     list(1, "ata", asked().holds).await;
     let waits = plan(&server).await;
     assert_eq!((&waits["verdict"], &waits["disks"][0]["verdict"]), (&json!("wait"), &json!("wait")));
-    assert_eq!(waits["orders"], "[[machine]] 1 of ezio.conf, line 3");
+    assert_eq!(waits["orders"], "ezio.conf, its entry for serial number S1, line 3");
     assert_eq!((&waits["disks"][0]["image"], &waits["disks"][0]["blank"]), (&json!("golden"), &json!(false)));
     assert!(
         server
