@@ -63,7 +63,8 @@ pub(super) async fn log_in(
     let login: Login = json(&headers, body).await?;
     let entered = logins.access.log_in(&login.name, &login.password, peer.remote.ip()).await;
     entered.map(|entered| welcome(entered, "log in", peer)).map_err(|e| {
-        logins.throttle.warn("login", || format!("{} as {:?}: {e}", peer.remote, login.name));
+        // Not the name: some type their password there.
+        logins.throttle.warn("login", || format!("{}: {e}", peer.remote));
         refused(&e)
     })
 }
