@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use ezio_tests::browser::Scripts;
 use ezio_tests::loopback::{Server, image};
+use ezio_tests::vm::material;
 
 /// The first machines of the room are a group, and switch themselves off.
 const CONF: &str = r#"image = "lab"
@@ -51,6 +52,8 @@ fn thousands_of_machines_cost_the_page_little() -> Result<()> {
 /// Runs a script against a server of its own.
 fn script(name: &str, more: &[&str]) -> Result<()> {
     let scripts = Scripts::install()?;
+    // Beside virtual machines a browser draws so rarely that nothing can be clicked in time.
+    let _turn = material::turn()?;
     let image = image()?;
     let conf = image.path().join("ezio.conf");
     std::fs::write(&conf, CONF).context("writing ezio.conf")?;
