@@ -81,6 +81,19 @@ pub struct InventoryCard {
     pub speed_mbps: Option<u32>,
 }
 
+/// What a machine computes with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Computer {
+    /// The processor, as it names itself; none where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// Threads that it runs at the same time.
+    pub threads: u32,
+    /// Memory that the kernel has, in bytes: somewhat less than is built in.
+    pub memory_bytes: u64,
+}
+
 /// What a disk, or a partition, holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -13,13 +13,13 @@
 //! | 3 | `identity` |
 //! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
 //! | 5 | `inventory`, `asks`, `console` |
-//! | 6 | `cards` of `inventory`, `console` as an event |
+//! | 6 | `cards` and `computer` of `inventory`, `console` as an event |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::MachineId;
-use crate::inventory::{InventoryCard, InventoryDisk, Wanted};
+use crate::inventory::{Computer, InventoryCard, InventoryDisk, Wanted};
 
 /// Version of the reports that this library makes, and the newest that it reads.
 pub const FORMAT: u32 = 6;
@@ -154,13 +154,16 @@ pub enum Event {
         /// Address in use.
         address: String,
     },
-    /// The disks of the machine, and what they hold: before anything is written, and those written once they are whole.
+    /// What the machine has, and what its disks hold: before anything is written, and of those written once they are whole.
     Inventory {
         /// The disks.
         disks: Vec<InventoryDisk>,
         /// The network cards; none are said where only disks have changed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         cards: Vec<InventoryCard>,
+        /// Processor and memory, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        computer: Option<Computer>,
     },
     /// It asks whether these may be overwritten; [`Directive::go`] answers. It asks again for as long as that is no.
     Asks {

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use ezio_contract::FirmwareIdentity;
-use ezio_contract::inventory::{DiskId, Holds, InventoryCard, InventoryDisk, Mark, Overwrite, Wanted};
+use ezio_contract::inventory::{
+    Computer, DiskId, Holds, InventoryCard, InventoryDisk, Mark, Overwrite, Wanted,
+};
 use ezio_contract::report::{Directive, Event, FORMAT, Leave, Progress, Report, ReportError, StepTimes};
 
 fn folder() -> PathBuf {
@@ -72,6 +74,11 @@ fn events() -> Vec<Event> {
                 link: true,
                 speed_mbps: Some(1000),
             }],
+            computer: Some(Computer {
+                processor: Some("Intel(R) Core(TM) i5-8500 CPU @ 3.00GHz".into()),
+                threads: 6,
+                memory_bytes: 8_200_000_000,
+            }),
         },
         Event::Asks {
             image: "debian-13".into(),

@@ -77,7 +77,9 @@ fn seen_from_the_door(firmware: Firmware, number: u8, conf: &str, end: &str, col
     let card = machine.hardware.mac.replace(':', "-").to_uppercase();
     let address = format!("HTTP://{SERVER}:8080/M/{card}");
     ensure!(code_in(&waiting)?.as_deref() == Some(&address), "{} holds no {address}", waiting.display());
-    ensure!(leads_to(&address)?.contains(&format!("/#/machine/{uuid}")), "{address} leads elsewhere");
+    // From the port of machines to that of the page.
+    let page = leads_to(&leads_to(&address)?)?;
+    ensure!(page.contains(&format!("/#/machine/{uuid}")), "{address} leads to {page:?}");
 
     machine.press("f2")?;
     shows(&machine, "log", BLACK)?;
@@ -115,7 +117,7 @@ fn shows(machine: &Machine, name: &str, colour: [u8; 3]) -> Result<PathBuf> {
 /// Where the server sends whoever asks for this address.
 fn leads_to(address: &str) -> Result<String> {
     let output =
-        Command::new("curl").args(["-sS", "-o", "/dev/null", "-w", "%{redirect_url}", address]).output();
+        Command::new("curl").args(["-sSk", "-o", "/dev/null", "-w", "%{redirect_url}", address]).output();
     let output = output.context("starting curl")?;
     ensure!(output.status.success(), "curl {address}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -1,6 +1,7 @@
 //! Who this machine is, and how it was booted, as the firmware tells through sysfs.
 
 pub(crate) mod cmdline;
+pub(crate) mod computer;
 pub(crate) mod efi_variables;
 pub(crate) mod ip_param;
 pub(crate) mod pci;

@@ -57,7 +57,11 @@ impl Run<'_> {
         }
         let inventory = inventory(&disks).await;
         let wanted = self.wanted(assignment, &disks, &inventory).await;
-        self.reporter.send(Event::Inventory { disks: inventory, cards: machine::cards(self.paths) });
+        self.reporter.send(Event::Inventory {
+            disks: inventory,
+            cards: machine::cards(self.paths),
+            computer: machine::computer::of_machine(self.paths),
+        });
         let asks = Event::Asks { image: assignment.images.join(", "), wanted: wanted.clone() };
         match self.consent {
             Consent::OfServer => self.wait_for_the_server(asks, &wanted).await,
@@ -126,7 +130,7 @@ impl Run<'_> {
             let path = path.display().to_string();
             written.push(InventoryDisk { path, id, ..disk.inventory(holds) });
         }
-        self.reporter.send(Event::Inventory { disks: written, cards: Vec::new() });
+        self.reporter.send(Event::Inventory { disks: written, cards: Vec::new(), computer: None });
     }
 
     /// What would be written; whole disks were looked at for the inventory.

@@ -13,6 +13,8 @@ export function useRoute(): string[] {
   useEffect(() => {
     const changed = () => open(parts());
     addEventListener("hashchange", changed);
+    // It may have changed after it was first read.
+    changed();
     return () => removeEventListener("hashchange", changed);
   }, []);
   return route;

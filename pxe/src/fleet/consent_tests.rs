@@ -67,7 +67,7 @@ impl Started<'_> {
     fn list(&mut self, holds: Holds) {
         let disk =
             InventoryDisk { path: "/dev/sda".into(), id: disk("S1"), holds, ..InventoryDisk::default() };
-        self.send(Event::Inventory { disks: vec![disk], cards: Vec::new() });
+        self.send(Event::Inventory { disks: vec![disk], cards: Vec::new(), computer: None });
     }
 
     fn end_well(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ezio_contract::inventory::{InventoryCard, MAX_CARDS, Wanted};
+use ezio_contract::inventory::{Computer, InventoryCard, MAX_CARDS, Wanted};
 use ezio_contract::report::{Event, Leave, MAX_NOTE, MAX_NOTES, Progress, Report, StepTimes};
 use ezio_contract::text::one_line;
 use ezio_contract::{Mac, MachineId};
@@ -107,6 +107,9 @@ pub(crate) struct Machine {
     /// Its network cards, as it saw them last.
     #[serde(default)]
     pub(crate) cards: Vec<InventoryCard>,
+    /// What it computes with.
+    #[serde(default)]
+    pub(crate) computer: Option<Computer>,
     /// What the last run did, and could not do, for this machine alone.
     #[serde(default)]
     pub(crate) own_steps: Vec<String>,
@@ -183,6 +186,7 @@ impl Machine {
             hostname: None,
             says_hostname: None,
             cards: Vec::new(),
+            computer: None,
             numbers: BTreeMap::new(),
             last_heard: now,
             deployments: 0,
@@ -276,10 +280,14 @@ impl Machine {
                 self.version = Some(one_line(version, MAX_TEXT));
                 self.firmware = Some(one_line(firmware, MAX_TEXT));
             }
-            Event::Inventory { disks, cards } => {
+            Event::Inventory { disks, cards, computer } => {
                 self.known_disks.learn(disks, self.life.state >= State::Deployed);
                 if !cards.is_empty() {
                     self.cards = cards.iter().take(MAX_CARDS).copied().collect();
+                }
+                if let Some(computer) = computer {
+                    let processor = computer.processor.as_ref().map(|name| one_line(name, MAX_TEXT));
+                    self.computer = Some(Computer { processor, ..*computer });
                 }
             }
             Event::Asks { image, .. } => self.image = Some(one_line(image, MAX_TEXT)),

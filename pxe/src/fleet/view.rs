@@ -1,7 +1,7 @@
 //! What is told of the room (see API.md).
 
 use ezio_contract::MachineId;
-use ezio_contract::inventory::{InventoryCard, InventoryDisk};
+use ezio_contract::inventory::{Computer, InventoryCard, InventoryDisk};
 use ezio_contract::report::{Progress, StepTimes};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -116,6 +116,8 @@ pub(crate) struct MachineView {
     /// Its network cards, likewise.
     #[serde(default)]
     pub(crate) cards: Vec<InventoryCard>,
+    #[serde(default)]
+    pub(crate) computer: Option<Computer>,
     /// Runs in a row that have failed.
     pub(crate) failures: u32,
     pub(crate) progress: Progress,
@@ -162,6 +164,7 @@ impl MachineView {
             waiting_for: machine.waits_for,
             inventory: machine.known_disks.inventory,
             cards: machine.cards,
+            computer: machine.computer,
             failures: machine.failures,
             progress: machine.progress,
             error,

@@ -55,7 +55,8 @@ async fn appear(server: &Server) {
     let id = DiskId { model: Some("Disk".into()), size: 1 << 30, ..DiskId::default() };
     let disk =
         InventoryDisk { path: "/dev/sda".into(), id, sector_size: 512, holds, ..InventoryDisk::default() };
-    send(server, &report("r", 0, Event::Inventory { disks: vec![disk], cards: Vec::new() })).await;
+    send(server, &report("r", 0, Event::Inventory { disks: vec![disk], cards: Vec::new(), computer: None }))
+        .await;
     let failed = Event::Failed {
         step: "test".into(),
         error: "ends".into(),

@@ -30,7 +30,11 @@ async fn the_plan_says_which_disk_gets_what_and_why_not() {
         let Wanted { id, .. } = asked();
         let path = "/dev/sda".into();
         let disk = InventoryDisk { path, id, sector_size: 512, bus, holds, ..InventoryDisk::default() };
-        send(&server, &report("r", sequence, Event::Inventory { disks: vec![disk], cards: Vec::new() })).await
+        send(
+            &server,
+            &report("r", sequence, Event::Inventory { disks: vec![disk], cards: Vec::new(), computer: None }),
+        )
+        .await
     };
     list(1, "ata", asked().holds).await;
     let waits = plan(&server).await;
@@ -69,7 +73,7 @@ async fn plan_with(server: &Server, sequence: u64, disks: &[(&str, &str)]) -> Va
         &report(
             "r",
             sequence,
-            Event::Inventory { disks: disks.iter().map(disk).collect(), cards: Vec::new() },
+            Event::Inventory { disks: disks.iter().map(disk).collect(), cards: Vec::new(), computer: None },
         ),
     )
     .await;

@@ -69,6 +69,8 @@ export interface Machine {
   waiting_for: string[];
   inventory: Disk[];
   cards?: Card[];
+  /** What it computes with: the processor's name, threads, bytes of memory. */
+  computer?: { processor?: string; threads: number; memory_bytes: number } | null;
   /** Runs in a row that have failed. */
   failures: number;
   progress: Progress;

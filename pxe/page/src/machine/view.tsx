@@ -85,6 +85,10 @@ function Transfer({ machine }: { machine: Machine }) {
   );
 }
 
+function processorOf({ processor, threads }: NonNullable<Machine["computer"]>): string {
+  return [processor, count(threads, "thread")].filter(Boolean).join(", ");
+}
+
 function Inventory({ machine, now }: { machine: Machine; now: number }) {
   const { product, serial, uuid, macs } = machine.machine;
   return (
@@ -96,6 +100,8 @@ function Inventory({ machine, now }: { machine: Machine; now: number }) {
         <Fact name="Model">{product}</Fact>
         <Fact name="Serial number">{serial}</Fact>
         <Fact name="UUID">{uuid}</Fact>
+        <Fact name="Processor">{machine.computer && processorOf(machine.computer)}</Fact>
+        <Fact name="Memory">{machine.computer && size(machine.computer.memory_bytes)}</Fact>
         <Fact name="Network cards">
           {machine.cards?.length ? machine.cards.map(cardOf).join(", ") : macs.join(", ")}
         </Fact>
