@@ -123,7 +123,7 @@ deb: netboot server-arm64 ## build/debs: Debian packages of all this, for amd64 
 	@BIN=$(BIN) scripts/make-debs build/debs amd64 arm64
 
 deny: setup ## licences, sources and known weaknesses of all crates (DENY="licenses bans sources": what needs no network)
-	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny@0.20.2
 	$(CARGO) deny --locked check $(DENY)
 
 release: deny deb ## build/release: packages, bill of materials and SHA256SUMS, signed with KEY=FILE (minisign)
