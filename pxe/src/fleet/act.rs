@@ -142,7 +142,7 @@ impl Room {
 
     /// Its run ends with its next report.
     fn left(&mut self, id: &str, leave: Leave, now: f64, change: &mut Change) -> (bool, &'static str) {
-        if !self.machines().iter().any(|m| m.id == id && self.is_there(m, now)) {
+        if !self.machines().iter().any(|m| m.id == id && self.hears(m, now)) {
             return (false, "it is not in init: nobody is there to hear that");
         }
         let Some(machine) = self.machine_mut(id) else { return (false, "there is no such machine") };

@@ -313,11 +313,11 @@ impl Fleet {
         (machines, counts)
     }
 
-    /// Runs that have ended, the newest first; of one machine, if it is named.
-    pub(crate) fn history(&self, machine: Option<&str>) -> Vec<Deployment> {
+    /// The first so many of the runs that have ended before this number, the newest first; of one machine, if it is named.
+    pub(crate) fn history(&self, machine: Option<&str>, before: u64, limit: usize) -> Vec<Deployment> {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_meant = |d: &&Deployment| machine.is_none_or(|id| d.machine == id);
-        history.newest().filter(is_meant).cloned().collect()
+        let is_meant = |d: &&Deployment| d.number < before && machine.is_none_or(|id| d.machine == id);
+        history.newest().filter(is_meant).take(limit).cloned().collect()
     }
 
     /// How runs have ended since the server started.

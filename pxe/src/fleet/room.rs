@@ -106,16 +106,11 @@ impl Room {
         machine.is_silent(now, self.silent_after_s)
     }
 
-    /// Is init there to hear what is answered to its next report? After a failure it is, where it holds.
-    pub(super) fn is_there(&self, machine: &Machine, now: f64) -> bool {
-        let in_init = machine.life.state.runs() || machine.life.state == State::Failed;
-        in_init && !machine.run.is_empty() && now - machine.last_heard <= self.silent_after_s
-    }
-
     /// Does init report, and act upon the answers? After a failure only where it holds.
     pub(super) fn hears(&self, machine: &Machine, now: f64) -> bool {
-        let holds = machine.error.as_ref().is_some_and(|failure| failure.next.starts_with("hold"));
-        self.is_there(machine, now) && (machine.life.state != State::Failed || holds)
+        let holds = || machine.error.as_ref().is_some_and(|failure| failure.next.starts_with("hold"));
+        let in_init = machine.life.state.runs() || (machine.life.state == State::Failed && holds());
+        in_init && !machine.run.is_empty() && now - machine.last_heard <= self.silent_after_s
     }
 
     /// Where the machine with this card boots from; one that was never seen has to come as far as its script.

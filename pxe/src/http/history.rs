@@ -45,11 +45,9 @@ pub(crate) struct HistoryView {
 
 impl Which {
     fn of(&self, fleet: &Fleet) -> Vec<Deployment> {
-        let mut deployments = fleet.history(self.machine.as_deref());
-        deployments
-            .retain(|deployment| self.before.is_none_or(|before| deployment.number < u64::from(before)));
-        deployments.truncate(self.limit.map_or(usize::MAX, usize::from));
-        deployments
+        let (before, limit) =
+            (self.before.map_or(u64::MAX, u64::from), self.limit.map_or(usize::MAX, usize::from));
+        fleet.history(self.machine.as_deref(), before, limit)
     }
 }
 
