@@ -50,6 +50,7 @@ mod throttle;
 mod tls;
 mod tracker;
 mod wake;
+mod whole;
 
 /// Of the server's threads, as setpriority(2) counts: 0 is usual, -20 goes first.
 const PRIORITY: i32 = -10;

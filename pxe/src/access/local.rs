@@ -1,15 +1,14 @@
 //! How commands on the server itself reach it: by a file in its folder of state, which nobody reads but root and the user that the
 //! server runs as. Whoever can read the folder has the database anyway.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::tls::Fingerprint;
+use crate::whole::{self, Rights};
 
 const FILE: &str = "local.json";
 
@@ -28,14 +27,9 @@ pub(crate) struct Local {
 impl Local {
     /// Replaces the file of the start before.
     pub(crate) fn write(&self, state: &Path) -> Result<()> {
-        let (path, new) = (state.join(FILE), state.join(format!("{FILE}.new")));
-        let write = || -> Result<()> {
-            let _ = fs::remove_file(&new);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            Ok(fs::rename(&new, &path)?)
-        };
-        write().with_context(|| format!("writing {}", path.display()))
+        let path = state.join(FILE);
+        let text = serde_json::to_vec(self).context("what lets commands in")?;
+        whole::write(&path, &text, &Rights::Private).with_context(|| format!("writing {}", path.display()))
     }
 
     pub(crate) fn read(state: &Path) -> Result<Self> {
