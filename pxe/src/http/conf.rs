@@ -49,7 +49,7 @@ pub(super) struct ConfCheck {
 pub(super) fn routes(plans: Arc<Plans>) -> Routes {
     Routes::new()
         .at(urls::CONF_TEXT, Role::Viewer, get(conf))
-        .at(urls::CONF_CHECK, Role::Operator, post(check))
+        .asks(urls::CONF_CHECK, Role::Operator, post(check))
         .with_state(plans)
 }
 

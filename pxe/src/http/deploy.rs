@@ -70,7 +70,7 @@ impl From<Schedule> for ScheduleView {
 
 pub(super) fn routes(orders: Orders) -> Routes {
     Routes::new()
-        .at(urls::DEPLOY_PLAN, Role::Operator, post(deploy_plan))
+        .asks(urls::DEPLOY_PLAN, Role::Operator, post(deploy_plan))
         .at(urls::DEPLOY, Role::Operator, post(deploy))
         .at(urls::CANCEL, Role::Operator, post(cancel))
         .at(urls::SCHEDULES, Role::Viewer, get(schedules))

@@ -22,7 +22,16 @@ const TLS_COOKIE: &str = "__Host-ezio-session";
 
 /// Routes, each with who may call it.
 pub(super) struct Routes<S = ()> {
-    routes: Vec<(String, Option<Role>, MethodRouter<S>)>,
+    routes: Vec<Route<S>>,
+}
+
+struct Route<S> {
+    name: String,
+    /// None: everybody may.
+    role: Option<Role>,
+    /// Its calls change nothing, whatever their method: they are in no log.
+    asks: bool,
+    calls: MethodRouter<S>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
@@ -31,22 +40,31 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     /// Calls for those who have this role, or a higher one. They find the [`Caller`] among the request's extensions.
-    pub(super) fn at(mut self, name: &str, role: Role, calls: MethodRouter<S>) -> Self {
-        self.routes.push((at(name), Some(role), calls));
-        self
+    pub(super) fn at(self, name: &str, role: Role, calls: MethodRouter<S>) -> Self {
+        self.with(name, Some(role), false, calls)
+    }
+
+    /// Calls that only ask, with a question too long for an address, and so by POST.
+    pub(super) fn asks(self, name: &str, role: Role, calls: MethodRouter<S>) -> Self {
+        self.with(name, Some(role), true, calls)
     }
 
     /// Calls for everybody: how one gets in, and the page that asks for it.
-    pub(super) fn open(mut self, name: &str, calls: MethodRouter<S>) -> Self {
-        self.routes.push((at(name), None, calls));
+    pub(super) fn open(self, name: &str, calls: MethodRouter<S>) -> Self {
+        self.with(name, None, false, calls)
+    }
+
+    fn with(mut self, name: &str, role: Option<Role>, asks: bool, calls: MethodRouter<S>) -> Self {
+        self.routes.push(Route { name: at(name), role, asks, calls });
         self
     }
 
     pub(super) fn with_state(self, state: S) -> Routes {
-        let routes = self.routes.into_iter();
-        Routes {
-            routes: routes.map(|(name, role, calls)| (name, role, calls.with_state(state.clone()))).collect(),
-        }
+        let with = |Route { name, role, asks, calls }: Route<S>| {
+            let calls = calls.with_state(state.clone());
+            Route { name, role, asks, calls }
+        };
+        Routes { routes: self.routes.into_iter().map(with).collect() }
     }
 }
 
@@ -58,8 +76,8 @@ impl Routes {
 
     /// All of them, guarded.
     pub(super) fn guarded(self, access: &Arc<Access>, throttle: &Arc<Throttle>) -> Router {
-        self.routes.into_iter().fold(Router::new(), |router, (name, role, calls)| {
-            let gate = Gate { access: Arc::clone(access), throttle: Arc::clone(throttle), role };
+        self.routes.into_iter().fold(Router::new(), |router, Route { name, role, asks, calls }| {
+            let gate = Gate { access: Arc::clone(access), throttle: Arc::clone(throttle), role, asks };
             router.route(&name, calls.route_layer(from_fn_with_state(gate, guard)))
         })
     }
@@ -72,6 +90,8 @@ struct Gate {
     throttle: Arc<Throttle>,
     /// None: everybody may.
     role: Option<Role>,
+    /// See [`Routes::asks`].
+    asks: bool,
 }
 
 /// What a call has done, in the words of the audit log; else that has method and path. An answer has it among its extensions.
@@ -114,6 +134,9 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     };
     if let Some(caller) = &caller {
         request.extensions_mut().insert(caller.clone());
+    }
+    if gate.asks {
+        return close_after_refusal(next.run(request).await).await;
     }
     if method.is_safe() {
         let (gate, headers) = (gate.clone(), request.headers().clone());

@@ -259,6 +259,24 @@ async fn commands_manage_accounts_and_tokens() {
 }
 
 #[tokio::test]
+async fn what_changes_nothing_is_in_no_log_whatever_its_method() {
+    let room = Room::open(&[]);
+    let asks = [
+        ("api/conf/check", json!({ "text": "image = \"golden\"\n" }), StatusCode::OK),
+        ("api/conf/check", json!({ "?": 0 }), StatusCode::BAD_REQUEST),
+        ("api/deploy/plan", json!({ "machines": "all" }), StatusCode::OK),
+        ("api/deploy/plan", json!({ "machines": "all", "image": "gone" }), StatusCode::UNPROCESSABLE_ENTITY),
+    ];
+    for (name, body, expected) in asks {
+        assert_eq!(status(room.here.post(room.url(name)).json(&body)).await, expected, "{name} {body}");
+    }
+    assert_eq!(status(room.here.post(room.url("api/hold")).json(&json!({ "machines": "all" }))).await, 200);
+    let audit: Value = room.here.get(room.url("api/audit")).send().await.unwrap().json().await.unwrap();
+    let said: Vec<_> = audit.as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
+    assert_eq!(said, ["hold "]);
+}
+
+#[tokio::test]
 async fn machines_need_no_login() {
     let room = Room::open(&[]);
     for name in ["ezio.conf", "boot.ipxe", "grub/grub.cfg", "images/golden/manifest.toml", "scrape"] {
