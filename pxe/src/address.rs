@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
+use rustls::pki_types::ServerName;
 
 use crate::wake::Network;
 
@@ -31,6 +32,21 @@ impl Addresses {
             (true, None) => any()?,
         };
         Ok(Self { listen, advertised, mask })
+    }
+
+    /// What people may call this server: its addresses and its host name, each once.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        // Not every name of a host may stand in a certificate.
+        let hostname = hostname.filter(|name| ServerName::try_from(name.as_str()).is_ok());
+        let addresses = [Ipv4Addr::LOCALHOST.to_string(), self.advertised.to_string()];
+        let mut names = vec!["localhost".to_owned()];
+        for name in addresses.into_iter().chain(hostname) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 

@@ -95,7 +95,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let places = Places {
         base: &bound.base,
         page: &bound.page,
-        fingerprint: bound.https.as_ref().map(|(_, tls)| &tls.fingerprint),
+        tls: bound.https.as_ref().map(|(_, tls)| tls),
         tftp: bound.tftp.as_ref().map(TftpServer::address),
         peers: bound.swarm.listen_addr(),
     };
@@ -145,11 +145,8 @@ async fn bind_https(settings: &Settings, addresses: &Addresses) -> Result<Option
     let (listen, port) = (addresses.listen, https.port);
     let listener = TcpListener::bind((listen, port)).await;
     let listener = listener.map_err(|e| no_port("HTTPS", "--https-port", listen, port, e))?;
-    let mut names =
-        vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string(), addresses.advertised.to_string()];
-    names.dedup();
     let listener = Http { listener, places: http::places() };
-    Ok(Some((listener, Tls::open(https.given.as_ref(), settings.state.as_deref(), names)?)))
+    Ok(Some((listener, Tls::open(https.given.as_ref(), settings.state.as_deref(), addresses.names())?)))
 }
 
 async fn bind_tftp(settings: &Settings, listen: IpAddr) -> Result<Option<TftpServer>> {

@@ -7,15 +7,15 @@ use ezio_image::conf::units::human_size;
 use crate::dhcp::Dhcp;
 use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::tls::Fingerprint;
+use crate::tls::Tls;
 
 /// Where clients reach what is served.
 pub(crate) struct Places<'a> {
     /// `http://ADDRESS:PORT`.
     pub(crate) base: &'a str,
-    /// The same for people, and what their browsers show of the certificate if it is by TLS.
+    /// The same for people, and its certificate if it is by TLS.
     pub(crate) page: &'a str,
-    pub(crate) fingerprint: Option<&'a Fingerprint>,
+    pub(crate) tls: Option<&'a Tls>,
     pub(crate) tftp: Option<SocketAddr>,
     pub(crate) peers: SocketAddr,
 }
@@ -86,8 +86,11 @@ pub(crate) fn lines(shared: &Shared, settings: &Settings, places: &Places) -> Ve
             link.reveal()
         ));
     }
-    if let Some(fingerprint) = places.fingerprint {
+    if let Some(Tls { fingerprint, outdated, .. }) = places.tls {
         line(format!("certificate  SHA-256 {fingerprint}"));
+        if let Some(outdated) = outdated {
+            line(format!("             {outdated}"));
+        }
     }
     line(format!("dashboard    {}/", places.page));
     lines

@@ -1,13 +1,14 @@
 //! Certificates in files.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
+
+use crate::whole::{self, Rights};
 
 /// In the folder of state.
 const CERTIFICATE: &str = "tls-certificate.pem";
@@ -24,9 +25,22 @@ pub(super) fn read(certificate: &Path, key: &Path) -> Result<Identity> {
     Ok((chain, key))
 }
 
-/// The one that was made at an earlier start, else a new one, which is kept where there is a folder.
+/// Where the one that was made is kept.
+pub(super) fn place(state: &Path) -> PathBuf {
+    state.join(CERTIFICATE)
+}
+
+/// Is it for this name or address?
+pub(super) fn is_for(certificate: &CertificateDer, name: &str) -> Result<bool> {
+    let name = ServerName::try_from(name).with_context(|| format!("{name:?} is no name"))?;
+    let parsed = ParsedCertificate::try_from(certificate).context("the certificate")?;
+    Ok(verify_server_name(&parsed, &name).is_ok())
+}
+
+/// The one that was made at an earlier start, else a new one, which is kept where there is a folder. It is not made anew when the server
+/// gets other names: people and commands know it by its fingerprint.
 pub(super) fn kept(state: Option<&Path>, names: Vec<String>) -> Result<Identity> {
-    let files = state.map(|state| (state.join(CERTIFICATE), state.join(KEY)));
+    let files = state.map(|state| (place(state), state.join(KEY)));
     if let Some((certificate, key)) = &files
         && certificate.exists()
     {
@@ -35,29 +49,20 @@ pub(super) fn kept(state: Option<&Path>, names: Vec<String>) -> Result<Identity>
     let made = rcgen::generate_simple_self_signed(names).context("making a certificate")?;
     if let Some((certificate, key)) = &files {
         // The certificate comes last: where it is, its key is there too.
-        write(key, &made.signing_key.serialize_pem())?;
-        write(certificate, &made.cert.pem())?;
+        for (path, text) in [(key, made.signing_key.serialize_pem()), (certificate, made.cert.pem())] {
+            whole::write(path, text.as_bytes(), &Rights::Private)
+                .with_context(|| format!("writing {}", path.display()))?;
+        }
     }
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der());
     let key = key.map_err(|e| anyhow::anyhow!("the key that was made: {e}"))?;
     Ok((vec![made.cert.der().clone()], key))
 }
 
-/// Writes a file that nobody else reads, whole or not at all.
-fn write(path: &Path, text: &str) -> Result<()> {
-    let new = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let _ = fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -68,6 +73,8 @@ mod tests {
         let (first, _) = kept(Some(folder.path()), names()).unwrap();
         let (second, _) = kept(Some(folder.path()), names()).unwrap();
         assert_eq!(first, second);
+        let is_for = |name| is_for(&first[0], name).unwrap();
+        assert!(is_for("127.0.0.1") && is_for("localhost") && !is_for("10.0.0.1") && !is_for("lab.example"));
         let mode = fs::metadata(folder.path().join(KEY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_file(folder.path().join(KEY)).unwrap();

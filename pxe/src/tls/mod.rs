@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
@@ -53,6 +54,8 @@ impl fmt::Display for Fingerprint {
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) fingerprint: Fingerprint,
+    /// What is wrong with the names of the one that was made, and what to do.
+    pub(crate) outdated: Option<String>,
 }
 
 impl Tls {
@@ -61,9 +64,14 @@ impl Tls {
     pub(crate) fn open(given: Option<&Given>, state: Option<&Path>, names: Vec<String>) -> Result<Self> {
         let (chain, key) = match given {
             Some(given) => certificate::read(&given.certificate, &given.key)?,
-            None => certificate::kept(state, names)?,
+            None => certificate::kept(state, names.clone())?,
         };
-        let fingerprint = Fingerprint::of(chain.first().context("the certificate's file has none")?);
+        let own = chain.first().context("the certificate's file has none")?;
+        let fingerprint = Fingerprint::of(own);
+        let outdated = match (given, state) {
+            (None, Some(state)) => outdated(own, &names, state)?,
+            _ => None,
+        };
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .context("choosing versions of TLS")?;
@@ -72,8 +80,27 @@ impl Tls {
             .with_single_cert(chain, key)
             .context("the certificate with its key")?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint, outdated })
     }
+}
+
+/// What there is to say where the server has other names than at the start that made the certificate.
+fn outdated(own: &CertificateDer, names: &[String], state: &Path) -> Result<Option<String>> {
+    let (mut named, mut lacks) = (Vec::new(), Vec::new());
+    for name in names {
+        let list = if certificate::is_for(own, name)? { &mut named } else { &mut lacks };
+        list.push(name.as_str());
+    }
+    let said = || {
+        format!(
+            "it is for {}, and not for {}, as this server is called now: who trusts it by name is refused there. A new one is made at the \
+             next start without {}; it has another fingerprint, which is to be told to who knows this one",
+            named.join(", "),
+            lacks.join(", "),
+            certificate::place(state).display()
+        )
+    };
+    Ok((!lacks.is_empty()).then(said))
 }
 
 fn provider() -> Arc<CryptoProvider> {

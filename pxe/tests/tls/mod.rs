@@ -91,6 +91,37 @@ fn people_and_machines_have_ports_of_their_own() {
     server.stop();
     let again = Server::start(&image, &args);
     assert!(again.printed.contains(&fingerprint(&made)), "it is kept");
+    assert!(!again.printed.contains("not for"), "{}", again.printed);
+}
+
+#[test]
+fn a_server_that_has_moved_keeps_its_certificate_and_says_so() {
+    let image = Image::make("golden");
+    let state = tempfile::tempdir().unwrap();
+    let at =
+        |address| Server::start(&image, &["--state", state.path().to_str().unwrap(), "--listen", address]);
+    let made = state.path().join("tls-certificate.pem");
+    at("127.0.0.1").stop();
+    let first = fingerprint(&made);
+    let moved = at("127.0.0.9");
+    assert!(moved.printed.contains(&first), "{}", moved.printed);
+    let said = format!(
+        "not for 127.0.0.9, as this server is called now: who trusts it by name is refused there. A new one is made at the next start without {}",
+        made.display()
+    );
+    assert!(moved.printed.contains(&said), "{}", moved.printed);
+    assert!(moved.command(&["status"]).contains("0 done"), "commands know it all the same");
+    moved.stop();
+    std::fs::remove_file(&made).unwrap();
+    let anew = at("127.0.0.9");
+    assert_ne!(fingerprint(&made), first);
+    assert!(
+        anew.printed.contains(&fingerprint(&made)) && !anew.printed.contains("not for"),
+        "{}",
+        anew.printed
+    );
+    // As curl knows it: by its names.
+    assert!(curl(&made, &[], &anew.page).contains("<title>ezio</title>"));
 }
 
 #[test]
