@@ -215,6 +215,7 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
         services.spawn(dhcp.run(Arc::clone(&shared.fleet), Arc::clone(&shared.throttle), store));
     }
     let schedules = tokio::spawn(Arc::clone(&shared.schedules).run(stopping.clone()));
+    let tokens = tokio::spawn(Arc::clone(&shared.access).keep_used(stopping.clone()));
     let http =
         tokio::spawn(serve_http(bound.http, bound.https, routers, stopping, Arc::clone(&shared.throttle)));
     let ended = until_stopped(&shared, &mut signals, &mut services).await;
@@ -224,6 +225,7 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
     let stopped = async {
         let _ = http.await;
         let _ = schedules.await;
+        let _ = tokens.await;
         bound.swarm.shutdown().await;
         let flushed = shared.fleet.flush().await;
         shared.fleet.hooks().stop();

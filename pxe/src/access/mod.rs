@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 pub(crate) use accounts::AccountView;
@@ -96,6 +97,8 @@ pub(crate) struct Access {
     state: Mutex<State>,
     /// Held from the check of a change to its end, so that there is one at a time.
     changes: tokio::sync::Mutex<()>,
+    /// A token was shown, and that is to be written.
+    shown: Notify,
     passwords: Passwords,
     store: Option<Store>,
     audit: Audit,
@@ -122,11 +125,13 @@ impl Access {
             let accounts: Vec<Account> = store.load(ACCOUNTS).context("accounts")?;
             let tokens: Vec<Token> = store.load(TOKENS).context("tokens")?;
             state.accounts = accounts.into_iter().map(|account| (account.name.clone(), account)).collect();
-            state.tokens = tokens.into_iter().map(|token| (token.name.clone(), token)).collect();
+            let known = |token: Token| (token.name.clone(), Token { used_kept: token.used, ..token });
+            state.tokens = tokens.into_iter().map(known).collect();
         }
         Ok(Self {
             state: Mutex::new(state),
             changes: tokio::sync::Mutex::default(),
+            shown: Notify::new(),
             passwords: Passwords::new()?,
             audit: Audit::open(store.clone())?,
             logins: Logins::default(),
@@ -167,7 +172,9 @@ impl Access {
         }
         let mut state = self.state();
         let token = state.tokens.values_mut().find(|token| token.hash == hash && token.counts(now()))?;
-        token.used = Some(now());
+        if token.show(now()) {
+            self.shown.notify_one();
+        }
         Some(Caller { name: token.name.clone(), role: token.role, by: By::Token })
     }
 

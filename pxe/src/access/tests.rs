@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
 
@@ -131,4 +132,45 @@ async fn who_guesses_has_to_wait_though_the_guess_is_right_then() {
     }
     assert!(matches!(access.log_in("anna", PASSWORD, HERE).await, Err(LoginError::Later(_))));
     assert!(access.log_in("anna", PASSWORD, "10.0.0.1".parse().unwrap()).await.is_ok());
+}
+
+#[tokio::test]
+async fn when_a_token_was_used_outlives_the_process_and_is_written_once_an_hour() {
+    let folder = tempfile::tempdir().unwrap();
+    let used = |access: &Access| access.tokens()[0].used;
+    let begin = |access: Access| {
+        let (stop, stopping) = tokio::sync::watch::channel(false);
+        let access = Arc::new(access);
+        (Arc::clone(&access), stop, tokio::spawn(access.keep_used(stopping)))
+    };
+    let on_disk = |access: &Access| {
+        let store = access.store.as_ref().unwrap();
+        store.load::<Token>(TOKENS).unwrap()[0].used
+    };
+    let (access, stop, task) = begin(open(folder.path()));
+    let secret = access.add_token(token("backup", Role::Viewer, None)).await.unwrap();
+    access.bearer(&secret).unwrap();
+    let first = used(&access);
+    let written = async {
+        while on_disk(&access) != first {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), written).await.unwrap();
+    access.bearer(&secret).unwrap();
+    access.write_used(3600.0).await.unwrap();
+    assert_eq!(on_disk(&access), first, "the hour is not over");
+    let last = used(&access);
+    assert!(last > first);
+    stop.send(true).unwrap();
+    task.await.unwrap();
+    drop(access);
+    let access = open(folder.path());
+    assert_eq!(used(&access), last);
+    // Whoever revokes it meanwhile is not undone by that.
+    access.bearer(&secret).unwrap();
+    access.revoke_token("backup").await.unwrap();
+    access.write_used(0.0).await.unwrap();
+    drop(access);
+    assert_eq!(open(folder.path()).tokens(), []);
 }

@@ -1,6 +1,9 @@
 //! Tokens of programs.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::secret::SecretHash;
@@ -10,6 +13,9 @@ use crate::store::{Entry, TOKENS};
 
 /// Tokens that are kept.
 const MAX_TOKENS: usize = 256;
+/// When a token was used is written at most once in so many seconds: a program that asks each second would have the disk write each
+/// second.
+const KEEP_USED_S: f64 = 3600.0;
 
 /// A token, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,14 +27,31 @@ pub(crate) struct Token {
     pub(super) created: f64,
     /// When it ends to count; none: never.
     pub(super) until: Option<f64>,
-    /// When it was shown last, since this process began.
-    #[serde(skip)]
+    /// When it was shown last.
+    #[serde(default)]
     pub(super) used: Option<f64>,
+    /// The same as the database has it.
+    #[serde(skip)]
+    pub(super) used_kept: Option<f64>,
 }
 
 impl Token {
     pub(super) fn counts(&self, now: f64) -> bool {
         self.until.is_none_or(|until| now < until)
+    }
+
+    /// It is shown now. Is that to be written?
+    pub(super) fn show(&mut self, now: f64) -> bool {
+        self.used = Some(now);
+        self.is_due(KEEP_USED_S)
+    }
+
+    /// Has it been used so many seconds after what the database knows, or by a clock that was put back?
+    fn is_due(&self, seconds: f64) -> bool {
+        match (self.used, self.used_kept) {
+            (Some(used), Some(kept)) => used != kept && !(0.0..seconds).contains(&(used - kept)),
+            (used, _) => used.is_some(),
+        }
     }
 }
 
@@ -41,7 +64,7 @@ pub(crate) struct TokenView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<f64>,
     pub(crate) expired: bool,
-    /// When it was used last, if it was since the server started.
+    /// When it was used last; after a kill of the server it may be an hour too early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) used: Option<f64>,
 }
@@ -93,10 +116,42 @@ impl Access {
         }
         let secret = Secret::new();
         let NewToken { name, role, until } = new;
-        let token = Token { name, role, hash: secret.hash(), created: now(), until, used: None };
+        let token =
+            Token { name, role, hash: secret.hash(), created: now(), until, used: None, used_kept: None };
         self.keep(Entry::put(TOKENS, &token.name, &token)).await?;
         self.state().tokens.insert(token.name.clone(), token);
         Ok(secret)
+    }
+
+    /// Keeps when tokens are used, as they are, and at the end.
+    pub(crate) async fn keep_used(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let stops = tokio::select! {
+                () = self.shown.notified() => false,
+                _ = stop.wait_for(|stop| *stop) => true,
+            };
+            if let Err(e) = self.write_used(if stops { 0.0 } else { KEEP_USED_S }).await {
+                tracing::error!("keeping when tokens were used: {e}");
+            }
+            if stops {
+                return;
+            }
+        }
+    }
+
+    /// Writes those that were used so many seconds after what the database knows.
+    pub(super) async fn write_used(&self, seconds: f64) -> Result<(), ChangeError> {
+        // A token that is revoked meanwhile would come back otherwise.
+        let _one = self.changes.lock().await;
+        let used: Vec<Token> = {
+            let mut state = self.state();
+            let tokens = state.tokens.values_mut().filter(|token| token.is_due(seconds));
+            tokens.map(|token| (token.used_kept = token.used, token.clone()).1).collect()
+        };
+        for token in used {
+            self.keep(Entry::put(TOKENS, &token.name, &token)).await?;
+        }
+        Ok(())
     }
 
     /// It counts no more.
