@@ -79,14 +79,14 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         open.await.context("opening what is served")??
     };
     let conf = RoomConf::open(settings.conf.as_deref(), &catalogue)?;
-    let hooks = Hooks::start(&settings.hooks, settings.hook_secret.as_ref())?;
-    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules, hooks)?;
+    let fleet = Fleet::open(store.clone(), settings.silent_after, settings.linger, settings.rules)?;
     let seats = Seats::open(store.clone())?;
     let access = Arc::new(Access::open(store.clone(), settings.no_auth)?);
     let bound = bind(&settings, &addresses, &catalogue, store.as_ref()).await?;
     let own = address::networks(settings.interface.as_deref(), settings.listen)?;
     let waker = Waker::new(own, settings.dhcp.far_networks(), settings.wake_port);
     let shared = Shared::new(catalogue, conf, fleet, seats, waker, access, settings.append.clone())?;
+    let hooks = Hooks::start(&settings.hooks, settings.hook_secret.as_ref(), &shared.fleet).await?;
     if let Some(state) = &settings.state {
         let token = shared.access.local_token().reveal().to_owned();
         let fingerprint = bound.https.as_ref().map(|(_, tls)| tls.fingerprint.clone());
@@ -102,7 +102,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let lines = summary::lines(&shared, &settings, &places).join("\n");
     // Whoever started us may have stopped reading: that is no reason not to serve.
     let _ = writeln!(std::io::stdout(), "{lines}");
-    run(shared, &settings, bound, store).await
+    run(shared, hooks, &settings, bound, store).await
 }
 
 async fn bind(
@@ -163,12 +163,18 @@ fn bounds(bound: &Bound) -> Bounds {
     always.into_iter().chain(https).chain(tftp).collect()
 }
 
+/// What the view has of other services.
+struct Seen {
+    hooks: Arc<Hooks>,
+    tftp: Arc<Counters>,
+}
+
 /// HTTP's part of what is shared.
 fn routers(
     shared: &Shared,
     settings: &Settings,
     bound: &Bound,
-    tftp: Arc<Counters>,
+    seen: Seen,
     stop: watch::Receiver<bool>,
 ) -> Routers {
     let torrents = shared.catalogue.torrents().map(|(_, torrent)| torrent.metainfo.info_hash().0);
@@ -189,7 +195,8 @@ fn routers(
         seeder: bound.swarm.progress(),
         announces: Arc::clone(&announces),
         seats: Arc::clone(&shared.seats),
-        tftp,
+        hooks: seen.hooks,
+        tftp: seen.tftp,
         bounds: bounds(bound),
     };
     let acting = Acting {
@@ -200,11 +207,18 @@ fn routers(
     http::routers(files, reports, identities, announces, overview, acting, stop)
 }
 
-async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<Store>) -> Result<()> {
+async fn run(
+    shared: Shared,
+    hooks: Hooks,
+    settings: &Settings,
+    bound: Bound,
+    store: Option<Store>,
+) -> Result<()> {
     let mut signals = Signals::listen()?;
     let (stop, stopping) = watch::channel(false);
-    let counters = Arc::<Counters>::default();
-    let routers = routers(&shared, settings, &bound, Arc::clone(&counters), stopping.clone());
+    let (hooks, counters) = (Arc::new(hooks), Arc::<Counters>::default());
+    let seen = Seen { hooks: Arc::clone(&hooks), tftp: Arc::clone(&counters) };
+    let routers = routers(&shared, settings, &bound, seen, stopping.clone());
     let mut services: JoinSet<Result<()>> = JoinSet::new();
     if let Some(tftp) = bound.tftp {
         let (names, throttle) = (Arc::clone(&shared.names), Arc::clone(&shared.throttle));
@@ -228,7 +242,7 @@ async fn run(shared: Shared, settings: &Settings, bound: Bound, store: Option<St
         let _ = tokens.await;
         bound.swarm.shutdown().await;
         let flushed = shared.fleet.flush().await;
-        shared.fleet.hooks().stop();
+        hooks.stop();
         flushed
     };
     match tokio::time::timeout(STOP, stopped).await {

@@ -15,6 +15,8 @@ pub(crate) const MACHINES: TableDefinition<'static, &str, &[u8]> = TableDefiniti
 pub(crate) const SEATS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("seats");
 /// Deployments by their number, as JSON.
 pub(crate) const HISTORY: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("history");
+/// How far web hooks have been told, by the hash of their address, as JSON.
+pub(crate) const HOOKS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("hooks");
 /// Accounts by their name, as JSON.
 pub(crate) const ACCOUNTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("accounts");
 /// Tokens by their name, as JSON.
@@ -78,7 +80,7 @@ impl Store {
 
     fn write(&self, entries: &[Entry]) -> Result<()> {
         let transaction = self.database.begin_write()?;
-        for table in [MACHINES, HISTORY, SCHEDULES, LEASES, SEATS, CONSOLES, ACCOUNTS, TOKENS, AUDIT] {
+        for table in [MACHINES, HISTORY, HOOKS, SCHEDULES, LEASES, SEATS, CONSOLES, ACCOUNTS, TOKENS, AUDIT] {
             let mut open = transaction.open_table(table)?;
             for entry in entries.iter().filter(|e| e.table.name() == table.name()) {
                 match &entry.value {

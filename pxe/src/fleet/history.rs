@@ -1,11 +1,8 @@
 //! What became of runs: one record for each that has ended, or that was left behind. The oldest go first.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeSet, VecDeque};
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::life::State;
@@ -67,21 +64,6 @@ pub(crate) struct Deployment {
     pub(crate) error: Option<String>,
 }
 
-impl Deployment {
-    /// What web hooks say of it, as API.md describes it.
-    pub(super) fn told(&self) -> Result<Arc<str>> {
-        let outcome = self.outcome.as_str();
-        let image = self.image.as_deref().unwrap_or("no image yet");
-        let why = match (&self.failed_step, &self.error) {
-            (Some(step), Some(error)) => format!(": {step}: {error}"),
-            _ => String::new(),
-        };
-        let text = format!("{}: {outcome} ({image}, {:.0} s){why}", self.machine, self.ended - self.started);
-        let message = json!({ "event": outcome, "text": text, "deployment": self });
-        Ok(serde_json::to_string(&message).context("what hooks are told")?.into())
-    }
-}
-
 impl Machine {
     /// The run that it was last heard of in, as it ends now. The number comes later.
     pub(super) fn deployment(&self, outcome: Outcome, now: f64) -> Deployment {
@@ -117,6 +99,8 @@ pub(super) struct History {
     deployments: VecDeque<Deployment>,
     /// Of the last one.
     number: u64,
+    /// Those that are being written to the database.
+    unkept: BTreeSet<u64>,
     tally: Tally,
 }
 
@@ -124,19 +108,44 @@ impl History {
     pub(super) fn new(mut deployments: Vec<Deployment>) -> Self {
         deployments.sort_by_key(|deployment| deployment.number);
         let number = deployments.last().map_or(0, |last| last.number);
-        Self { deployments: deployments.into(), number, tally: Tally::default() }
+        Self { deployments: deployments.into(), number, ..Self::default() }
     }
 
-    /// Gives each its number, and keeps it; answers with the numbers of those that go for it.
+    /// Gives each its number; answers with the numbers of those that go for it. [`History::kept`] is to follow.
     pub(super) fn add(&mut self, added: &mut [Deployment]) -> Vec<u64> {
         for deployment in added {
             self.number += 1;
             deployment.number = self.number;
+            self.unkept.insert(self.number);
             self.tally.count(deployment);
             self.deployments.push_back(deployment.clone());
         }
         let surplus = self.deployments.len().saturating_sub(MAX_DEPLOYMENTS);
         self.deployments.drain(..surplus).map(|deployment| deployment.number).collect()
+    }
+
+    /// These will outlive this process, or the database did not take them.
+    pub(super) fn kept(&mut self, deployments: &[Deployment]) {
+        for deployment in deployments {
+            self.unkept.remove(&deployment.number);
+        }
+    }
+
+    /// The first behind this number that will outlive this process. None is passed over that is still being written: whoever goes on
+    /// from number to number sees all.
+    pub(super) fn after(&self, number: u64) -> Option<&Deployment> {
+        let next = self.deployments.get(self.deployments.partition_point(|d| d.number <= number))?;
+        self.unkept.first().is_none_or(|unkept| next.number < *unkept).then_some(next)
+    }
+
+    /// How many there are behind this number.
+    pub(super) fn count_after(&self, number: u64) -> usize {
+        self.deployments.len() - self.deployments.partition_point(|d| d.number <= number)
+    }
+
+    /// The number of the last one.
+    pub(super) fn last(&self) -> u64 {
+        self.number
     }
 
     /// Of those that were added.

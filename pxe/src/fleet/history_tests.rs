@@ -57,10 +57,12 @@ fn a_run_that_fails_says_why_and_one_that_is_left_behind_is_lost() {
     assert_eq!(room.boots(&machine, "10.0.0.9", 400.0).unwrap().1.ended, [], "told already");
 }
 
+fn some(n: usize) -> Vec<Deployment> {
+    vec![Machine::new(0.0).deployment(Outcome::Done, 1.0); n]
+}
+
 #[test]
 fn numbers_go_on_and_the_oldest_go_first() {
-    let machine = Machine::new(0.0);
-    let some = |n: usize| vec![machine.deployment(Outcome::Done, 1.0); n];
     let mut history = History::new(Vec::new());
     assert_eq!(history.add(&mut some(MAX_DEPLOYMENTS)), [0u64; 0]);
     assert_eq!(history.add(&mut some(2)), [1, 2]);
@@ -68,4 +70,20 @@ fn numbers_go_on_and_the_oldest_go_first() {
     assert_eq!(again.newest().next().map(|d| d.number), Some(MAX_DEPLOYMENTS as u64 + 2));
     assert_eq!(again.add(&mut some(1)), [3]);
     assert!(numbered(9) < numbered(10));
+}
+
+#[test]
+fn none_is_passed_over_that_is_still_being_written() {
+    let mut history = History::new(Vec::new());
+    let (mut first, mut second) = (some(1), some(2));
+    history.add(&mut first);
+    history.add(&mut second);
+    let next = |history: &History, number| history.after(number).map(|d| d.number);
+    history.kept(&second);
+    assert_eq!((next(&history, 0), history.count_after(0), history.last()), (None, 3, 3));
+    history.kept(&first);
+    assert_eq!((next(&history, 0), next(&history, 2), next(&history, 3)), (Some(1), Some(3), None));
+    // What lies further back than is kept is passed over.
+    history.add(&mut some(MAX_DEPLOYMENTS));
+    assert_eq!((next(&history, 0), history.count_after(0)), (None, MAX_DEPLOYMENTS));
 }

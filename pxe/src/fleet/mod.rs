@@ -27,6 +27,7 @@ use ezio_contract::identity::IdentityRequest;
 use ezio_contract::report::{Directive, Event, Report};
 use ezio_contract::{Mac, MachineId};
 use ezio_image::conf::{Conf, Over};
+use tokio::sync::watch;
 
 pub(crate) use act::{Act, Acted, ActedOn, Group, Meant};
 pub(crate) use calls::LATE_S;
@@ -46,7 +47,6 @@ pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
 
 use crate::boot::Boot;
 use crate::clock::now;
-use crate::hooks::Hooks;
 use crate::store::{CONSOLES, Entry, HISTORY, MACHINES, Store, numbered};
 
 /// Why a report was not accepted.
@@ -61,10 +61,11 @@ pub(crate) enum ReportError {
 /// All machines.
 pub(crate) struct Fleet {
     room: Mutex<Room>,
-    history: Mutex<History>,
+    history: Arc<Mutex<History>>,
+    /// Says when something has been added to the history.
+    ended: watch::Sender<()>,
     consoles: Mutex<Consoles>,
     store: Option<Store>,
-    hooks: Arc<Hooks>,
 }
 
 impl Fleet {
@@ -74,7 +75,6 @@ impl Fleet {
         silent_after: Duration,
         linger: Duration,
         rules: Rules,
-        hooks: Hooks,
     ) -> Result<Self> {
         let (machines, deployments, consoles) = match &store {
             Some(store) => (
@@ -87,21 +87,16 @@ impl Fleet {
         let room = Mutex::new(Room::new(machines, silent_after, linger, rules));
         Ok(Self {
             room,
-            history: Mutex::new(History::new(deployments)),
+            history: Arc::new(Mutex::new(History::new(deployments))),
+            ended: watch::Sender::default(),
             consoles: Mutex::new(Consoles::new(consoles)),
             store,
-            hooks: Arc::new(hooks),
         })
     }
 
     /// Where it is kept.
     pub(crate) fn store(&self) -> Option<Store> {
         self.store.clone()
-    }
-
-    /// Who is told of runs that have ended.
-    pub(crate) fn hooks(&self) -> &Hooks {
-        &self.hooks
     }
 
     fn room(&self) -> MutexGuard<'_, Room> {
@@ -313,16 +308,41 @@ impl Fleet {
         (machines, counts)
     }
 
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The first so many of the runs that have ended before this number, the newest first; of one machine, if it is named.
-    pub(crate) fn history(&self, machine: Option<&str>, before: u64, limit: usize) -> Vec<Deployment> {
-        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_meant = |d: &&Deployment| d.number < before && machine.is_none_or(|id| d.machine == id);
+    pub(crate) fn ended_before(&self, machine: Option<&str>, number: u64, limit: usize) -> Vec<Deployment> {
+        let history = self.history();
+        let is_meant = |d: &&Deployment| d.number < number && machine.is_none_or(|id| d.machine == id);
         history.newest().filter(is_meant).take(limit).cloned().collect()
+    }
+
+    /// The first run that has ended behind this number, and will outlive this process. None is passed over but those that the
+    /// history has no more.
+    pub(crate) fn ended_after(&self, number: u64) -> Option<Deployment> {
+        self.history().after(number).cloned()
+    }
+
+    /// How many have ended behind this number.
+    pub(crate) fn count_ended_after(&self, number: u64) -> usize {
+        self.history().count_after(number)
+    }
+
+    /// The number of the run that ended last.
+    pub(crate) fn last_ended(&self) -> u64 {
+        self.history().last()
+    }
+
+    /// Says when another run has ended.
+    pub(crate) fn endings(&self) -> watch::Receiver<()> {
+        self.ended.subscribe()
     }
 
     /// How runs have ended since the server started.
     pub(crate) fn tally(&self) -> Tally {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).tally().clone()
+        self.history().tally().clone()
     }
 
     /// Writes what has changed, all of it or nothing.
@@ -338,28 +358,27 @@ impl Fleet {
         if !change.remove.is_empty() {
             also.extend(self.consoles().forget(&change.remove));
         }
-        let surplus = match change.ended.is_empty() {
-            true => Vec::new(),
-            false => self.history.lock().unwrap_or_else(PoisonError::into_inner).add(&mut change.ended),
-        };
-        let (store, hooks) = (self.store.clone(), Arc::clone(&self.hooks));
+        if !change.ended.is_empty() {
+            let surplus = self.history().add(&mut change.ended);
+            also.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &numbered(*number))));
+        }
+        let is_something = change != Change::default() || !also.is_empty();
+        // In a task of its own: who hangs up meanwhile leaves nothing half done.
+        let keeping = is_something.then(|| {
+            let (store, history) = (self.store.clone(), Arc::clone(&self.history));
+            let ended = self.ended.clone();
+            tokio::spawn(async move {
+                let written = write(store, &change, also).await;
+                history.lock().unwrap_or_else(PoisonError::into_inner).kept(&change.ended);
+                ended.send_replace(());
+                written
+            })
+        });
         async move {
-            if let Some(store) = store.filter(|_| change != Change::default() || !also.is_empty()) {
-                let mut entries = also;
-                entries.extend(change.remove.iter().map(|id| Entry::remove(MACHINES, id)));
-                for machine in &change.save {
-                    entries.push(Entry::put(MACHINES, &machine.id, machine)?);
-                }
-                for deployment in &change.ended {
-                    entries.push(Entry::put(HISTORY, &numbered(deployment.number), deployment)?);
-                }
-                entries.extend(surplus.iter().map(|number| Entry::remove(HISTORY, &numbered(*number))));
-                store.save(entries).await.context("keeping machines in the database")?;
+            match keeping {
+                Some(keeping) => keeping.await.context("keeping what has changed")?,
+                None => Ok(()),
             }
-            for deployment in &change.ended {
-                hooks.tell(&deployment.told()?);
-            }
-            Ok(())
         }
     }
 
@@ -368,6 +387,19 @@ impl Fleet {
         let save = self.room().machines().to_vec();
         self.keep(Change { save, ..Change::default() }).await
     }
+}
+
+async fn write(store: Option<Store>, change: &Change, also: Vec<Entry>) -> Result<()> {
+    let Some(store) = store else { return Ok(()) };
+    let mut entries = also;
+    entries.extend(change.remove.iter().map(|id| Entry::remove(MACHINES, id)));
+    for machine in &change.save {
+        entries.push(Entry::put(MACHINES, &machine.id, machine)?);
+    }
+    for deployment in &change.ended {
+        entries.push(Entry::put(HISTORY, &numbered(deployment.number), deployment)?);
+    }
+    store.save(entries).await.context("keeping machines in the database")
 }
 
 fn log(machine: &Machine) {

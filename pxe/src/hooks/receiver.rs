@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use axum::body::Body;
 use axum::http::{Method, header};
+use ezio_image::checksums::sha256_hex;
 use ring::hmac;
 use tokio_rustls::TlsConnector;
 use url::Url;
@@ -37,6 +38,13 @@ impl FromStr for Address {
             "{text:?} has a user or a password, which would not be sent: --hook-secret signs what is sent"
         );
         Ok(Self(url))
+    }
+}
+
+impl Address {
+    /// What it is known by in the database: its SHA-256, for its path is a secret with some services.
+    pub(super) fn key(&self) -> String {
+        sha256_hex(self.0.as_str().as_bytes())
     }
 }
 

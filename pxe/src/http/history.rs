@@ -47,7 +47,7 @@ impl Which {
     fn of(&self, fleet: &Fleet) -> Vec<Deployment> {
         let (before, limit) =
             (self.before.map_or(u64::MAX, u64::from), self.limit.map_or(usize::MAX, usize::from));
-        fleet.history(self.machine.as_deref(), before, limit)
+        fleet.ended_before(self.machine.as_deref(), before, limit)
     }
 }
 

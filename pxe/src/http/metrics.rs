@@ -100,12 +100,12 @@ impl Overview {
         let received = machines.iter().map(|m| m.progress.from_peers_bytes).sum();
         let help = "Payload that machines got from each other in their last run.";
         out.gauge("machines_from_peers_bytes", help, received);
-        let hooks = self.fleet.hooks().counters();
+        let hooks = self.hooks.counters();
         let told = [("delivered", count(&hooks.delivered)), ("failed", count(&hooks.failed))];
         let help = "Messages to web hooks, one for each address, that were delivered or given up.";
         out.metric("hook_messages_total", "counter", help, &by("result", told));
         let help = "Messages to web hooks that wait to be delivered.";
-        out.gauge("hook_messages_waiting", help, count(&hooks.waiting));
+        out.gauge("hook_messages_waiting", help, self.hooks.waiting());
     }
 
     /// What the server gives, and to how many.

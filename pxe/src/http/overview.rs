@@ -17,6 +17,7 @@ use crate::catalogue::{Catalogue, Image};
 use crate::clock::now;
 use crate::conf::RoomConf;
 use crate::fleet::{Fleet, FleetView, ImageView, PartitionView};
+use crate::hooks::Hooks;
 use crate::seats::Seats;
 use crate::tftp::Counters;
 
@@ -28,6 +29,7 @@ pub(crate) struct Overview {
     pub(crate) seeder: watch::Receiver<Progress>,
     pub(crate) announces: Arc<Announces>,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) hooks: Arc<Hooks>,
     pub(crate) tftp: Arc<Counters>,
     pub(crate) bounds: Bounds,
 }

@@ -118,15 +118,87 @@ async fn who_is_down_is_told_when_it_is_back_and_nobody_waits_for_who_hangs() {
     assert!(next(&mut back).await.1.contains("\"run\":\"worse\""));
 }
 
+/// Numbers of the runs that somebody is told of, in their order, up to this one.
+async fn up_to(told: &mut Told, last: u64) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&last) {
+        let message: Value = serde_json::from_str(&next(told).await.1).unwrap();
+        numbers.push(message["deployment"]["number"].as_u64().unwrap());
+    }
+    numbers
+}
+
 #[tokio::test]
-async fn what_is_left_at_the_end_is_said() {
-    let image = Image::make("golden");
-    let hook = format!("http://{}/secret", closed());
-    let server = Server::start(&image, &["--hook", &hook]);
-    send(&server, &report("bad", 0, failed())).await;
+async fn what_waits_outlives_kill_9_and_restarts_in_its_order() {
+    let (image, state) = (Image::make("golden"), tempfile::tempdir().unwrap());
+    let (slow, good) = (closed(), closed());
+    let hooks = [slow, good].map(|address| format!("http://{address}/told"));
+    let args = ["--state", state.path().to_str().unwrap(), "--hook", &hooks[0], "--hook", &hooks[1]];
+    let mut also = receiver(good, 0);
+    let server = Server::start(&image, &args);
+    for run in ["a", "b", "c"] {
+        send(&server, &report(run, 0, failed())).await;
+    }
+    assert_eq!(up_to(&mut also, 3).await, [1, 2, 3]);
     let log = server.wait_for_log("try 2 of 10 failed");
-    assert!(log.contains("connecting") && !log.contains("secret"), "{log}");
-    server.stop_saying("1 messages were not delivered");
+    assert!(log.contains("connecting") && !log.contains("told\""), "{log}");
+    // kill -9.
+    drop(server);
+    let server = Server::start(&image, &args);
+    server.wait_for_log("try 1 of 10 failed");
+    send(&server, &report("d", 0, failed())).await;
+    assert_eq!(next(&mut also).await.1.matches("\"number\":4").count(), 1, "1 to 3 are told once");
+    server.stop_saying("4 messages wait, and are delivered after the next start");
+    let server = Server::start(&image, &args);
+    let mut told = receiver(slow, 0);
+    assert_eq!(up_to(&mut told, 4).await, [1, 2, 3, 4]);
+    assert_eq!(server.command(&["history"]).lines().count(), 4);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_again_and_again_tells_of_each_run() {
+    let (image, state) = (Image::make("golden"), tempfile::tempdir().unwrap());
+    let address = closed();
+    let hook = format!("http://{address}/told");
+    let args = ["--state", state.path().to_str().unwrap(), "--hook", &hook];
+    let mut told = receiver(address, 0);
+    for round in 0..5 {
+        let server = Server::start(&image, &args);
+        for run in 0..4 {
+            // The answer to the report is the promise; what is being told then is cut.
+            send(&server, &report(&format!("{round}-{run}"), 0, failed())).await;
+        }
+        drop(server);
+    }
+    let _server = Server::start(&image, &args);
+    let mut numbers = up_to(&mut told, 20).await;
+    assert!(numbers.is_sorted(), "{numbers:?}");
+    numbers.dedup();
+    assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_is_new_is_told_of_what_is_to_come_alone() {
+    let (image, state) = (Image::make("golden"), tempfile::tempdir().unwrap());
+    let address = closed();
+    let hook = format!("http://{address}/told");
+    let without = ["--state", state.path().to_str().unwrap()];
+    let with = [&without[..], &["--hook", &hook]].concat();
+    let run = async |server: &Server, run: &str| send(server, &report(run, 0, failed())).await;
+    let server = Server::start(&image, &without);
+    run(&server, "a").await;
+    server.stop();
+    let server = Server::start(&image, &with);
+    run(&server, "b").await;
+    drop(server);
+    // Nobody is told any more, and what waits is let go.
+    let server = Server::start(&image, &without);
+    run(&server, "c").await;
+    server.stop();
+    let mut told = receiver(address, 0);
+    let server = Server::start(&image, &with);
+    run(&server, "d").await;
+    assert_eq!(up_to(&mut told, 4).await, [4]);
 }
 
 #[test]
