@@ -105,6 +105,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ScheduleCommand,
     },
+    /// Show the room's ezio.conf, look at another one, and put it in place
+    Conf {
+        #[command(subcommand)]
+        command: ConfCommand,
+    },
     /// Show what became of runs, the newest first
     History(HistoryArgs),
     /// Accounts of people, who log in on the page
@@ -223,6 +228,49 @@ pub(crate) enum ScheduleCommand {
 pub(crate) struct UnscheduleArgs {
     /// Its number
     pub(crate) id: u64,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfCommand {
+    /// Print the ezio.conf that holds
+    Show(StatusArgs),
+    /// Say what is wrong with another one, by line, or what each known machine would do by it
+    Check(ConfCheckArgs),
+    /// Put another one in the place of the one that holds; it holds at once
+    ///
+    /// First it shows what would be done by it, and what changes; then it asks. The text that is replaced stays beside the file, under its
+    /// name with `.before` at the end. A signed ezio.conf, and one that lies where the server may not write, is changed by hand on the server,
+    /// and so is which files beside it are named.
+    Put(ConfPutArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfCheckArgs {
+    /// The other ezio.conf
+    pub(crate) file: PathBuf,
+    /// Print the server's answer as JSON instead
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfPutArgs {
+    /// The other ezio.conf
+    pub(crate) file: PathBuf,
+    /// Put it in place only if the text that holds is of this version, as `conf show --json` says it [default: the one that is shown
+    /// before it is asked]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) replaces: Option<String>,
+    /// Do not ask
+    #[arg(long, requires = "replaces")]
+    pub(crate) yes: bool,
+    /// Print the server's answer as JSON
+    #[arg(long, requires = "yes")]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }

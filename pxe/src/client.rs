@@ -1,6 +1,6 @@
 //! The commands that talk to a running server.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -138,6 +138,16 @@ pub(crate) fn acted(text: &str, json: bool) -> Result<()> {
     let refused = acted.machines.iter().filter(|machine| !machine.done).count();
     ensure!(refused == 0, "{refused} machines stay as they were");
     Ok(())
+}
+
+/// A person says yes, having seen what is lost. `else_say` is what else there is where nobody can be asked.
+pub(crate) fn is_confirmed(question: &str, else_say: &str) -> Result<bool> {
+    ensure!(std::io::stdin().is_terminal(), "nobody is here to be asked: --yes does it, {else_say}");
+    print(&format!("{question} [y/N] "))?;
+    std::io::stdout().flush().context("printing")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("reading the answer")?;
+    Ok(matches!(answer.trim(), "y" | "yes"))
 }
 
 /// Reads an answer.

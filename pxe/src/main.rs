@@ -23,6 +23,7 @@ mod client;
 mod clock;
 mod conf;
 mod dhcp;
+mod edit;
 mod fleet;
 mod history;
 mod hooks;
@@ -92,6 +93,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Cancel(args) => client::act(urls::CANCEL, args).await,
             Command::Schedule { command } => orders::schedule(&command).await,
             Command::History(args) => client::history(&args).await,
+            Command::Conf { command } => edit::conf(&command).await,
             Command::User { command } => manage::user(command).await,
             Command::Token { command } => manage::token(command).await,
             Command::Audit(args) => manage::audit(&args).await,

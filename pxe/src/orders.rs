@@ -1,9 +1,8 @@
 //! The commands that order deployments: what would be done comes first, then a question, then the order.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use axum::http::Method;
 use chrono::{Local, TimeZone};
 use ezio_contract::urls;
@@ -11,7 +10,7 @@ use serde_json::json;
 
 use crate::ask::Server;
 use crate::cli::{DeployArgs, ScheduleCommand, StatusArgs, UnscheduleArgs};
-use crate::client::{acted, print, read};
+use crate::client::{acted, is_confirmed, print, read};
 use crate::fleet::Meant;
 use crate::http::{ScheduleList, ScheduleView};
 use crate::plan::{self, PlanView};
@@ -33,7 +32,8 @@ pub(crate) async fn deploy(args: &DeployArgs) -> Result<()> {
     if !args.json {
         print(&plan::print(&plan))?;
     }
-    if args.dry_run || !(args.yes || is_confirmed(&plan)?) {
+    let question = format!("{} disks hold something. Go on?", plan.disks_with_data());
+    if args.dry_run || !(args.yes || is_confirmed(&question, "--dry-run only shows it")?) {
         return Ok(());
     }
     let (when, what) = match (&args.at, &args.schedule) {
@@ -50,20 +50,6 @@ pub(crate) async fn deploy(args: &DeployArgs) -> Result<()> {
         true => print(&format!("{text}\n")),
         false => print(&line(&read(&text)?)),
     }
-}
-
-/// A person says yes, having seen what is lost.
-fn is_confirmed(plan: &PlanView) -> Result<bool> {
-    ensure!(
-        std::io::stdin().is_terminal(),
-        "nobody is here to be asked: --yes does it, --dry-run only shows it"
-    );
-    let question = format!("{} disks hold something. Go on? [y/N] ", plan.disks_with_data());
-    print(&question)?;
-    std::io::stdout().flush().context("printing")?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("reading the answer")?;
-    Ok(matches!(answer.trim(), "y" | "yes"))
 }
 
 /// `ezio-pxe schedule`.

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { accessible, launch, open } from "./browser.mjs";
+import { accessible, call, launch, open } from "./browser.mjs";
 import { BLANK, Room } from "./room.mjs";
 
 const { EZIO_SERVER: url, EZIO_PICTURES: pictures } = process.env;
@@ -70,6 +70,76 @@ test("what is wrong in an ezio.conf is said by line, and what a good one would d
   await page.getByRole("button", { name: "Back to what holds" }).click();
   assert.equal(await text.inputValue(), holds);
   assert.deepEqual(problems, []);
+  await page.close();
+});
+
+/** Another administrator's program puts a text in place. */
+async function elsewhere(text) {
+  const { version } = await call("GET", "api/conf");
+  return await call("PUT", "api/conf", { text, replaces: version });
+}
+
+test("an administrator puts an ezio.conf in place, and nobody's edit is lost unseen", async () => {
+  const { text: former } = await call("GET", "api/conf");
+  const { page, problems, text } = await imagesView({ role: "administrator" });
+  const putInPlace = page.getByRole("button", { name: "Put in place…" });
+  const check = async (content) => {
+    await page.getByLabel("A file of this computer").setInputFiles({
+      name: "ezio.conf",
+      mimeType: "text/plain",
+      buffer: Buffer.from(content),
+    });
+    await page.getByRole("button", { name: "Check" }).click();
+    await page.getByText("Nothing is wrong with it.").waitFor();
+  };
+  const confirm = async () => {
+    await putInPlace.click();
+    const dialog = page.getByRole("dialog", { name: "Put this ezio.conf in place" });
+    await dialog.getByText("for 6 known machines").waitFor();
+    await accessible(page, "it asks");
+    await dialog.getByRole("button", { name: "Put in place" }).click();
+  };
+  const mine = `${former}\n# mine\n`;
+  await check(mine);
+  await confirm();
+  await page.getByText("It is in its place, and holds.").waitFor();
+  assert.equal((await call("GET", "api/conf")).text, mine);
+  assert.equal(await putInPlace.count(), 0);
+
+  // Somebody else is faster.
+  const theirs = `${mine}\n# theirs\n`;
+  await elsewhere(theirs);
+  const both = `${theirs}\n# both\n`;
+  await check(both);
+  await confirm();
+  await page.getByText("What holds has changed since you began with yours.").waitFor();
+  assert.equal(await page.getByRole("textbox", { name: "What holds now" }).inputValue(), theirs);
+  assert.equal((await call("GET", "api/conf")).text, theirs);
+  assert.equal(await text.inputValue(), both);
+  await page.getByRole("button", { name: "I have seen it: go on with mine" }).click();
+  await confirm();
+  await page.getByText("It is in its place, and holds.").waitFor();
+  assert.equal((await call("GET", "api/conf")).text, both);
+
+  // A file of the server that was not named there.
+  await check(`${both}\n[windows]\nunattend = "key.pem"\n`);
+  await page.getByText(/It is put in place on the server, by hand/).waitFor();
+  assert.equal(await putInPlace.count(), 0);
+  await elsewhere(former);
+  // The browser itself says that the server has refused one.
+  assert.deepEqual(
+    problems.filter((problem) => !problem.includes("409")),
+    [],
+  );
+  await page.close();
+});
+
+test("who is no administrator puts nothing in place", async () => {
+  const { page, text } = await imagesView();
+  await text.fill('image = "lab"\n');
+  await page.getByRole("button", { name: "Check" }).click();
+  await page.getByText("Administrators can put it in place.").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Put in place…" }).count(), 0);
   await page.close();
 });
 

@@ -224,6 +224,7 @@ fn the_server_starts_as_its_unit_says(root: &Root) -> Result<()> {
     let settings = fs::read_to_string(root.path.join(CONFIG))?;
     let settings = settings.replace("# images = [\"/srv/ezio/debian-12\"]", "images = [\"/srv/ezio/small\"]");
     let settings = settings.replace("# interface = \"enp3s0\"", "interface = \"room\"");
+    let settings = settings.replace("# conf = ", "conf = ");
     fs::write(root.path.join(CONFIG), settings)?;
 
     let unit = fs::read_to_string(root.path.join(UNIT))?;
@@ -233,8 +234,16 @@ fn the_server_starts_as_its_unit_says(root: &Root) -> Result<()> {
     };
     let user = said("User")?;
     // As systemd does for StateDirectory=.
-    let state = format!("/var/lib/{}", said("StateDirectory")?);
-    root.run(&["install", "--directory", "--owner", &user, "--group", &user, &state])?;
+    let state = said("StateDirectory")?;
+    let folders: Vec<String> = state.split_whitespace().map(|name| format!("/var/lib/{name}")).collect();
+    for folder in &folders {
+        root.run(&["install", "--directory", "--owner", &user, "--group", &user, folder])?;
+    }
+    let [state, confs] = folders.as_slice() else { bail!("StateDirectory={state}") };
+    // As the settings say.
+    let conf = format!("{confs}/ezio.conf");
+    fs::write(root.path.join(&conf[1..]), "# small\nimage = \"small\"\n")?;
+    root.run(&["chown", &format!("--reference={confs}"), &conf])?;
     let capabilities: Vec<_> = said("AmbientCapabilities")?
         .split_whitespace()
         .map(|name| format!("+{}", name.trim_start_matches("CAP_").to_lowercase()))
@@ -273,7 +282,24 @@ fn the_server_starts_as_its_unit_says(root: &Root) -> Result<()> {
     let uid = root.run(&["id", "--user", &user])?;
     ensure!(field("Uid")? == uid.trim() && uid.trim() != "0", "it runs as {}", field("Uid")?);
     ensure!(u64::from_str_radix(&field("CapEff")?, 16)? == CAPABILITIES, "CapEff {}", field("CapEff")?);
-    ensure!(fs::read_dir(root.path.join(&state[1..]))?.next().is_some(), "it has kept nothing in {state}");
+    ensure!(root.path.join(&state[1..]).join("ezio.redb").exists(), "it has kept nothing in {state}");
+    a_conf_is_put_in_place(root, &server, &conf)
+}
+
+/// As an administrator does it on the server.
+fn a_conf_is_put_in_place(root: &Root, server: &Process, conf: &str) -> Result<()> {
+    let command = |args: &[&str]| {
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &server.0.id().to_string(), "chroot"]).arg(&root.path);
+        output(command.args(["ezio-pxe", "conf"]).args(args))
+    };
+    let other = "image = \"small\"\nend = \"poweroff\"\n";
+    fs::write(root.path.join("tmp/other.conf"), other)?;
+    let shown = command(&["show", "--json"])?;
+    let version = shown.split("\"version\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let version = version.with_context(|| shown.clone())?;
+    command(&["put", "/tmp/other.conf", "--yes", "--replaces", version])?;
+    ensure!(fs::read_to_string(root.path.join(&conf[1..]))? == other, "another text stands in {conf}");
     Ok(())
 }
 

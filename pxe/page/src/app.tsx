@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { AccessView } from "./account/access";
-import { type Caller, mayAct } from "./account/caller";
+import { type Caller, isAdministrator, mayAct } from "./account/caller";
 import { FirstAccount, Login } from "./account/login";
 import { AccountView } from "./account/view";
 import { Who } from "./account/who";
@@ -57,7 +57,7 @@ export function App() {
             <Tab to="#/history" here={view === "history"}>
               History
             </Tab>
-            {caller.role === "administrator" && (
+            {isAdministrator(caller) && (
               <Tab to="#/access" here={view === "access"}>
                 Access
               </Tab>
@@ -88,7 +88,7 @@ function Tab({ to, here, children }: { to: string; here: boolean; children: Comp
 function View({ view, id, room, caller }: { view: string; id: string; room: Room; caller: Caller }) {
   if (view === "deploy") return <DeployView room={room} mayAct={mayAct(caller)} />;
   if (view === "history") return <HistoryView key={id} room={room} machine={id} />;
-  if (view === "images") return <ImagesView room={room} mayAct={mayAct(caller)} />;
+  if (view === "images") return <ImagesView room={room} caller={caller} />;
   if (view === "access") return <AccessView caller={caller} />;
   if (view === "account") return <AccountView caller={caller} />;
   if (view === "machine") return <MachineView room={room} id={id} mayAct={mayAct(caller)} />;

@@ -33,6 +33,7 @@ use super::{
         plan::plan,
         conf::conf,
         conf::check,
+        conf::put_conf,
         console::ask,
         console::console,
         deploy::schedules,

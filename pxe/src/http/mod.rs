@@ -37,6 +37,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub(crate) use conf::{ConfCheck, ConfView};
 pub(crate) use deploy::{ScheduleList, ScheduleView};
 pub(crate) use files::Files;
 pub(crate) use history::HistoryView;

@@ -1,7 +1,7 @@
 //! The files that an `ezio.conf` names for identities: read and checked with it, so that a mistake in them shows when the
 //! server starts, and not when the first machine asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,18 @@ pub(crate) struct IdentityFiles {
     hosts: BTreeMap<PathBuf, Hosts>,
     unattends: BTreeMap<PathBuf, Template>,
     drivers: BTreeMap<PathBuf, Drivers>,
+}
+
+/// What a conf names of the files beside it, each as it is written there.
+pub(crate) fn named(conf: &Conf) -> BTreeSet<String> {
+    let of = |settings: Settings| {
+        let (identity, windows) =
+            (settings.identity.unwrap_or_default(), settings.windows.unwrap_or_default());
+        let paths = [identity.hosts, windows.unattend, windows.drivers].into_iter().flatten();
+        let join = windows.join.map(|template| template.as_str().to_owned());
+        paths.map(|path| path.display().to_string()).chain(join).collect::<Vec<_>>()
+    };
+    conf.levels().flat_map(of).collect()
 }
 
 impl IdentityFiles {
@@ -85,7 +97,8 @@ impl IdentityFiles {
         std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// The conf's own.
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 

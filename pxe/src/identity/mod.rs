@@ -12,7 +12,7 @@ use ezio_image::conf::{Orders, Windows};
 use ezio_image::identity::hostname::{MAX_COMPUTER_NAME, hostname, is_hostname};
 use ezio_image::identity::template::{self, COUNTER, HOSTNAME, Template, Values, values_of, xml_escaped};
 
-pub(crate) use files::IdentityFiles;
+pub(crate) use files::{IdentityFiles, named};
 
 /// Text of an offline domain join in the answer file.
 const JOIN: &str = "join";

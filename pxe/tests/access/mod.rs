@@ -12,7 +12,7 @@ const PASSWORD: &str = "a long password";
 
 /// Least role of each call: 0 everybody, 1 viewer, 2 operator, 3 administrator. What is sent is good enough to get past the
 /// guard and not good enough to change anything.
-const CALLS: [(&str, &str, usize); 38] = [
+const CALLS: [(&str, &str, usize); 39] = [
     ("GET", "", 0),
     ("GET", "api/openapi.json", 0),
     ("POST", "api/login", 0),
@@ -24,6 +24,7 @@ const CALLS: [(&str, &str, usize); 38] = [
     ("GET", "api/events", 1),
     ("GET", "api/plan", 1),
     ("GET", "api/conf", 1),
+    ("PUT", "api/conf", 3),
     ("POST", "api/conf/check", 2),
     ("GET", "api/console/nobody", 1),
     ("GET", "api/history", 1),

@@ -12,6 +12,9 @@ export interface Caller {
 /** Acts on machines are for operators and administrators. */
 export const mayAct = (caller: Caller) => caller.role !== "viewer";
 
+/** Accounts, tokens, the audit log and ezio.conf are for administrators. */
+export const isAdministrator = (caller: Caller) => caller.role === "administrator";
+
 /** Asks the server; null: it wants a login first. An error is thrown where there is no answer. */
 export async function whoAmI(): Promise<Caller | null> {
   const answer = await fetch("api/me", { signal: AbortSignal.timeout(20_000) });

@@ -1,3 +1,5 @@
+import type { Mistake } from "../conf/mistakes";
+
 /** Machines in one request: what the server reads of a body holds the ids of some 1,000. */
 const AT_ONCE = 500;
 
@@ -12,10 +14,12 @@ export interface Sent {
   answer: unknown;
 }
 
-/** Why the server refused, as a sentence; where names are nobody's, it says which. */
+/** Why the server refused, as a sentence; where names are nobody's, or a text is wrong, it says which, and where. */
 function refusal(text: string): string {
   try {
-    return `No machine is called ${JSON.parse(text).unknown.join(", ")}.`;
+    const { unknown, mistakes } = JSON.parse(text);
+    if (mistakes) return mistakes.map(({ line, message }: Mistake) => `Line ${line}: ${message}.`).join(" ");
+    return `No machine is called ${unknown.join(", ")}.`;
   } catch {
     return text.trim();
   }
@@ -23,7 +27,7 @@ function refusal(text: string): string {
 
 /** Says something to the server, or asks it. */
 export async function send(
-  method: "GET" | "POST" | "PATCH" | "DELETE",
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
   address: string,
   body?: unknown,
 ): Promise<Sent> {

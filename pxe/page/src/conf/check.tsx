@@ -6,42 +6,77 @@ import type { Plan } from "../deploy/plan";
 import { PlanCard } from "../deploy/plan-card";
 import type { Room } from "../live/types";
 import { Editor } from "./editor";
+import { type Mistake, Mistakes } from "./mistakes";
+import { PutInPlace } from "./put";
 import type { Conf } from "./view";
 
 /** What the server reads of a request. */
 const LONGEST = 64 << 10;
 
 interface Checked {
-  mistakes: { line: number; column: number; message: string }[];
+  mistakes: Mistake[];
+  /** What can be put in place by hand alone. */
+  by_hand?: Mistake[];
   plan?: Plan;
 }
 
-export function Check({ conf, room, mayAct }: { conf: Conf; room: Room; mayAct: boolean }) {
+interface Props {
+  conf: Conf;
+  room: Room;
+  mayAct: boolean;
+  mayPut: boolean;
+  /** Asks for what holds once more. */
+  again: () => Promise<void>;
+}
+
+export function Check({ conf, room, mayAct, mayPut, again }: Props) {
   const [text, setText] = useState(conf.text);
+  /** The version that whoever edits has seen. */
+  const [seen, setSeen] = useState(conf.version);
+  const [refused, setRefused] = useState(false);
   const [checked, setChecked] = useState<Checked | null>(null);
+  const [said, setSaid] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const change = (text: string) => {
     setText(text);
     setChecked(null);
+    setSaid(null);
     setError(null);
   };
   const look = async () => {
     setBusy(true);
     const { error, answer } = await send("POST", "api/conf/check", { text });
     setBusy(false);
+    setSaid(null);
     setError(error);
     setChecked(answer as Checked | null);
   };
-  const mistakes = checked?.mistakes ?? [];
+  const back = () => {
+    change(conf.text);
+    setSeen(conf.version);
+  };
+  const done = async (version: string | null) => {
+    if (version !== null) {
+      setSeen(version);
+      setChecked(null);
+      setSaid("It is in its place, and holds.");
+    }
+    setRefused(version === null);
+    await again();
+  };
+  const { mistakes = [], by_hand = [], plan } = checked ?? {};
+  const changed = text !== conf.text;
+  const overtaken = refused && conf.version !== seen;
+  const byHand = conf.by_hand ?? (by_hand.length > 0 ? "The lines above are for the server itself." : null);
   return (
     <>
       <Editor
         label="Text of ezio.conf"
         text={text}
         onChange={mayAct ? change : null}
-        wrong={new Set(mistakes.map(({ line }) => line))}
+        wrong={new Set([...mistakes, ...by_hand].map(({ line }) => line))}
         field={field}
       />
       {mayAct && (
@@ -50,8 +85,8 @@ export function Check({ conf, room, mayAct }: { conf: Conf; room: Room; mayAct: 
             Check
           </button>
           <OpenFile onText={change} onRefused={setError} />
-          {text !== conf.text && (
-            <button type="button" onClick={() => change(conf.text)}>
+          {changed && (
+            <button type="button" onClick={back}>
               Back to what holds
             </button>
           )}
@@ -59,23 +94,24 @@ export function Check({ conf, room, mayAct }: { conf: Conf; room: Room; mayAct: 
       )}
       <div role="alert">
         {error && <p class="error">{error}</p>}
-        {mistakes.map(({ line, column, message }) => (
-          <p key={`${line} ${message}`}>
-            <button type="button" class="more" onClick={() => show(field.current, line)}>
-              Line {line}, column {column}
-            </button>{" "}
-            <span class="error">{message}</span>
-          </p>
-        ))}
+        <Mistakes mistakes={mistakes} field={field} />
+        <Mistakes mistakes={by_hand} field={field} />
+        {overtaken && <Overtaken conf={conf} onSeen={() => setSeen(conf.version)} />}
       </div>
       <div role="status">
-        {checked?.plan && (
+        {said && <p>{said}</p>}
+        {plan && (
           <>
             <p>
-              <b>Nothing is wrong with it.</b> To have it hold, put it in its place on the server and send the server a
-              SIGHUP: this page changes no files.
+              <b>Nothing is wrong with it.</b>{" "}
+              {changed && byHand && `It is put in place on the server, by hand: ${byHand}`}
+              {changed && !byHand && !mayPut && "Administrators can put it in place."}
             </p>
-            <PlanCard title="What each machine would do by it" plan={checked.plan} room={room} />
+            <PlanCard title="What each machine would do by it" plan={plan} room={room}>
+              {changed && !byHand && mayPut && !overtaken && (
+                <PutInPlace text={text} replaces={seen} plan={plan} onDone={done} />
+              )}
+            </PlanCard>
           </>
         )}
       </div>
@@ -83,13 +119,20 @@ export function Check({ conf, room, mayAct }: { conf: Conf; room: Room; mayAct: 
   );
 }
 
-/** Shows a line in a text, by selecting it. */
-function show(field: HTMLTextAreaElement | null, line: number) {
-  if (!field) return;
-  const lines = field.value.split("\n");
-  const start = lines.slice(0, line - 1).reduce((length, { length: more }) => length + more + 1, 0);
-  field.focus();
-  field.setSelectionRange(start, start + (lines[line - 1]?.length ?? 0));
+/** What somebody else has put in place meanwhile: it is replaced by nobody who has not seen it. */
+function Overtaken({ conf, onSeen }: { conf: Conf; onSeen: () => void }) {
+  const field = useRef<HTMLTextAreaElement>(null);
+  return (
+    <>
+      <p class="error">What holds has changed since you began with yours. This is it now:</p>
+      <Editor label="What holds now" text={conf.text} onChange={null} wrong={new Set()} field={field} />
+      <p class="buttons">
+        <button type="button" onClick={onSeen}>
+          I have seen it: go on with mine
+        </button>
+      </p>
+    </>
+  );
 }
 
 interface OpenProps {

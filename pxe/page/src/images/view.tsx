@@ -1,10 +1,11 @@
 // What each image holds, and where it is used; and the ezio.conf that says so.
 
+import type { Caller } from "../account/caller";
 import { ConfCard } from "../conf/view";
 import type { Room } from "../live/types";
 import { ImageCard } from "./card";
 
-export function ImagesView({ room, mayAct }: { room: Room; mayAct: boolean }) {
+export function ImagesView({ room, caller }: { room: Room; caller: Caller }) {
   return (
     <>
       <h1>Images</h1>
@@ -15,7 +16,7 @@ export function ImagesView({ room, mayAct }: { room: Room; mayAct: boolean }) {
       {room.images.map((image) => (
         <ImageCard key={image.name} image={image} room={room} />
       ))}
-      <ConfCard room={room} mayAct={mayAct} />
+      <ConfCard room={room} caller={caller} />
     </>
   );
 }

@@ -1,19 +1,25 @@
 //! The room's `ezio.conf`: the operator's file, checked at start and at SIGHUP, or one made up where there is just
 //! one image, of one disk or of several.
 
+mod put;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use ezio_contract::urls;
+use ezio_image::checksums::sha256_hex;
 use ezio_image::conf::{Conf, ConfError, ImageRef, Orders, Over, Settings};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(crate) use put::PutError;
+
 use crate::catalogue::Catalogue;
 use crate::fleet::{Fleet, Machine, Meant};
 use crate::identity::IdentityFiles;
+use crate::whole;
 
 /// What is wrong with a text that is to be an `ezio.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +29,14 @@ pub(crate) struct Mistake {
     /// In characters, from 1.
     pub(crate) column: usize,
     pub(crate) message: String,
+}
+
+impl Mistake {
+    /// Where this stands in the text, if it stands there as it is.
+    fn at(text: &str, what: &str, message: String) -> Self {
+        let line = text.lines().position(|line| line.contains(what)).map_or(1, |at| at + 1);
+        Self { line, column: 1, message }
+    }
 }
 
 impl From<ConfError> for Mistake {
@@ -81,10 +95,7 @@ impl ServedConf {
     pub(crate) fn supposed(text: &str, catalogue: &Catalogue) -> Result<Self, Vec<Mistake>> {
         let conf = Conf::parse(text).map_err(|e| vec![Mistake::from(e)])?;
         let mistakes: Vec<Mistake> = unserved(&conf, catalogue)
-            .map(|(name, why)| {
-                let line = text.lines().position(|line| line.contains(name)).map_or(1, |at| at + 1);
-                Mistake { line, column: 1, message: format!("this {why}") }
-            })
+            .map(|(name, why)| Mistake::at(text, name, format!("this {why}")))
             .collect();
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -102,6 +113,11 @@ impl ServedConf {
     /// As the operator wrote it.
     pub(crate) fn written(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
+    }
+
+    /// What this text is told apart by from what stands in its place before or after: its SHA-256.
+    pub(crate) fn version(&self) -> String {
+        sha256_hex(&self.text)
     }
 
     pub(crate) fn is_signed(&self) -> bool {
@@ -138,6 +154,8 @@ impl ServedConf {
 pub(crate) struct RoomConf {
     path: Option<PathBuf>,
     current: RwLock<Option<Arc<ServedConf>>>,
+    /// Held while the file is read or written, so that what holds is what was read or written last.
+    changes: Mutex<()>,
 }
 
 impl RoomConf {
@@ -148,15 +166,20 @@ impl RoomConf {
             None => made_up(catalogue),
         };
         let current = RwLock::new(current.map(Arc::new));
-        Ok(Self { path: path.map(Path::to_owned), current })
+        Ok(Self { path: path.map(Path::to_owned), current, changes: Mutex::default() })
     }
 
     /// Reads the operator's file again. With a mistake in it, the old one stays.
     pub(crate) fn reload(&self, catalogue: &Catalogue) -> Result<()> {
         let path = self.path.as_deref().context("there is no --conf file to read again")?;
-        let conf = read(path, catalogue)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(conf));
+        let _one = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hold(read(path, catalogue)?);
         Ok(())
+    }
+
+    /// From now on this holds.
+    fn hold(&self, conf: ServedConf) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(conf));
     }
 
     /// Those who are meant now: names in place of a group.
@@ -193,18 +216,23 @@ fn read(path: &Path, catalogue: &Catalogue) -> Result<ServedConf> {
     if let Some((_, why)) = unserved(&conf, catalogue).next() {
         bail!("{} {why}", path.display());
     }
-    let signature_path = PathBuf::from(format!("{}{}", path.display(), urls::SIGNATURE));
+    let signature_path = signature_of(path);
     let signature = match std::fs::read(&signature_path) {
         Ok(bytes) => Some(Bytes::from(bytes)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(e).with_context(|| format!("reading {}", signature_path.display())),
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let files = IdentityFiles::read(&conf, folder).with_context(|| format!("in {}", path.display()))?;
+    let files =
+        IdentityFiles::read(&conf, whole::folder(path)).with_context(|| format!("in {}", path.display()))?;
     // A signed file is served as it is: any change would break the signature.
     let lacks_report = conf.report().is_none() && signature.is_none();
     let origin = path.display().to_string();
     Ok(ServedConf { text: text.into(), lacks_report, signature, conf, files, origin })
+}
+
+/// Where the operator's signature of it lies, if there is one.
+fn signature_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}{}", path.display(), urls::SIGNATURE))
 }
 
 /// Images that it names and that are not served, and what is to be said of each.
