@@ -298,7 +298,13 @@ fn a_conf_is_put_in_place(root: &Root, server: &Process, conf: &str) -> Result<(
     let shown = command(&["show", "--json"])?;
     let version = shown.split("\"version\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let version = version.with_context(|| shown.clone())?;
-    command(&["put", "/tmp/other.conf", "--yes", "--replaces", version])?;
+    let put = || command(&["put", "/tmp/other.conf", "--yes", "--replaces", version]);
+    // One that somebody else has made stays theirs.
+    root.run(&["chown", "root:root", conf])?;
+    let refused = put().err().context("a file of root was replaced")?.to_string();
+    ensure!(refused.contains("belongs to user 0 and group 0"), "{refused}");
+    root.run(&["chown", &format!("--reference={}", conf.trim_end_matches("/ezio.conf")), conf])?;
+    put()?;
     ensure!(fs::read_to_string(root.path.join(&conf[1..]))? == other, "another text stands in {conf}");
     Ok(())
 }
