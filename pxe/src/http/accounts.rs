@@ -150,7 +150,7 @@ pub(super) async fn revoke_token(
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Only those with smaller numbers.
-    #[param(maximum = 4_294_967_295_i64)]
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_i64)]
     before: Option<u32>,
     /// At most so many, the last ones.
     #[param(maximum = 65535)]

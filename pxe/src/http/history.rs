@@ -30,7 +30,7 @@ pub(super) struct Which {
     /// Id of a machine: only its own.
     machine: Option<String>,
     /// Number of a deployment: only those before it.
-    #[param(maximum = 4_294_967_295_i64)]
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_i64)]
     before: Option<u32>,
     /// At most so many.
     #[param(maximum = 65535)]
