@@ -35,6 +35,27 @@ async function accessView(options) {
 /** What the server answers to who shows this token. */
 const shown = async (token) => (await fetch(`${PAGE}api/me`, { headers: { Authorization: `Bearer ${token}` } })).status;
 
+test("the link that the server prints makes the first administrator, once", async () => {
+  const link = `${PAGE}#/first/${process.env.EZIO_FIRST}`;
+  const begin = async () => {
+    const { page } = await open(browser, { role: null });
+    await page.goto(link);
+    await page.getByRole("heading", { name: "Make the first account" }).waitFor();
+    return page;
+  };
+  const [page, late] = [await begin(), await begin()];
+  await accessible(page, "the first account");
+  await logIn(page, "erna", PASSWORD);
+  await page.getByRole("link", { name: "erna, administrator" }).waitFor();
+  assert.ok(!page.url().includes("first"), "the link is in no history");
+  await logIn(late, "eve", PASSWORD);
+  await late.getByRole("alert").getByText(/link/).waitFor();
+  for (const each of [page, late]) await each.close();
+  // What follows has one administrator alone.
+  await (await accessView()).page.close();
+  await call("DELETE", "api/users/erna");
+});
+
 test("somebody gives the own account another password, and is out elsewhere", async () => {
   const page = await comes("wanda", "viewer");
   await logIn(page, "wanda", PASSWORD);

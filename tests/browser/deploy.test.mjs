@@ -134,6 +134,20 @@ test("what is for later is kept, shown with its next time, and removed", async (
   await later.getByText("Nothing is scheduled").waitFor();
   assert.deepEqual((await call("GET", "api/schedules")).schedules, []);
 
+  // By the clock of this computer, far from now.
+  await page.getByRole("button", { name: "Once" }).click();
+  await page.getByRole("combobox", { name: "Machines" }).selectOption("group front (4)");
+  await page.getByLabel("At, by the clock of this computer").fill("2037-01-02T03:04");
+  await see();
+  await page.getByRole("button", { name: "Deploy 4 machines" }).click();
+  await dialog.getByText(/It begins .*2037.*: each is deployed at its next network boot after that/).waitFor();
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await later.getByText("group front: as ezio.conf says").waitFor();
+  const [once] = (await call("GET", "api/schedules")).schedules;
+  const at = await page.evaluate(() => new Date("2037-01-02T03:04").getTime() / 1000);
+  assert.deepEqual([once.machines, once.next], [{ group: "front" }, at]);
+  await call("POST", "api/schedules/remove", { id: once.id });
+
   // What is over is refused, and said where it was asked for.
   await page.getByRole("button", { name: "Once" }).click();
   await page.getByLabel("At, by the clock of this computer").fill("2020-01-01T03:00");

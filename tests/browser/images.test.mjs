@@ -53,7 +53,10 @@ test("what is wrong in an ezio.conf is said by line, and what a good one would d
   await page.getByLabel("A file of this computer").setInputFiles(file('image = "lap"\n'));
   await wrong.waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Check" }).click();
-  await page.getByRole("alert").getByText('names the image "lap", which is not served here (served: lab)').waitFor();
+  await page
+    .getByRole("alert")
+    .getByText('names the image "lap", which is not served here (served: lab, kiosk)')
+    .waitFor();
   await page.getByLabel("A file of this computer").setInputFiles(file("#".repeat(70_000)));
   await page.getByRole("alert").getByText("ezio.conf is longer than the 64 KiB").waitFor();
 

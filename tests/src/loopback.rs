@@ -64,12 +64,20 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// There is no `image-builder`, or it fails.
 pub fn image() -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
-    let raw = folder.path().join("raw");
-    std::fs::write(&raw, vec![7; 4 << 20])?;
-    let mut capture = Command::new(programs::find("image-builder")?);
-    capture.args(["capture", "--no-progress", "--raw"]).arg(&raw).arg("-o").arg(folder.path().join("lab"));
-    run(&mut capture)?;
+    add_image(folder.path(), "lab", 7)?;
     Ok(folder)
+}
+
+/// Makes one more in that folder, of nothing but this byte.
+///
+/// # Errors
+/// There is no `image-builder`, or it fails.
+pub fn add_image(folder: &Path, name: &str, byte: u8) -> Result<()> {
+    let raw = folder.join("raw");
+    std::fs::write(&raw, vec![byte; 4 << 20])?;
+    let mut capture = Command::new(programs::find("image-builder")?);
+    capture.args(["capture", "--no-progress", "--raw"]).arg(&raw).arg("-o").arg(folder.join(name));
+    run(&mut capture)
 }
 
 /// `ezio-pxe serve` on loopback, without DHCP.
@@ -79,6 +87,8 @@ pub struct Server {
     pub url: String,
     /// Its folder of state, which lets commands in.
     pub state: PathBuf,
+    /// What makes the first administrator: the secret of the link that it printed, if there is no account.
+    pub first: Option<String>,
     _folder: TempDir,
 }
 
@@ -111,12 +121,14 @@ impl Server {
         command.args(more).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::start(&mut command)?;
         let output = process.0.stdout.take().context("no output")?;
-        let mut url = None;
+        let (mut url, mut first) = (None, None);
         for line in BufReader::new(output).lines() {
             let line = line?;
             url = line.trim().strip_prefix("http ").map(|rest| rest.trim().to_owned()).or(url);
+            let link = line.split_once("/#/first/").and_then(|(_, link)| link.split_whitespace().next());
+            first = link.map(str::to_owned).or(first);
             if let Some(url) = url.take_if(|_| line.starts_with("dashboard")) {
-                return Ok(Self { _process: process, url, state, _folder: folder });
+                return Ok(Self { _process: process, url, state, first, _folder: folder });
             }
         }
         bail!("ezio-pxe has ended without saying where its dashboard is")

@@ -1,9 +1,12 @@
 //! The page in a browser: Debian's Chromium, driven by the scripts in `tests/browser`, before a server to which machines
 //! report that are not there.
 
-use anyhow::{Context, Result};
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use ezio_tests::browser::Scripts;
-use ezio_tests::loopback::{Server, image};
+use ezio_tests::loopback::{Server, add_image, image};
 use ezio_tests::vm::material;
 
 /// The first machines of the room are a group, and switch themselves off.
@@ -21,6 +24,20 @@ end = "poweroff"
 #[test]
 fn forty_machines_are_shown_found_and_deployed_again() -> Result<()> {
     script("forty.test.mjs", &["--silent-after", "15s"])
+}
+
+#[test]
+fn each_act_is_carried_out_and_a_machine_is_woken() -> Result<()> {
+    let card = UdpSocket::bind("0.0.0.0:0")?;
+    let port = card.local_addr()?.port().to_string();
+    script("acts.test.mjs", &["--silent-after", "1h", "--wake-port", &port])?;
+    // What its network card would have heard.
+    card.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut packet = [0; 200];
+    let (length, _) = card.recv_from(&mut packet).context("no magic packet")?;
+    let mac = [0x52, 0x54, 0, 0, 0, 0];
+    ensure!(packet[..length] == [vec![255; 6], mac.repeat(16)].concat(), "{:?}", &packet[..length]);
+    Ok(())
 }
 
 #[test]
@@ -55,10 +72,14 @@ fn script(name: &str, more: &[&str]) -> Result<()> {
     // Beside virtual machines a browser draws so rarely that nothing can be clicked in time.
     let _turn = material::turn()?;
     let image = image()?;
+    add_image(image.path(), "kiosk", 8)?;
     let conf = image.path().join("ezio.conf");
     std::fs::write(&conf, CONF).context("writing ezio.conf")?;
     let conf = conf.to_str().context("the path of ezio.conf")?;
-    let args = [&["--conf", conf], more].concat();
+    let kiosk = image.path().join("kiosk");
+    let kiosk = kiosk.to_str().context("the path of an image")?;
+    let args = [&["--conf", conf, kiosk], more].concat();
     let server = Server::start(&image.path().join("lab"), &args)?;
-    scripts.run(name, &server.state, &[("EZIO_SERVER", &server.url)])
+    let first = server.first.as_deref().context("no link for the first account")?;
+    scripts.run(name, &server.state, &[("EZIO_SERVER", &server.url), ("EZIO_FIRST", first)])
 }
