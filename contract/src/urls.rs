@@ -122,6 +122,12 @@ pub fn console(name: impl Display) -> String {
     format!("api/console/{name}")
 }
 
+/// The rates of a machine over its last run, by its name on the server.
+#[must_use]
+pub fn rates(name: impl Display) -> String {
+    format!("api/rates/{name}")
+}
+
 /// A file for network boot.
 #[must_use]
 pub fn boot_file(arch: Arch, file: &str) -> String {

@@ -34,6 +34,7 @@ mod manage;
 mod names;
 mod orders;
 mod plan;
+mod rates;
 mod schedule;
 mod seats;
 mod seeder;

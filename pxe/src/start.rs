@@ -23,6 +23,7 @@ use crate::conf::RoomConf;
 use crate::fleet::Fleet;
 use crate::hooks::Hooks;
 use crate::http::{Acting, Announces, Bounds, Identities, Overview, Reports, Routers};
+use crate::rates::Rates;
 use crate::seats::Seats;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -188,6 +189,8 @@ fn routers(
         fleet: Arc::clone(&shared.fleet),
         throttle: Arc::clone(&shared.throttle),
     };
+    let rates = Arc::<Rates>::default();
+    tokio::spawn(Arc::clone(&rates).run(Arc::clone(&shared.fleet), bound.swarm.progress(), stop.clone()));
     let overview = Overview {
         catalogue: Arc::clone(&shared.catalogue),
         conf: Arc::clone(&shared.conf),
@@ -196,6 +199,7 @@ fn routers(
         announces: Arc::clone(&announces),
         seats: Arc::clone(&shared.seats),
         hooks: seen.hooks,
+        rates,
         tftp: seen.tftp,
         bounds: bounds(bound),
     };

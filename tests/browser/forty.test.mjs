@@ -18,6 +18,13 @@ const state = async (machine) => {
 /** What is shown of one machine, and of none whose name begins with that one's. */
 const of = (page, what, name) => page.locator(what, { has: page.getByText(name, { exact: true }) });
 
+/** Something is drawn there. */
+const drawn = (chart) =>
+  chart.locator("canvas").evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    if (!data.some((byte) => byte !== 0)) throw new Error("the chart is empty");
+  });
+
 let browser;
 let works = true;
 let working;
@@ -25,6 +32,7 @@ before(async () => {
   await room.begin([FAILS, SLOW, SILENT, ...others]);
   await room.report(ASKS, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
   await room.asks(ASKS);
+  await room.plans(others.at(-2), "kiosk");
   await room.each(DONE, (machine) => room.finish(machine));
   await room.fail(FAILS);
   // Who works, or waits, reports all the time; one does not.
@@ -81,17 +89,102 @@ test("search and filters show what fits", async () => {
   assert.equal(await page.getByLabel("State").inputValue(), "done");
   await page.getByLabel("State").selectOption("failed");
   await shown.getByText("1 of 40 machines").waitFor();
+  await page.getByLabel("State").selectOption("all");
+  await page.getByLabel("Group").selectOption("front");
+  await shown.getByText("4 of 40 machines").waitFor();
+  assert.deepEqual(await page.locator(".tile .name").allTextContents(), ["PC-1", "PC-2", "PC-3", "PC-4"]);
+  await page.getByLabel("Image").selectOption("kiosk");
+  await shown.getByText("0 of 40 machines").waitFor();
+  await page.getByLabel("Group").selectOption("all");
+  await shown.getByText("1 of 40 machines").waitFor();
+  assert.equal(await page.locator(".tile .name").textContent(), "PC-39");
+  await page.reload();
+  await shown.getByText("1 of 40 machines").waitFor();
+  await page.getByLabel("Image").selectOption("lab");
+  await shown.getByText("39 of 40 machines").waitFor();
   await page.close();
 });
 
 test("a change is shown when it happens", async () => {
   const { page } = await open(browser);
+  await page.getByRole("searchbox").fill("pc-40");
   const tile = of(page, ".tile", "PC-40");
   await tile.getByText("105 MiB/s").waitFor();
   const last = WORK[WORK.length - 1];
   last.ended = true;
   await room.finish(last);
   await tile.getByText("done, boots from its disk").waitFor();
+  await page.close();
+});
+
+test("rates are shown from the beginning, also to who comes late", async () => {
+  const { page, problems } = await open(browser);
+  const chart = page.getByRole("region", { name: "Rates of the room" });
+  await chart
+    .getByText(/up to 3\d machines received .* on average, \d+ % of what their links would carry at 1 Gbit\/s/)
+    .waitFor();
+  await drawn(chart);
+  await accessible(page, "the chart");
+  await chart.getByText("As a table").click();
+  const rows = chart.locator("tbody tr");
+  const { since } = (await call("GET", "api/fleet")).rates;
+  const begun = await page.evaluate((since) => new Date(1000 * since).toLocaleTimeString(), since);
+  assert.equal(await rows.first().locator("th").textContent(), begun);
+  // Of some 34 machines at 105 MiB/s, on links of 119 MiB/s.
+  const [received, carried] = (await rows.nth(1).locator("td").allTextContents()).map(Number.parseFloat);
+  assert.ok(1 < received && received < carried && carried < 5, await rows.nth(1).textContent());
+  const last = await rows.last().locator("th").textContent();
+  await page.waitForFunction(
+    (last) => [...document.querySelectorAll(".chart tbody th")].at(-1).textContent !== last,
+    last,
+  );
+  await page.getByLabel("Rate of the links").selectOption("100 Mbit/s");
+  await chart.getByText(/at 100 Mbit\/s/).waitFor();
+  await accessible(page, "the chart with its table");
+
+  await page.goto(`${PAGE}#/machine/PC-5`);
+  await page.goto(`${PAGE}#/machine/PC-12`);
+  const own = page.getByRole("region", { name: "Its rates" });
+  await own.getByText("It received 105 MiB/s and sent 105 MiB/s on average.").waitFor();
+  await drawn(own);
+  await own.getByText("As a table").focus();
+  await page.keyboard.press("Enter");
+  await own.getByRole("row", { name: "105 MiB/s 105 MiB/s" }).first().waitFor();
+  await accessible(page, "a machine's chart");
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a lost connection is said, and taken up again", async () => {
+  const { page } = await open(browser);
+  await page.addInitScript(() => {
+    globalThis.EventSource = class extends EventSource {
+      constructor(address) {
+        super(address);
+        globalThis.stream = this;
+      }
+    };
+  });
+  await page.reload();
+  await page.locator(".tile").first().waitFor();
+  await page.route("**/api/me", (route) => route.abort());
+  await page.evaluate(() => {
+    globalThis.stream.close();
+    globalThis.stream.dispatchEvent(new Event("error"));
+  });
+  const lost = page.getByRole("alert").getByText("The server does not answer. What is shown may be old.");
+  await lost.waitFor();
+  await page.unroute("**/api/me");
+  await lost.waitFor({ state: "detached" });
+  await page.close();
+});
+
+test("the keyboard reaches the content past the views", async () => {
+  const { page } = await open(browser);
+  await page.locator(".tile").first().waitFor();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
   await page.close();
 });
 

@@ -18,7 +18,7 @@ export class Room {
   /** One event of a machine. */
   async report(machine, event) {
     const { number } = machine;
-    const mac = `52:54:00:00:${hex(number >> 8)}:${hex(number & 255)}`;
+    const mac = macOf(machine);
     const body = {
       format: 6,
       machine: { serial: `PC-${number + 1}`, product: "OptiPlex 7060", macs: [mac] },
@@ -43,12 +43,14 @@ export class Room {
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
   }
 
-  /** A machine says which disks it has. */
+  /** A machine says which disks it has, its card, and what it computes with. */
   async inventory(machine, holds = HOLDS_DATA) {
     const [path] = DISK.split(" ");
     await this.report(machine, {
       event: "inventory",
       disks: [{ path, sector_size: 512, bus: "nvme", ...MODEL, holds }],
+      cards: [{ mac: macOf(machine), link: true, speed_mbps: 1000 }],
+      computer: { processor: "AMD Ryzen 5 PRO 4650G", threads: 12, memory_bytes: 16 * 2 ** 30 },
     });
   }
 
@@ -59,9 +61,9 @@ export class Room {
     return await this.report(machine, { event: "asks", image: "lab", wanted });
   }
 
-  async plans(machine) {
+  async plans(machine, image = "lab") {
     const notes = ["sda3: is encrypted by LUKS: copied whole"];
-    await this.report(machine, { event: "planned", image: "lab", disks: [DISK], total_bytes: TOTAL, notes });
+    await this.report(machine, { event: "planned", image, disks: [DISK], total_bytes: TOTAL, notes });
   }
 
   /** Machines come, plan, and have received some. */
@@ -103,6 +105,7 @@ export class Room {
 }
 
 const TOTAL = 40 * 2 ** 30;
+const macOf = ({ number }) => `52:54:00:00:${hex(number >> 8)}:${hex(number & 255)}`;
 const hex = (byte) => byte.toString(16).padStart(2, "0");
 
 const progress = (done, rate) => ({

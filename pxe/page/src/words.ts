@@ -42,8 +42,11 @@ export const nameOf = (machine: Machine): string =>
 export function cardOf({ mac, link, speed_mbps }: Card): string {
   if (!link) return `${mac}: no link`;
   if (speed_mbps === undefined) return `${mac}: linked`;
-  return `${mac}: ${speed_mbps < 1000 ? `${speed_mbps} Mbit/s` : `${speed_mbps / 1000} Gbit/s`}`;
+  return `${mac}: ${linkRate(speed_mbps)}`;
 }
+
+/** The rate of a link, from megabits a second. */
+export const linkRate = (mbps: number): string => (mbps < 1000 ? `${mbps} Mbit/s` : `${mbps / 1000} Gbit/s`);
 
 export const stateOf = (machine: Machine): string => STATES[machine.state] ?? machine.state;
 
@@ -77,10 +80,12 @@ export function span(seconds: number): string {
 
 export const count = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;
 
+export const timeOfDay = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString();
+
 /** Time of day, with the date where that is not today's. */
 export function clock(seconds: number): string {
   const date = new Date(seconds * 1000);
-  const time = date.toLocaleTimeString();
+  const time = timeOfDay(seconds);
   return date.toDateString() === new Date().toDateString() ? time : `${date.toLocaleDateString()} ${time}`;
 }
 

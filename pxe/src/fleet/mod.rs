@@ -43,7 +43,7 @@ pub(crate) use order::Order;
 pub(crate) use room::Refusal;
 use room::{Change, Room};
 pub(crate) use tally::Tally;
-pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView};
+pub(crate) use view::{Counts, FleetView, ImageView, MachineView, PartitionView, RatesView};
 
 use crate::boot::Boot;
 use crate::clock::now;
@@ -279,6 +279,11 @@ impl Fleet {
     pub(crate) fn machines(&self) -> (Vec<Machine>, Rules) {
         let room = self.room();
         (room.machines().to_vec(), *room.rules())
+    }
+
+    /// Looks at all machines as they are now.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[Machine]) -> T) -> T {
+        look(self.room().machines())
     }
 
     /// Never held by who holds the room.

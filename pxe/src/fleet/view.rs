@@ -1,5 +1,7 @@
 //! What is told of the room (see API.md).
 
+use std::collections::BTreeMap;
+
 use ezio_contract::MachineId;
 use ezio_contract::inventory::{Computer, InventoryCard, InventoryDisk};
 use ezio_contract::report::{Progress, StepTimes};
@@ -28,6 +30,22 @@ pub(crate) struct FleetView {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, [u8; 2]>)]
     pub(crate) seats: SeatMap,
+    /// Over the last deployment.
+    #[serde(default)]
+    pub(crate) rates: RatesView,
+}
+
+/// Rates over time, in slots of one length; `samples` has those of which something is known, by their numbers from 0.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RatesView {
+    /// When slot 0 begins, in seconds since 1970.
+    pub(crate) since: f64,
+    /// Length of a slot, in seconds. It doubles whenever there are more than 240.
+    pub(crate) step_s: u64,
+    /// Averages over a slot, in bytes a second. Of the room: what all machines receive, what the server sends, and how many machines
+    /// receive. Of a machine: what it receives, and what it sends.
+    #[schema(value_type = BTreeMap<String, Vec<u64>>)]
+    pub(crate) samples: BTreeMap<usize, Vec<u64>>,
 }
 
 /// An image that is served.

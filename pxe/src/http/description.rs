@@ -8,8 +8,8 @@ use utoipa::{IntoResponses, OpenApi};
 
 use super::guard::Routes;
 use super::{
-    accounts, act, conf, console, deploy, events, history, identity, login, metrics, overview, plan, report,
-    seats, wake,
+    accounts, act, conf, console, deploy, events, history, identity, login, metrics, overview, plan, rates,
+    report, seats, wake,
 };
 
 /// All calls.
@@ -28,6 +28,7 @@ use super::{
     ),
     paths(
         overview::fleet,
+        rates::of_machine,
         metrics::prometheus,
         events::join,
         plan::plan,

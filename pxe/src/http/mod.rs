@@ -21,6 +21,7 @@ mod metrics;
 mod overview;
 mod page;
 mod plan;
+mod rates;
 mod report;
 mod seats;
 mod short;
@@ -150,6 +151,7 @@ fn people(
         .merge(conf::routes(Arc::clone(&plans)))
         .merge(plan::routes(plans))
         .merge(overview::routes(Arc::clone(overview)))
+        .merge(rates::routes(Arc::clone(overview)))
         .merge(seats::routes(Arc::clone(&overview.seats)))
         .merge(events::routes(Arc::clone(overview), stop))
         .guarded(access, throttle)

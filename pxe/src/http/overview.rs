@@ -18,6 +18,7 @@ use crate::clock::now;
 use crate::conf::RoomConf;
 use crate::fleet::{Fleet, FleetView, ImageView, PartitionView};
 use crate::hooks::Hooks;
+use crate::rates::Rates;
 use crate::seats::Seats;
 use crate::tftp::Counters;
 
@@ -30,6 +31,7 @@ pub(crate) struct Overview {
     pub(crate) announces: Arc<Announces>,
     pub(crate) seats: Arc<Seats>,
     pub(crate) hooks: Arc<Hooks>,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) tftp: Arc<Counters>,
     pub(crate) bounds: Bounds,
 }
@@ -91,6 +93,7 @@ impl Overview {
             counts,
             machines,
             seats: self.seats.all(),
+            rates: self.rates.room(),
         }
     }
 }

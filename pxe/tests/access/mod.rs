@@ -12,7 +12,7 @@ const PASSWORD: &str = "a long password";
 
 /// Least role of each call: 0 everybody, 1 viewer, 2 operator, 3 administrator. What is sent is good enough to get past the
 /// guard and not good enough to change anything.
-const CALLS: [(&str, &str, usize); 39] = [
+const CALLS: [(&str, &str, usize); 40] = [
     ("GET", "", 0),
     ("GET", "api/openapi.json", 0),
     ("POST", "api/login", 0),
@@ -22,6 +22,7 @@ const CALLS: [(&str, &str, usize); 39] = [
     ("POST", "api/logout", 1),
     ("GET", "api/fleet", 1),
     ("GET", "api/events", 1),
+    ("GET", "api/rates/nobody", 1),
     ("GET", "api/plan", 1),
     ("GET", "api/conf", 1),
     ("PUT", "api/conf", 3),

@@ -143,6 +143,32 @@ async fn seats_are_kept_and_shown() {
 }
 
 #[tokio::test]
+async fn rates_are_kept_for_who_comes_late() {
+    let image = Image::make("golden");
+    let server = Server::start(&image, &[]);
+    let mut viewer = Viewer::join(&server, None).await;
+    assert_eq!(viewer.next().await.unwrap().2["rates"]["samples"], json!({}));
+    let progress = json!({
+        "event": "progress", "done_bytes": 10, "total_bytes": 1000, "down_bytes_per_s": 100, "up_bytes_per_s": 5,
+        "from_server_bytes": 10, "from_peers_bytes": 0, "sent_bytes": 0, "peers": 1
+    });
+    report(&server, 0, progress).await;
+    assert_eq!(viewer.change_of("/rates/samples/0").await, json!([100, 0, 1]));
+    let late = Viewer::join(&server, None).await.next().await.unwrap().2;
+    assert_eq!(late["rates"]["samples"]["0"], json!([100, 0, 1]));
+    let ask = async |name: &str| {
+        let answer =
+            server.client(None).get(format!("{}/api/rates/{name}", server.people)).send().await.unwrap();
+        (answer.status(), serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap_or_default())
+    };
+    let (status, rates) = ask("S1").await;
+    assert_eq!((status, &rates["samples"]["0"]), (StatusCode::OK, &json!([100, 5])));
+    let (_, later) = ask("S1?after=1e12").await;
+    assert_eq!((&later["since"], &later["samples"]), (&rates["since"], &json!({})));
+    assert_eq!(ask("nobody").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_viewer_gets_the_room_then_what_changes_and_an_end_with_the_server() {
     let image = Image::make("golden");
     let server = Server::start(&image, &[]);

@@ -110,6 +110,16 @@ export interface Image {
   partitions: Partition[];
 }
 
+/** Rates over time: averages over slots of one length, by the slots' numbers from 0. */
+export interface Rates {
+  /** When slot 0 begins. */
+  since: number;
+  step_s: number;
+  /** Of the room: bytes a second that machines receive and that the server sends, and how many machines receive. Of a machine: that it
+   *  receives, and sends. */
+  samples: Record<string, number[]>;
+}
+
 /** Column and row, from the left and the top. */
 export type Seat = [number, number];
 
@@ -123,4 +133,6 @@ export interface Room {
   counts: Record<Kind, number>;
   machines: Record<string, Machine>;
   seats: Record<string, Seat>;
+  /** Of the last deployment. */
+  rates: Rates;
 }

@@ -4,6 +4,7 @@ import { ActButtons } from "../acts/button";
 import { DeployButton } from "../deploy/chosen";
 import { serverNow } from "../live/connection";
 import type { Machine, Room } from "../live/types";
+import { MachineRates } from "../rates/machine";
 import { problemOf } from "../room/problems";
 import { statusOf } from "../room/status";
 import { Bar } from "../widgets/bar";
@@ -55,6 +56,7 @@ export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayA
         <Lines title="What was done for this machine alone" lines={machine.own_steps} />
         <Lines title="Notes on its image" lines={machine.notes} />
       </div>
+      <MachineRates machine={machine} />
       <Console machine={machine} mayAct={mayAct} />
       <PastRuns key={machine.times.done ?? machine.times.failed} machine={machine} room={room} />
     </>

@@ -3,9 +3,9 @@
 import type { Kind, Machine, Room } from "../live/types";
 import { machineAddress } from "../route";
 import { Bar } from "../widgets/bar";
-import { useKept } from "../widgets/kept";
-import { count, nameOf, rate, size, span } from "../words";
+import { count, linkRate, nameOf, rate, size, span } from "../words";
 import type { Filter } from "./filter";
+import { LINKS } from "./link";
 import { distance, type RoomProgress, roomProgress } from "./progress";
 
 const KINDS: Kind[] = ["failed", "silent", "waiting", "working", "done"];
@@ -16,9 +16,12 @@ interface Props {
   now: number;
   filter: Filter;
   onFilter: (filter: Filter) => void;
+  /** The rate of one link, in megabits a second. */
+  link: number;
+  onLink: (link: number) => void;
 }
 
-export function Summary({ room, machines, now, filter, onFilter }: Props) {
+export function Summary({ room, machines, now, filter, onFilter, link, onLink }: Props) {
   const progress = roomProgress(machines, now);
   const { doneBytes, totalBytes, downBytesPerS, leftS, elapsedS } = progress;
   return (
@@ -48,7 +51,7 @@ export function Summary({ room, machines, now, filter, onFilter }: Props) {
             {downBytesPerS > 0 && `; they receive ${rate(downBytesPerS)}`}; the server sends{" "}
             {rate(room.seeder.up_bytes_per_s)} to {count(room.seeder.peers, "peer")}
           </p>
-          <Distance progress={progress} />
+          <Distance progress={progress} link={link} onLink={onLink} />
         </div>
       )}
       {progress.slow.length > 0 && (
@@ -67,14 +70,17 @@ export function Summary({ room, machines, now, filter, onFilter }: Props) {
   );
 }
 
-/** Rates that links have, in megabits a second. What links a room has, machines do not report. */
-const LINKS = [100, 1000, 2500, 10_000];
+interface DistanceProps {
+  progress: RoomProgress;
+  link: number;
+  onLink: (link: number) => void;
+}
 
 /** How far the room is from what its slowest common link allows. */
-function Distance({ progress }: { progress: RoomProgress }) {
-  const [link, choose] = useKept("link", 1000);
+function Distance({ progress, link, onLink }: DistanceProps) {
   const times = distance(progress, (link * 1e6) / 8);
   if (times === null) return null;
+  const links = LINKS.includes(link) ? LINKS : [link, ...LINKS];
   return (
     <p>
       {progress.leftS === null ? "It took" : "At this rate it takes"} <b>{times.toFixed(2)}</b> times as long as one
@@ -82,11 +88,11 @@ function Distance({ progress }: { progress: RoomProgress }) {
       <select
         aria-label="Rate of the links"
         value={link}
-        onChange={(event) => choose(Number(event.currentTarget.value))}
+        onChange={(event) => onLink(Number(event.currentTarget.value))}
       >
-        {LINKS.map((rate) => (
+        {links.map((rate) => (
           <option key={rate} value={rate}>
-            {rate < 1000 ? `${rate} Mbit/s` : `${rate / 1000} Gbit/s`}
+            {linkRate(rate)}
           </option>
         ))}
       </select>{" "}

@@ -5,9 +5,11 @@ import { ActButtons } from "../acts/button";
 import { DeployButton } from "../deploy/chosen";
 import { serverNow } from "../live/connection";
 import type { Room } from "../live/types";
+import { RoomRates } from "../rates/room";
 import { useKept } from "../widgets/kept";
 import { count } from "../words";
 import { EVERYTHING, filtered, groupsOf, inOrder } from "./filter";
+import { usualLink } from "./link";
 import { Picking } from "./picking";
 import { Problems } from "./problem-list";
 import { problemsOf } from "./problems";
@@ -23,6 +25,9 @@ export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
   const [arrangement, setArrangement] = useKept<Arrangement>("arrangement", "tiles");
   const now = serverNow();
   const machines = useMemo(() => inOrder(room.machines), [room.machines]);
+  const usual = useMemo(() => usualLink(machines), [machines]);
+  const [chosenLink, chooseLink] = useKept<number | null>("link", null);
+  const link = chosenLink ?? usual;
   const groups = useMemo(() => groupsOf(machines), [machines]);
   const shown = useMemo(() => filtered(machines, filter), [machines, filter]);
   const problems = problemsOf(machines, now);
@@ -43,8 +48,17 @@ export function RoomView({ room, mayAct }: { room: Room; mayAct: boolean }) {
   return (
     <>
       <h1 class="hidden">Room</h1>
-      <Summary room={room} machines={machines} now={now} filter={filter} onFilter={setFilter} />
+      <Summary
+        room={room}
+        machines={machines}
+        now={now}
+        filter={filter}
+        onFilter={setFilter}
+        link={link}
+        onLink={chooseLink}
+      />
       <Problems problems={problems} mayAct={mayAct} />
+      <RoomRates rates={room.rates} link={link} />
       <section aria-label="Machines">
         <Toolbar
           room={room}

@@ -176,13 +176,14 @@ impl State {
 
 /// All but the machines and the time.
 fn head(room: &FleetView) -> Result<Map<String, Value>> {
-    let FleetView { now: _, version, images, seeder, counts, machines: _, seats } = room;
+    let FleetView { now: _, version, images, seeder, counts, machines: _, seats, rates } = room;
     let mut head = Map::new();
     head.insert("version".to_owned(), serde_json::to_value(version)?);
     head.insert("images".to_owned(), serde_json::to_value(images)?);
     head.insert("seeder".to_owned(), serde_json::to_value(seeder)?);
     head.insert("counts".to_owned(), serde_json::to_value(counts)?);
     head.insert("seats".to_owned(), serde_json::to_value(seats)?);
+    head.insert("rates".to_owned(), serde_json::to_value(rates)?);
     Ok(head)
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fleet::RatesView;
 
 fn room(now: f64, ids: &[&str]) -> FleetView {
     let machines = ids.iter().map(|id| serde_json::json!({
@@ -33,6 +34,20 @@ fn the_whole_comes_first_and_then_what_changed() {
     assert!(change.contains("\"b\":{\"last_heard\":2.0}") && change.contains("\"c\":{\""), "{change}");
     hub.update(room(2.0, &["b", "c"])).unwrap();
     assert!(viewer.rest.try_recv().is_err(), "nothing has changed");
+}
+
+#[test]
+fn of_rates_the_new_slot_travels_alone() {
+    let hub = Hub::new();
+    let at = |slots: u64| {
+        let samples = (0..slots).map(|at| (at as usize, vec![at, 7, 1])).collect();
+        FleetView { rates: RatesView { since: 5.0, step_s: 1, samples }, ..room(slots as f64, &["a"]) }
+    };
+    hub.update(at(200)).unwrap();
+    let mut viewer = join(&hub, None);
+    hub.update(at(201)).unwrap();
+    let change = text(&viewer.rest.try_recv().unwrap());
+    assert!(change.contains("\"rates\":{\"samples\":{\"200\":[200,7,1]}}"), "{change}");
 }
 
 #[test]
