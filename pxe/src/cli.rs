@@ -21,7 +21,8 @@ EXAMPLES
 
   Rooms behind routers too, whose DHCP relays (\"ip helper-address\") name this server, one range a network:
       ezio-pxe serve /srv/ezio/debian-12 --netboot dist --interface enp3s0 --dhcp full \\
-          --dhcp-range 10.77.0.50-10.77.0.250 --dhcp-range 10.78.0.50-10.78.0.250,mask=24,router=10.78.0.1
+          --dhcp-range 10.77.0.50-10.77.0.250 \\
+          --dhcp-range 10.78.0.50-10.78.0.250,mask=24,router=10.78.0.1
 
   As a plain user, for tests: no DHCP, no TFTP, loopback only:
       ezio-pxe serve images/debian-12 --dhcp off --listen 127.0.0.1 --state build/state
