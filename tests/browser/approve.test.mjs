@@ -1,8 +1,8 @@
-// A machine of QEMU whose disk holds data: an operator gives it up on the page.
+// A machine of QEMU whose disk holds data: an operator looks at it, restarts it, and gives the disk up, all on the page.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, open } from "./browser.mjs";
+import { accessible, launch, open } from "./browser.mjs";
 
 const { EZIO_PICTURES: pictures } = process.env;
 
@@ -11,6 +11,30 @@ before(async () => {
   browser = await launch();
 });
 after(() => browser.close());
+
+/** From a restart to init, on a virtual machine that shares a slow computer. */
+const RESTART_MS = 480_000;
+
+test("a machine that waits shows its console, and is restarted", async () => {
+  const { page, problems } = await open(browser);
+  await page.locator(".problems li").getByRole("link").click();
+  const state = page.locator(".what").first();
+  await state.getByText("waits for somebody's word").waitFor();
+  const card = page.getByRole("region", { name: "Its console" });
+  await card.getByRole("button", { name: "Ask for its console" }).click();
+  await card.locator("pre").getByText('NTFS "Daten"').waitFor();
+  await page
+    .getByRole("region", { name: "What it is" })
+    .getByText(/NTFS "Daten"/)
+    .waitFor();
+  await accessible(page, "a machine that waits");
+  await page.getByRole("button", { name: "Restart…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Restart" }).click();
+  await state.getByText(/booting|init runs/).waitFor({ timeout: RESTART_MS });
+  await state.getByText("waits for somebody's word").waitFor({ timeout: RESTART_MS });
+  assert.deepEqual(problems, []);
+  await page.close();
+});
 
 test("a disk in use is given up, once the page said what is on it", async () => {
   const { page, problems } = await open(browser, { width: 1000, height: 600 });
