@@ -27,6 +27,15 @@ pub enum PowerOff {
     },
 }
 
+/// What the image is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Pseudo-random bytes, which no compression makes less.
+    Incompressible,
+    /// The first used blocks of the golden Debian, kept in frames.
+    Debian,
+}
+
 /// One room and what goes wrong in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
@@ -40,6 +49,8 @@ pub struct Case {
     pub mbit: f64,
     /// Size of the image in MiB.
     pub mib: u64,
+    /// What is in it.
+    pub content: Content,
     /// Machines with a slower link, in Mbit/s; the others are measured.
     pub slow: &'static [(usize, f64)],
     /// The targets hold the image already, but for one piece of so many, scattered.
@@ -52,8 +63,12 @@ pub struct Case {
     pub arriving_over: f64,
     /// A machine that claims to have everything and sends only corrupt blocks; the others are measured.
     pub liar: Option<usize>,
-    /// Switches, joined by links of the common rate.
+    /// Switches, each further one joined to the first by a cable.
     pub switches: usize,
+    /// Each further switch is joined to the one before it instead.
+    pub chain: bool,
+    /// Rate of such a cable over that of a link.
+    pub trunk: f64,
     /// Is the server told who is at which of them?
     pub told: bool,
     /// Last machine in S/B that we want to reach.
@@ -66,6 +81,7 @@ const ROOM: Case = Case {
     members: 38,
     mbit: 20.0,
     mib: 96,
+    content: Content::Incompressible,
     slow: &[],
     changed: None,
     deploys: false,
@@ -73,6 +89,8 @@ const ROOM: Case = Case {
     arriving_over: 0.0,
     liar: None,
     switches: 1,
+    chain: false,
+    trunk: 1.0,
     told: true,
     goal: 1.06,
 };
@@ -129,9 +147,45 @@ pub fn all() -> Vec<Case> {
             ..ROOM
         },
         Case {
+            name: "chain-untold",
+            title: "three switches of 13 in a chain, untold",
+            members: 39,
+            switches: 3,
+            chain: true,
+            told: false,
+            goal: 1.30,
+            ..ROOM
+        },
+        Case {
+            name: "half-trunk",
+            title: "two switches of 19, a cable of half the rate, untold",
+            switches: 2,
+            trunk: 0.5,
+            told: false,
+            goal: 2.10,
+            ..ROOM
+        },
+        Case {
+            name: "two-of-48",
+            title: "two switches of 48",
+            members: 96,
+            mbit: 8.0,
+            mib: 48,
+            switches: 2,
+            goal: 1.15,
+            ..ROOM
+        },
+        Case {
+            name: "debian",
+            title: "a real Debian, kept in frames",
+            mib: 400,
+            content: Content::Debian,
+            goal: 0.31,
+            ..ROOM
+        },
+        Case {
             name: "refresh",
             title: "one piece of twenty has changed",
-            members: 10,
             changed: Some(20),
             goal: 0.08,
             ..ROOM
@@ -139,7 +193,6 @@ pub fn all() -> Vec<Case> {
         Case {
             name: "powercut",
             title: "all cut at half and switched on again, from then",
-            members: 10,
             power_off: Some(PowerOff::AllAndOnAgain { share: 0.5 }),
             goal: 0.55,
             ..ROOM
@@ -206,6 +259,8 @@ impl Case {
             mbit: Some(self.mbit),
             slow: self.slow.iter().copied().collect::<BTreeMap<_, _>>(),
             switches: self.switches,
+            chain: self.chain,
+            trunk: Some(self.mbit * self.trunk),
         }
     }
 

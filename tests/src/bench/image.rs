@@ -1,17 +1,61 @@
-//! The image that is sent: incompressible and the same at every run.
+//! The image that is sent: the same at every run.
 
-use std::fs::File;
-use std::io::{BufWriter, Read as _, Write as _};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sha1::{Digest as _, Sha1};
 
-/// Writes `bytes` of pseudo-random data (xorshift64*, fixed seed) to a new file.
+use super::case::Content;
+use crate::programs;
+use crate::vm::material;
+
+/// Writes `bytes` of content to a new file.
 ///
 /// # Errors
-/// The file cannot be written.
-pub fn make(path: &Path, bytes: u64) -> Result<()> {
+/// The file cannot be written; there is no golden disk, or it has less.
+pub fn make(path: &Path, content: Content, bytes: u64) -> Result<()> {
+    match content {
+        Content::Incompressible => incompressible(path, bytes),
+        Content::Debian => debian(path, bytes),
+    }
+}
+
+/// Used blocks of the golden Debian, one behind the other, as they travel.
+fn debian(path: &Path, bytes: u64) -> Result<()> {
+    let folder = path.with_extension("golden");
+    let mut command = Command::new(programs::find("image-builder")?);
+    command.args(["export", "--no-progress", "--torrent-files"]).arg(&folder).arg(material::golden_image()?);
+    let output = command.output().context("start image-builder")?;
+    let problem = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "image-builder export: {}: {}", output.status, problem.trim());
+    let what = || format!("make the image {}", path.display());
+    let mut out = File::create(path).with_context(what)?;
+    let mut left = bytes;
+    for run in runs(&folder).with_context(what)? {
+        left -= io::copy(&mut File::open(run).with_context(what)?.take(left), &mut out).with_context(what)?;
+    }
+    fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    ensure!(left == 0, "the golden disk has {left} bytes less in use than the {bytes} of this case");
+    Ok(())
+}
+
+/// The runs of the partition that has most of them: the root.
+fn runs(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = |folder: PathBuf| -> io::Result<Vec<PathBuf>> {
+        let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        files.sort();
+        Ok(files)
+    };
+    let folders = files(folder.to_owned())?.into_iter().filter(|path| path.is_dir());
+    let all = folders.map(files).collect::<io::Result<Vec<_>>>()?;
+    Ok(all.into_iter().max_by_key(Vec::len).unwrap_or_default())
+}
+
+/// Pseudo-random data (xorshift64*, fixed seed).
+fn incompressible(path: &Path, bytes: u64) -> Result<()> {
     let what = || format!("make the image {}", path.display());
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path).with_context(what)?);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;

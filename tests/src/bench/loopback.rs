@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
 
+use super::case::Content;
 use super::image;
 use super::process::{Finish, Process, Written};
 use super::relay;
@@ -29,6 +30,8 @@ use crate::programs;
 pub const NAME: &str = "loopback";
 /// What ezio is to reach, in GB/s.
 pub const GOAL: f64 = 1.4;
+/// As much as the golden Debian is sure to have, and still some tenths of a second.
+const DEBIAN_MIB: u64 = 512;
 /// Cores that everything together may use.
 const CORES: usize = 2;
 /// What a processor without SHA instructions may have instead: AVX2, AVX-512.
@@ -64,21 +67,45 @@ pub struct Transfer {
 /// A program is missing, fails, or delivers something else than the image.
 pub fn run(mib: u64) -> Result<Vec<Transfer>> {
     keep_to_few_cores()?;
+    let mut transfers = incompressible(mib)?;
+    transfers.extend(debian()?);
+    Ok(transfers)
+}
+
+/// A real Debian, as files and in frames: what frames are worth where no link is thin.
+fn debian() -> Result<Vec<Transfer>> {
+    let work = WorkFolder::create()?;
+    let raw = work.path().join("raw");
+    image::make(&raw, Content::Debian, DEBIAN_MIB << 20)?;
+    let stores = [("a real Debian in files", Content::Incompressible), ("in frames", Content::Debian)];
+    let transfer = |(name, store)| {
+        let folder = work.path().join(NAME);
+        capture(&raw, &folder, store)?;
+        let pair = Pair { work: work.path(), image: &folder, raw: raw.clone(), mib: DEBIAN_MIB };
+        let transfer = pair.ezio(&format!("ezio, {name}"), None)?;
+        fs::remove_dir_all(&folder).context("remove an image directory")?;
+        Ok(transfer)
+    };
+    stores.into_iter().map(transfer).collect()
+}
+
+fn incompressible(mib: u64) -> Result<Vec<Transfer>> {
     let work = WorkFolder::create()?;
     let image = work.path().join("raw");
-    image::make(&image, mib << 20)?;
-    let folder = work.path().join("loopback");
-    capture(&image, &folder)?;
+    image::make(&image, Content::Incompressible, mib << 20)?;
+    let folder = work.path().join(NAME);
+    capture(&image, &folder, Content::Incompressible)?;
     fs::remove_file(image).context("remove the image's source")?;
-    let pair = Pair { work: work.path(), image: &folder, mib };
+    let pair = Pair { work: work.path(), image: &folder, raw: folder.join("disk"), mib };
     let mut transfers = vec![
-        pair.ezio(None)?,
+        pair.ezio("ezio", None)?,
         pair.bare("sendfile, SHA-1, write", true)?,
         pair.bare("sendfile, write", false)?,
         sha1(mib),
     ];
     for method in LANES.iter().filter_map(|&lanes| Method::in_lanes(lanes)) {
-        transfers.push(pair.ezio(Some(method))?);
+        let name = format!("ezio, SHA-1 in {} lanes", method.lanes());
+        transfers.push(pair.ezio(&name, Some(method))?);
         transfers.push(sha1_in_lanes(mib, method));
     }
     Ok(transfers)
@@ -97,6 +124,8 @@ fn keep_to_few_cores() -> Result<()> {
 struct Pair<'a> {
     work: &'a Path,
     image: &'a Path,
+    /// The very bytes that are to arrive.
+    raw: PathBuf,
     mib: u64,
 }
 
@@ -136,7 +165,7 @@ impl Pair<'_> {
     }
 
     /// With `hashing`, the receiver hashes as if the processor had no SHA instructions.
-    fn ezio(&self, hashing: Option<Method>) -> Result<Transfer> {
+    fn ezio(&self, name: &str, hashing: Option<Method>) -> Result<Transfer> {
         let image = self.image.display().to_string();
         let args = ["serve", &image, "--dhcp", "off", "--listen", "127.0.0.1"];
         let mut server = self.spawn(&programs::find("ezio-pxe")?, &args, Finish::Never)?;
@@ -148,9 +177,7 @@ impl Pair<'_> {
         let began = Instant::now();
         let mut client = self.spawn_with(&programs::find("ezio-init")?, &args, hashing, Finish::Event)?;
         let done = client.wait_done(LIMIT)?;
-        let name =
-            hashing.map_or("ezio".to_owned(), |method| format!("ezio, SHA-1 in {} lanes", method.lanes()));
-        self.judge(&name, done - began, &target, &mut server, &mut client)
+        self.judge(name, done - began, &target, &mut server, &mut client)
     }
 
     /// Nothing but what has to be done: the least that any program takes.
@@ -162,7 +189,7 @@ impl Pair<'_> {
         args.extend(hash.then_some("--hash"));
         let mut receiver = self.spawn(&own, &args, Finish::Event)?;
         receiver.wait_for("ready", LIMIT)?;
-        let image = self.image.join("disk").display().to_string();
+        let image = self.raw.display().to_string();
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, relay::PORT)).to_string();
         let began = Instant::now();
         let mut sender = self.spawn(&own, &["send", &image, &to, "--stay"], Finish::Never)?;
@@ -187,7 +214,7 @@ impl Pair<'_> {
             );
         }
         let bytes = self.mib << 20;
-        let intact = image::hash(target, bytes)? == image::hash(&self.image.join("disk"), bytes)?;
+        let intact = image::hash(target, bytes)? == image::hash(&self.raw, bytes)?;
         ensure!(intact, "{system} delivered something else than the image");
         Ok(Transfer {
             core_seconds: round(core_seconds, 2),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,7 @@ struct Run<'a> {
 pub fn run(case: &Case, system: &dyn System) -> Result<Trial> {
     let work = WorkFolder::create()?;
     let image = work.path().join("image");
-    image::make(&image, case.bytes())?;
+    image::make(&image, case.content, case.bytes())?;
     let room = Room::build(case.links())?;
     let stage = Stage { room: &room, case, work: work.path(), image: &image };
     prepare_targets(&stage, system.wants_targets())?;
@@ -113,8 +114,9 @@ fn prepare_targets(stage: &Stage<'_>, at_full_length: bool) -> Result<()> {
     for host in 1..=stage.case.members {
         fs::create_dir(stage.folder(host)).context("make a machine's folder")?;
         if at_full_length {
-            let target = File::create(stage.target(host)).context("make a target")?;
-            target.set_len(stage.case.bytes()).context("size a target")?;
+            let mut target = File::create(stage.target(host)).context("make a target")?;
+            // Its memory is there already, as a disk's sectors are.
+            io::copy(&mut io::repeat(0).take(stage.case.bytes()), &mut target).context("clear a target")?;
         }
     }
     Ok(())

@@ -15,8 +15,12 @@ pub struct Links {
     pub mbit: Option<f64>,
     /// Hosts whose link has another rate, in Mbit/s.
     pub slow: BTreeMap<usize, f64>,
-    /// Switches; 0 counts as one. Every further one hangs on the first by a link of the common rate.
+    /// Switches; 0 counts as one. Every further one hangs on the first, by a cable.
     pub switches: usize,
+    /// Every further switch hangs on the one before it, instead of the first.
+    pub chain: bool,
+    /// Rate of the cables between switches in Mbit/s; none is that of the links.
+    pub trunk: Option<f64>,
 }
 
 impl Links {
@@ -30,6 +34,12 @@ impl Links {
     #[must_use]
     pub fn switch_of(&self, host: usize) -> usize {
         host.checked_sub(1).map_or(0, |machine| machine * self.switches.max(1) / self.members.max(1))
+    }
+
+    /// The switch that a further one hangs on.
+    #[must_use]
+    pub fn uplink_of(&self, switch: usize) -> usize {
+        if self.chain { switch.saturating_sub(1) } else { 0 }
     }
 
     /// Address of a host.
@@ -74,6 +84,14 @@ mod tests {
         assert_eq!(links.range_of(0), Some((Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 20))));
         assert_eq!(links.range_of(1), Some((Ipv4Addr::new(10, 77, 0, 21), Ipv4Addr::new(10, 77, 0, 39))));
         assert_eq!(links.range_of(2), None);
+    }
+
+    #[test]
+    fn switches_are_a_star_or_a_chain() {
+        let star = Links { switches: 3, ..Links::default() };
+        assert_eq!([1, 2].map(|switch| star.uplink_of(switch)), [0, 0]);
+        let chain = Links { chain: true, ..star };
+        assert_eq!([1, 2].map(|switch| chain.uplink_of(switch)), [0, 1]);
     }
 
     #[test]

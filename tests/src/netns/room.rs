@@ -65,9 +65,11 @@ impl Room {
                 continue;
             }
             writeln!(links, "link add tr{switch}a type veth peer name tr{switch}b")?;
-            for (device, bridge) in [(format!("tr{switch}a"), 0), (format!("tr{switch}b"), switch)] {
+            let ends = [("a", self.links.uplink_of(switch)), ("b", switch)];
+            for (end, bridge) in ends {
+                let device = format!("tr{switch}{end}");
                 writeln!(links, "link set {device} master br{bridge} up")?;
-                if let Some(mbit) = self.links.mbit {
+                if let Some(mbit) = self.links.trunk.or(self.links.mbit) {
                     writeln!(queues, "qdisc add dev {device} root {}", token_bucket(mbit))?;
                 }
             }

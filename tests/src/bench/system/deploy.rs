@@ -43,7 +43,7 @@ impl System for Deploy {
     fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {
         self.disks.borrow_mut().clear();
         let (folder, conf) = (stage.work.join(IMAGE), stage.work.join("ezio.conf"));
-        capture(stage.image, &folder)?;
+        capture(stage.image, &folder, stage.case.content)?;
         let orders = format!(
             "image = \"{IMAGE}\"\nseed = \"none\"\n[write]\nreuse = \"never\"\nverify = \"{}\"\n",
             self.verify

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Finish, Process, SERVER, Stage, System};
-use crate::bench::case::Case;
+use crate::bench::case::{Case, Content};
 use crate::bench::liar::read_torrent;
 use crate::netns::HTTP_PORT;
 use crate::programs;
@@ -17,11 +17,15 @@ pub(super) struct Ezio;
 /// Base name of the image directory.
 pub(super) const IMAGE: &str = "room";
 
-/// Captures a raw file into an image directory, as the file "disk".
-pub(in crate::bench) fn capture(image: &Path, folder: &Path) -> Result<()> {
+/// Captures a raw file into an image directory, as "disk": one file with these very bytes, or one of frames.
+pub(in crate::bench) fn capture(image: &Path, folder: &Path, content: Content) -> Result<()> {
     let builder = programs::find("image-builder")?;
     let mut command = Command::new(&builder);
-    command.args(["capture", "--raw", "--store", "files"]).arg(image).arg("-o").arg(folder);
+    let store = match content {
+        Content::Incompressible => "files",
+        Content::Debian => "zstd",
+    };
+    command.args(["capture", "--raw", "--store", store]).arg(image).arg("-o").arg(folder);
     let output = command.output().with_context(|| format!("start {}", builder.display()))?;
     let problem = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "image-builder capture: {}: {}", output.status, problem.trim());
@@ -43,7 +47,7 @@ impl System for Ezio {
 
     fn serve(&self, stage: &Stage<'_>) -> Result<Vec<Process>> {
         let folder = stage.work.join(IMAGE);
-        capture(stage.image, &folder)?;
+        capture(stage.image, &folder, stage.case.content)?;
         let listen = stage.server().to_string();
         let mut args = vec!["serve".to_owned(), folder.display().to_string()];
         args.extend(["--dhcp", "off", "--listen", &listen].map(str::to_owned));
