@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::Scheduler;
-use super::event::{ConnId, Output, Role};
+use super::event::{ConnId, Output, PACK_BLOCKS, Role};
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
 use super::pieces::{Block, Rarest};
@@ -26,7 +26,7 @@ impl Scheduler {
     pub(super) fn run(&self) -> u64 {
         let t = &self.config.tuning;
         let bytes = (self.down.per_s() * t.run.as_secs_f64()) as u64;
-        bytes.clamp(t.run_min.into(), t.run_max.max(t.run_min).into())
+        in_packs(bytes.clamp(t.run_min.into(), t.run_max.max(t.run_min).into()))
     }
 
     pub(super) fn on_suggested(&mut self, id: ConnId, piece: PieceId) {
@@ -260,4 +260,23 @@ impl Scheduler {
 /// A number between 0 and 1 for a piece, different on every machine.
 fn chance(own: u64, piece: u32) -> f64 {
     mix(own, piece) as f64 / u64::MAX as f64
+}
+
+/// About so many bytes as whole packs, where that comes to one or more. A pack goes out as it lies only to who asks for all of it: of a
+/// part, the sender has to make another one.
+fn in_packs(bytes: u64) -> u64 {
+    const PACK: u64 = PACK_BLOCKS as u64 * BLOCK_SIZE as u64;
+    if bytes < PACK / 2 { bytes } else { (bytes + PACK / 2) / PACK * PACK }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_packs;
+
+    #[test]
+    fn runs_are_whole_packs_or_less_than_half_of_one() {
+        let kib = |n: u64| n << 10;
+        assert_eq!([16, 64, 127].map(|n| in_packs(kib(n))), [16, 64, 127].map(kib));
+        assert_eq!([128, 256, 383, 384, 1024].map(|n| in_packs(kib(n))), [256, 256, 256, 512, 1024].map(kib));
+    }
 }

@@ -197,8 +197,9 @@ numbers! {
     stall_rounds: f64 = 2.5, "rounds";
     /// And never longer than this.
     stall_most: Duration = ms(1000), "ms";
-    /// Connections served at the same time at most, also if none of them takes anything: else all would be in the end.
-    slots_most: u32 = 20, "connections";
+    /// Connections served at the same time at most, also if none of them takes anything: each keeps a block or two in the kernel, and
+    /// until a room has found its switches that has to cross the cables. (With 6, rooms with faults take longer.)
+    slots_most: u32 = 8, "connections";
     /// The driver is given ahead what leaves in so long, for one connection.
     given: Duration = ms(20), "ms";
     /// And no more than that.

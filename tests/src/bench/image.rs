@@ -45,7 +45,8 @@ fn debian(path: &Path, bytes: u64) -> Result<()> {
 /// The runs of the partition that has most of them: the root.
 fn runs(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let files = |folder: PathBuf| -> io::Result<Vec<PathBuf>> {
-        let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        let mut files =
+            fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
         files.sort();
         Ok(files)
     };
