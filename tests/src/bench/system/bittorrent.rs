@@ -110,7 +110,7 @@ impl System for Client {
     }
 
     fn suits(&self, case: &Case) -> bool {
-        !case.is_begun() && !case.deploys
+        !case.is_begun() && !case.fetches && !case.deploys
     }
 
     fn check(&self) -> Result<()> {

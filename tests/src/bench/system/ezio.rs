@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use ezio_contract::urls;
 
 use super::{Finish, Process, SERVER, Stage, System};
 use crate::bench::case::{Case, Content};
@@ -55,7 +56,7 @@ impl System for Ezio {
             args.extend(sites(stage));
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        // As all systems here, machines have the torrent beforehand.
+        // Where they do not fetch it, machines have the torrent beforehand, as all systems here.
         let ours = read_torrent(&folder.join("disk.torrent"))?.to_torrent(&[stage.announce(HTTP_PORT)]);
         fs::write(stage.torrent(), ours).context("write the torrent")?;
         let server = stage.run(SERVER, "ezio-pxe", &programs::find("ezio-pxe")?, &args, Finish::Never)?;
@@ -64,7 +65,10 @@ impl System for Ezio {
     }
 
     fn join(&self, stage: &Stage<'_>, host: usize) -> Result<Process> {
-        let source = stage.torrent().display().to_string();
+        let source = match stage.case.fetches {
+            true => format!("http://{}:{HTTP_PORT}/{}/disk.torrent", stage.server(), urls::image(IMAGE)),
+            false => stage.torrent().display().to_string(),
+        };
         let target = stage.target(host).display().to_string();
         let args = ["write", "--yes", &source, &target, "--progress", "json", "--seed", "forever"];
         stage.run(host, "ezio-init", &programs::find("ezio-init")?, &args, Finish::Event)
