@@ -3,7 +3,7 @@
 //!
 //! | between | module |
 //! | --- | --- |
-//! | init and server | [`report`], [`inventory`], [`identity`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
+//! | init and server | [`report`], [`inventory`], [`identity`], [`passing`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
 //! | image builder and init | [`initrd`], [`modules`] |
 //! | image builder and server | [`netboot`] |
 
@@ -17,6 +17,7 @@ mod machine_id;
 pub mod modules;
 pub mod netboot;
 pub mod parameters;
+pub mod passing;
 mod placeholder;
 pub mod ports;
 pub mod report;

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +22,7 @@ use crate::catalogue::Catalogue;
 use crate::conf::RoomConf;
 use crate::fleet::Fleet;
 use crate::hooks::Hooks;
-use crate::http::{Acting, Announces, Bounds, Identities, Overview, Reports, Routers};
+use crate::http::{Acting, Announces, Bounds, Identities, Overview, Passing, Reports, Routers};
 use crate::rates::Rates;
 use crate::seats::Seats;
 use crate::settings::Settings;
@@ -182,7 +182,11 @@ fn routers(
     let tracker = Tracker::new(torrents, settings.sites.clone());
     let seeder_port = bound.swarm.listen_addr().port();
     let announces = Arc::new(Announces::new(tracker, seeder_port, Arc::clone(&shared.throttle)));
-    let files = http::Files { names: Arc::clone(&shared.names), base: bound.base.clone() };
+    let files = http::Files {
+        names: Arc::clone(&shared.names),
+        base: bound.base.clone(),
+        passing: Mutex::new(Passing::new(settings.sites.clone())),
+    };
     let reports = Reports { fleet: Arc::clone(&shared.fleet), throttle: Arc::clone(&shared.throttle) };
     let identities = Identities {
         conf: Arc::clone(&shared.conf),

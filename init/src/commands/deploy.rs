@@ -50,7 +50,7 @@ async fn deploy_steps(
     screen: &Screen,
     reporter: &mut Reporter,
 ) -> Result<EndAction, Failure> {
-    let fetcher = Fetcher::new().during("start")?;
+    let fetcher = Fetcher::new().during("start")?.passing_on();
     let steps = Steps::new(paths);
     let (group, report) = (options.group.as_deref(), options.report.as_deref());
     let mut briefing = brief(&options.conf, paths, group, report, &fetcher, screen).await.during("conf")?;

@@ -45,6 +45,7 @@ impl Source {
     /// Looks what it is, and reads what there is to know of it.
     pub(crate) async fn open(options: &WriteOptions, output: &ProgressOutput) -> anyhow::Result<Self> {
         let fetcher = Fetcher::new()?;
+        let fetcher = if options.dry_run { fetcher } else { fetcher.passing_on() };
         let path = Path::new(&options.source);
         let partition = options.partition.clone();
         if path.is_dir() {

@@ -1,6 +1,7 @@
 //! Fetches small files (ezio.conf, manifests, torrents), with bounds on size, time and attempts.
 
 pub(crate) mod location;
+mod passing;
 pub(crate) mod signature;
 pub(crate) mod superblock;
 pub(crate) mod torrent;
@@ -9,14 +10,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ezio_contract::passing::PASSES_ON;
 use ezio_frames::unpack_all;
 use ezio_netproto::tftp::client::{Limits, TftpError};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use reqwest::{Response, StatusCode};
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use self::location::Location;
+use self::passing::Promise;
 
 /// Largest file taken: a torrent of 4 TB in 1 MiB pieces has 80 MB of hashes.
 const MAX_LENGTH: u64 = 128 << 20;
@@ -49,7 +53,7 @@ pub(crate) enum FetchError {
     #[error("{0}: no such file on the server")]
     NotFound(Location),
     #[error("{location}: the server answers {status}")]
-    Status { location: Location, status: reqwest::StatusCode },
+    Status { location: Location, status: StatusCode },
     #[error("{0}: more than {1} bytes")]
     TooLarge(Location, u64),
     #[error("{0}: the answer stopped short: silence for {1:?}")]
@@ -67,6 +71,10 @@ pub(crate) enum FetchError {
 }
 
 impl FetchError {
+    fn of_http(location: &Location, error: &reqwest::Error) -> Self {
+        Self::Http { location: location.clone(), reason: innermost(error) }
+    }
+
     /// Would the same request end the same way?
     fn is_final(&self) -> bool {
         match self {
@@ -86,13 +94,20 @@ impl FetchError {
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
     http: reqwest::Client,
+    /// Torrents may come from other machines, for this one will be there to pass them on.
+    passes_on: bool,
 }
 
 impl Fetcher {
     /// A fetcher that asks servers directly, never through a proxy.
     pub(crate) fn new() -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).build()?;
-        Ok(Self { http })
+        Ok(Self { http, passes_on: false })
+    }
+
+    /// The same, of a machine that will be there for a while.
+    pub(crate) fn passing_on(self) -> Self {
+        Self { passes_on: true, ..self }
     }
 
     /// One attempt.
@@ -141,38 +156,85 @@ impl Fetcher {
     }
 
     async fn get_http(&self, location: &Location, url: &Url, limit: u64) -> Result<Vec<u8>, FetchError> {
-        let failed = |error: reqwest::Error| FetchError::Http {
-            location: location.clone(),
-            reason: innermost(&error),
+        let promise = match self.passes_on && location.is_torrent() {
+            true => Promise::make(url).await,
+            false => None,
         };
-        let silence = |_| FetchError::Silence(location.clone(), READ_TIMEOUT);
-        let sent =
-            timeout(READ_TIMEOUT, self.http.get(url.clone()).header(ACCEPT_ENCODING, ZSTD).send()).await;
-        let mut response = sent.map_err(silence)?.map_err(failed)?;
-        let status = response.status();
-        if status == reqwest::StatusCode::NOT_FOUND {
-            return Err(FetchError::NotFound(location.clone()));
-        }
-        if !status.is_success() {
-            return Err(FetchError::Status { location: location.clone(), status });
-        }
-        let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|by| by == ZSTD);
-        let mut body = Vec::new();
-        while let Some(chunk) =
-            timeout(READ_TIMEOUT, response.chunk()).await.map_err(silence)?.map_err(failed)?
-        {
-            if (body.len() + chunk.len()) as u64 > limit {
-                return Err(FetchError::TooLarge(location.clone(), limit));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let (bytes, packed) = self.as_it_travels(location, url, limit, promise.as_ref()).await?;
         if !packed {
-            return Ok(body);
+            return Ok(bytes);
         }
-        let unpacked = unpack_all(&body, limit);
+        let unpacked = unpack_all(&bytes, limit);
         let unpacked =
             unpacked.map_err(|source| FetchError::Packed { location: location.clone(), source })?;
-        unpacked.ok_or_else(|| FetchError::TooLarge(location.clone(), limit))
+        let unpacked = unpacked.ok_or_else(|| FetchError::TooLarge(location.clone(), limit))?;
+        if let Some(promise) = promise {
+            promise.keep(bytes);
+        }
+        Ok(unpacked)
+    }
+
+    /// The bytes that come from the server, or from whom it names to one who promises to pass them on; and whether they are
+    /// packed.
+    async fn as_it_travels(
+        &self,
+        location: &Location,
+        url: &Url,
+        limit: u64,
+        promise: Option<&Promise>,
+    ) -> Result<(Vec<u8>, bool), FetchError> {
+        let response = self.ask(location, url, promise).await?;
+        let is_elsewhere = response.status() == StatusCode::MULTIPLE_CHOICES;
+        let packed = response.headers().get(CONTENT_ENCODING).is_some_and(|by| by == ZSTD);
+        let bytes = read(response, location, limit).await?;
+        if !is_elsewhere {
+            return Ok((bytes, packed));
+        }
+        match passing::get(&bytes).await {
+            Ok(bytes) => Ok((bytes, true)),
+            Err(error) => {
+                tracing::debug!("{location}: not from another machine: {error}");
+                Box::pin(self.as_it_travels(location, url, limit, None)).await
+            }
+        }
+    }
+
+    /// Until an answer begins that is the file, or, to a promise, says who has it.
+    async fn ask(
+        &self,
+        location: &Location,
+        url: &Url,
+        promise: Option<&Promise>,
+    ) -> Result<Response, FetchError> {
+        let mut request = self.http.get(url.clone()).header(ACCEPT_ENCODING, ZSTD);
+        if let Some(promise) = promise {
+            request = request.header(PASSES_ON, promise.at.to_string());
+        }
+        let sent = timeout(READ_TIMEOUT, request.send()).await;
+        let sent = sent.map_err(|_| FetchError::Silence(location.clone(), READ_TIMEOUT))?;
+        let response = sent.map_err(|error| FetchError::of_http(location, &error))?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Err(FetchError::NotFound(location.clone())),
+            StatusCode::MULTIPLE_CHOICES if promise.is_some() => Ok(response),
+            status if status.is_success() => Ok(response),
+            status => Err(FetchError::Status { location: location.clone(), status }),
+        }
+    }
+}
+
+/// All of an answer.
+async fn read(mut response: Response, location: &Location, limit: u64) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    loop {
+        let chunk = timeout(READ_TIMEOUT, response.chunk()).await;
+        let chunk = chunk.map_err(|_| FetchError::Silence(location.clone(), READ_TIMEOUT))?;
+        let Some(chunk) = chunk.map_err(|error| FetchError::of_http(location, &error))? else {
+            return Ok(body);
+        };
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(FetchError::TooLarge(location.clone(), limit));
+        }
+        body.extend_from_slice(&chunk);
     }
 }
 
@@ -198,20 +260,26 @@ pub(crate) async fn resolve(host: &str, port: u16) -> Result<SocketAddr, FetchEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ezio_contract::passing::Elsewhere;
+    use ezio_image::checksums::sha256_hex;
+    use sha1::{Digest, Sha1};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    /// Answers each connection with the next of these, then closes it.
-    async fn server(answers: Vec<&'static [u8]>) -> (Location, tokio::task::JoinHandle<()>) {
+    /// Answers each connection with the next of these, then closes it; gives what was asked.
+    async fn server(answers: Vec<&'static [u8]>) -> (Location, tokio::task::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let location = format!("http://{}/ezio.conf", listener.local_addr().unwrap()).parse().unwrap();
         let task = tokio::spawn(async move {
+            let mut requests = Vec::new();
             for answer in answers {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = [0; 4096];
-                let _ = stream.read(&mut request).await.unwrap();
+                let length = stream.read(&mut request).await.unwrap();
+                requests.push(String::from_utf8_lossy(&request[..length]).into_owned());
                 stream.write_all(answer).await.unwrap();
             }
+            requests
         });
         (location, task)
     }
@@ -237,16 +305,26 @@ mod tests {
         assert!(told[0].contains("503"), "{told:?}");
     }
 
+    fn answer(head: &str, body: &[u8]) -> &'static [u8] {
+        let head = format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat().leak()
+    }
+
+    fn packed(frame: &[u8]) -> &'static [u8] {
+        answer("200 OK\r\nContent-Encoding: zstd", frame)
+    }
+
+    /// Where a request says that its sender passes on what it gets.
+    fn passes_on(request: &str) -> Option<SocketAddr> {
+        let said = |line: &str| line.strip_prefix(PASSES_ON)?.strip_prefix(": ")?.parse().ok();
+        request.lines().find_map(said)
+    }
+
     /// What the server packs counts by what is in it; what is cut off is asked for again.
     #[tokio::test]
     async fn what_comes_packed_is_unpacked_within_the_limit() {
         let frame = ezio_frames::Packer::new(1).unwrap().pack(&[7; 100_000]).unwrap();
-        let answer = |frame: &[u8]| {
-            let head = "HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nConnection: close\r\nContent-Length";
-            let head = format!("{head}: {}\r\n\r\n", frame.len());
-            &*[head.as_bytes(), frame].concat().leak()
-        };
-        let (short, whole) = (answer(&frame[..frame.len() - 9]), answer(&frame));
+        let (short, whole) = (packed(&frame[..frame.len() - 9]), packed(&frame));
         let (location, _task) = server(vec![short, whole, whole]).await;
         let fetcher = Fetcher::new().unwrap();
         let error = fetcher.get(&location).await.unwrap_err();
@@ -254,6 +332,41 @@ mod tests {
         assert_eq!(fetcher.get_at_most(&location, 100_000).await.unwrap(), [7; 100_000]);
         let error = fetcher.get_at_most(&location, 99_999).await.unwrap_err();
         assert!(matches!(error, FetchError::TooLarge(..)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_torrent_comes_from_whom_the_server_names_or_else_from_the_server() {
+        let torrent: Vec<u8> = (0..2000u32).flat_map(|n| Sha1::digest(n.to_be_bytes())).collect();
+        let frame = ezio_frames::Packer::new(1).unwrap().pack(&torrent).unwrap();
+        let (sha256, length) = (sha256_hex(&frame), frame.len() as u64);
+        let elsewhere = |at, sha256: &str| {
+            let elsewhere = Elsewhere { at, sha256: sha256.to_owned(), length };
+            answer("300 Multiple Choices", &serde_json::to_vec(&elsewhere).unwrap())
+        };
+        let get = async |fetcher: Fetcher, answers: Vec<&'static [u8]>| {
+            let (conf, requests) = server(answers).await;
+            let fetched = fetcher.get(&conf.beside("disk.torrent")).await;
+            (fetched, requests.await.unwrap().iter().map(|request| passes_on(request)).collect::<Vec<_>>())
+        };
+        let machine = || Fetcher::new().unwrap().passing_on();
+        // As a server answers that has a small room, or has never heard of this.
+        let (fetched, said) = get(machine(), vec![packed(&frame)]).await;
+        assert!(fetched.unwrap() == torrent);
+        let first = said[0].unwrap();
+        // The next: nothing but the name of the first comes from the server.
+        let (fetched, said) = get(machine(), vec![elsewhere(first, &sha256)]).await;
+        assert!(fetched.unwrap() == torrent && said[0].is_some_and(|second| second != first));
+        let (fetched, _) = get(machine(), vec![elsewhere(said[0].unwrap(), &sha256)]).await;
+        assert!(fetched.unwrap() == torrent, "from the second, which has it from the first");
+        // Who is not there, and who has another file: then it comes from the server, which is asked for nothing else.
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for wrong in [elsewhere(nobody, &sha256), elsewhere(first, &sha256_hex(b"another"))] {
+            let (fetched, said) = get(machine(), vec![wrong, packed(&frame)]).await;
+            assert!(fetched.unwrap() == torrent && said[0].is_some() && said[1].is_none(), "{said:?}");
+        }
+        // Whoever does not stay promises nothing, and is sent nowhere.
+        let (fetched, said) = get(Fetcher::new().unwrap(), vec![elsewhere(first, &sha256)]).await;
+        assert!(matches!(fetched, Err(FetchError::Status { .. })) && said == [None], "{said:?}");
     }
 
     #[tokio::test]

@@ -132,7 +132,7 @@ impl Machine {
         self.fail_by(cmdline.end.unwrap_or_default());
         net::tune(&self.paths.proc);
         let (devices, requests) = self.start_devices(screen).during("devices")?;
-        let fetcher = Fetcher::new().during("start")?;
+        let fetcher = Fetcher::new().during("start")?.passing_on();
         let key = PublicKey::of_initrd(Path::new(initrd::KEY)).during("key of the initrd")?;
         let network = net::bring_up(cmdline, &self.paths.sys, &self.steps, screen).await.during("network")?;
         let identity = machine::identity(&self.paths, Some(network.card.mac));

@@ -1,17 +1,23 @@
 //! The tree of names. Torrents go out packed where that is understood: a whole room asks the server for them at once, and most of
-//! a torrent are the names of runs. (1.4 GiB in 8583 runs: 543 KB, packed 72; all else is hashes.)
+//! a torrent are the names of runs. (1.4 GiB in 8583 runs: 543 KB, packed 72; all else is hashes.) And of a room whose machines
+//! pass it on, most are told who has it.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
+use axum::{Extension, Json, Router};
 use ezio_contract::FirmwareIdentity;
+use ezio_contract::passing::{Elsewhere, PASSES_ON, SIZES};
 use ezio_frames::Packer;
+use ezio_image::checksums::sha256_hex;
 use serde::Deserialize;
 
+use super::passing::Passing;
 use super::{Peer, not_found, text};
 use crate::names::{Asker, Found, Names, TORRENT};
 
@@ -25,6 +31,7 @@ pub(crate) struct Files {
     pub(crate) names: Arc<Names>,
     /// `http://ADDRESS:PORT` of this server, for clients that do not say how they name it.
     pub(crate) base: String,
+    pub(crate) passing: Mutex<Passing>,
 }
 
 pub(super) fn router(files: Files) -> Router {
@@ -55,23 +62,41 @@ async fn name(
     };
     let base = own_name(&headers).map_or_else(|| files.base.clone(), |host| format!("http://{host}"));
     let asker = Asker { address: peer.remote.ip(), base, machine: said.into() };
-    files.names.open(&name, &asker).map_or_else(not_found, |found| answer(found, &headers))
+    match files.names.open(&name, &asker) {
+        Some(found) if found.media_type == TORRENT => torrent(found, &headers, peer, &files.passing),
+        Some(found) => text(found.media_type, found.bytes),
+        None => not_found(),
+    }
 }
 
-fn answer(found: Found, headers: &HeaderMap) -> Response {
-    if found.media_type != TORRENT {
-        return text(found.media_type, found.bytes);
-    }
+fn torrent(found: Found, headers: &HeaderMap, peer: Peer, passing: &Mutex<Passing>) -> Response {
     let takes =
         headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let takes_zstd = takes.split(',').any(|coding| coding.trim() == ZSTD);
     let packed = takes_zstd.then(|| Packer::new(LEVEL)?.pack(&found.bytes)).and_then(Result::ok);
+    // Whoever is behind a router that hides its address cannot be reached by the others.
+    let passes_on = headers.get(PASSES_ON).and_then(|at| at.to_str().ok()?.parse::<SocketAddr>().ok());
+    let passes_on = passes_on.filter(|at| at.ip() == peer.remote.ip().to_canonical() && at.port() != 0);
+    if let (Some(packed), Some(at)) = (&packed, passes_on)
+        && let Some(elsewhere) = elsewhere(packed, at, passing)
+    {
+        return (StatusCode::MULTIPLE_CHOICES, Json(elsewhere)).into_response();
+    }
     let mut answer = match packed {
         Some(packed) => ([(header::CONTENT_ENCODING, ZSTD)], text(TORRENT, packed)).into_response(),
         None => text(TORRENT, found.bytes),
     };
     answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     answer
+}
+
+/// Who else has these bytes for a machine that passes them on.
+fn elsewhere(packed: &[u8], passes_on: SocketAddr, passing: &Mutex<Passing>) -> Option<Elsewhere> {
+    let length = packed.len() as u64;
+    let sha256 = SIZES.contains(&length).then(|| sha256_hex(packed))?;
+    let mut passing = passing.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = passing.ask(&sha256, passes_on, Instant::now())?;
+    Some(Elsewhere { at, sha256, length })
 }
 
 /// How this client names this server, if that makes sense.

@@ -20,6 +20,7 @@ mod login;
 mod metrics;
 mod overview;
 mod page;
+mod passing;
 mod plan;
 mod rates;
 mod report;
@@ -46,6 +47,7 @@ pub(crate) use identity::Identities;
 pub(crate) use listen::{places, serve};
 pub(crate) use metrics::Bounds;
 pub(crate) use overview::Overview;
+pub(crate) use passing::Passing;
 pub(crate) use report::Reports;
 pub(crate) use tracker::Announces;
 
