@@ -7,6 +7,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::Mac;
+use crate::health::Health;
 use crate::text::one_line;
 
 /// Disks that a report names at most.
@@ -66,6 +67,17 @@ pub struct InventoryDisk {
     pub in_use: Option<String>,
     /// What is on it.
     pub holds: Holds,
+    /// What it says of its health; none where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+impl InventoryDisk {
+    /// Why it is failing, if it says that it is.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        self.health.as_ref()?.complaint()
+    }
 }
 
 /// A network card.

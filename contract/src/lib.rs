@@ -3,12 +3,13 @@
 //!
 //! | between | module |
 //! | --- | --- |
-//! | init and server | [`report`], [`inventory`], [`identity`], [`passing`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
+//! | init and server | [`report`], [`inventory`], [`health`], [`identity`], [`passing`], [`MachineId`], [`urls`], [`ports`], [`parameters`], [`dhcp`] |
 //! | image builder and init | [`initrd`], [`modules`] |
 //! | image builder and server | [`netboot`] |
 
 mod arch;
 pub mod dhcp;
+pub mod health;
 pub mod identity;
 pub mod initrd;
 pub mod inventory;

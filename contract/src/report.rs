@@ -14,6 +14,7 @@
 //! | 4 | `step` in place of `identity`, `notes`, `zero_bytes`, `kept_bytes`, `proved` |
 //! | 5 | `inventory`, `asks`, `console` |
 //! | 6 | `cards` and `computer` of `inventory`, `console` as an event |
+//! | 7 | `health` of the disks of `inventory` |
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -22,7 +23,7 @@ use crate::MachineId;
 use crate::inventory::{Computer, InventoryCard, InventoryDisk, Wanted};
 
 /// Version of the reports that this library makes, and the newest that it reads.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// Notes that a report carries at most, and the server keeps of a run; steps of a run likewise.
 pub const MAX_NOTES: usize = 64;

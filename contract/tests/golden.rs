@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use ezio_contract::FirmwareIdentity;
+use ezio_contract::health::Health;
 use ezio_contract::inventory::{
     Computer, DiskId, Holds, InventoryCard, InventoryDisk, Mark, Overwrite, Wanted,
 };
@@ -68,6 +69,7 @@ fn events() -> Vec<Event> {
                 boot_medium: true,
                 in_use: Some("/dev/sda1 is mounted at /".into()),
                 holds: holds(),
+                health: Some(health()),
             }],
             cards: vec![InventoryCard {
                 mac: "52:54:00:12:34:56".parse().expect("an address"),
@@ -130,6 +132,21 @@ fn holds() -> Holds {
         blank: false,
         mark: Some(Mark::Mbr(0x1234_abcd)),
         lines: vec!["Windows".into(), "NTFS \"Daten\" 412 GiB used".into()],
+    }
+}
+
+fn health() -> Health {
+    Health {
+        failing: vec!["128 sectors wait for reallocation".into()],
+        power_on_hours: Some(12_345),
+        temperature_celsius: Some(41),
+        endurance_used_percent: Some(3),
+        spare_percent: Some(100),
+        spare_threshold_percent: Some(10),
+        media_errors: Some(0),
+        reallocated_sectors: Some(8),
+        pending_sectors: Some(128),
+        uncorrectable_sectors: Some(0),
     }
 }
 
@@ -218,10 +235,10 @@ fn steps_of_the_third_format_are_read() {
 
 #[test]
 fn what_is_newer_or_no_report_is_refused_with_a_word() {
-    let newer = file("done.json").replace("\"format\": 6", "\"format\": 7");
+    let newer = file("done.json").replace("\"format\": 7", "\"format\": 8");
     let error = Report::from_json(newer.as_bytes()).unwrap_err();
     assert!(
-        matches!(error, ReportError::Newer(7)) && error.to_string().contains("knows formats up to 6"),
+        matches!(error, ReportError::Newer(8)) && error.to_string().contains("knows formats up to 7"),
         "{error}"
     );
     for wrong in ["", "{}", "[]", "{\"format\": \"x\"}", &file("done.json").replace("\"done\"", "\"dance\"")]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use ezio_contract::health::Health;
 use ezio_contract::inventory::{DiskId, Holds, InventoryDisk};
 use ezio_image::conf::Bus;
 use ezio_image::contents;
@@ -29,9 +30,9 @@ impl Disk {
         Some(DiskId { size: partition.size, start: Some(partition.start), ..self.id() })
     }
 
-    /// The disk, and what it holds.
+    /// The disk, what it holds, and how it is.
     #[must_use]
-    pub fn inventory(&self, holds: Holds) -> InventoryDisk {
+    pub fn inventory(&self, holds: Holds, health: Option<Health>) -> InventoryDisk {
         InventoryDisk {
             path: self.path.display().to_string(),
             id: self.id(),
@@ -42,6 +43,7 @@ impl Disk {
             boot_medium: self.is_boot_medium,
             in_use: self.in_use.clone(),
             holds,
+            health,
         }
     }
 }
@@ -98,7 +100,7 @@ mod tests {
         for bus in BUSES.map(|bus| Some(bus.to_string())).into_iter().chain([None]) {
             let listed = listed(bus.as_deref());
             let disk = Disk::from(&listed);
-            assert_eq!(disk.inventory(listed.holds.clone()), listed);
+            assert_eq!(disk.inventory(listed.holds.clone(), None), listed);
             assert_eq!(disk.id_of(Path::new("/dev/nvme0n1")), Some(listed.id));
         }
         assert_eq!(Disk::from(&listed(None)).id_of(Path::new("/dev/sda")), None);

@@ -1,5 +1,6 @@
-//! The ioctls of Linux block devices (`linux/fs.h`, `linux/blkpg.h`) and of file systems that grow while they are mounted
-//! (`fs/ext4/ext4.h`, `fs/xfs/libxfs/xfs_fs.h`, `linux/btrfs.h`), each behind a safe function.
+//! The ioctls of Linux block devices (`linux/fs.h`, `linux/blkpg.h`), of file systems that grow while they are mounted
+//! (`fs/ext4/ext4.h`, `fs/xfs/libxfs/xfs_fs.h`, `linux/btrfs.h`), and those that pass a command on to a disk
+//! (`linux/nvme_ioctl.h`, `scsi/sg.h`), each behind a safe function.
 
 // Every ioctl is an unsafe call: the kernel writes through a raw pointer, or takes one. Each
 // function below passes a pointer to a live value of the very type that the ioctl is defined with.
@@ -7,6 +8,8 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::ptr;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::{c_char, c_int, c_void};
@@ -25,9 +28,14 @@ mod raw {
     nix::ioctl_write_ptr_bad!(ext4_setfsuuid, nix::request_code_write!(b'f', 44, 8), super::ExtUuid);
     nix::ioctl_write_ptr!(xfs_growfs_data, b'X', 110, super::XfsGrowfsData);
     nix::ioctl_write_ptr!(btrfs_resize, 0x94, 3, super::BtrfsVolArgs);
+    nix::ioctl_readwrite!(nvme_admin_command, b'N', 0x41, super::NvmeCommand);
+    nix::ioctl_readwrite_bad!(sg_io, 0x2285, super::SgHeader);
 
     const _: () = assert!(size_of::<size_t>() == 8, "BLKGETSIZE64 is defined with size_t but writes 64 bits");
     const _: () = assert!(size_of::<*mut c_void>() == 8);
+    // Its size is part of the number of the ioctl.
+    const _: () = assert!(size_of::<super::NvmeCommand>() == 72);
+    const _: () = assert!(size_of::<super::SgHeader>() == 88);
 }
 
 const BLKPG_ADD_PARTITION: c_int = 1;
@@ -76,6 +84,63 @@ pub(crate) struct BtrfsVolArgs {
     descriptor: i64,
     name: [u8; 4088],
 }
+
+/// `struct nvme_passthru_cmd`.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct NvmeCommand {
+    opcode: u8,
+    flags: u8,
+    reserved: u16,
+    namespace: u32,
+    words_2_3: [u32; 2],
+    metadata: u64,
+    address: u64,
+    metadata_length: u32,
+    data_length: u32,
+    words_10_15: [u32; 6],
+    timeout_ms: u32,
+    result: u32,
+}
+
+/// `struct sg_io_hdr`.
+#[repr(C)]
+pub(crate) struct SgHeader {
+    interface: c_int,
+    direction: c_int,
+    command_length: u8,
+    sense_length: u8,
+    segments: u16,
+    data_length: u32,
+    data: *mut c_void,
+    command: *const u8,
+    sense: *mut u8,
+    timeout_ms: u32,
+    flags: u32,
+    packet: c_int,
+    own: *mut c_void,
+    status: u8,
+    masked_status: u8,
+    message_status: u8,
+    sense_written: u8,
+    host_status: u16,
+    driver_status: u16,
+    missing: c_int,
+    duration_ms: u32,
+    info: u32,
+}
+
+/// What a disk says of a SCSI command that it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct ScsiAnswer {
+    /// Of the command; 0 is good.
+    pub(crate) status: u8,
+    /// Why it is not; zeros where nothing is said.
+    pub(crate) sense: [u8; SENSE],
+}
+
+/// Bytes of sense data that are asked for: a header, and the descriptor of an ATA disk's registers.
+pub(crate) const SENSE: usize = 32;
 
 /// Size of a block device in bytes.
 pub(crate) fn size(device: &File) -> Result<u64, Errno> {
@@ -153,6 +218,83 @@ pub(crate) fn resize_btrfs(folder: &File) -> Result<(), Errno> {
     let wanted = BtrfsVolArgs { descriptor: 0, name };
     // SAFETY: the descriptor is open; `wanted` lives until the call returns and has the kernel's layout.
     unsafe { raw::btrfs_resize(folder.as_raw_fd(), &raw const wanted) }.map(drop)
+}
+
+/// Asks the controller of an NVMe disk for the beginning of one of its log pages.
+pub(crate) fn nvme_log_page(
+    device: &File,
+    page: u8,
+    data: &mut [u8; 512],
+    timeout: Duration,
+) -> Result<(), Errno> {
+    const GET_LOG_PAGE: u8 = 2;
+    const ALL_NAMESPACES: u32 = u32::MAX;
+    // Words of 32 bits that are wanted, less one.
+    const WORDS: u32 = 512 / 4 - 1;
+    let mut command = NvmeCommand {
+        opcode: GET_LOG_PAGE,
+        namespace: ALL_NAMESPACES,
+        address: data.as_mut_ptr() as u64,
+        data_length: data.len() as u32,
+        words_10_15: [u32::from(page) | WORDS << 16, 0, 0, 0, 0, 0],
+        timeout_ms: milliseconds(timeout)?,
+        ..NvmeCommand::default()
+    };
+    // SAFETY: the descriptor is open; `command` has the kernel's layout; it and `data`, whose address and length it has, and
+    // which nobody else can use meanwhile, live until the call returns.
+    match unsafe { raw::nvme_admin_command(device.as_raw_fd(), &raw mut command) }? {
+        0 => Ok(()),
+        // The controller's own status.
+        _ => Err(Errno::EIO),
+    }
+}
+
+/// Sends a disk a SCSI command that brings so many bytes from it, or none.
+pub(crate) fn scsi(
+    device: &File,
+    command: &[u8],
+    data: &mut [u8],
+    timeout: Duration,
+) -> Result<ScsiAnswer, Errno> {
+    const NOTHING: c_int = -1;
+    const FROM_DEVICE: c_int = -3;
+    let mut sense = [0; SENSE];
+    let mut header = SgHeader {
+        interface: b'S'.into(),
+        direction: if data.is_empty() { NOTHING } else { FROM_DEVICE },
+        command_length: u8::try_from(command.len()).map_err(|_| Errno::EINVAL)?,
+        sense_length: SENSE as u8,
+        segments: 0,
+        data_length: u32::try_from(data.len()).map_err(|_| Errno::EINVAL)?,
+        data: data.as_mut_ptr().cast(),
+        command: command.as_ptr(),
+        sense: sense.as_mut_ptr(),
+        timeout_ms: milliseconds(timeout)?,
+        flags: 0,
+        packet: 0,
+        own: ptr::null_mut(),
+        status: 0,
+        masked_status: 0,
+        message_status: 0,
+        sense_written: 0,
+        host_status: 0,
+        driver_status: 0,
+        missing: 0,
+        duration_ms: 0,
+        info: 0,
+    };
+    // SAFETY: the descriptor is open; `header` has the kernel's layout; it and the three buffers, whose addresses and lengths
+    // it has, live until the call returns, and nobody else can use those that the kernel writes.
+    unsafe { raw::sg_io(device.as_raw_fd(), &raw mut header) }?;
+    match header.host_status {
+        0 => Ok(ScsiAnswer { status: header.status, sense }),
+        // The command did not get there, or nothing came back in time.
+        _ => Err(Errno::EIO),
+    }
+}
+
+fn milliseconds(time: Duration) -> Result<u32, Errno> {
+    u32::try_from(time.as_millis()).map_err(|_| Errno::EINVAL)
 }
 
 fn partition(device: &File, operation: c_int, number: u32, start: u64, length: u64) -> Result<(), Errno> {

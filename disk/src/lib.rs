@@ -7,6 +7,7 @@
 //! share_out -> a disk for each of several images, or why that would be a guess
 //! locate    -> the one partition that is meant
 //! holds     -> what is on a disk or a partition
+//! health    -> what a disk says of its own health
 //! BlockTarget -> exclusive, checked access to a disk, a partition or a file
 //! grow_mounted -> a file system that the kernel makes longer
 //! renew_mounted_id -> one that it gives another id
@@ -18,6 +19,7 @@ mod choose;
 mod coming;
 mod discover;
 mod grow;
+mod health;
 mod inventory;
 mod ioctl;
 mod locate;
@@ -33,6 +35,7 @@ pub use choose::{ChooseError, Rejected, allows_usb, choose};
 pub use coming::{Coming, coming};
 pub use discover::{DiscoverError, Disk, PartitionNode, discover, partitions};
 pub use grow::grow_mounted;
+pub use health::health;
 pub use inventory::holds;
 pub use locate::{LocateError, PartitionTarget, locate, start_of};
 pub use reread::PartitionSpan;

@@ -151,6 +151,8 @@ fn choose_disks(plan: &mut MachinePlan, machine: &Machine, orders: &Orders, cata
         };
         for (disk, image) in chosen {
             let listed = inventory.iter().find(|listed| disk.path.to_str() == Some(&listed.path));
+            let complaint = listed.and_then(InventoryDisk::complaint);
+            plan.why.extend(complaint.map(|why| format!("{disk} is failing: {why}")));
             plan.disks.extend(listed.map(|listed| disk_plan(machine, &disk, listed, write, &image)));
             if let Some(taken) = free.iter_mut().find(|other| other.path == disk.path) {
                 taken.take_for(&image);

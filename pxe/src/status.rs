@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use ezio_contract::Mac;
+use ezio_disk::Disk;
 use ezio_image::conf::units::human_size;
 
 use crate::fleet::{Acted, FleetView, MachineView, State};
@@ -34,6 +35,11 @@ pub(crate) fn table(view: &FleetView) -> String {
             let text = |text: &Option<String>| text.clone().unwrap_or_default();
             let (step, next) = (text(&machine.failed_step), text(&machine.next));
             let _ = writeln!(out, "\n{} failed: {step}: {error}\n  next: {next}", label(machine));
+        }
+        for disk in &machine.inventory {
+            if let Some(why) = disk.complaint() {
+                let _ = writeln!(out, "\n{}: disk {} is failing: {why}", label(machine), Disk::from(disk));
+            }
         }
     }
     for image in &view.images {

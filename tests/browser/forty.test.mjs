@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { accessible, call, launch, newPage, open, PAGE, PASSWORD } from "./browser.mjs";
-import { Room } from "./room.mjs";
+import { BLANK, FAILING, Room } from "./room.mjs";
 
 const { EZIO_SERVER: url, EZIO_PICTURES: pictures } = process.env;
 const room = new Room(url, 40);
 const [FAILS, SLOW, SILENT, ASKS, ...others] = room.machines;
 const DONE = others.slice(0, 4);
+const [WORN, SOUND] = DONE;
 const WORK = others.slice(4);
 const state = async (machine) => {
   const fleet = await call("GET", "api/fleet");
@@ -33,6 +34,8 @@ before(async () => {
   await room.report(ASKS, { event: "started", version: "0.1.0", firmware: "uefi", address: "127.0.0.1" });
   await room.asks(ASKS);
   await room.plans(others.at(-2), "kiosk");
+  await room.inventory(WORN, BLANK, FAILING);
+  await room.inventory(SOUND, BLANK);
   await room.each(DONE, (machine) => room.finish(machine));
   await room.fail(FAILS);
   // Who works, or waits, reports all the time; one does not.
@@ -71,6 +74,26 @@ test("problems come first, with why and what to do", async () => {
   await page.locator(".slow li").getByText("receives 2.9 MiB/s, the middle of the room 105 MiB/s").waitFor();
   await page.locator(".whole").getByText("of 1.5 TiB on 40 machines").waitFor();
   await of(page, ".problems > ul > li", "PC-3").getByText("See whether it is switched on").waitFor();
+  assert.deepEqual(problems, []);
+  await page.close();
+});
+
+test("a failing disk is among the problems of a machine that was deployed well", async () => {
+  const { page, problems } = await open(browser);
+  const problem = of(page, ".problems > ul > li", "PC-5");
+  await problem.getByRole("heading", { name: "PC-5 Disk is failing" }).waitFor();
+  await problem.getByText("Samsung SSD 980: 4 % of spare blocks left, below the threshold of 10 %").waitFor();
+  await problem.getByText("replace it, then have the machine deployed again").waitFor();
+  await of(page, ".tile", "PC-5").getByText("disk is failing · done, boots from its disk").waitFor();
+  await problem.getByRole("link", { name: "PC-5" }).click();
+  await page.getByRole("region", { name: "What is wrong" }).getByText("Disk is failing").waitFor();
+  const inventory = page.getByRole("region", { name: "What it is" });
+  await inventory.getByText("Health: failing: 4 % of spare blocks left, below the threshold of 10 %").waitFor();
+  await accessible(page, "a failing disk");
+  // Of one that is good only its machine's page speaks.
+  await page.goto(`${PAGE}#/machine/PC-6`);
+  await inventory.getByText("Health: good, switched on for 4321 hours, 38 °C, 100 % of spare blocks left").waitFor();
+  assert.equal(await page.getByRole("region", { name: "What is wrong" }).count(), 0);
   assert.deepEqual(problems, []);
   await page.close();
 });
@@ -208,14 +231,15 @@ test("the keyboard reaches every machine", async () => {
 
 test("a machine is deployed again, once what is erased was named", async () => {
   const { page } = await open(browser);
-  await page.locator(".problems").getByRole("button", { name: "Deploy again" }).click();
+  const failed = of(page, ".problems > ul > li", "PC-1");
+  await failed.getByRole("button", { name: "Deploy again" }).click();
   const dialog = page.getByRole("dialog", { name: "Deploy again: 1 machine" });
   await dialog.getByText("Samsung SSD 980 465.8 GiB").waitFor();
   await accessible(page, "the dialog");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
   assert.equal(await state(FAILS), "failed");
-  await page.locator(".problems").getByRole("button", { name: "Deploy again" }).click();
+  await failed.getByRole("button", { name: "Deploy again" }).click();
   await dialog.getByRole("button", { name: "Deploy again" }).click();
   await of(page, ".tile", "PC-1").getByText("to be deployed again").first().waitFor();
   assert.equal(await state(FAILS), "again");
@@ -331,7 +355,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.getByRole("button", { name: "Table" }).click();
     await page.getByRole("table").waitFor();
     await accessible(page, "table");
-    await page.getByRole("link", { name: "PC-5", exact: true }).click();
+    await page.getByRole("table").getByRole("link", { name: "PC-5", exact: true }).click();
     await page.getByRole("heading", { name: "This run" }).waitFor();
     await page.getByText("all verified and synced").waitFor();
     await accessible(page, "machine");

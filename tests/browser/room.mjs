@@ -3,6 +3,19 @@
 /** What is on a disk. */
 const HOLDS_DATA = { blank: false, lines: ["Windows", 'NTFS "Daten" 412 GiB used'] };
 export const BLANK = { blank: true };
+/** What a disk says of its health. */
+const GOOD = {
+  failing: [],
+  power_on_hours: 4321,
+  temperature_celsius: 38,
+  spare_percent: 100,
+  spare_threshold_percent: 10,
+};
+export const FAILING = {
+  ...GOOD,
+  failing: ["4 % of spare blocks left, below the threshold of 10 %"],
+  spare_percent: 4,
+};
 const DISK = "/dev/nvme0n1 Samsung SSD 980 465.8 GiB";
 const MODEL = { model: "Samsung SSD 980", size: 500_107_862_016 };
 const CONSOLE = ["[    9.50] ezio: image: lab", "[   12.75] kernel: nvme0: I/O timeout"];
@@ -20,7 +33,7 @@ export class Room {
     const { number } = machine;
     const mac = macOf(machine);
     const body = {
-      format: 6,
+      format: 7,
       machine: { serial: `PC-${number + 1}`, product: "OptiPlex 7060", macs: [mac] },
       run: `run-${number}${machine.again ?? ""}`,
       sequence: machine.sequence++,
@@ -43,12 +56,12 @@ export class Room {
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
   }
 
-  /** A machine says which disks it has, its card, and what it computes with. */
-  async inventory(machine, holds = HOLDS_DATA) {
+  /** A machine says which disks it has and how they are, its card, and what it computes with. */
+  async inventory(machine, holds = HOLDS_DATA, health = GOOD) {
     const [path] = DISK.split(" ");
     await this.report(machine, {
       event: "inventory",
-      disks: [{ path, sector_size: 512, bus: "nvme", ...MODEL, holds }],
+      disks: [{ path, sector_size: 512, bus: "nvme", ...MODEL, holds, health }],
       cards: [{ mac: macOf(machine), link: true, speed_mbps: 1000 }],
       computer: { processor: "AMD Ryzen 5 PRO 4650G", threads: 12, memory_bytes: 16 * 2 ** 30 },
     });

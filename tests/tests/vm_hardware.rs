@@ -155,6 +155,7 @@ fn machine(number: u8, trial: &Trial, folder: &Path) -> Result<Hardware> {
             block_size: trial.block_size,
             bus: *bus,
             serial: format!("EZIO{number}S{slot}"),
+            warnings: 0,
         })
         .collect();
     hardware.kernel = Some(Kernel {

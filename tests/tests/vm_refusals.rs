@@ -105,6 +105,7 @@ fn two_disks_that_match_are_one_too_many() -> Result<()> {
         block_size: 512,
         bus: Bus::Sata,
         serial: "EZIOSECOND".to_owned(),
+        warnings: 0,
     });
     let conf = "image = \"golden\"\non-error = \"hold\"\n";
     ensure_refused(hardware, folder.path(), conf, &["/dev/sda", "/dev/sdb"])

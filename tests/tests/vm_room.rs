@@ -5,6 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ezio_contract::health::Health;
+use ezio_contract::inventory::InventoryDisk;
 use ezio_contract::netboot;
 use ezio_tests::browser::Scripts;
 use ezio_tests::classroom::{Outcome, Plan, Seat, Step, run, table};
@@ -15,6 +17,7 @@ use ezio_tests::vm::machine::Hardware;
 use ezio_tests::vm::material;
 use ezio_tests::vm::room::Room;
 use ezio_tests::vm::server::{Dhcp, Settings};
+use serde_json::Value;
 
 /// The clones get names that the server counts.
 const CONF: &str = "image = \"golden\"\non-error = \"hold\"\n[identity]\nhostname = \"lab-{{counter:2}}\"\nmachine-id = true\n";
@@ -26,6 +29,12 @@ const MACHINES: [(Firmware, Option<u8>); 4] = [
     (Firmware::SecureBoot, Some(10)),
     (Firmware::HttpBoot, Some(23)),
 ];
+/// The machine whose disk, which is an NVMe, warns that it is failing.
+const FAILING: Firmware = Firmware::Uefi;
+/// Bit of an NVMe's SMART log.
+const UNRELIABLE: u8 = 1 << 2;
+/// What the golden system says before its marker, and then what smartctl says, in JSON.
+const SMART: &str = "EZIO-SMART ";
 /// From power-on to the last running system: minutes where several machines share a slow computer without KVM.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(900);
 /// From reset to the running system.
@@ -40,9 +49,13 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
     let disk_size = material::smallest_disk(&image)? + (512 << 20);
     let hardware: Vec<Hardware> = (1..)
         .zip(MACHINES)
-        .map(|(number, (firmware, chassis))| Hardware {
-            chassis,
-            ..Hardware::usual(number, firmware, folder.path(), disk_size)
+        .map(|(number, (firmware, chassis))| {
+            let mut hardware = Hardware::usual(number, firmware, folder.path(), disk_size);
+            hardware.chassis = chassis;
+            if firmware == FAILING {
+                hardware.disks.iter_mut().for_each(|disk| disk.warnings = UNRELIABLE);
+            }
+            hardware
         })
         .collect();
     let plan = Plan {
@@ -80,6 +93,7 @@ fn blank_machines_run_the_golden_system_and_are_not_deployed_again() -> Result<(
     check_names(&outcome.seats)?;
     check_who_sent_what(&outcome.seats)?;
     check_steps(&outcome.seats)?;
+    check_health(&outcome)?;
     check_done_machines_boot_their_own_disks(&outcome)
 }
 
@@ -170,6 +184,61 @@ fn check_steps(seats: &[Seat]) -> Result<()> {
             before = before.max(end);
         }
     }
+    Ok(())
+}
+
+/// What each machine said of its disk's health is what smartctl says in the system that runs from it. The disk that warns is
+/// written all the same, and is said to be failing; one at virtio says nothing.
+fn check_health(outcome: &Outcome) -> Result<()> {
+    let fleet = outcome.server.fleet()?;
+    for Seat { machine, .. } in &outcome.seats {
+        let Hardware { name, uuid, firmware, .. } = &machine.hardware;
+        let log = fs::read(&machine.log).with_context(|| format!("reading {}", machine.log.display()))?;
+        let log = String::from_utf8_lossy(&log);
+        let said = log.lines().find_map(|line| line.trim().strip_prefix(SMART));
+        let said = said.with_context(|| format!("{name}: nothing of smartctl"))?;
+        let said: Value = serde_json::from_str(said).with_context(|| format!("{name}: {said}"))?;
+        let inventory = &fleet.member(uuid).context("unknown")?.inventory;
+        let [InventoryDisk { health, .. }] = inventory.as_slice() else {
+            anyhow::bail!("{name}: {inventory:?}");
+        };
+        let passed = said["smart_status"]["passed"].as_bool();
+        let good = health.as_ref().map(|health| health.failing.is_empty());
+        let expected = (*firmware != Firmware::SecureBoot).then_some(*firmware != FAILING);
+        ensure!((good, passed) == (expected, expected), "{name}: {health:?}, but smartctl says {said}");
+        let why = "is failing: the disk says that it is no longer reliable";
+        ensure!(log.contains(why) == (*firmware == FAILING), "{name}: its console says otherwise");
+        if let Some(health) = health {
+            check_numbers(health, &said).with_context(|| format!("{name}: {health:?}: {said}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Each number is there where smartctl has it, and is the same.
+fn check_numbers(health: &Health, said: &Value) -> Result<()> {
+    let nvme = &said["nvme_smart_health_information_log"];
+    let attributes = said["ata_smart_attributes"]["table"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let attribute = |id: u64| {
+        let attribute = attributes.iter().find(|attribute| attribute["id"].as_u64() == Some(id))?;
+        attribute["raw"]["value"].as_u64()
+    };
+    let numbers = [
+        (
+            health.temperature_celsius.and_then(|warm| warm.try_into().ok()),
+            said["temperature"]["current"].as_u64(),
+        ),
+        (health.power_on_hours, said["power_on_time"]["hours"].as_u64()),
+        (health.endurance_used_percent.map(u64::from), nvme["percentage_used"].as_u64()),
+        (health.spare_percent.map(u64::from), nvme["available_spare"].as_u64()),
+        (health.spare_threshold_percent.map(u64::from), nvme["available_spare_threshold"].as_u64()),
+        (health.media_errors, nvme["media_errors"].as_u64()),
+        (health.reallocated_sectors, attribute(5)),
+        (health.pending_sectors, attribute(197)),
+        (health.uncorrectable_sectors, attribute(198)),
+    ];
+    ensure!(numbers.iter().all(|(ours, theirs)| ours == theirs), "{numbers:?}");
+    ensure!(numbers.iter().any(|(ours, _)| ours.is_some()), "no number at all");
     Ok(())
 }
 

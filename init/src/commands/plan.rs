@@ -14,8 +14,8 @@ use crate::fetch::Fetcher;
 use crate::identity::ask;
 use crate::identity::plan::IdentityPlan;
 use crate::machine::SystemPaths;
-use crate::run::list_disks;
 use crate::run::share_out::assign;
+use crate::run::{health, list_disks};
 use crate::screen::Screen;
 
 /// Shows what would be done to which disk; writes nothing.
@@ -41,9 +41,12 @@ pub(crate) async fn plan(options: &PlanOptions) -> anyhow::Result<()> {
     if let Some(grow) = &options.grow {
         orders.grow = grow.clone();
     }
-    let assignment = assign(&images, &orders, &list_disks(&paths, &options.disks)?)?;
+    let disks = list_disks(&paths, &options.disks)?;
+    let assignment = assign(&images, &orders, &disks)?;
     print(&assignment.to_string())?;
-    print(&identity_lines(&orders))
+    print(&identity_lines(&orders))?;
+    let health = health::ask(&paths.sys, &disks).await;
+    health::complaints(&disks, &health).iter().try_for_each(|line| print(&format!("{line}\n")))
 }
 
 /// What would make this clone differ from the next, as far as it is known without the server.

@@ -14,6 +14,7 @@ use ezio_image::contents::mark_of;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::assignment::Assignment;
+use super::health::HealthOfDisks;
 use super::identity::TargetNode;
 use super::{Run, blocking};
 use crate::machine;
@@ -45,17 +46,18 @@ pub(crate) enum Consent {
 impl Run<'_> {
     /// Has somebody's word that the targets may be overwritten, or waits for it.
     pub(super) async fn obtain_consent(&self, assignment: &Assignment) -> anyhow::Result<()> {
+        let disks = self.disks()?;
+        let health = self.ask_health(&disks).await;
         if let Consent::OfPerson(ask) = self.consent {
             ask(&assignment.paths())?;
         }
-        let disks = self.disks()?;
         if !self.reporter.has_server() {
             return match self.consent {
                 Consent::OfServer => without_server(&self.wanted(assignment, &disks, &[]).await),
                 Consent::OfPerson(_) | Consent::Given => Ok(()),
             };
         }
-        let inventory = inventory(&disks).await;
+        let inventory = inventory(&disks, &health).await;
         let wanted = self.wanted(assignment, &disks, &inventory).await;
         self.reporter.send(Event::Inventory {
             disks: inventory,
@@ -123,12 +125,18 @@ impl Run<'_> {
         if !self.reporter.has_server() {
             return;
         }
+        // Writing shows what reading alone does not.
+        let health = self.ask_health(&disks).await;
         let mut written = Vec::new();
         for (path, _) in targets {
             let Some((disk, id)) = find(&disks, path) else { continue };
             let holds = look_at(path, id.size, disk.sector_size).await;
             let path = path.display().to_string();
-            written.push(InventoryDisk { path, id, ..disk.inventory(holds) });
+            written.push(InventoryDisk {
+                path,
+                id,
+                ..disk.inventory(holds, health.get(&disk.path).cloned())
+            });
         }
         self.reporter.send(Event::Inventory { disks: written, cards: Vec::new(), computer: None });
     }
@@ -166,11 +174,12 @@ impl Run<'_> {
     }
 }
 
-/// The disks of the machine, and what they hold.
-async fn inventory(disks: &[Disk]) -> Vec<InventoryDisk> {
+/// The disks of the machine, what they hold, and how they are.
+async fn inventory(disks: &[Disk], health: &HealthOfDisks) -> Vec<InventoryDisk> {
     let mut listed = Vec::new();
     for disk in disks.iter().filter(|disk| !disk.is_virtual && disk.size > 0).take(MAX_DISKS) {
-        listed.push(disk.inventory(look_at(&disk.path, disk.size, disk.sector_size).await));
+        let holds = look_at(&disk.path, disk.size, disk.sector_size).await;
+        listed.push(disk.inventory(holds, health.get(&disk.path).cloned()));
     }
     listed
 }

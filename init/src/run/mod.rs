@@ -8,6 +8,7 @@ pub(crate) mod consent;
 pub(crate) mod deployment;
 pub(crate) mod grow;
 mod grow_lvm;
+pub(crate) mod health;
 mod held_head;
 mod hooks;
 mod identity;

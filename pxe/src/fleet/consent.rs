@@ -94,6 +94,7 @@ impl Disks {
             );
             if let Some(listed) = self.inventory.iter_mut().find(|listed| listed.id == disk.id) {
                 listed.holds = disk.holds;
+                listed.health = disk.health.or(listed.health.take());
             }
         }
     }
@@ -191,6 +192,9 @@ fn bounded(disk: &InventoryDisk) -> InventoryDisk {
         *text = text.as_ref().map(line);
     }
     disk.holds.lines = disk.holds.lines.iter().take(MAX_LINES).map(line).collect();
+    if let Some(health) = &mut disk.health {
+        health.failing = health.failing.iter().take(MAX_LINES).map(line).collect();
+    }
     disk
 }
 

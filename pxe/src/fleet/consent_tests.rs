@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use ezio_contract::MachineId;
+use ezio_contract::health::Health;
 use ezio_contract::inventory::{DiskId, Holds, InventoryDisk, Mark, Overwrite, Wanted};
 use ezio_contract::report::{Directive, Event};
 
@@ -261,4 +262,26 @@ fn who_is_forgotten_has_no_disk_of_ours() {
     assert!(act(&mut room, Act::Forget, MAC));
     assert!(room.machines().is_empty());
     assert!(!start(&mut room, "r2").ask(with_mark(image()), Overwrite::Ours).go);
+}
+
+#[test]
+fn the_health_of_a_disk_is_what_it_said_last_within_bounds() {
+    let mut known = Disks::default();
+    let health = |why: &str| Some(Health { failing: vec![why.to_owned()], ..Health::default() });
+    let listed = |health| InventoryDisk { id: disk("S1"), health, ..InventoryDisk::default() };
+    known.learn(&[listed(health("one"))], false);
+    // Once it is written it may say nothing, or more.
+    known.learn(&[listed(None)], true);
+    assert_eq!(known.inventory[0].complaint().as_deref(), Some("one"));
+    known.learn(&[listed(health("two"))], true);
+    assert_eq!(known.inventory[0].complaint().as_deref(), Some("two"));
+    known.learn(&[listed(Some(Health::default()))], true);
+    assert_eq!(known.inventory[0].complaint(), None);
+    // Another disk, or the same mended: nothing of before stays.
+    known.learn(&[listed(health("one"))], false);
+    known.learn(&[listed(None)], false);
+    assert_eq!(known.inventory[0].health, None);
+    let endless = Health { failing: vec!["x".repeat(10_000); 1000], ..Health::default() };
+    known.learn(&[listed(Some(endless))], false);
+    assert!(known.inventory[0].complaint().unwrap().len() <= (MAX_LINE + 2) * MAX_LINES);
 }

@@ -88,6 +88,9 @@ impl Overview {
         let waits = machines.iter().filter(|m| m.state == MachineState::Waiting && !m.held).count();
         let help = "Machines that wait for an operator's word.";
         out.gauge("machines_awaiting_approval", help, waits as u64);
+        let failing = machines.iter().flat_map(|m| &m.inventory).filter(|disk| disk.complaint().is_some());
+        let help = "Disks that say that they are failing, as machines saw them last.";
+        out.gauge("disks_failing", help, failing.count() as u64);
         let orders = machines.iter().filter(|m| m.order.is_some()).count();
         out.gauge("orders", "Machines with an order that has not been carried out.", orders as u64);
         let deployments = machines.iter().map(|m| m.deployments).sum();

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ezio_contract::health::Health;
+use ezio_contract::inventory::InventoryDisk;
 use ezio_contract::report::Event;
 use serde_json::Value;
 
@@ -117,7 +119,11 @@ async fn figures_follow_what_happens() {
     };
     send(&server, &report("a", 0, failed("choose disk"))).await;
     send(&server, &report("b", 0, failed("\"}\nezio_made_up 1"))).await;
-    send(&server, &report("c", 0, Event::FirstByte)).await;
+    let failing = Health { failing: vec!["1 sector waits for reallocation".into()], ..Health::default() };
+    let disk = |health| InventoryDisk { health, ..InventoryDisk::default() };
+    let disks = vec![disk(None), disk(Some(Health::default())), disk(Some(failing))];
+    send(&server, &report("c", 0, Event::Inventory { disks, cards: Vec::new(), computer: None })).await;
+    send(&server, &report("c", 1, Event::FirstByte)).await;
     send(&server, &report("d", 0, Event::Done { end: "reboot".into() })).await;
     server.command(&["deploy", MAC, "--wake", "--yes"]);
     for password in ["a wrong password", "a long password"] {
@@ -139,6 +145,7 @@ async fn figures_follow_what_happens() {
         ("ezio_logins_total", "wrong", 1.0),
         ("ezio_logins_total", "good", 1.0),
         ("ezio_machines_awaiting_approval", "", 0.0),
+        ("ezio_disks_failing", "", 1.0),
         ("ezio_schedules", "", 0.0),
     ] {
         assert_eq!(metrics.value(name, label), value, "{name} {label}");

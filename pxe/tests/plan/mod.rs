@@ -1,5 +1,6 @@
 //! What the server says beforehand.
 
+use ezio_contract::health::Health;
 use ezio_contract::inventory::{DiskId, Holds, InventoryDisk, Wanted};
 use ezio_contract::report::Event;
 use serde_json::{Value, json};
@@ -50,7 +51,23 @@ async fn the_plan_says_which_disk_gets_what_and_why_not() {
     assert_eq!(plan(&server).await["verdict"], "write");
     list(2, "ata", Holds { blank: true, ..Holds::default() }).await;
     assert_eq!(plan(&server).await["disks"][0]["why"], "it is blank");
-    list(3, "nvme", Holds { blank: true, ..Holds::default() }).await;
+    let failing = Health { failing: vec!["2 sectors are beyond repair".into()], ..Health::default() };
+    let disk = InventoryDisk {
+        path: "/dev/sda".into(),
+        bus: Some("ata".into()),
+        holds: Holds { blank: true, ..Holds::default() },
+        health: Some(failing),
+        ..InventoryDisk::default()
+    };
+    let disks = vec![InventoryDisk { id: asked().id, ..disk }];
+    send(&server, &report("r", 3, Event::Inventory { disks, cards: Vec::new(), computer: None })).await;
+    let worn = plan(&server).await;
+    assert_eq!((&worn["verdict"], &worn["disks"][0]["verdict"]), (&json!("write"), &json!("write")));
+    let why = "/dev/sda 1.0 GiB ata serial D1 is failing: 2 sectors are beyond repair";
+    assert_eq!(worn["why"], json!([why]));
+    assert!(server.command(&["plan"]).contains(why));
+    assert!(server.command(&["status"]).contains(&format!("disk {why}")));
+    list(4, "nvme", Holds { blank: true, ..Holds::default() }).await;
     let refused = plan(&server).await;
     assert_eq!(refused["verdict"], "refuse");
     assert!(refused["why"][0].as_str().unwrap().contains("bus is nvme, not ata"), "{refused}");

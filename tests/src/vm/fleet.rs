@@ -1,5 +1,6 @@
 //! The room as `GET /api/fleet` tells it: the part that tests look at.
 
+use ezio_contract::inventory::InventoryDisk;
 use serde::Deserialize;
 
 /// All machines that the server knows.
@@ -24,6 +25,8 @@ pub struct Member {
     pub next: Option<String>,
     /// What it found that it may not overwrite unasked.
     pub waiting_for: Vec<String>,
+    /// Its disks, as it saw them last.
+    pub inventory: Vec<InventoryDisk>,
     /// How far it is.
     pub progress: Progress,
     /// When it got how far.

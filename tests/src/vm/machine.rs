@@ -25,6 +25,8 @@ pub struct Disk {
     pub bus: Bus,
     /// Serial number.
     pub serial: String,
+    /// Of an NVMe disk: what it warns of, by the bits of its SMART log.
+    pub warnings: u8,
 }
 
 /// What a machine is made of.
@@ -82,6 +84,7 @@ impl Hardware {
             block_size: 512,
             bus,
             serial: format!("EZIODISK{number:02}"),
+            warnings: 0,
         };
         Self {
             firmware,
@@ -296,6 +299,9 @@ fn disk_devices(number: usize, disk: &Disk) -> Vec<String> {
         let Disk { serial, block_size, .. } = disk;
         properties.push_str(&format!(",serial={serial},bootindex={}", number + 2));
         properties.push_str(&format!(",logical_block_size={block_size},physical_block_size={block_size}"));
+    }
+    if disk.bus == Bus::Nvme {
+        properties.push_str(&format!(",smart_critical_warning={}", disk.warnings));
     }
     if disk.bus == Bus::Sata {
         properties.push_str(&format!(",bus=ide.{number}"));

@@ -28,5 +28,5 @@ pub fn prepare(folder: &Path, name: &str, lines: &[&str]) -> Result<Disk> {
     let output = copy.output().context("running mcopy")?;
     ensure!(output.status.success(), "mcopy: {}", String::from_utf8_lossy(&output.stderr));
     let size = file.metadata().with_context(|| format!("looking at {}", file.display()))?.len();
-    Ok(Disk { file, size, block_size: 512, bus: Bus::Usb, serial: format!("STICK-{name}") })
+    Ok(Disk { file, size, block_size: 512, bus: Bus::Usb, serial: format!("STICK-{name}"), warnings: 0 })
 }

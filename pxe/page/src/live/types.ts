@@ -29,6 +29,21 @@ export type Moment =
   | "done"
   | "failed";
 
+/** What a disk says of its own health. */
+export interface Health {
+  /** Why it is failing, a sentence each; none: it is good. */
+  failing: string[];
+  power_on_hours?: number;
+  temperature_celsius?: number;
+  endurance_used_percent?: number;
+  spare_percent?: number;
+  spare_threshold_percent?: number;
+  media_errors?: number;
+  reallocated_sectors?: number;
+  pending_sectors?: number;
+  uncorrectable_sectors?: number;
+}
+
 /** A disk as the machine saw it last. */
 export interface Disk {
   path: string;
@@ -38,6 +53,7 @@ export interface Disk {
   bus?: string;
   removable?: boolean;
   holds: { blank: boolean; lines?: string[] };
+  health?: Health;
 }
 
 /** A network card as the machine saw it last. */

@@ -11,6 +11,7 @@ import { Bar } from "../widgets/bar";
 import { Fact } from "../widgets/fact";
 import { cardOf, count, kindOf, nameOf, rate, size, span } from "../words";
 import { Console } from "./console";
+import { healthOf } from "./health";
 import { PastRuns } from "./past";
 import { Timeline } from "./timeline";
 
@@ -34,11 +35,15 @@ export function MachineView({ room, id, mayAct }: { room: Room; id: string; mayA
         <a href="#/">Room</a>
       </p>
       <h1>{nameOf(machine)}</h1>
-      <p class={`what ${kindOf(machine)}`}>{statusOf(machine, now)}</p>
+      <p class={`what ${problem?.colour ?? kindOf(machine)}`}>{statusOf(machine, now)}</p>
       {problem && (
-        <section class={`card trouble ${kindOf(machine)}`} aria-label="What is wrong">
+        <section class={`card trouble ${problem.colour}`} aria-label="What is wrong">
           <h2>{problem.what}</h2>
-          <p class="why">{problem.why}</p>
+          {problem.why.map((why) => (
+            <p key={why} class="why">
+              {why}
+            </p>
+          ))}
           <p>{problem.toDo}</p>
         </section>
       )}
@@ -115,6 +120,7 @@ function Inventory({ machine, now }: { machine: Machine; now: number }) {
           <Fact key={disk.path} name={disk.path}>
             {[disk.model, disk.serial, size(disk.size), disk.bus].filter(Boolean).join(", ")}:{" "}
             {disk.holds.blank ? "blank" : disk.holds.lines?.join(", ")}
+            <p class={disk.health?.failing.length ? "error" : "dim"}>{healthOf(disk)}</p>
           </Fact>
         ))}
         {machine.order && (

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { ActButtons } from "../acts/button";
 import { machineAddress } from "../route";
-import { count, kindOf, nameOf } from "../words";
+import { count, nameOf } from "../words";
 import type { Problem } from "./problems";
 
 /** More than this many are shown when asked for. */
@@ -17,12 +17,16 @@ export function Problems({ problems, mayAct }: { problems: Problem[]; mayAct: bo
     <section class="problems" aria-labelledby="problems">
       <h2 id="problems">{count(problems.length, "machine")} to look after</h2>
       <ul>
-        {shown.map(({ machine, what, why, toDo, acts }) => (
-          <li key={machine.id} class={kindOf(machine)}>
+        {shown.map(({ machine, colour, what, why, toDo, acts }) => (
+          <li key={machine.id} class={colour}>
             <h3>
               <a href={machineAddress(machine.id)}>{nameOf(machine)}</a> <span class="what">{what}</span>
             </h3>
-            <p class="why">{why}</p>
+            {why.map((why) => (
+              <p key={why} class="why">
+                {why}
+              </p>
+            ))}
             <p class="dim">{toDo}</p>
             <ActButtons machines={[machine]} mayAct={mayAct} acts={acts} />
           </li>

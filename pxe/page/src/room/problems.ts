@@ -1,19 +1,23 @@
 // What needs somebody: what it is, why, and what to do.
 
 import type { Act } from "../acts/acts";
-import type { Machine } from "../live/types";
+import type { Kind, Machine } from "../live/types";
+import { failing } from "../machine/health";
 import { kindOf, span, stateOf } from "../words";
 
 /** The server gives a machine two minutes from its question what to boot to init's first report (fleet/room.rs). */
 const BOOT_S = 180;
 
-/** What kind of problem comes first. */
-const ORDER = ["failed", "waiting", "silent", "working"];
+/** What kind of machine comes first; whose run went well has a problem only with its disk. */
+const ORDER: Kind[] = ["failed", "waiting", "silent", "working", "done"];
 
 export interface Problem {
   machine: Machine;
+  /** The colour that says how bad it is. */
+  colour: Kind;
   what: string;
-  why: string;
+  /** Paragraphs. */
+  why: string[];
   toDo: string;
   acts: Act[];
 }
@@ -26,7 +30,30 @@ export const problemsOf = (machines: Machine[], now: number): Problem[] =>
     .sort((a, b) => ORDER.indexOf(kindOf(a.machine)) - ORDER.indexOf(kindOf(b.machine)));
 
 export function problemOf(machine: Machine, now: number): Problem | null {
-  const about = (what: string, why: string, toDo: string, ...acts: Act[]) => ({ machine, what, why, toDo, acts });
+  const problem = problemOfRun(machine, now);
+  const disks = failing(machine);
+  if (disks.length === 0) return problem;
+  if (problem) return { ...problem, why: [...problem.why, ...disks.map((disk) => `A disk is failing: ${disk}`)] };
+  return {
+    machine,
+    colour: "failed",
+    what: "Disk is failing",
+    why: disks,
+    toDo: "Save what is needed of it and replace it, then have the machine deployed again: that is when the server hears of the new one.",
+    acts: ["again"],
+  };
+}
+
+function problemOfRun(machine: Machine, now: number): Problem | null {
+  const colour = kindOf(machine);
+  const about = (what: string, why: string, toDo: string, ...acts: Act[]) => ({
+    machine,
+    colour,
+    what,
+    why: [why],
+    toDo,
+    acts,
+  });
   if (machine.state === "failed") {
     const next = machine.next ? ` (now: ${machine.next})` : "";
     return about(
