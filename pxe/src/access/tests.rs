@@ -156,7 +156,7 @@ async fn when_a_token_was_used_outlives_the_process_and_is_written_once_an_hour(
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), written).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(120), written).await.unwrap();
     access.bearer(&secret).unwrap();
     access.write_used(3600.0).await.unwrap();
     assert_eq!(on_disk(&access), first, "the hour is not over");
