@@ -101,9 +101,11 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         peers: bound.swarm.listen_addr(),
     };
     let lines = summary::lines(&shared, &settings, &places).join("\n");
+    // Whoever reads that it serves may stop it.
+    let signals = Signals::listen()?;
     // Whoever started us may have stopped reading: that is no reason not to serve.
     let _ = writeln!(std::io::stdout(), "{lines}");
-    run(shared, hooks, &settings, bound, store).await
+    run(shared, hooks, &settings, bound, store, signals).await
 }
 
 async fn bind(
@@ -221,8 +223,8 @@ async fn run(
     settings: &Settings,
     bound: Bound,
     store: Option<Store>,
+    mut signals: Signals,
 ) -> Result<()> {
-    let mut signals = Signals::listen()?;
     let (stop, stopping) = watch::channel(false);
     let (hooks, counters) = (Arc::new(hooks), Arc::<Counters>::default());
     let seen = Seen { hooks: Arc::clone(&hooks), tftp: Arc::clone(&counters) };
