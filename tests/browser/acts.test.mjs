@@ -129,10 +129,11 @@ test("a machine's page says what it is, what it did, and what is on its disk", a
     "52:54:00:00:00:05: 1 Gbit/s",
     "127.0.0.1",
     "uefi",
-    'Samsung SSD 980, 466 GiB, nvme: Windows, NTFS "Daten" 412 GiB used',
   ]) {
     await is.locator("dd").getByText(fact, { exact: true }).first().waitFor();
   }
+  const disk = is.locator("dd").getByText('Samsung SSD 980, 466 GiB, nvme: Windows, NTFS "Daten" 412 GiB used');
+  await disk.getByText(/^Health: good, .*38 °C/).waitFor();
   const run = page.getByRole("region", { name: "This run" });
   for (const step of ["init ran", "first data arrived", "all verified and synced", "done"]) {
     await run.getByText(step, { exact: true }).waitFor();
