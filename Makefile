@@ -143,12 +143,12 @@ test: netboot stick golden material small arm64 ## all tests: units, loop device
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-machines test-others
 
 test-machines:
-	$(TEST) --test 'vm_*' -- --test-threads=1
+	$(TEST) --no-fail-fast --test 'vm_*' -- --test-threads=1
 
 test-others:
-	$(CARGO) test --locked --workspace --exclude ezio-tests
+	$(CARGO) test --locked --no-fail-fast --workspace --exclude ezio-tests
 	npm --prefix pxe/page test
-	$(TEST) --lib --bins --test '[!v]*' -- --test-threads=1
+	$(TEST) --no-fail-fast --lib --bins --test '[!v]*' -- --test-threads=1
 
 soak: netboot golden material small ## the tests that take longer (every network card); an issue is resolved when it passes whole
 	$(TEST) -- --test-threads=1 --ignored

@@ -116,3 +116,17 @@ impl Entry {
         Self { table, key: key.to_owned(), value: None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn times_are_read_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let times: Vec<f64> = (0..1000).map(|i| 1_796_000_000.0 + f64::from(i) * 0.013_713_1).collect();
+        store.save(vec![Entry::put(HOOKS, "times", &times).unwrap()]).await.unwrap();
+        assert_eq!(store.load::<Vec<f64>>(HOOKS).unwrap(), [times]);
+    }
+}
