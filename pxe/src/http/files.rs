@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
@@ -77,16 +77,16 @@ fn torrent(found: Found, headers: &HeaderMap, peer: Peer, passing: &Mutex<Passin
     // Whoever is behind a router that hides its address cannot be reached by the others.
     let passes_on = headers.get(PASSES_ON).and_then(|at| at.to_str().ok()?.parse::<SocketAddr>().ok());
     let passes_on = passes_on.filter(|at| at.ip() == peer.remote.ip().to_canonical() && at.port() != 0);
-    if let (Some(packed), Some(at)) = (&packed, passes_on)
-        && let Some(elsewhere) = elsewhere(packed, at, passing)
-    {
-        return (StatusCode::MULTIPLE_CHOICES, Json(elsewhere)).into_response();
-    }
-    let mut answer = match packed {
-        Some(packed) => ([(header::CONTENT_ENCODING, ZSTD)], text(TORRENT, packed)).into_response(),
-        None => text(TORRENT, found.bytes),
+    let elsewhere = packed.as_deref().zip(passes_on).and_then(|(packed, at)| elsewhere(packed, at, passing));
+    let mut answer = match (elsewhere, packed) {
+        (Some(elsewhere), _) => (StatusCode::MULTIPLE_CHOICES, Json(elsewhere)).into_response(),
+        (None, Some(packed)) => ([(header::CONTENT_ENCODING, ZSTD)], text(TORRENT, packed)).into_response(),
+        (None, None) => text(TORRENT, found.bytes),
     };
-    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    // For a cache between: what another machine asks for is another answer.
+    for asked in [header::ACCEPT_ENCODING, HeaderName::from_static(PASSES_ON)] {
+        answer.headers_mut().append(header::VARY, asked.into());
+    }
     answer
 }
 
@@ -105,4 +105,31 @@ fn own_name(headers: &HeaderMap) -> Option<&str> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
     let host = headers.get(header::HOST).map(HeaderValue::to_str)?.ok()?;
     ((1..=255).contains(&host.len()) && host.bytes().all(good)).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The status of what a machine is told that passes a torrent on at `passes_on`, and what that depends on.
+    fn ask(passes_on: SocketAddr, passing: &Mutex<Passing>) -> (StatusCode, Vec<HeaderValue>) {
+        let noise: Vec<u8> =
+            (0_u64..4096).flat_map(|n| (n * n).wrapping_mul(n ^ 0x9e37_79b9).to_le_bytes()).collect();
+        let found = Found { media_type: TORRENT, bytes: noise.into() };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ZSTD));
+        headers.insert(PASSES_ON, passes_on.to_string().parse().unwrap());
+        let peer = Peer { remote: passes_on, local: passes_on, tls: false };
+        let answer = torrent(found, &headers, peer, passing);
+        (answer.status(), answer.headers().get_all(header::VARY).into_iter().cloned().collect())
+    }
+
+    #[test]
+    fn a_cache_between_keeps_the_answers_of_machines_apart() {
+        let passing = Mutex::new(Passing::new(Vec::new()));
+        let answers: Vec<_> = (1..=3).map(|n| ask(([10, 0, 0, n], 4000).into(), &passing)).collect();
+        let statuses: Vec<StatusCode> = answers.iter().map(|(status, _)| *status).collect();
+        assert_eq!(statuses, [StatusCode::OK, StatusCode::OK, StatusCode::MULTIPLE_CHOICES]);
+        assert!(answers.iter().all(|(_, by)| by == &["accept-encoding", "ezio-passes-on"]), "{answers:?}");
+    }
 }
