@@ -120,8 +120,8 @@ pub fn summary(results: &Results, cases: &[Case], systems: &[&str]) -> String {
     let mut rows = vec![head];
     for case in cases {
         let Some(trial) = results.rooms.iter().find(|trial| trial.case == case.name) else { continue };
-        // The quick rooms share names with the full ones, but neither size nor rate nor goal.
-        let is_this_room = trial.members == case.members && trial.mbit == case.mbit && trial.mib == case.mib;
+        // The quick rooms share names with the full ones, but neither size nor goal.
+        let is_this_room = trial.members == case.members && trial.mib == case.mib;
         let title = if is_this_room { case.title.to_owned() } else { format!("{} (quick)", case.name) };
         let goal = if is_this_room { format!("{:.2}", case.goal) } else { String::new() };
         let (links, image) = (format!("{} Mbit/s", trial.mbit), format!("{} MiB", trial.mib));

@@ -34,6 +34,10 @@ struct Rooms {
     /// Runs of ezio in each case; the others run once.
     #[arg(long, default_value_t = 1)]
     runs: usize,
+    /// Rate of all links but the slow ones in Mbit/s, instead of each case's own: shows what a room takes whose machines have
+    /// more of a processor each than this machine has for all of them.
+    #[arg(long, value_name = "RATE")]
+    mbit: Option<f64>,
     /// A few small, fast rooms instead of all cases.
     #[arg(long)]
     quick: bool,
@@ -128,9 +132,11 @@ fn chosen_cases(rooms: &Rooms) -> Result<Vec<Case>> {
         let known = name == loopback::NAME || all.iter().any(|case| case.name == name);
         ensure!(known, "no case {name:?}: see `ezio-bench list`");
     }
+    ensure!(rooms.mbit.is_none_or(|rate| rate > 0.0), "--mbit takes a rate above 0");
     Ok(all
         .into_iter()
         .filter(|case| rooms.cases.is_empty() || rooms.cases.iter().any(|n| n == case.name))
+        .map(|case| Case { mbit: rooms.mbit.unwrap_or(case.mbit), ..case })
         .collect())
 }
 
