@@ -16,3 +16,4 @@ pub mod plan;
 pub mod set;
 pub mod swap;
 pub mod uefi;
+pub mod zeros;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use ezio_image::zeros::is_zeros;
+
 /// Zeros are left out in units of this: what file systems allocate at least. Bytes.
 const HOLE: usize = 4096;
 
@@ -14,18 +16,14 @@ const HOLE: usize = 4096;
 pub fn write_sparse(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     let mut begin = 0;
     let chunks: Vec<&[u8]> = bytes.chunks(HOLE).collect();
-    for group in chunks.chunk_by(|a, b| is_zero(a) == is_zero(b)) {
+    for group in chunks.chunk_by(|a, b| is_zeros(a) == is_zeros(b)) {
         let length: usize = group.iter().map(|c| c.len()).sum();
-        if !is_zero(group[0]) {
+        if !is_zeros(group[0]) {
             file.write_all_at(&bytes[begin..begin + length], offset + begin as u64)?;
         }
         begin += length;
     }
     Ok(())
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| b == 0)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use ezio_image::conf::units::human_size;
 use ezio_image::extents::{Extent, ExtentMap};
 use ezio_image::layout::{Layout, ReadAt};
+use ezio_image::zeros::is_zeros;
 
 use super::source::Source;
 use crate::stop::Stop;
@@ -107,7 +108,7 @@ impl Scan<'_> {
             })?;
             for part in self.parts(&chunk) {
                 let place = (part.start - at) as usize..(part.end - at) as usize;
-                if bytes[place].iter().all(|byte| *byte == 0) {
+                if is_zeros(&bytes[place]) {
                     continue;
                 }
                 match used.last_mut().filter(|last| last.end == part.start) {

@@ -1,6 +1,5 @@
 //! The content of one partition in a sparse file, as long as the partition was.
 
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +7,7 @@ use ezio_image::directory::{CheckedImage, Torrent};
 use ezio_image::extents::Extent;
 use ezio_image::layout::ReadAt;
 use ezio_image::manifest::PartitionInfo;
-use ezio_imagedir::{PieceHasher, Stored};
+use ezio_imagedir::{PieceHasher, Stored, write_sparse};
 use tempfile::NamedTempFile;
 
 use crate::cli::ShrinkArgs;
@@ -50,9 +49,7 @@ impl Unpacked {
                 let bytes = bytes.with_context(|| format!("cannot read {} at byte {at}", info.name))?;
                 hasher.update(&bytes, |hash| hashes.push(hash));
                 // Zeros of a raw image stay holes.
-                if bytes.iter().any(|byte| *byte != 0) {
-                    file.as_file().write_all_at(&bytes, at).context("cannot unpack the partition")?;
-                }
+                write_sparse(file.as_file(), at, &bytes).context("cannot unpack the partition")?;
                 progress.add(now);
             }
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::{slice, thread};
 
+use ezio_image::zeros::is_zeros;
 use ezio_scheduler::PieceId;
 use ezio_sha1::Method;
 
@@ -108,8 +109,7 @@ impl Pipeline {
         let piece_length = self.torrent_of(PieceId(pieces.start)).0.metainfo.piece_length();
         let each = pieces.zip(bytes.chunks(piece_length as usize));
         // A disk that was never written, or was discarded, need not be hashed.
-        let (blank, others): (Vec<_>, Vec<_>) =
-            each.partition(|(_, bytes)| bytes.iter().all(|byte| *byte == 0));
+        let (blank, others): (Vec<_>, Vec<_>) = each.partition(|(_, bytes)| is_zeros(bytes));
         let messages: Vec<[&[u8]; 1]> = others.iter().map(|(_, bytes)| [*bytes]).collect();
         let digests = method.hash(&messages.iter().map(<[_; 1]>::as_slice).collect::<Vec<_>>());
         let hashed = others.iter().zip(digests).map(|((piece, _), digest)| {
