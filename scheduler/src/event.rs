@@ -121,6 +121,8 @@ pub enum Input<'a> {
     Rejected(ConnId, Blocks),
     /// A block has arrived and lies in RAM. Tell also those which [`super::Scheduler::wants`] refused: they count as waste.
     Arrived(ConnId, Blocks),
+    /// What arrived came as one, compressed ([`PACK_BLOCKS`]): so many bytes of it were not on the wire.
+    Saved(u32),
     /// A piece whose blocks are all there (see [`Output::Check`]) has the right hash: it can be passed on.
     Verified(PieceId),
     /// Its hash is wrong: its bytes are dropped and fetched again.

@@ -14,6 +14,9 @@ use super::peer::{Conn, Pending};
 use super::pieces::{Block, Rarest};
 use super::site::{Crossing, mix};
 
+/// Bytes of a whole pack.
+const PACK: u64 = PACK_BLOCKS as u64 * BLOCK_SIZE as u64;
+
 impl Scheduler {
     /// Bytes that should be outstanding.
     pub(super) fn ahead(&self) -> u64 {
@@ -26,7 +29,8 @@ impl Scheduler {
     pub(super) fn run(&self) -> u64 {
         let t = &self.config.tuning;
         let bytes = (self.down.per_s() * t.run.as_secs_f64()) as u64;
-        in_packs(bytes.clamp(t.run_min.into(), t.run_max.max(t.run_min).into()))
+        let least = stand_for(t.run_min.into(), self.down.per_s(), self.saved.per_s());
+        in_packs(bytes.clamp(least, u64::from(t.run_max).max(least)))
     }
 
     pub(super) fn on_suggested(&mut self, id: ConnId, piece: PieceId) {
@@ -262,21 +266,37 @@ fn chance(own: u64, piece: u32) -> f64 {
     mix(own, piece) as f64 / u64::MAX as f64
 }
 
+/// Content for which so many bytes on the wire stand, where of `content` bytes so many were `saved` lately; a pack at most.
+fn stand_for(wire: u64, content: f64, saved: f64) -> u64 {
+    let each = content / (content - saved).max(1.0);
+    ((wire as f64 * each.max(1.0)) as u64).min(PACK.max(wire))
+}
+
 /// About so many bytes as whole packs, where that comes to one or more. A pack goes out as it lies only to who asks for all of it: of a
 /// part, the sender has to make another one.
 fn in_packs(bytes: u64) -> u64 {
-    const PACK: u64 = PACK_BLOCKS as u64 * BLOCK_SIZE as u64;
     if bytes < PACK / 2 { bytes } else { (bytes + PACK / 2) / PACK * PACK }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::in_packs;
+    use super::{in_packs, stand_for};
 
     #[test]
     fn runs_are_whole_packs_or_less_than_half_of_one() {
         let kib = |n: u64| n << 10;
         assert_eq!([16, 64, 127].map(|n| in_packs(kib(n))), [16, 64, 127].map(kib));
         assert_eq!([128, 256, 383, 384, 1024].map(|n| in_packs(kib(n))), [256, 256, 256, 512, 1024].map(kib));
+    }
+
+    #[test]
+    fn a_run_has_as_many_bytes_on_the_wire_however_much_they_stand_for() {
+        let least = |content, saved| stand_for(64 << 10, content, saved) >> 10;
+        assert_eq!(
+            [least(0.0, 0.0), least(5e6, 0.0), least(5e6, 2.5e6), least(5e6, 3e6)],
+            [64, 64, 128, 160]
+        );
+        // Nearly nothing came, for much.
+        assert_eq!([least(5e6, 4.9e6), least(5e6, 5e6)], [256, 256]);
     }
 }

@@ -125,6 +125,8 @@ pub struct Scheduler {
     /// Bytes of verified pieces that still wait in RAM for the target.
     unstored: u64,
     down: Rate,
+    /// Of it, what was not on the wire.
+    saved: Rate,
     up: Rate,
     link: LinkRate,
     serving: Serving,
@@ -161,6 +163,7 @@ impl Scheduler {
             pending_bytes: 0,
             unstored: 0,
             down: Rate::default(),
+            saved: Rate::default(),
             up: Rate::default(),
             link: LinkRate::default(),
             serving: Serving::default(),
@@ -222,6 +225,7 @@ impl Scheduler {
             Input::Reported(conn, paces) => self.on_reported(conn, paces),
             Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks),
             Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks),
+            Input::Saved(bytes) => self.saved.add(bytes),
             Input::Verified(piece) => self.on_verified(piece),
             Input::Failed(piece) => self.on_failed(piece),
             Input::Stored(piece) => self.on_stored(piece),

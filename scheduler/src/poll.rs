@@ -106,6 +106,7 @@ impl Scheduler {
         }
         let t = &self.config.tuning;
         self.down.step(step, t.rate_memory);
+        self.saved.step(step, t.rate_memory);
         self.up.step(step, t.rate_memory);
         self.link.step(step, self.down.per_s().max(self.up.per_s()), t);
         for at in 0..self.conns.ids().len() {

@@ -113,7 +113,7 @@ numbers! {
     ahead_max: u32 = 24 << 20, "bytes";
     /// A run of requests is what comes in so long.
     run: Duration = ms(25), "ms";
-    /// Bytes of one run, at least: the smallest piece of common torrents.
+    /// Bytes of one run on the wire, at least: the smallest piece of common torrents. What comes packed stands for more.
     run_min: u32 = 64 << 10, "bytes";
     /// Bytes of one run, at most.
     run_max: u32 = 1 << 20, "bytes";

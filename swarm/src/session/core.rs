@@ -252,6 +252,8 @@ impl Core {
             return pool.give(blocks);
         }
         let run = pack.run();
+        let saved = pack.raw().saturating_sub(pack.bytes().len());
+        self.input(Input::Saved(u32::try_from(saved).unwrap_or(u32::MAX)));
         if self.arrived(id, run, blocks, pool)
             && let Some(arriving) = self.arriving.get_mut(&run.piece)
         {

@@ -85,7 +85,7 @@ impl Engine {
     pub(crate) fn new(config: Config, contents: Vec<Content>, port: u16) -> Arc<Self> {
         let geometry = geometry(&contents);
         // Of the memory, the larger part is for what arrives and waits to be written; the rest keeps what was
-        // written for upload, and an eighth what came packed. A server only reads: the kernel keeps its files in memory, a second copy would not help.
+        // written for upload, and as much again what came packed. A server only reads: the kernel keeps its files in memory, a second copy would not help.
         let arriving = config.memory / 8 * 5;
         let cache = if config.role == Role::Server { SERVER_CACHE } else { config.memory / 8 * 2 };
         let role = match config.role {
@@ -110,7 +110,7 @@ impl Engine {
                 geometry.clone(),
                 zeros,
                 Arc::clone(&pool),
-                Bounds { kept: cache, packed: config.memory / 8, gathered: arriving / 2 },
+                Bounds { kept: cache, packed: config.memory / 4, gathered: arriving / 2 },
                 Arc::new(Events(Weak::clone(engine))),
             )),
             peer_id: new_peer_id(),
