@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ezio_scheduler::PieceId;
 
+use crate::pack_memory::PackMemory;
+
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 16 << 10;
 /// Blocks of a chunk.
@@ -19,17 +21,18 @@ pub(crate) const CHUNK: u32 = CHUNK_BLOCKS * BLOCK as u32;
 #[repr(C, align(4096))]
 pub(crate) struct Block(pub(crate) [u8; BLOCK]);
 
-/// Blocks out of use.
+/// Blocks out of use, and the memory of packs.
 pub(crate) struct BlockPool {
     free: Mutex<Vec<Box<Block>>>,
     keep: usize,
+    pub(crate) packs: PackMemory,
 }
 
 impl BlockPool {
     /// A pool that keeps at most `keep_bytes` for later.
     pub(crate) fn new(keep_bytes: u64) -> Arc<Self> {
         let keep = usize::try_from(keep_bytes / BLOCK as u64).unwrap_or(usize::MAX);
-        Arc::new(Self { free: Mutex::default(), keep })
+        Arc::new(Self { free: Mutex::default(), keep, packs: PackMemory::default() })
     }
 
     /// Puts `count` blocks into `into`. Their bytes are whatever was in them before.

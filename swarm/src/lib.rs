@@ -22,6 +22,7 @@ pub mod wire;
 mod block;
 mod inquiry;
 mod pack;
+mod pack_memory;
 mod pipeline;
 mod proof;
 mod session;

@@ -4,12 +4,12 @@
 //! makes that take more memory, or more time than the bytes that it sent and those that it was asked for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ezio_scheduler::{Blocks, PACK_BLOCKS};
 use zstd_safe::{CCtx, DCtx};
 
 use crate::block::{BLOCK, Block, BlockPool};
+use crate::pack_memory::PackMemory;
 
 /// The most that a run of blocks has.
 const MOST: usize = PACK_BLOCKS as usize * BLOCK;
@@ -26,14 +26,14 @@ pub(crate) struct Pack {
     run: Blocks,
     raw: u32,
     bytes: Vec<u8>,
-    held: Arc<AtomicU64>,
+    pool: Arc<BlockPool>,
 }
 
 impl Pack {
-    /// `bytes` stand for the `raw` bytes of `run`; all that lives is counted in `held`.
-    pub(crate) fn new(run: Blocks, raw: u32, bytes: Vec<u8>, held: &Arc<AtomicU64>) -> Self {
-        held.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Self { run, raw, bytes, held: Arc::clone(held) }
+    /// `bytes` stand for the `raw` bytes of `run`; their memory goes to `pool` in the end.
+    pub(crate) fn new(run: Blocks, raw: u32, bytes: Vec<u8>, pool: &Arc<BlockPool>) -> Self {
+        pool.packs.hold(&bytes);
+        Self { run, raw, bytes, pool: Arc::clone(pool) }
     }
 
     /// What it stands for.
@@ -54,7 +54,7 @@ impl Pack {
 
 impl Drop for Pack {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes.len() as u64, Ordering::Relaxed);
+        self.pool.packs.give(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -71,12 +71,18 @@ impl Packer {
     }
 
     /// The frame for these blocks; none where it would not save an eighth.
-    pub(crate) fn pack<'a>(&mut self, blocks: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+    pub(crate) fn pack<'a>(
+        &mut self,
+        blocks: impl Iterator<Item = &'a [u8]>,
+        memory: &PackMemory,
+    ) -> Option<Vec<u8>> {
         self.raw.clear();
         blocks.for_each(|block| self.raw.extend_from_slice(block));
         let most = longest(self.raw.len()).min(self.packed.len());
         let length = self.context.compress(&mut self.packed[..most], &self.raw, LEVEL).ok()?;
-        Some(self.packed[..length].to_vec())
+        let mut packed = memory.take(length);
+        packed.copy_from_slice(&self.packed[..length]);
+        Some(packed)
     }
 }
 

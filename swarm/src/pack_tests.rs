@@ -41,7 +41,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn what_is_packed_comes_back_and_zstd_reads_it(content in content()) {
-        if let Some(frame) = Packer::new().pack(content.chunks(BLOCK)) {
+        if let Some(frame) = Packer::new().pack(content.chunks(BLOCK), &PackMemory::default()) {
             prop_assert!(frame.len() <= content.len() / 8 * 7);
             let mut unpacker = Unpacker::new();
             prop_assert_eq!(unpacker.unpack(&frame, content.len()), Some(content.as_slice()));
@@ -117,12 +117,11 @@ fn what_needs_a_dictionary_is_refused() {
 fn random_bytes_are_not_packed_and_what_cannot_be_unpacked_is_zeros() {
     let mut random = vec![0; MOST];
     rand::fill(&mut random[..]);
-    assert_eq!(Packer::new().pack(random.chunks(BLOCK)), None);
-    let held = Arc::default();
-    let run = Blocks { piece: PieceId(0), first: 0, count: 2 };
-    let pack = Pack::new(run, 20_000, random, &held);
-    assert_eq!(held.load(Ordering::Relaxed), MOST as u64);
+    assert_eq!(Packer::new().pack(random.chunks(BLOCK), &PackMemory::default()), None);
     let pool = BlockPool::new(1 << 20);
+    let run = Blocks { piece: PieceId(0), first: 0, count: 2 };
+    let pack = Pack::new(run, 20_000, random, &pool);
+    assert_eq!(pool.packs.held(), MOST as u64);
     let mut dirty = Vec::new();
     pool.take(2, &mut dirty);
     dirty.iter_mut().for_each(|block| block.0.fill(9));
@@ -130,5 +129,5 @@ fn random_bytes_are_not_packed_and_what_cannot_be_unpacked_is_zeros() {
     let blocks = Unpacker::new().blocks(&pack, &pool);
     assert!(blocks.len() == 2 && blocks.iter().all(|b| b.0.iter().all(|&byte| byte == 0)));
     drop(pack);
-    assert_eq!(held.load(Ordering::Relaxed), 0);
+    assert_eq!(pool.packs.held(), 0);
 }

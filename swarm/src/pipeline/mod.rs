@@ -18,7 +18,6 @@ mod writer;
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -95,8 +94,6 @@ pub(crate) struct Pipeline {
     pool: Arc<BlockPool>,
     cache: Mutex<Cache>,
     packs: Mutex<Packs>,
-    /// Bytes of all packs there are.
-    held: Arc<AtomicU64>,
     packing: Packing,
     /// Out of use.
     tools: Mutex<Vec<Tools>>,
@@ -137,15 +134,13 @@ impl Pipeline {
     ) -> Self {
         let torrents =
             torrents.into_iter().map(|(metainfo, storage)| Torrent { metainfo, storage }).collect();
-        let held = Arc::default();
         Self {
             torrents,
             geometry,
             zeros,
-            pool,
             cache: Mutex::new(Cache::new(bytes.kept)),
-            packs: Mutex::new(Packs::new(bytes.packed, Arc::clone(&held))),
-            held,
+            packs: Mutex::new(Packs::new(bytes.packed, Arc::clone(&pool))),
+            pool,
             packing: Packing::new(),
             tools: Mutex::default(),
             to_hash: Queue::default(),
@@ -207,7 +202,7 @@ impl Pipeline {
 
     /// A pack for blocks that exist.
     pub(crate) fn pack(&self, run: Blocks, bytes: Vec<u8>) -> Pack {
-        Pack::new(run, self.geometry.bytes_of(run), bytes, &self.held)
+        Pack::new(run, self.geometry.bytes_of(run), bytes, &self.pool)
     }
 
     /// Opens a pack, now or by a thread.

@@ -74,7 +74,7 @@ pub(super) fn pack(
 ) -> Content {
     let first = (run.first % CHUNK_BLOCKS) as usize;
     let blocks = (first..first + run.count as usize).map(|at| chunk.block(at));
-    let bytes = tools.packer.pack(blocks);
+    let bytes = tools.packer.pack(blocks, &pipeline.pool.packs);
     pipeline.packing.took(pipeline.geometry.bytes_of(run), ordered.elapsed(), bytes.is_some());
     bytes.map_or(Content::Raw(chunk), |bytes| pipeline.keep(run, bytes))
 }

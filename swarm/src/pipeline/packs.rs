@@ -3,11 +3,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ezio_scheduler::Blocks;
 
 use super::Loaded;
+use crate::block::BlockPool;
 use crate::pack::Pack;
 
 /// Piece and first block.
@@ -22,14 +22,14 @@ pub(super) struct Packs {
     /// Oldest first.
     order: VecDeque<Place>,
     limit: u64,
-    /// Bytes of all packs there are.
-    held: Arc<AtomicU64>,
+    /// Where their memory is from.
+    pool: Arc<BlockPool>,
     waiting: HashMap<Blocks, Vec<Loaded>>,
 }
 
 impl Packs {
-    pub(super) fn new(limit: u64, held: Arc<AtomicU64>) -> Self {
-        Self { entries: HashMap::new(), order: VecDeque::new(), limit, held, waiting: HashMap::new() }
+    pub(super) fn new(limit: u64, pool: Arc<BlockPool>) -> Self {
+        Self { entries: HashMap::new(), order: VecDeque::new(), limit, pool, waiting: HashMap::new() }
     }
 
     /// A pack for the beginning of `run`, or for all of it.
@@ -43,7 +43,7 @@ impl Packs {
         if self.entries.insert(place, pack).is_none() {
             self.order.push_back(place);
         }
-        while self.held.load(Ordering::Relaxed) > self.limit
+        while self.pool.packs.held() > self.limit
             && let Some(oldest) = self.order.pop_front()
         {
             self.entries.remove(&oldest);
@@ -70,16 +70,16 @@ mod tests {
 
     fn pack(packs: &Packs, piece: u32, first: u32, count: u32) -> Arc<Pack> {
         let run = Blocks { piece: PieceId(piece), first, count };
-        Arc::new(Pack::new(run, count << 14, vec![0; 1000], &packs.held))
+        Arc::new(Pack::new(run, count << 14, vec![0; 1000], &packs.pool))
     }
 
     #[test]
     fn all_that_lives_counts_and_the_oldest_go() {
-        let mut packs = Packs::new(10_000, Arc::default());
+        let mut packs = Packs::new(10_000, BlockPool::new(0));
         let in_use = pack(&packs, 100, 0, 1);
         for piece in 0..50 {
             packs.keep(pack(&packs, piece, 0, 16));
-            assert!(packs.held.load(Ordering::Relaxed) <= 10_000);
+            assert!(packs.pool.packs.held() <= 10_000);
         }
         let kept: Vec<u32> = (0..50)
             .filter(|&p| packs.get(Blocks { piece: PieceId(p), first: 0, count: 16 }).is_some())
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_got_or_the_beginning_of_it_and_never_more() {
-        let mut packs = Packs::new(10_000, Arc::default());
+        let mut packs = Packs::new(10_000, BlockPool::new(0));
         packs.keep(pack(&packs, 1, 4, 4));
         let get = |first, count| packs.get(Blocks { piece: PieceId(1), first, count }).map(|p| p.run().count);
         assert_eq!((get(4, 4), get(4, 16), get(4, 3), get(0, 16)), (Some(4), Some(4), None, None));

@@ -239,7 +239,7 @@ impl Receiver {
                 if bytes.len() < PACK_HEADER {
                     break;
                 }
-                self.begin_pack(4 + length as usize - PACK_HEADER)?;
+                self.begin_pack(4 + length as usize - PACK_HEADER, pool)?;
                 continue;
             }
             let whole = 4 + length as usize;
@@ -295,7 +295,7 @@ impl Receiver {
     }
 
     /// A pack is shorter than what it stands for: no more memory than that is taken for it.
-    fn begin_pack(&mut self, length: usize) -> Result<(), WireError> {
+    fn begin_pack(&mut self, length: usize, pool: &BlockPool) -> Result<(), WireError> {
         let bytes = &self.linear[self.start..self.end];
         let (message, data) = PackMessage::decode(&bytes[6..])?;
         let limit = message.count as usize * BLOCK;
@@ -303,7 +303,7 @@ impl Receiver {
             return Err(WireError::FrameLength { length: length as u32, limit: limit as u32 });
         }
         let filled = data.len().min(length);
-        let mut bytes = vec![0; length];
+        let mut bytes = pool.packs.take(length);
         bytes[..filled].copy_from_slice(&data[..filled]);
         self.start += PACK_HEADER + filled;
         if filled == length {
