@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::bits::Bits;
 use super::event::{ConnId, Output, Role, SiteId};
 use super::geometry::PieceId;
 use super::peer::Conn;
@@ -36,6 +35,15 @@ struct Calls {
 impl Announcements {
     pub(super) fn len(&self) -> usize {
         self.log.len()
+    }
+
+    pub(super) fn at(&self, place: usize) -> Option<PieceId> {
+        self.log.get(place).copied()
+    }
+
+    /// The places of such pieces.
+    pub(super) fn places(&self, is_one: impl Fn(PieceId) -> bool) -> impl Iterator<Item = usize> {
+        self.log.iter().enumerate().filter(move |(_, piece)| is_one(**piece)).map(|(place, _)| place)
     }
 
     pub(super) fn add(&mut self, piece: PieceId) {
@@ -76,11 +84,16 @@ impl Scheduler {
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let Some(conn) = self.conns.get(id).filter(|c| c.announced < log) else { continue };
-            let waits = self.now.saturating_sub(conn.told) < self.config.tuning.announce;
-            if self.is_far(conn) {
-                self.call(id, &calls);
-            } else if waits && !urgent {
+            let far = self.is_far(conn);
+            if far && conn.called >= log {
+                continue;
+            }
+            let t = &self.config.tuning;
+            let waits = self.now.saturating_sub(conn.told) < if far { t.announce_far } else { t.announce };
+            if waits && (far || !urgent) {
                 self.announcements.due = Some(self.now + self.config.tuning.announce_sweep);
+            } else if far {
+                self.call(id, &calls);
             } else {
                 self.tell_all(id);
             }
@@ -108,7 +121,7 @@ impl Scheduler {
     }
 
     /// Whether a peer is a member at another site: there one member fetches what is here, and the others need not know.
-    fn is_far(&self, conn: &Conn) -> bool {
+    pub(super) fn is_far(&self, conn: &Conn) -> bool {
         self.crosses(conn) && conn.peer.role == Role::Member
     }
 
@@ -144,15 +157,13 @@ impl Scheduler {
         if !calls.callees.contains(&conn.peer.member) {
             return;
         }
-        if conn.calls.len() == 0 {
-            conn.calls = Bits::new(self.geometry.piece_count());
-        }
+        conn.told = self.now;
         for &piece in &log[from..] {
             if range.contains(&piece.0)
                 && !conn.has.get(piece.0)
                 && rank(&calls.callees, conn.peer.member, piece) < calls.called
                 && rank(&calls.members, self.config.member, piece) < calls.callers
-                && conn.calls.set(piece.0)
+                && conn.note_call(piece, self.geometry.piece_count())
             {
                 self.out.push(Output::Have(id, piece));
             }
@@ -166,8 +177,12 @@ impl Scheduler {
         }
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
+            let far = self.conns.get(id).is_some_and(|conn| self.is_far(conn));
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.called = 0;
+                if far {
+                    conn.told = Duration::ZERO;
+                }
             }
         }
         self.announcements.due.get_or_insert(self.now + self.config.tuning.announce_sweep);

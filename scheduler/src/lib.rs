@@ -9,8 +9,8 @@
 //!
 //! The policy, by file: `poll` has the order of the rules, `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
-//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links; where these
-//! are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). `spread` is all
+//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links, across which `errand` sends one machine for each piece;
+//! where these are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). `spread` is all
 //! that differs between small rooms and large ones, where the server plants two trees (`forest`, `place`), and members pass on
 //! along them (`relay`).
 
@@ -20,6 +20,7 @@ mod announce;
 mod answers;
 mod bits;
 mod config;
+mod errand;
 mod event;
 mod fetch;
 mod flows;
@@ -53,6 +54,7 @@ use rand::rngs::SmallRng;
 
 use announce::Announcements;
 use answers::Answers;
+use errand::Errands;
 use members::Members;
 use peer::Conns;
 use pieces::Pieces;
@@ -131,6 +133,7 @@ pub struct Scheduler {
     link: LinkRate,
     serving: Serving,
     announcements: Announcements,
+    errands: Errands,
     steering: Steering,
     places: Places,
     relays: Vec<Relay>,
@@ -168,6 +171,7 @@ impl Scheduler {
             link: LinkRate::default(),
             serving: Serving::default(),
             announcements: Announcements::default(),
+            errands: Errands::new(count),
             steering: Steering::new(count),
             places: Places::default(),
             relays: Vec::new(),

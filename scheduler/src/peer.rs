@@ -138,6 +138,14 @@ impl Conn {
         self.pending.is_empty() || blocks <= self.peer.queue.into()
     }
 
+    /// Notes that it is told of a piece, of this many, which it may fetch for its site; whether that is news.
+    pub(super) fn note_call(&mut self, piece: PieceId, pieces: u32) -> bool {
+        if self.calls.len() == 0 {
+            self.calls = Bits::new(pieces);
+        }
+        self.calls.set(piece.0)
+    }
+
     pub(super) fn ours(&self) -> bool {
         self.peer.role != Role::Foreign
     }

@@ -13,6 +13,8 @@ pub(super) struct Due {
     pub(super) refused: Vec<(ConnId, Blocks)>,
     /// It became known where somebody is.
     pub(super) moved: bool,
+    /// There is something to be fetched for another site, or somebody there who could.
+    pub(super) entrust: bool,
     /// Members that came, to a server.
     pub(super) came: Vec<ConnId>,
     /// Somebody may hold up the server's trees.
@@ -77,6 +79,7 @@ impl Scheduler {
         self.offer();
         // What others are to know.
         self.finish();
+        self.entrust();
         self.announce();
         self.part();
         if tick {

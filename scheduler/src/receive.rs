@@ -18,6 +18,7 @@ impl Scheduler {
         let refuse = conn.closing;
         self.conns.insert(id, conn);
         self.spread.relatives_change(self, peer.torrent);
+        self.due.entrust = true;
         if refuse {
             self.out.push(Output::Disconnect(id, if known { Reason::Corrupt } else { Reason::Protocol }));
         } else {
@@ -41,6 +42,7 @@ impl Scheduler {
         if conn.peer.role != Role::Server {
             conn.has.iter().for_each(|piece| self.pieces.lost(PieceId(piece)));
         }
+        self.resume_errands(&conn);
         self.call_again();
         self.steering.closed(id);
         self.spread.relatives_change(self, conn.peer.torrent);
@@ -71,6 +73,7 @@ impl Scheduler {
     }
 
     pub(super) fn on_have(&mut self, id: ConnId, pieces: &[PieceId]) {
+        let far = self.conns.get(id).is_some_and(|conn| self.is_far(conn));
         let Some(conn) = self.conns.get_mut(id) else { return };
         let range = self.geometry.pieces_of(conn.peer.torrent).unwrap_or_default();
         if pieces.iter().any(|p| !range.contains(&p.0)) {
@@ -82,6 +85,9 @@ impl Scheduler {
         for &piece in pieces {
             if !conn.has.set(piece.0) {
                 continue;
+            }
+            if far {
+                self.errands.heard.set(piece.0);
             }
             if !self.pieces.have.get(piece.0) {
                 conn.useful += 1;
@@ -269,10 +275,8 @@ impl Scheduler {
         {
             self.members.cleared(first);
         }
-        let far =
-            |member: u32| self.conns.iter().any(|(_, c)| c.member == member as usize && self.crosses(c));
-        if first.is_some_and(far) {
-            self.announcements.hurry();
+        if let Some(first) = first {
+            self.came_from(first as usize);
         }
         self.unstored += u64::from(self.geometry.piece_size(piece));
         self.gain(piece);

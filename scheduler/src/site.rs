@@ -1,8 +1,9 @@
 //! Thin links between sites: what crosses, crosses once.
 //!
-//! A piece that nobody at this site has is fetched from elsewhere by one of the site's members, which all of them choose
-//! alike by a hash of the piece and the member; the others wait until it is here. Who has nothing else left to wait for takes
-//! the chosen one's place, the next in rank first.
+//! A piece that nobody at this site has is fetched from elsewhere by one of the site's members: the one that it was left to
+//! ([`super::errand`]), or, of what was elsewhere before we knew of sites, the one that all of them choose alike by a hash of the
+//! piece and the member; the others wait until it is here. Who has nothing else left to wait for takes the chosen one's place, the
+//! next in rank first.
 
 use super::Scheduler;
 use super::bits::Bits;
@@ -38,6 +39,10 @@ pub(super) struct Crossing {
     own: u64,
     /// Ranks that may fetch.
     ranks: u32,
+    /// What was left to us to fetch.
+    ours: Bits,
+    /// What was left to somebody, and comes soon.
+    heard: Bits,
     /// The site that pieces come from.
     before: Option<SiteId>,
 }
@@ -47,7 +52,8 @@ impl Crossing {
         if self.here.get(piece.0) {
             return false;
         }
-        rank(&self.members, self.own, piece) < self.ranks as usize
+        let ranks = self.ranks as usize - usize::from(self.heard.get(piece.0));
+        self.ours.get(piece.0) || rank(&self.members, self.own, piece) < ranks
     }
 
     /// Whether a peer elsewhere may be asked: who has nothing to wait for asks anybody.
@@ -81,7 +87,8 @@ impl Scheduler {
             }
         }
         let ranks = 1 + (self.idle().as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
-        Crossing { here, members, own: self.config.member, ranks, before: self.ring().before }
+        let (ours, heard) = (self.errands.ours.clone(), self.errands.heard.clone());
+        Crossing { here, members, own: self.config.member, ranks, ours, heard, before: self.ring().before }
     }
 
     /// When it has become known who is where: takes back what was asked across and need not come that way.
@@ -90,6 +97,7 @@ impl Scheduler {
             return;
         }
         self.call_again();
+        self.due.entrust = true;
         let crossing = self.crossing();
         let across = self.conns.iter().filter(|(_, conn)| self.crosses(conn));
         let asked = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, conn, p)));

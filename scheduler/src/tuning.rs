@@ -176,6 +176,9 @@ numbers! {
 
     /// Who was told of pieces hears of further ones so much later, or with whatever else is sent to it.
     announce: Duration = ms(2000), "ms";
+    /// At the next site others than who is to fetch it hear of a piece so much later, or with whatever else is sent to them: a
+    /// dozen HAVEs then are one packet on the cable.
+    announce_far: Duration = ms(8000), "ms";
     /// At the next site so many members hear of a piece: the one that is to fetch it, and who is next in rank.
     called: u32 = 2, "members";
     /// So many members that have a piece call one of them, about: each HAVE and its ACK cross the cable.

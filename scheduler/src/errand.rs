@@ -1,0 +1,186 @@
+//! Errands: who brings a piece to its site, from the server or from across, leaves it to one machine at the next site to fetch it for
+//! those there: of the members that it knows there the first in rank. It offers it the piece (SUGGEST PIECE of BEP 6), as members do.
+//!
+//! So a piece costs the cable one HAVE, where all know all as where each knows a few of those there. Others that have it tell
+//! some as well, in case that an errand is lost with a machine, but later, in company ([`super::announce`]); and who only heard of
+//! a piece waits until it has nothing else to wait for: somebody else is about to fetch it.
+
+use super::Scheduler;
+use super::bits::Bits;
+use super::event::{ConnId, Output, Role};
+use super::geometry::PieceId;
+use super::peer::Conn;
+use super::site::mix;
+
+/// Pieces at other sites.
+#[derive(Debug)]
+pub(super) struct Errands {
+    /// Places in the log of own pieces of those that are to be left to somebody.
+    brought: Vec<usize>,
+    /// What was left to us to fetch.
+    pub(super) ours: Bits,
+    /// What we heard of, since we know who is where.
+    pub(super) heard: Bits,
+}
+
+impl Errands {
+    pub(super) fn new(pieces: u32) -> Self {
+        Self { brought: Vec::new(), ours: Bits::new(pieces), heard: Bits::new(pieces) }
+    }
+}
+
+impl Scheduler {
+    /// A piece is about to be here, and a block of it came from this member.
+    pub(super) fn came_from(&mut self, member: usize) {
+        let Some((_, conn)) = self.conns.iter().find(|(_, conn)| conn.member == member) else { return };
+        let server = conn.peer.role == Role::Server;
+        let across = !server && self.crosses(conn);
+        if across {
+            self.announcements.hurry();
+        }
+        if server || (across && conn.peer.site != self.ring().after) {
+            self.errands.brought.push(self.announcements.len());
+            self.due.entrust = true;
+        }
+    }
+
+    /// A machine at another site is gone: what it was told of and may not have fetched is left to another there.
+    pub(super) fn resume_errands(&mut self, gone: &Conn) {
+        if self.is_far(gone) {
+            let open = |piece: PieceId| gone.calls.get(piece.0) && !gone.has.get(piece.0);
+            self.errands.brought.extend(self.announcements.places(open));
+            self.due.entrust = true;
+        }
+    }
+
+    /// Leaves it to others to fetch what we have brought here.
+    pub(super) fn entrust(&mut self) {
+        if !std::mem::take(&mut self.due.entrust) || self.errands.brought.is_empty() {
+            return;
+        }
+        // Who knows nobody there does it later.
+        let Some(after) = self.ring().after else { return };
+        for place in std::mem::take(&mut self.errands.brought) {
+            let Some(piece) = self.announcements.at(place) else { continue };
+            let torrent = self.geometry.locate(piece).0;
+            let is_there = |(_, conn): &(ConnId, &Conn)| {
+                let peer = &conn.peer;
+                peer.role == Role::Member
+                    && peer.site == Some(after)
+                    && peer.torrent == torrent
+                    && !conn.closing
+            };
+            let there: Vec<_> = self.conns.iter().filter(is_there).collect();
+            if there.iter().any(|(_, conn)| conn.has.get(piece.0)) {
+                continue;
+            }
+            let first = there.into_iter().min_by_key(|(_, conn)| mix(conn.peer.member, piece.0));
+            let Some(id) = first.map(|(id, _)| id) else {
+                self.errands.brought.push(place);
+                continue;
+            };
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            if conn.note_call(piece, self.geometry.piece_count()) && conn.announced <= place {
+                self.out.push(Output::Have(id, piece));
+            }
+            self.out.push(Output::Suggest(id, piece));
+        }
+    }
+
+    /// A member elsewhere leaves it to us to fetch a piece for our site.
+    pub(super) fn take_errand(&mut self, id: ConnId, piece: PieceId) {
+        let is_there = |conn: &&Conn| conn.peer.role == Role::Member && conn.has.get(piece.0);
+        if self.conns.get(id).filter(is_there).is_none() {
+            return;
+        }
+        self.errands.ours.set(piece.0);
+        self.due.fill = true;
+        let (run, crossing) = (self.run(), self.crossing());
+        let Some(conn) = self.conns.get(id) else { return };
+        let able = !(conn.choked || conn.closing || conn.late || self.members.get(conn.member).suspect);
+        if able
+            && conn.pending_bytes == 0
+            && crossing.comes_from(conn)
+            && crossing.allows(piece)
+            && self.pieces.active(piece).is_none()
+            && self.pulled() + run <= 2 * self.ahead()
+            && self.has_room(piece)
+        {
+            self.ask(id, piece, run);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::poll::tell;
+    use super::super::{
+        BLOCK_SIZE, Blocks, Config, Geometry, Input, Peer, REQUEST_QUEUE, SiteId, Start, TorrentId,
+        TorrentShape,
+    };
+    use super::*;
+
+    const SERVER: ConnId = ConnId(0);
+    const PIECE: PieceId = PieceId(0);
+    const BLOCK: Blocks = Blocks { piece: PIECE, first: 0, count: 1 };
+
+    /// A member at site 0 of two, which knows the server, two at its own site and three at the other.
+    fn member() -> (Scheduler, Vec<Output>) {
+        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length: 4 * u64::from(BLOCK_SIZE) };
+        let mut config = Config::new(Role::Member, 1);
+        (config.member, config.site) = (100, Some(SiteId(0)));
+        let mut scheduler = Scheduler::new(config, Geometry::new([shape]), &[Start::None]);
+        let mut out = Vec::new();
+        for number in 0..6u32 {
+            let role = if number == 0 { Role::Server } else { Role::Member };
+            let site = Some(SiteId(u16::from(number > 2)));
+            let (torrent, member) = (TorrentId(0), number.into());
+            let peer = Peer { torrent, member, role, site, fast: true, queue: REQUEST_QUEUE };
+            for input in [Input::Connected(ConnId(number), peer), Input::Unchoked(ConnId(number))] {
+                tell(&mut scheduler, Duration::ZERO, input, &mut out);
+            }
+        }
+        tell(&mut scheduler, Duration::ZERO, Input::HaveAll(SERVER), &mut out);
+        out.clear();
+        (scheduler, out)
+    }
+
+    /// What it says when it has got a piece of this one, which had it.
+    fn brings(from: ConnId) -> Vec<Output> {
+        let (mut scheduler, mut out) = member();
+        let now = Duration::from_millis(10);
+        tell(&mut scheduler, now, Input::Have(from, &[PIECE]), &mut out);
+        for input in [Input::Suggested(from, PIECE), Input::Arrived(from, BLOCK), Input::Verified(PIECE)] {
+            tell(&mut scheduler, now, input, &mut out);
+        }
+        assert!(out.contains(&Output::Check(PIECE)), "{out:?}");
+        out.retain(|o| matches!(o, Output::Have(id, _) | Output::Suggest(id, _) if id.0 > 2));
+        out
+    }
+
+    #[test]
+    fn who_brings_a_piece_to_its_site_leaves_it_to_one_at_the_next() {
+        let first = (3..6).min_by_key(|&member| mix(member, PIECE.0)).unwrap();
+        let first = ConnId(first as u32);
+        assert_eq!(brings(SERVER), [Output::Have(first, PIECE), Output::Suggest(first, PIECE)]);
+        assert_eq!(brings(ConnId(1)), [], "a machine near by has brought it");
+        assert_eq!(brings(ConnId(4)), [], "it has come from there");
+    }
+
+    #[test]
+    fn who_was_only_told_of_a_piece_leaves_it_to_another() {
+        let asked = |suggested| {
+            let (mut scheduler, mut out) = member();
+            let now = Duration::from_millis(10);
+            let told = Input::Have(ConnId(4), &[PIECE]);
+            tell(&mut scheduler, now, told, &mut out);
+            if suggested {
+                tell(&mut scheduler, now, Input::Suggested(ConnId(4), PIECE), &mut out);
+            }
+            out.contains(&Output::Request(ConnId(4), BLOCK))
+        };
+        assert_eq!([false, true].map(asked), [false, true]);
+    }
+}
