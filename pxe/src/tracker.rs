@@ -157,7 +157,7 @@ fn counts(torrent: &Torrent) -> (usize, usize) {
 }
 
 /// The seeder, then others at random; in rooms too large for all of them, two thirds of the list are of the same site, as
-/// far as there are so many.
+/// far as there are so many, and the next are of the site before it in the ring, which it asks for what it does not have.
 fn choose(
     torrent: &Torrent,
     announce: &Announce,
@@ -174,12 +174,16 @@ fn choose(
     let room = most - 1;
     if others.len() > room {
         let site = site_of(sites, announce.address.ip());
-        let near = |address: &SocketAddr| site.is_some() && site_of(sites, address.ip()) == site;
-        let (mut chosen, mut rest): (Vec<_>, Vec<_>) = others.into_iter().partition(near);
+        let before = site.and_then(|own| before(own, others.iter().filter_map(|a| site_of(sites, a.ip()))));
+        let at = |site: Option<usize>| {
+            move |address: &SocketAddr| site.is_some() && site_of(sites, address.ip()) == site
+        };
+        let (mut chosen, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(at(site));
+        let (next, mut rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(at(before));
         let surplus = chosen.split_off(chosen.len().min((2 * room).div_ceil(3)));
         rest.extend(surplus);
         rest.shuffle(&mut rand::rng());
-        chosen.extend(rest);
+        chosen.extend(next.into_iter().chain(rest));
         others = chosen;
     }
     others.truncate(room);
@@ -187,6 +191,11 @@ fn choose(
         others.insert(0, seeder);
     }
     others
+}
+
+/// The site before another in the ring of those that have machines.
+fn before(own: usize, sites: impl Iterator<Item = usize>) -> Option<usize> {
+    sites.filter(|site| *site != own).max_by_key(|site| (*site < own, *site))
 }
 
 fn answer(complete: usize, incomplete: usize, peers: &[SocketAddr]) -> Vec<u8> {
@@ -299,6 +308,24 @@ mod tests {
         assert_eq!(ask(&mut tracker, &Announce { wanted: Some(3), ..announce(5) }, now).len(), 3);
         assert_eq!(ask(&mut tracker, &Announce { wanted: Some(0), ..announce(5) }, now).len(), 0);
         assert_eq!(ask(&mut tracker, &Announce { wanted: Some(999), ..announce(5) }, now).len(), MAX_PEERS);
+    }
+
+    #[test]
+    fn machines_of_the_site_before_come_after_those_of_the_own() {
+        let sites: Vec<String> =
+            (0..5).map(|n| format!("{n}=10.0.0.{}-10.0.0.{}", 2 + 40 * n, 41 + 40 * n)).collect();
+        let sites: Vec<&str> = sites.iter().map(String::as_str).collect();
+        let (mut tracker, now) = (tracker(&sites), Instant::now());
+        (2..=201).for_each(|n| drop(ask(&mut tracker, &announce(n), now)));
+        for (own, before) in [(2, 162), (43, 2), (201, 122)] {
+            let list = ask(&mut tracker, &announce(own), now);
+            let at = |first: u8| {
+                let there =
+                    |ip| matches!(ip, IpAddr::V4(ip) if (first..first + 40).contains(&ip.octets()[3]));
+                list.iter().filter(|a| there(a.ip())).count()
+            };
+            assert_eq!((at((own - 2) / 40 * 40 + 2), at(before)), (39, 40), "{own}");
+        }
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub use event::{
     ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, REQUEST_QUEUE, Reason, Role, SENT_AT_ONCE, SiteId,
 };
 pub use geometry::{BLOCK_SIZE, Blocks, Geometry, PieceId, TorrentId, TorrentShape};
+pub use site::Ring;
 pub use stopwatch::Pace;
 pub use tuning::{NUMBERS, Number, Tuning};
 

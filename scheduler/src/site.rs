@@ -14,14 +14,16 @@ use super::peer::Conn;
 /// The sites as a ring, in the order of their numbers: each asks pieces of the one before it alone. So each trunk carries a
 /// piece once each way, in a star as in a chain.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ring {
-    pub(super) before: Option<SiteId>,
-    pub(super) after: Option<SiteId>,
+pub struct Ring {
+    /// The site that pieces come from.
+    pub before: Option<SiteId>,
+    /// The site that asks for them.
+    pub after: Option<SiteId>,
 }
 
 impl Ring {
     /// The neighbours of `own` among these.
-    pub(super) fn new(own: SiteId, sites: impl Iterator<Item = SiteId>) -> Self {
+    pub fn new(own: SiteId, sites: impl Iterator<Item = SiteId>) -> Self {
         let mut others: Vec<SiteId> = sites.filter(|site| *site != own).collect();
         others.sort_unstable();
         let lower = others.iter().rfind(|site| **site < own);

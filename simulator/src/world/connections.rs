@@ -11,7 +11,7 @@ use super::World;
 use super::event::{Told, What};
 use ezio_scheduler::neighbours::{FAR, Neighbours};
 use ezio_scheduler::{
-    Config, ConnId, Input, Near, Peer, PieceId, Place, REQUEST_QUEUE, Role, Scheduler, SiteId, Start,
+    Config, ConnId, Input, Near, Peer, PieceId, Place, REQUEST_QUEUE, Ring, Role, Scheduler, SiteId, Start,
     TorrentId,
 };
 
@@ -63,7 +63,9 @@ impl World<'_> {
             others.into_iter().partition(|&n| !self.is_far(n, node));
         let room = (1..self.nodes.len() as u32).filter(|&n| !self.is_far(n, node)).count();
         chosen.truncate(rule.enough(room));
-        chosen.extend(far.into_iter().take(FAR));
+        for side in self.ring(node) {
+            chosen.extend(far.iter().copied().filter(|&n| self.site(n) == Some(side)).take(FAR));
+        }
         // Everybody knows the server.
         if node > 0 && !self.nodes[0].dead {
             chosen.push(0);
@@ -90,7 +92,7 @@ impl World<'_> {
     pub(super) fn learn_near(&mut self, node: u32, told: Near<u64>) {
         let set = |members: Vec<u64>| -> HashSet<u32> { members.into_iter().map(|m| m as u32).collect() };
         let told = told.sites().map(set);
-        let near = told[0].clone();
+        let (near, before) = (told[0].clone(), told[1].clone());
         self.nodes[node as usize].near = Some(told);
         self.told.push_back((node, Told::Plain(Input::OwnSite(Some(HERE)))));
         for at in 0..self.nodes[node as usize].conns.len() {
@@ -106,7 +108,13 @@ impl World<'_> {
             strangers.sort_unstable();
             strangers.shuffle(&mut self.rng);
             let known = near.len() - strangers.len();
-            for other in strangers.into_iter().take(rule.enough(1 + near.len()).saturating_sub(known)) {
+            let enough = rule.enough(1 + near.len()).saturating_sub(known);
+            let (known, mut far): (Vec<u32>, Vec<u32>) =
+                before.into_iter().partition(|&n| self.are_connected(node, n));
+            far.sort_unstable();
+            far.shuffle(&mut self.rng);
+            far.truncate(FAR.saturating_sub(known.len()));
+            for other in strangers.into_iter().take(enough).chain(far) {
                 self.at(self.now + CONNECT, What::Connect(node, other));
             }
         }
@@ -120,7 +128,14 @@ impl World<'_> {
     }
 
     fn is_far(&self, a: u32, b: u32) -> bool {
-        self.site(a) != self.site(b)
+        self.site(a) != self.site(b) && a > 0 && b > 0
+    }
+
+    /// The sites before and after a machine's own, each once. (On real links those of the site after dial us when they come.)
+    fn ring(&self, node: u32) -> impl Iterator<Item = SiteId> + use<> {
+        let all = (0..self.room.switches).map(|switch| SiteId(switch as u16));
+        let ring = self.site(node).map(|own| Ring::new(own, all)).unwrap_or_default();
+        ring.before.into_iter().chain(ring.after.filter(|_| ring.after != ring.before))
     }
 
     fn site(&self, node: u32) -> Option<SiteId> {

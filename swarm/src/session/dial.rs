@@ -1,13 +1,13 @@
 //! Makes connections: to whom the tracker names, and to whom we were told beforehand, with bounds and patience.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ezio_scheduler::neighbours::{FAR, FULL_MESH};
-use ezio_scheduler::{Reason, TorrentId};
+use ezio_scheduler::{Reason, SiteId, TorrentId};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -52,13 +52,32 @@ struct Candidate {
     pinned: bool,
 }
 
-/// The connections of a torrent to far machines, or to the others.
+/// The connections of a torrent to machines near by, or to those at the site that pieces come from.
 struct Part {
     connections: usize,
     /// At so many we dial nobody else.
     enough: usize,
     /// Then we look again after so long.
     retry: Duration,
+}
+
+/// Where a torrent stands.
+struct Around {
+    near: Part,
+    before: Part,
+    /// The site that pieces come from.
+    site: Option<SiteId>,
+}
+
+impl Around {
+    /// Those that an address counts among; none where nobody is dialled: pieces come from no other site than that before.
+    fn part(&mut self, engine: &Engine, address: IpAddr) -> Option<&mut Part> {
+        match engine.is_far(address) {
+            false => Some(&mut self.near),
+            true if engine.sites().of(address) == self.site => Some(&mut self.before),
+            true => None,
+        }
+    }
 }
 
 /// Addresses of peers, and what became of them.
@@ -147,31 +166,37 @@ impl AddressBook {
                 wait = wait.min(at - now);
                 continue;
             }
-            let Some(parts) = around.get_mut(usize::from(torrent.0)) else { continue };
-            let part = &mut parts[usize::from(engine.is_far(address.ip()))];
-            let enough = !candidate.pinned && (complete || part.connections >= part.enough);
-            if enough || is_connected(engine, torrent, address) {
-                candidate.state = State::Due(now + part.retry);
-                wait = wait.min(part.retry);
+            let Some(around) = around.get_mut(usize::from(torrent.0)) else { continue };
+            let part = around.part(engine, address.ip());
+            let enough = complete || part.as_ref().is_none_or(|part| part.connections >= part.enough);
+            if enough && !candidate.pinned || is_connected(engine, torrent, address) {
+                let retry = part.map_or(DUPLICATE_RETRY, |part| part.retry);
+                candidate.state = State::Due(now + retry);
+                wait = wait.min(retry);
             } else if dialling < HALF_OPEN {
                 candidate.state = State::Dialling;
                 dialling += 1;
-                part.connections += 1;
+                if let Some(part) = part {
+                    part.connections += 1;
+                }
                 due.push(((torrent, address), candidate.pinned));
             }
         }
         (due, wait)
     }
 
-    /// Where a torrent stands: near by, and with far machines.
+    /// Where a torrent stands: near by, and with those at the site before.
     fn neighbourhood(
         &self,
         engine: &Engine,
         candidates: &HashMap<Key, Candidate>,
         torrent: TorrentId,
         now: Instant,
-    ) -> [Part; 2] {
-        let [near, far] = engine.connections_of(torrent);
+    ) -> Around {
+        // The server, which is named, may be alone at its site.
+        let others = candidates.iter().filter(|(key, other)| key.0 == torrent && !other.pinned);
+        let site = engine.sites().before(others.map(|(key, _)| key.1.ip()));
+        let [near, before] = engine.connections_of(torrent, site);
         let is_near = |key: &&Key| key.0 == torrent && !engine.is_far(key.1.ip());
         let rule = engine.neighbours();
         // The tracker counts all sites together.
@@ -181,10 +206,11 @@ impl AddressBook {
         };
         let enough = rule.enough_for_now(room, now - self.since);
         let retry = if enough < rule.enough(room) { START_RETRY } else { DUPLICATE_RETRY };
-        [
-            Part { connections: near, enough, retry },
-            Part { connections: far, enough: FAR, retry: DUPLICATE_RETRY },
-        ]
+        Around {
+            near: Part { connections: near, enough, retry },
+            before: Part { connections: before, enough: FAR, retry: DUPLICATE_RETRY },
+            site,
+        }
     }
 
     fn ended(&self, key: Key, end: &Ended) {

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use ezio_netproto::places::Places;
 use ezio_scheduler::neighbours::{NEIGHBOURS, Neighbours};
-use ezio_scheduler::{ConnId, Geometry, Input, Near, PieceId, Scheduler, Start, TorrentId};
+use ezio_scheduler::{ConnId, Geometry, Input, Near, PieceId, Scheduler, SiteId, Start, TorrentId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -238,10 +238,12 @@ impl Engine {
         self.addresses.is_large() && self.sites().is_across(address)
     }
 
-    /// Connections for a torrent: those to far machines last.
-    fn connections_of(&self, torrent: TorrentId) -> [usize; 2] {
+    /// Connections for a torrent: to machines that are not far, and to far ones at this site.
+    fn connections_of(&self, torrent: TorrentId, site: Option<SiteId>) -> [usize; 2] {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        [false, true].map(|far| self.count_connections(&core, torrent, far))
+        let far = core.conns().filter(|(_, c)| c.torrent == torrent && self.is_far(c.address.ip()));
+        let there = far.filter(|(_, c)| site.is_some() && self.sites().of(c.address.ip()) == site).count();
+        [self.count_connections(&core, torrent, false), there]
     }
 
     fn count_connections(&self, core: &Core, torrent: TorrentId, far: bool) -> usize {
@@ -250,7 +252,9 @@ impl Engine {
 
     /// All connections for a torrent, by its place in the job.
     pub(crate) fn connections_of_torrent(&self, torrent: usize) -> usize {
-        self.connections_of(TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX))).iter().sum()
+        let torrent = TorrentId(u16::try_from(torrent).unwrap_or(u16::MAX));
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        core.conns().filter(|(_, c)| c.torrent == torrent).count()
     }
 
     /// Is every piece verified?

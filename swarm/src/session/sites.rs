@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-use ezio_scheduler::{Near, SiteId};
+use ezio_scheduler::{Near, Ring, SiteId};
 
 use crate::config::Site;
 
@@ -59,6 +59,11 @@ impl Sites {
         found.map(|site| SiteId(site.site))
     }
 
+    /// The site before ours in the ring, among those of these addresses: what is not here is asked of it.
+    pub(super) fn before(&self, addresses: impl Iterator<Item = IpAddr>) -> Option<SiteId> {
+        Ring::new(self.own?, addresses.filter_map(|address| self.of(address))).before
+    }
+
     /// Whether an address is known to be at another site than ours.
     pub(super) fn is_across(&self, address: IpAddr) -> bool {
         self.own.is_some() && self.of(address).is_some_and(|site| Some(site) != self.own)
@@ -109,6 +114,9 @@ mod tests {
         assert_eq!(across("10.0.0.200"), (false, true));
         assert_eq!(across("::ffff:10.0.0.200"), (false, true));
         assert_eq!(across("10.9.9.9"), (false, false), "not in the table");
+        let before = |of: &Sites, others: &[&str]| of.before(others.iter().map(|other| ip(other)));
+        assert_eq!(before(&sites, &["10.0.0.10", "10.9.9.9", "10.0.0.200"]), Some(SiteId(1)));
+        assert_eq!((before(&sites, &["10.0.0.10"]), before(&none, &["10.0.0.200"])), (None, None));
     }
 
     #[test]

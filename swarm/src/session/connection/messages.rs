@@ -166,7 +166,7 @@ impl Connection {
                 let peer = core.conn_mut(id).and_then(|c| Some((c.ezio?.0, c.address)));
                 match (ShapeMessage::decode(body)?, peer) {
                     (Some(ShapeMessage::Near(near)), Some((Role::Server, server))) => {
-                        self.near.extend(&near.near);
+                        self.near.extend(near.near.iter().chain(&near.before));
                         self.engine.learn_near(core, near, server);
                     }
                     (Some(ShapeMessage::Paces(paces)), Some((Role::Member, _))) => {
