@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use ezio_image::conf::Reuse;
 use ezio_scheduler::{Input, PieceId, TorrentId};
@@ -124,6 +125,7 @@ impl Search {
         let method = engine.config.hashing;
         let (pipeline, engine) = (Arc::clone(&engine.pipeline), Arc::downgrade(engine));
         threads.spawn("ezio-search", move || {
+            let begin = Instant::now();
             pipeline.compare_all(
                 method,
                 || self.next(&engine),
@@ -133,6 +135,7 @@ impl Search {
                     }
                 },
             );
+            tracing::info!("the targets were looked through in {:.1} s", begin.elapsed().as_secs_f64());
             pipeline.forgo();
         })
     }
