@@ -1,5 +1,5 @@
-//! Memory of packs, which have all lengths up to that of their blocks. It is used again, as that of blocks is: fresh pages cost a
-//! tenth of what a machine had to do in a room that received packs.
+//! Memory of packs, which have all lengths up to that of their blocks. It is used again, as that of blocks is: to clear it for each
+//! pack was 3 % of what a room of a real Debian had to do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
