@@ -87,21 +87,18 @@ impl Scheduler {
         }
     }
 
-    /// A member elsewhere leaves it to us to fetch a piece for our site.
-    pub(super) fn take_errand(&mut self, id: ConnId, piece: PieceId) {
-        let is_there = |conn: &&Conn| conn.peer.role == Role::Member && conn.has.get(piece.0);
-        if self.conns.get(id).filter(is_there).is_none() {
+    /// A member elsewhere leaves it to us to fetch a piece for our site: at once if it is `able` to send.
+    pub(super) fn take_errand(&mut self, id: ConnId, piece: PieceId, able: bool) {
+        if self.conns.get(id).is_none_or(|conn| conn.peer.role != Role::Member) {
             return;
         }
         self.errands.ours.set(piece.0);
         self.due.fill = true;
         let (run, crossing) = (self.run(), self.crossing());
         let Some(conn) = self.conns.get(id) else { return };
-        let able = !(conn.choked || conn.closing || conn.late || self.members.get(conn.member).suspect);
         if able
-            && conn.pending_bytes == 0
             && crossing.comes_from(conn)
-            && crossing.allows(piece)
+            && crossing.allows(&self.errands, piece)
             && self.pieces.active(piece).is_none()
             && self.pulled() + run <= 2 * self.ahead()
             && self.has_room(piece)
@@ -182,5 +179,22 @@ mod tests {
             out.contains(&Output::Request(ConnId(4), BLOCK))
         };
         assert_eq!([false, true].map(asked), [false, true]);
+    }
+
+    #[test]
+    fn what_has_just_come_is_not_fetched_again() {
+        let (mut scheduler, mut out) = member();
+        let now = Duration::from_millis(10);
+        let told = Input::Have(ConnId(4), &[PIECE]);
+        for input in [told, Input::Suggested(SERVER, PIECE), Input::Arrived(SERVER, BLOCK)] {
+            tell(&mut scheduler, now, input, &mut out);
+        }
+        out.clear();
+        scheduler.handle(now, Input::Suggested(ConnId(4), PIECE));
+        tell(&mut scheduler, now, Input::Verified(PIECE), &mut out);
+        assert!(
+            !out.iter().any(|o| matches!(o, Output::Request(_, blocks) if blocks.piece == PIECE)),
+            "{out:?}"
+        );
     }
 }

@@ -172,7 +172,8 @@ impl Scheduler {
     fn pick(&mut self, id: ConnId, crossing: Option<&Crossing>) -> Option<PieceId> {
         let conn = self.conns.get(id)?;
         let suspect = self.members.get(conn.member).suspect;
-        let allowed = |p: PieceId| crossing.is_none_or(|c| c.allows(p));
+        let errands = &self.errands;
+        let allowed = |p: PieceId| crossing.is_none_or(|c| c.allows(errands, p));
         let begun = self.pieces.started.iter().copied().find(|&p| {
             conn.has.get(p.0)
                 && self.pieces.active(p).is_some_and(|a| match a.sole {

@@ -13,7 +13,7 @@
 //! they should know each other. In rooms too large for a full mesh they know few of elsewhere, the far ones, and those near by
 //! are a full mesh up to a third more. Simulated with 96 machines at two switches: 1.19 S/B, with neighbours by chance 3.5.
 //! The far ones are at the site before in the ring, which pieces come from: with eight sites of 12 and far ones anywhere, the
-//! chosen one of a piece often knew nobody there: 3.65 S/B, instead of 1.44.
+//! chosen one of a piece often knew nobody there: 3.65 S/B, instead of 1.41.
 //!
 //! Nor all at once, where all start together: each dial to a new neighbour is a broadcast, which the switch copies to the whole
 //! room. A dozen or two carry what there is then.

@@ -72,12 +72,15 @@ impl Scheduler {
     /// A member has time for us, and had this piece to offer when it wrote.
     fn take_offer(&mut self, id: ConnId, piece: PieceId) {
         let Some(conn) = self.conns.get(id) else { return };
-        if self.crosses(conn) {
-            return self.take_errand(id, piece);
+        if !conn.has.get(piece.0) || self.pieces.have.get(piece.0) {
+            return;
         }
         let suspect = self.members.get(conn.member).suspect;
-        let able = !conn.choked && !conn.closing && !conn.late && !suspect;
-        if !able || conn.pending_bytes > 0 || !conn.has.get(piece.0) || self.pieces.have.get(piece.0) {
+        let able = !conn.choked && !conn.closing && !conn.late && !suspect && conn.pending_bytes == 0;
+        if self.crosses(conn) {
+            return self.take_errand(id, piece, able);
+        }
+        if !able {
             return;
         }
         let free = match self.pieces.active(piece) {

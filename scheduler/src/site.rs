@@ -7,6 +7,7 @@
 
 use super::Scheduler;
 use super::bits::Bits;
+use super::errand::Errands;
 use super::event::{Role, SiteId};
 use super::geometry::PieceId;
 use super::peer::Conn;
@@ -24,11 +25,10 @@ pub struct Ring {
 impl Ring {
     /// The neighbours of `own` among these.
     pub fn new(own: SiteId, sites: impl Iterator<Item = SiteId>) -> Self {
-        let mut others: Vec<SiteId> = sites.filter(|site| *site != own).collect();
-        others.sort_unstable();
-        let lower = others.iter().rfind(|site| **site < own);
-        let higher = others.iter().find(|site| **site > own);
-        Self { before: lower.or(others.last()).copied(), after: higher.or(others.first()).copied() }
+        // In their order from the own on: the higher ones, then the lower ones.
+        let others: Vec<_> = sites.filter(|site| *site != own).map(|site| (site < own, site)).collect();
+        let site = |end: Option<&(bool, SiteId)>| end.map(|(_, site)| *site);
+        Self { before: site(others.iter().max()), after: site(others.iter().min()) }
     }
 }
 
@@ -41,21 +41,18 @@ pub(super) struct Crossing {
     own: u64,
     /// Ranks that may fetch.
     ranks: u32,
-    /// What was left to us to fetch.
-    ours: Bits,
-    /// What was left to somebody, and comes soon.
-    heard: Bits,
     /// The site that pieces come from.
     before: Option<SiteId>,
 }
 
 impl Crossing {
-    pub(super) fn allows(&self, piece: PieceId) -> bool {
+    pub(super) fn allows(&self, errands: &Errands, piece: PieceId) -> bool {
         if self.here.get(piece.0) {
             return false;
         }
-        let ranks = self.ranks as usize - usize::from(self.heard.get(piece.0));
-        self.ours.get(piece.0) || rank(&self.members, self.own, piece) < ranks
+        // What was left to somebody comes soon.
+        let ranks = self.ranks as usize - usize::from(errands.heard.get(piece.0));
+        errands.ours.get(piece.0) || rank(&self.members, self.own, piece) < ranks
     }
 
     /// Whether a peer elsewhere may be asked: who has nothing to wait for asks anybody.
@@ -89,8 +86,7 @@ impl Scheduler {
             }
         }
         let ranks = 1 + (self.idle().as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
-        let (ours, heard) = (self.errands.ours.clone(), self.errands.heard.clone());
-        Crossing { here, members, own: self.config.member, ranks, ours, heard, before: self.ring().before }
+        Crossing { here, members, own: self.config.member, ranks, before: self.ring().before }
     }
 
     /// When it has become known who is where: takes back what was asked across and need not come that way.
@@ -103,7 +99,8 @@ impl Scheduler {
         let crossing = self.crossing();
         let across = self.conns.iter().filter(|(_, conn)| self.crosses(conn));
         let asked = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, conn, p)));
-        let void = asked.filter(|(_, conn, p)| !crossing.comes_from(conn) || !crossing.allows(p.piece));
+        let void = asked
+            .filter(|(_, conn, p)| !crossing.comes_from(conn) || !crossing.allows(&self.errands, p.piece));
         let void: Vec<_> = void.map(|(id, _, p)| (id, p.piece, p.block)).collect();
         for (id, piece, block) in void {
             self.cancel(id, piece, block);

@@ -81,7 +81,7 @@ struct Connection {
     metadata_sent: Cell<usize>,
     /// Peers that this one told us to connect to.
     named: Vec<SocketAddr>,
-    /// Peers that are at our site.
+    /// Peers that are at our site, or at that before it.
     near: Vec<SocketAddr>,
     sent_at: Instant,
     received_at: Instant,
