@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use ezio_swarm::{Ring, SiteId};
 use rand::seq::SliceRandom;
 
 use crate::sites::{SiteRange, site_of};
@@ -173,10 +174,12 @@ fn choose(
     others.shuffle(&mut rand::rng());
     let room = most - 1;
     if others.len() > room {
-        let site = site_of(sites, announce.address.ip());
-        let before = site.and_then(|own| before(own, others.iter().filter_map(|a| site_of(sites, a.ip()))));
-        let at = |site: Option<usize>| {
-            move |address: &SocketAddr| site.is_some() && site_of(sites, address.ip()) == site
+        let site_of = |ip| Some(SiteId(u16::try_from(site_of(sites, ip)?).ok()?));
+        let site = site_of(announce.address.ip());
+        let all = others.iter().filter_map(|address| site_of(address.ip()));
+        let before = site.and_then(|own| Ring::new(own, all).before);
+        let at = |site: Option<SiteId>| {
+            move |address: &SocketAddr| site.is_some() && site_of(address.ip()) == site
         };
         let (mut chosen, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(at(site));
         let (next, mut rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(at(before));
@@ -191,11 +194,6 @@ fn choose(
         others.insert(0, seeder);
     }
     others
-}
-
-/// The site before another in the ring of those that have machines.
-fn before(own: usize, sites: impl Iterator<Item = usize>) -> Option<usize> {
-    sites.filter(|site| *site != own).max_by_key(|site| (*site < own, *site))
 }
 
 fn answer(complete: usize, incomplete: usize, peers: &[SocketAddr]) -> Vec<u8> {
