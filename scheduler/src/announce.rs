@@ -7,7 +7,7 @@ use super::Scheduler;
 use super::event::{ConnId, Output, Role, SiteId};
 use super::geometry::PieceId;
 use super::peer::Conn;
-use super::site::rank;
+use super::rank::rank;
 
 /// What is to be announced.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::bits::Bits;
 use super::event::{ConnId, Output, Role};
 use super::geometry::PieceId;
 use super::peer::Conn;
-use super::site::mix;
+use super::rank::mix;
 
 /// Pieces at other sites.
 #[derive(Debug)]

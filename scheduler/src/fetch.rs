@@ -12,7 +12,8 @@ use super::event::{ConnId, Output, PACK_BLOCKS, Role};
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
 use super::pieces::{Block, Rarest};
-use super::site::{Crossing, mix};
+use super::rank::mix;
+use super::site::Crossing;
 
 /// Bytes of a whole pack.
 const PACK: u64 = PACK_BLOCKS as u64 * BLOCK_SIZE as u64;

@@ -268,7 +268,7 @@ impl Nearness {
         group.iter().flat_map(|&member| pairs(member)).for_each(|(_, log)| mean.add(*log));
         let mean = mean.get();
         // Any start that is not orthogonal to it will do.
-        let start = |member: u64| super::site::mix(member, 0) as f64 / u64::MAX as f64 - 0.5;
+        let start = |member: u64| super::rank::mix(member, 0) as f64 / u64::MAX as f64 - 0.5;
         let mut x: BTreeMap<u64, f64> = group.iter().map(|&member| (member, start(member))).collect();
         // More than the least eigenvalue is below 0.
         let shift = group.iter().map(|&m| pairs(m).map(|(_, log)| (log - mean).abs()).sum::<f64>());

@@ -9,7 +9,8 @@
 //!
 //! The policy, by file: `poll` has the order of the rules, `fetch` asks (rarest first from peers with short queues), `late` asks elsewhere what does not
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
-//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links, across which `errand` sends one machine for each piece;
+//! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links, across which `errand`
+//! sends one machine for each piece (the first in `rank`, that all reckon alike);
 //! where these are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). `spread` is all
 //! that differs between small rooms and large ones, where the server plants two trees (`forest`, `place`), and members pass on
 //! along them (`relay`).
@@ -34,6 +35,7 @@ mod peer;
 mod pieces;
 mod place;
 mod poll;
+mod rank;
 mod rate;
 mod receive;
 mod relay;
