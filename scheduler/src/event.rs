@@ -1,5 +1,7 @@
 //! What the scheduler is told, and what it answers.
 
+use std::time::Duration;
+
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
 use super::stopwatch::Pace;
 
@@ -12,6 +14,10 @@ pub const PACK_BLOCKS: u32 = 16;
 /// Requests that are kept of one peer, in blocks: what a driver announces as `reqq`. More than the server suggests ahead, and than a
 /// member asks ahead on the fastest links.
 pub const REQUEST_QUEUE: u32 = 4096;
+
+/// Bytes of a probe: a few packets, which fill the queue before a thin link when many send them, and leave a member's own link
+/// in a few milliseconds.
+pub const PROBE: usize = 4 << 10;
 
 /// A connection: one peer, one torrent. Given by the driver, small and dense (an index of a slab); may be used again
 /// after [`Input::Closed`].
@@ -44,6 +50,15 @@ impl<T> Near<T> {
     pub fn sites(self) -> [Vec<T>; 3] {
         [self.near, self.before, self.after]
     }
+}
+
+/// How long a member's echo took, or has taken until now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Echo {
+    /// Whose ([`super::Peer::member`]).
+    pub member: u64,
+    /// From the probe to its echo.
+    pub time: Duration,
 }
 
 /// What a node is to the job.
@@ -117,6 +132,10 @@ pub enum Input<'a> {
     Placed(ConnId, Option<Place>),
     /// How fast a member's streams are ([`Output::Report`]); to the server.
     Reported(ConnId, &'a [Pace]),
+    /// The echo of an [`Output::Probe`] is here.
+    Echoed(ConnId),
+    /// How long a member's echoes took ([`Output::Echoes`]); to the server.
+    Echoes(ConnId, &'a [Echo]),
     /// REJECT REQUEST.
     Rejected(ConnId, Blocks),
     /// A block has arrived and lies in RAM. Tell also those which [`super::Scheduler::wants`] refused: they count as waste.
@@ -178,6 +197,10 @@ pub enum Output {
     Place(ConnId, Option<Place>),
     /// Tell the server [`super::Scheduler::take_report`].
     Report(ConnId),
+    /// Send a probe: [`PROBE`] bytes of padding, whose receiver's driver sends an echo at once; when that is here: [`Input::Echoed`].
+    Probe(ConnId),
+    /// Tell the server [`super::Scheduler::take_echoes`].
+    Echoes(ConnId),
     /// Tell the member [`super::Scheduler::near`]; its driver tells it [`Input::OwnSite`] and [`Input::PeerSite`].
     Near(ConnId),
     /// Send INTERESTED.
@@ -210,6 +233,8 @@ impl Output {
             | Self::Suggest(id, _)
             | Self::Place(id, _)
             | Self::Report(id)
+            | Self::Probe(id)
+            | Self::Echoes(id)
             | Self::Near(id)
             | Self::Interested(id)
             | Self::NotInterested(id)

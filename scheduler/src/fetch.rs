@@ -63,13 +63,18 @@ impl Scheduler {
         self.due.suggesting = suggesting;
     }
 
-    /// Asks one for what it suggested, as far as memory allows.
+    /// Asks one for what it suggested, as far as memory allows. What is being looked for on the target waits for the result.
     fn take_suggestions_of(&mut self, id: ConnId) {
+        let mut at = 0;
         while let Some(conn) = self.conns.get_mut(id) {
             if conn.closing || conn.choked || conn.peer.role != Role::Server {
                 return;
             }
-            let Some(&piece) = conn.suggested.front() else { return };
+            let Some(&piece) = conn.suggested.get(at) else { return };
+            if self.pieces.is_sought(piece) {
+                at += 1;
+                continue;
+            }
             let free = self.pieces.active(piece).map(|a| (a.free, a.sole));
             let wanted = !self.pieces.have.get(piece.0)
                 && free.is_none_or(|(free, sole)| free > 0 && sole.is_none_or(|s| s == id));
@@ -77,7 +82,7 @@ impl Scheduler {
                 return;
             }
             if let Some(conn) = self.conns.get_mut(id) {
-                conn.suggested.pop_front();
+                conn.suggested.remove(at);
             }
             if wanted {
                 self.ask(id, piece, u64::MAX);
@@ -141,6 +146,7 @@ impl Scheduler {
             || conn.late
             || conn.useful == 0
             || steers
+            || self.may_be_far(conn)
             || !conn.keeps(run + run / 2)
         {
             return None;

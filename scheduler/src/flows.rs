@@ -96,12 +96,7 @@ impl Flows {
             let pair = pairs.entry((from.min(to), from.max(to))).or_default();
             *pair = (pair.0 + log, pair.1 + 1.0);
         }
-        let mut near = BTreeMap::<u64, Vec<(u64, f64)>>::new();
-        for ((a, b), (sum, count)) in pairs {
-            near.entry(a).or_default().push((b, sum / count));
-            near.entry(b).or_default().push((a, sum / count));
-        }
-        Nearness { near, tuning: t.clone() }
+        Nearness::new(pairs.into_iter().map(|(pair, (sum, count))| (pair, sum / count)), t)
     }
 }
 
@@ -121,6 +116,16 @@ impl Mean {
 }
 
 impl Nearness {
+    /// By how near each of these pairs is.
+    pub(super) fn new(pairs: impl IntoIterator<Item = ((u64, u64), f64)>, t: &Tuning) -> Self {
+        let mut near = BTreeMap::<u64, Vec<(u64, f64)>>::new();
+        for ((a, b), log) in pairs {
+            near.entry(a).or_default().push((b, log));
+            near.entry(b).or_default().push((a, log));
+        }
+        Self { near, tuning: t.clone() }
+    }
+
     fn of(&self, member: u64) -> &[(u64, f64)] {
         self.near.get(&member).map_or(&[], Vec::as_slice)
     }

@@ -21,6 +21,7 @@ mod announce;
 mod answers;
 mod bits;
 mod config;
+mod echoes;
 mod errand;
 mod event;
 mod fetch;
@@ -35,6 +36,7 @@ mod peer;
 mod pieces;
 mod place;
 mod poll;
+mod probe;
 mod rank;
 mod rate;
 mod receive;
@@ -62,6 +64,7 @@ use peer::Conns;
 use pieces::Pieces;
 use place::Places;
 use poll::Due;
+use probe::Probing;
 use rate::{LinkRate, Rate};
 use relay::Relay;
 use serve::Serving;
@@ -71,7 +74,8 @@ use steer::Steering;
 
 pub use config::Config;
 pub use event::{
-    ConnId, Input, Near, Output, PACK_BLOCKS, Peer, Place, REQUEST_QUEUE, Reason, Role, SENT_AT_ONCE, SiteId,
+    ConnId, Echo, Input, Near, Output, PACK_BLOCKS, PROBE, Peer, Place, REQUEST_QUEUE, Reason, Role,
+    SENT_AT_ONCE, SiteId,
 };
 pub use geometry::{BLOCK_SIZE, Blocks, Geometry, PieceId, TorrentId, TorrentShape};
 pub use site::Ring;
@@ -140,6 +144,7 @@ pub struct Scheduler {
     steering: Steering,
     places: Places,
     relays: Vec<Relay>,
+    probing: Probing,
     shape: Shape,
     /// What rules have to look at.
     due: Due,
@@ -149,6 +154,8 @@ pub struct Scheduler {
     last_tick: Duration,
     last_offer: Duration,
     last_report: Duration,
+    /// When it became known where this node is.
+    sited: Duration,
     /// When a block last arrived.
     last_arrival: Duration,
     /// How long answers take, of all peers together.
@@ -178,6 +185,7 @@ impl Scheduler {
             steering: Steering::new(count),
             places: Places::default(),
             relays: Vec::new(),
+            probing: Probing::default(),
             shape: Shape::default(),
             due: Due::default(),
             out: Vec::new(),
@@ -185,6 +193,7 @@ impl Scheduler {
             last_tick: Duration::ZERO,
             last_offer: Duration::ZERO,
             last_report: Duration::ZERO,
+            sited: Duration::ZERO,
             last_arrival: Duration::ZERO,
             answers: Answers::default(),
             complete: false,
@@ -230,6 +239,8 @@ impl Scheduler {
             Input::Suggested(conn, piece) => self.on_suggested(conn, piece),
             Input::Placed(conn, place) => self.spread.is_placed(self, conn, place),
             Input::Reported(conn, paces) => self.on_reported(conn, paces),
+            Input::Echoed(conn) => self.on_echoed(conn),
+            Input::Echoes(conn, echoes) => self.on_echoes(conn, echoes),
             Input::Rejected(conn, blocks) => self.on_rejected(conn, blocks),
             Input::Arrived(conn, blocks) => self.on_arrived(conn, blocks),
             Input::Saved(bytes) => self.saved.add(bytes),
@@ -243,7 +254,12 @@ impl Scheduler {
             Input::Cancelled(conn, blocks) => self.on_cancelled(conn, blocks),
             Input::Sent(conn, bytes) => self.on_sent(conn, bytes),
             Input::OwnSite(site) => {
-                self.config.site = site;
+                if self.config.site.is_none() {
+                    self.sited = self.now;
+                }
+                if std::mem::replace(&mut self.config.site, site) != site {
+                    self.probe_again();
+                }
                 self.due.moved = true;
             }
             Input::PeerSite(conn, site) => {

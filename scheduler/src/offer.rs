@@ -76,7 +76,12 @@ impl Scheduler {
             return;
         }
         let suspect = self.members.get(conn.member).suspect;
-        let able = !conn.choked && !conn.closing && !conn.late && !suspect && conn.pending_bytes == 0;
+        let able = !conn.choked
+            && !conn.closing
+            && !conn.late
+            && !suspect
+            && conn.pending_bytes == 0
+            && !self.may_be_far(conn);
         if self.crosses(conn) {
             return self.take_errand(id, piece, able);
         }
@@ -140,14 +145,15 @@ mod tests {
     use std::time::Duration;
 
     use super::super::poll::tell;
-    use super::super::{Config, Geometry, Input, Peer, Start, TorrentId, TorrentShape};
+    use super::super::{Config, Geometry, Input, Peer, SiteId, Start, TorrentId, TorrentShape};
     use super::*;
 
     const PIECE: u32 = 4 * BLOCK_SIZE;
 
     fn member(start: Start<'_>, pieces: u64) -> Scheduler {
         let shape = TorrentShape { piece_length: PIECE, total_length: pieces * u64::from(PIECE) };
-        Scheduler::new(Config::new(Role::Member, 1), Geometry::new([shape]), &[start])
+        let config = Config { site: Some(SiteId(0)), ..Config::new(Role::Member, 1) };
+        Scheduler::new(config, Geometry::new([shape]), &[start])
     }
 
     /// A member joins that has what `bitfield` says.
@@ -157,7 +163,7 @@ mod tests {
             torrent: TorrentId(0),
             member: number,
             role: Role::Member,
-            site: None,
+            site: Some(SiteId(0)),
             fast: true,
             queue: super::super::REQUEST_QUEUE,
         };

@@ -82,8 +82,11 @@ impl Scheduler {
         self.entrust();
         self.announce();
         self.part();
+        // Where everybody is.
+        self.probe();
         if tick {
             self.report();
+            self.look_at_echoes();
             self.look_at_shape();
         }
         out.append(&mut self.out);

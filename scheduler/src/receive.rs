@@ -34,6 +34,7 @@ impl Scheduler {
         // Its number may soon be another's.
         self.out.retain(|output| output.conn() != Some(id));
         self.due.forget(id);
+        self.probing.forget(id);
         self.pending_bytes -= conn.pending_bytes;
         for p in &conn.pending {
             self.pieces.release(&self.geometry, p.piece, p.block, id);
@@ -96,7 +97,8 @@ impl Scheduler {
             if conn.peer.role != Role::Server {
                 self.pieces.gained(piece);
             }
-            self.steering.announced(id, piece);
+            let size = u64::from(self.geometry.piece_size(piece));
+            self.steering.announced(id, piece, size);
         }
         self.due.peers.push(id);
         self.due.fill |= useful;

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Near, Output, Role, SiteId};
+use super::echoes::Echoes;
+use super::event::{ConnId, Echo, Near, Output, Role, SiteId};
 use super::flows::{Flows, Nearness};
 use super::site::Ring;
 use super::stopwatch::Pace;
@@ -29,6 +30,9 @@ pub(super) struct Shape {
     /// What was reported since the last look.
     fresh: Flows,
     flows: Flows,
+    echoes: Echoes,
+    /// Looks for which what streams do moves nobody who has a site.
+    rests: u32,
     /// What went from the server itself.
     own: Flows,
     looked: Duration,
@@ -46,12 +50,14 @@ impl Shape {
         self.flows.merge(t.flow_keep, &fresh);
         let ends = self.flows.ends(t);
         let nearness = self.flows.nearness(&ends, t);
-        let settled = self.settle(&nearness);
+        let rests = self.rests > 0;
+        self.rests = self.rests.saturating_sub(1);
+        let settled = self.settle(&nearness, rests);
         let found = self.guess.take().is_some_and(|mut guess| {
             guess.since.merge(1.0, &fresh);
             guess.looks += 1;
             match guess.since.nearness(&ends, t).gap(&guess.parts, true) {
-                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess, t.confirmed),
+                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess.parts, t.confirmed, true),
                 Some(_) => false,
                 None => {
                     self.guess = Some(guess).filter(|guess| guess.looks < t.looks);
@@ -78,23 +84,50 @@ impl Shape {
         groups.into_values().collect()
     }
 
-    /// A guess has come true: its parts are sites from now on, as they show by now. Whether they still show.
-    fn part(&mut self, nearness: &Nearness, guess: &Guess, least: f64) -> bool {
+    /// Takes in who may be near by what echoes show, which leave less to chance: what is clear is true. Whether it has become
+    /// known where somebody is.
+    fn hear(&mut self, all: &[Nearness], t: &Tuning) -> bool {
+        let clear = |nearness: &Nearness, parts: &[BTreeSet<u64>]| {
+            nearness.gap(parts, false).filter(|gap| *gap >= t.probe_clearly)
+        };
+        let mut found = false;
+        if !self.sites.is_empty() {
+            let gaps = all.iter().filter_map(|n| Some((n.gap(&self.groups(n), true)?, n)));
+            let clearest = gaps.max_by(|a, b| a.0.total_cmp(&b.0));
+            found = clearest.is_some_and(|(_, nearness)| self.settle(nearness, false));
+        }
+        loop {
+            let cuts = all.iter().flat_map(|n| {
+                let groups = self.groups(n);
+                let parts = groups.into_iter().filter_map(|group| n.cut(&group, t.clearly));
+                parts.filter_map(move |parts| Some((clear(n, &parts)?, parts, n)))
+            });
+            let clearest = cuts.max_by(|a, b| a.0.total_cmp(&b.0));
+            if !clearest.is_some_and(|(_, parts, n)| self.part(n, &parts, t.clearly, false)) {
+                return found;
+            }
+            self.rests = t.probe_looks;
+            found = true;
+        }
+    }
+
+    /// These parts are sites from now on, as they show by now. Whether they still show.
+    fn part(&mut self, nearness: &Nearness, parts: &[BTreeSet<u64>], least: f64, waits: bool) -> bool {
         let groups = self.groups(nearness);
-        let Some(group) = groups.iter().find(|group| !group.is_disjoint(&guess.parts[0])) else {
+        let Some(group) = groups.iter().find(|group| !group.is_disjoint(&parts[0])) else {
             return false;
         };
         let Some(parts) = nearness.cut(group, least) else { return false };
         let old = group.iter().find_map(|member| self.sites.get(member).copied()).unwrap_or(SiteId(0));
         let most = self.sites.values().map(|site| site.0).max().unwrap_or(0);
         let ids = std::iter::once(old).chain((most.saturating_add(1)..).map(SiteId));
-        // Whoever is not clearly nearer to one of them waits until more is known.
+        // Whoever is not clearly nearer to one of them waits until more is known, where that comes by itself.
         let seen: BTreeMap<u64, SiteId> =
             parts.iter().zip(ids).flat_map(|(part, site)| part.iter().map(move |&m| (m, site))).collect();
         let site = |other: u64| seen.get(&other).copied();
         let members = seen.iter().map(|(&member, &at)| (member, at));
         let clear: BTreeMap<u64, SiteId> =
-            members.filter(|(member, at)| nearness.is_clear(*member, *at, site)).collect();
+            members.filter(|(member, at)| !waits || nearness.is_clear(*member, *at, site)).collect();
         let size = |at: SiteId| clear.values().filter(|site| **site == at).count();
         if seen.values().any(|&at| size(at) < nearness.least()) {
             return false;
@@ -104,10 +137,11 @@ impl Shape {
         true
     }
 
-    /// Whoever has no site, or is clearly nearer to another one than to its own, goes to the nearest.
-    fn settle(&mut self, nearness: &Nearness) -> bool {
+    /// Whoever has no site, or is clearly nearer to another one than to its own, goes to the nearest; `rests`: only the former.
+    fn settle(&mut self, nearness: &Nearness, rests: bool) -> bool {
         let moves = |member| Some((member, self.nearest(nearness, member)?));
-        let moves: Vec<(u64, SiteId)> = nearness.members().filter_map(moves).collect();
+        let open = nearness.members().filter(|member| !rests || !self.sites.contains_key(member));
+        let moves: Vec<(u64, SiteId)> = open.filter_map(moves).collect();
         self.sites.extend(moves.iter().copied());
         !moves.is_empty()
     }
@@ -127,6 +161,25 @@ impl Scheduler {
             for pace in paces.iter().filter(|pace| self.members.is_known(pace.member)) {
                 self.shape.fresh.add(from, pace.member, pace.bytes.into(), pace.busy.as_secs_f64());
             }
+        }
+    }
+
+    /// A member has told how long its echoes took.
+    pub(super) fn on_echoes(&mut self, id: ConnId, echoes: &[Echo]) {
+        let Some(from) = self.conns.get(id).map(|conn| conn.peer.member) else { return };
+        if self.config.role == Role::Server && !self.shape.told {
+            let known = echoes.iter().filter(|echo| self.members.is_known(echo.member));
+            self.shape.echoes.replace(from, known);
+        }
+    }
+
+    /// The server looks for groups in new echoes.
+    pub(super) fn look_at_echoes(&mut self) {
+        let members = self.conns.iter().map(|(_, conn)| conn.peer).filter(|peer| peer.role == Role::Member);
+        let machines = members.map(|peer| peer.member).collect::<BTreeSet<_>>().len() as u32;
+        let nearness = self.shape.echoes.look(self.now, &self.config.tuning, machines);
+        if self.shape.hear(&nearness, &self.config.tuning) {
+            self.tell_sites();
         }
     }
 

@@ -86,7 +86,9 @@ impl Scheduler {
                 }
             }
         }
-        let ranks = 1 + (self.idle().as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
+        // Before that nobody knew what to wait for.
+        let idle = self.idle().min(self.now.saturating_sub(self.sited));
+        let ranks = 1 + (idle.as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
         Crossing { here, members, own: self.config.member, ranks, before: self.ring().before }
     }
 

@@ -104,12 +104,17 @@ impl Steering {
 
     /// A member asks for something of a piece of `size` bytes: if that was suggested, the suggestion was taken up.
     pub(super) fn requested(&mut self, id: ConnId, piece: PieceId, size: u64, now: Duration) {
-        let load = self.loads.entry(id).or_default();
-        load.coming.insert(piece, now);
+        self.loads.entry(id).or_default().coming.insert(piece, now);
+        self.close(id, piece, size);
+    }
+
+    /// A suggestion of a piece of `size` bytes, if there was one, is taken up, or of no use any more.
+    fn close(&mut self, id: ConnId, piece: PieceId, size: u64) {
+        let Some(load) = self.loads.get_mut(&id) else { return };
         let before = load.open.len();
         load.open.retain(|(p, _)| *p != piece);
-        let taken = before - load.open.len();
-        self.settle(id, taken as u64 * size);
+        let closed = before - load.open.len();
+        self.settle(id, closed as u64 * size);
     }
 
     /// A member does not want a piece any more that it asked for.
@@ -119,10 +124,14 @@ impl Steering {
         }
     }
 
-    /// A member announced a piece.
-    pub(super) fn announced(&mut self, id: ConnId, piece: PieceId) {
+    /// A member announced a piece of `size` bytes, which it got, or has found on its target.
+    pub(super) fn announced(&mut self, id: ConnId, piece: PieceId, size: u64) {
         if let Some(load) = self.loads.get_mut(&id) {
             load.coming.remove(&piece);
+        }
+        self.close(id, piece, size);
+        if let Some(holder) = self.holder.get(piece.index()).copied().flatten() {
+            self.close(holder, piece, size);
         }
         let Some(holder) = self.holder.get_mut(piece.index()) else { return };
         if holder.is_some_and(|h| h != id)

@@ -239,8 +239,9 @@ numbers! {
 
     /// Members from which on new pieces travel down trees.
     forest: u32 = 64, "members";
-    /// For so long a room that has become large shows who is quick, before trees are planted.
-    settle: Duration = ms(500), "ms";
+    /// For so long a room that has become large shows who is quick, before trees are planted: for the first of it members ask nobody
+    /// but the server (`probe_warm`).
+    settle: Duration = ms(800), "ms";
     /// Members get places before so many pieces have left,
     early: u32 = 64, "pieces";
     /// or this part of all.
@@ -262,6 +263,31 @@ numbers! {
     /// What a room gains by trees, about.
     tree_gain: f64 = 0.03, "of its time";
 
+    /// For so long a machine that has come sends probes.
+    probe_for: Duration = ms(800), "ms";
+    /// Probes say nothing in the beginning: before all send them no link is full.
+    probe_warm: Duration = ms(150), "ms";
+    /// Probes under way at once,
+    probes: u32 = 3, "probes";
+    /// beside those that take longer than this: several times what a full queue at a machine's own link takes.
+    probe_slow: Duration = ms(150), "ms";
+    /// And so many of these: a cable has to carry them all before it carries pieces.
+    probes_slow: u32 = 5, "probes";
+    /// Whose echo took less is near, until more is known.
+    probe_near: Duration = ms(40), "ms";
+    /// So long at most a machine waits to be told where it is, if some probes were slow.
+    probe_wait: Duration = ms(2500), "ms";
+    /// The server looks at echoes when so many machines have told of theirs: some say little of all.
+    probe_told: f64 = 0.9, "of all machines";
+    /// And so often at most, when there are new ones.
+    probe_look: Duration = ms(125), "ms";
+    /// An echo counts as so many times faster than a late one, at most.
+    probe_times: f64 = 16.0, "times";
+    /// So many times slower are echoes from another part of the room. (At one switch the best cut comes to 6, with cables between to
+    /// 9 and more.)
+    probe_clearly: f64 = 8.0, "times";
+    /// When echoes have shown who is where, that is not doubted for so many looks: what streams did before says little of it.
+    probe_looks: u32 = 8, "looks";
     /// Time between two reports of a member about its streams.
     report: Duration = ms(500), "ms";
     /// Less time than this says nothing of a stream, if nothing was sent in it.

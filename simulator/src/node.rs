@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ezio_scheduler::{BLOCK_SIZE, Blocks, Near, Pace, PieceId, Place, Scheduler};
+use ezio_scheduler::{BLOCK_SIZE, Blocks, Echo, Near, PROBE, Pace, PieceId, Place, Scheduler};
 
 use super::link::Nanos;
 
@@ -20,6 +20,9 @@ pub(super) enum Message {
     Place(Option<Place>),
     Report(Vec<Pace>),
     Near(Near<u64>),
+    Probe,
+    Echo,
+    Echoes(Vec<Echo>),
     /// A block, and whether it is what it should be.
     Block(Blocks, bool),
 }
@@ -32,6 +35,9 @@ impl Message {
             Self::Have(_) | Self::Suggest(_) => 9,
             Self::Interested(_) | Self::Unchoked => 5,
             Self::Place(_) => 90,
+            Self::Probe => 20 + PROBE as u32,
+            Self::Echo => 20,
+            Self::Echoes(echoes) => 20 + 12 * echoes.len() as u32,
             Self::Near(near) => 20 + 6 * (near.near.len() + near.before.len() + near.after.len()) as u32,
             Self::Report(paces) => 20 + 16 * paces.len() as u32,
             Self::Request(b) | Self::Cancel(b) | Self::Reject(b) => 17 * b.count,

@@ -38,7 +38,8 @@ fn large_room() -> Room {
 
 #[test]
 fn a_large_room_comes_near_the_limit_at_once() {
-    let report = finishes(&large_room(), 1.2);
+    // The first 0.15 s, in which all probe, are 0.02 of this short time.
+    let report = finishes(&large_room(), 1.25);
     assert!(report.drops < 0.5, "{report}");
     let mesh = finishes(&Room { trees: false, ..large_room() }, 1.45);
     assert!(mesh.last > report.last + 0.02, "what trees gain: {mesh}\n{report}");
@@ -57,7 +58,7 @@ fn a_large_room_goes_on_when_two_die_high_up_in_the_trees() {
 fn a_large_room_does_not_wait_for_a_slow_one() {
     for (slow, rate, trees) in [(1, 12e6, true), (5, 2e6, true), (5, 12e6, true), (5, 2e6, false)] {
         let report = finishes(&Room { slow: vec![(slow, rate)], trees, ..large_room() }, 1.5);
-        assert!(report.median < if trees { 1.2 } else { 1.4 }, "{report}");
+        assert!(report.median < if trees { 1.25 } else { 1.4 }, "{report}");
     }
 }
 

@@ -155,7 +155,11 @@ impl Ledger {
                 assert!(self.have.contains(&piece.0), "suggests what it has not");
                 assert!(!self.conn(id).theirs.contains(&piece.0), "suggests what is there");
             }
-            Output::Place(id, _) | Output::Report(id) | Output::Near(id) => drop(self.open(id)),
+            Output::Place(id, _)
+            | Output::Report(id)
+            | Output::Probe(id)
+            | Output::Echoes(id)
+            | Output::Near(id) => drop(self.open(id)),
             Output::Interested(id) => assert!(!std::mem::replace(&mut self.conn(id).interested, true)),
             Output::NotInterested(id) => assert!(std::mem::replace(&mut self.conn(id).interested, false)),
             Output::Unchoke(_) => {}

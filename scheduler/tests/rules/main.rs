@@ -13,7 +13,7 @@ mod world;
 use std::time::Duration;
 
 use ezio_scheduler::{
-    Blocks, Config, ConnId, Geometry, Input, Output, Pace, Peer, PieceId, Place, REQUEST_QUEUE, Role,
+    Blocks, Config, ConnId, Echo, Geometry, Input, Output, Pace, Peer, PieceId, Place, REQUEST_QUEUE, Role,
     Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use proptest::prelude::*;
@@ -85,6 +85,9 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         busy: Duration::from_millis(ms.into()),
     });
     let paces = prop::collection::vec(pace, 0..6);
+    let echo = (0u64..4, any::<u32>())
+        .prop_map(|(member, us)| Echo { member, time: Duration::from_micros(us.into()) });
+    let echoes = prop::collection::vec(echo, 0..6);
     let site = prop::option::of((0u16..2).prop_map(SiteId));
     prop_oneof![
         (conn.clone(), place).prop_map(|(c, p)| Input::Placed(c, p)),
@@ -104,6 +107,8 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Rejected(c, b)),
         (conn.clone(), blocks.clone()).prop_map(|(c, b)| Input::Arrived(c, b)),
         (conn.clone(), paces).prop_map(|(c, p)| Input::Reported(c, p.leak())),
+        (conn.clone(), echoes).prop_map(|(c, e)| Input::Echoes(c, e.leak())),
+        conn.clone().prop_map(Input::Echoed),
         site.clone().prop_map(Input::OwnSite),
         (conn.clone(), site).prop_map(|(c, s)| Input::PeerSite(c, s)),
         piece.clone().prop_map(Input::Verified),

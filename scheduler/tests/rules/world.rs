@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_scheduler::{
-    Blocks, Config, ConnId, Geometry, Input, Near, Output, Pace, PieceId, Place, Role, Scheduler, SiteId,
-    Start, TorrentId, TorrentShape,
+    Blocks, Config, ConnId, Echo, Geometry, Input, Near, Output, Pace, PieceId, Place, Role, Scheduler,
+    SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -59,6 +59,9 @@ enum Message {
     Suggest(PieceId),
     Place(Option<Place>),
     Report(Vec<Pace>),
+    Probe,
+    Echo,
+    Echoes(Vec<Echo>),
     Near(Near<u64>),
     Request(Blocks),
     Cancel(Blocks),
@@ -307,6 +310,7 @@ impl World {
             let Kind::Ours(scheduler, ledger) = &mut self.nodes[node].kind else { return };
             let told = match output {
                 Output::Report(id) => Some((id, Message::Report(scheduler.take_report()))),
+                Output::Echoes(id) => Some((id, Message::Echoes(scheduler.take_echoes()))),
                 Output::Near(id) => Some((id, Message::Near(scheduler.near(id)))),
                 _ => None,
             };
@@ -322,6 +326,7 @@ impl World {
                 Output::Have(id, piece) => (id, Message::Have(piece)),
                 Output::Suggest(id, piece) => (id, Message::Suggest(piece)),
                 Output::Place(id, place) => (id, Message::Place(place)),
+                Output::Probe(id) => (id, Message::Probe),
                 Output::Interested(id) => (id, Message::Interest(true)),
                 Output::NotInterested(id) => (id, Message::Interest(false)),
                 Output::Unchoke(id) => (id, Message::Unchoke(true)),
@@ -334,7 +339,7 @@ impl World {
                     closing.push(id);
                     continue;
                 }
-                Output::Report(_) | Output::Near(_) => match told {
+                Output::Report(_) | Output::Echoes(_) | Output::Near(_) => match told {
                     Some(told) => told,
                     None => continue,
                 },

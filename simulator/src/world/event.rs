@@ -2,7 +2,7 @@
 
 use super::super::link::Nanos;
 use super::super::tcp::Segment;
-use ezio_scheduler::{ConnId, Input, Pace, PieceId};
+use ezio_scheduler::{ConnId, Echo, Input, Pace, PieceId};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
@@ -61,5 +61,6 @@ pub(super) enum Told {
     Nothing,
     Bitfield(ConnId, Vec<u8>),
     Report(ConnId, Vec<Pace>),
+    Echoes(ConnId, Vec<Echo>),
     Have(ConnId, PieceId),
 }

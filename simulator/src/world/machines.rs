@@ -22,6 +22,12 @@ impl World<'_> {
                 self.told.push_back((node, Told::Report(id, paces)));
                 return;
             }
+            Message::Echoes(echoes) => {
+                self.told.push_back((node, Told::Echoes(id, echoes)));
+                return;
+            }
+            Message::Probe => return self.send(self.stream(node, id), Message::Echo),
+            Message::Echo => Input::Echoed(id),
             Message::Near(members) => return self.learn_near(node, members),
             Message::Have(piece) => {
                 self.told.push_back((node, Told::Have(id, piece)));
@@ -93,6 +99,7 @@ impl World<'_> {
             Told::Nothing => {}
             Told::Bitfield(id, bits) => scheduler.handle(now, Input::Bitfield(id, &bits)),
             Told::Report(id, paces) => scheduler.handle(now, Input::Reported(id, &paces)),
+            Told::Echoes(id, echoes) => scheduler.handle(now, Input::Echoes(id, &echoes)),
             Told::Have(id, piece) => scheduler.handle(now, Input::Have(id, &[piece])),
         }
         scheduler.poll(now, &mut out);
@@ -121,6 +128,11 @@ impl World<'_> {
             Output::Report(id) => {
                 let Some(scheduler) = self.nodes[node as usize].scheduler.as_mut() else { return };
                 (id, Message::Report(scheduler.take_report()))
+            }
+            Output::Probe(id) => (id, Message::Probe),
+            Output::Echoes(id) => {
+                let Some(scheduler) = self.nodes[node as usize].scheduler.as_mut() else { return };
+                (id, Message::Echoes(scheduler.take_echoes()))
             }
             Output::Near(id) => {
                 let Some(scheduler) = self.nodes[node as usize].scheduler.as_ref() else { return };

@@ -321,6 +321,11 @@ impl Core {
                 let body = ShapeMessage::Paces(self.scheduler.take_report()).encode();
                 (id, Deliver::Extended(|ids| ids.ezio_shape, body))
             }
+            Output::Probe(id) => (id, Deliver::Extended(|ids| ids.ezio_shape, ShapeMessage::Probe.encode())),
+            Output::Echoes(id) => {
+                let body = ShapeMessage::Echoes(self.scheduler.take_echoes()).encode();
+                (id, Deliver::Extended(|ids| ids.ezio_shape, body))
+            }
             Output::Near(id) => {
                 let body = self.near_message(id)?.encode();
                 (id, Deliver::Extended(|ids| ids.ezio_shape, body))

@@ -1,17 +1,21 @@
 //! Our own messages about the shape of the room, by the number that the receiver gave to `ezio_shape` in its extension
-//! handshake. A member tells the server how fast its streams are; the server tells a member who is at its switch.
+//! handshake. Members send each other probes, and echoes of them; a member tells the server how long these took, and how fast its
+//! streams are; the server tells a member who is at its switch.
 //!
 //! ```text
+//! { "probe": padding }
+//! { "echo": 1 }
+//! { "echoes": member (8 bytes) + microseconds from the probe to its echo (4), … }
 //! { "paces": member (8 bytes) + bytes sent (4) + microseconds in which there was something to send (4), … }
 //! { "near": [address + port, …], "before": […], "after": […] }
 //! ```
-//! All numbers are big endian. `paces` is one string; an address is 4 or 16 bytes and 2 of the port. Whoever is in none of the lists
+//! All numbers are big endian. `echoes` and `paces` are one string each; an address is 4 or 16 bytes and 2 of the port. Whoever is in none of the lists
 //! is elsewhere; `before` and `after` are the sites that pieces come from, and go to.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ezio_scheduler::{Near, Pace};
+use ezio_scheduler::{Echo, Near, PROBE, Pace};
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +24,18 @@ use super::{WireError, decode_address, encode_address, from_bencode, none, to_be
 /// Bytes of one pace.
 const PACE: usize = 16;
 
+/// Bytes of one echo.
+const ECHO: usize = 12;
+
 /// One of these messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShapeMessage {
+    /// Padding, to be answered at once.
+    Probe,
+    /// That answer.
+    Echo,
+    /// How long echoes took that came to the sender.
+    Echoes(Vec<Echo>),
     /// How fast the streams of the sender are.
     Paces(Vec<Pace>),
     /// Where the receiver is among the sites.
@@ -37,28 +50,52 @@ struct Raw<B> {
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     before: Option<Vec<B>>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    echo: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    echoes: Option<B>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     near: Option<Vec<B>>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     paces: Option<B>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    probe: Option<B>,
+}
+
+fn encode_time(time: Duration) -> [u8; 4] {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+fn decode_time(bytes: &[u8]) -> Option<Duration> {
+    Some(Duration::from_micros(u32::from_be_bytes(bytes.try_into().ok()?).into()))
+}
+
+fn encode_echo(echo: &Echo) -> [u8; ECHO] {
+    let mut bytes = [0; ECHO];
+    bytes[..8].copy_from_slice(&echo.member.to_be_bytes());
+    bytes[8..].copy_from_slice(&encode_time(echo.time));
+    bytes
+}
+
+fn decode_echo(bytes: &[u8]) -> Option<Echo> {
+    let (member, time) = bytes.split_first_chunk::<8>()?;
+    Some(Echo { member: u64::from_be_bytes(*member), time: decode_time(time)? })
 }
 
 fn encode_pace(pace: &Pace) -> [u8; PACE] {
     let mut bytes = [0; PACE];
     bytes[..8].copy_from_slice(&pace.member.to_be_bytes());
     bytes[8..12].copy_from_slice(&pace.bytes.to_be_bytes());
-    let busy = u32::try_from(pace.busy.as_micros()).unwrap_or(u32::MAX);
-    bytes[12..].copy_from_slice(&busy.to_be_bytes());
+    bytes[12..].copy_from_slice(&encode_time(pace.busy));
     bytes
 }
 
 fn decode_pace(bytes: &[u8]) -> Option<Pace> {
     let (member, numbers) = bytes.split_first_chunk::<8>()?;
     let (sent, busy) = numbers.split_first_chunk::<4>()?;
-    let busy = u32::from_be_bytes(busy.try_into().ok()?);
     Some(Pace {
         member: u64::from_be_bytes(*member),
         bytes: u32::from_be_bytes(*sent),
-        busy: Duration::from_micros(busy.into()),
+        busy: decode_time(busy)?,
     })
 }
 
@@ -66,12 +103,14 @@ impl ShapeMessage {
     /// The body of the extension message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut raw = Raw { after: None, before: None, near: None, paces: None };
+        let mut raw =
+            Raw { after: None, before: None, echo: None, echoes: None, near: None, paces: None, probe: None };
+        let string = |bytes: Vec<u8>| Some(ByteBufOwned::from(bytes));
         match self {
-            Self::Paces(paces) => {
-                let bytes: Vec<u8> = paces.iter().flat_map(encode_pace).collect();
-                raw.paces = Some(ByteBufOwned::from(bytes));
-            }
+            Self::Probe => raw.probe = string(vec![0; PROBE]),
+            Self::Echo => raw.echo = Some(1),
+            Self::Echoes(echoes) => raw.echoes = string(echoes.iter().flat_map(encode_echo).collect()),
+            Self::Paces(paces) => raw.paces = string(paces.iter().flat_map(encode_pace).collect()),
             Self::Near(told) => {
                 let list = |at: &[SocketAddr]| Some(at.iter().copied().map(encode_address).collect());
                 raw.near = list(&told.near);
@@ -96,8 +135,12 @@ impl ShapeMessage {
             let told = Near { near: list(near)?, before: list(before)?, after: list(after)? };
             return Ok(Some(Self::Near(told)));
         }
+        if raw.probe.is_some() || raw.echo.is_some() {
+            return Ok(Some(if raw.probe.is_some() { Self::Probe } else { Self::Echo }));
+        }
+        let echoes = |bytes: ByteBuf<'_>| bytes.as_ref().chunks_exact(ECHO).filter_map(decode_echo).collect();
         let paces = |bytes: ByteBuf<'_>| bytes.as_ref().chunks_exact(PACE).filter_map(decode_pace).collect();
-        Ok(raw.paces.map(paces).map(Self::Paces))
+        Ok(raw.echoes.map(echoes).map(Self::Echoes).or_else(|| raw.paces.map(paces).map(Self::Paces)))
     }
 }
 
@@ -118,6 +161,15 @@ mod tests {
         );
         let told = ShapeMessage::Paces(vec![pace, Pace { bytes: 0, ..pace }]);
         assert_eq!(ShapeMessage::decode(&bytes), Ok(Some(told)));
+        let probe = ShapeMessage::Probe.encode();
+        assert_eq!(probe, [&b"d5:probe4096:"[..], &[0; PROBE], b"e"].concat());
+        assert_eq!(ShapeMessage::decode(&probe), Ok(Some(ShapeMessage::Probe)));
+        assert_eq!(ShapeMessage::Echo.encode(), b"d4:echoi1ee");
+        assert_eq!(ShapeMessage::decode(b"d4:echoi1ee"), Ok(Some(ShapeMessage::Echo)));
+        let echo = Echo { member: pace.member, time: Duration::from_millis(3) };
+        let echoes = ShapeMessage::Echoes(vec![echo, echo]);
+        assert!(echoes.encode().starts_with(b"d6:echoes24:abcdefgh\x00\x00\x0b\xb8abcdefgh\x00"));
+        assert_eq!(ShapeMessage::decode(&echoes.encode()), Ok(Some(echoes)));
         let near = vec!["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:1".parse().unwrap()];
         let after = vec!["10.0.0.2:2".parse().unwrap()];
         let told = ShapeMessage::Near(Near { near, before: Vec::new(), after });

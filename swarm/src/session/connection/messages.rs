@@ -172,6 +172,11 @@ impl Connection {
                     (Some(ShapeMessage::Paces(paces)), Some((Role::Member, _))) => {
                         core.input(Input::Reported(id, &paces));
                     }
+                    (Some(ShapeMessage::Probe), Some((Role::Member, _))) => self.echo()?,
+                    (Some(ShapeMessage::Echo), Some((Role::Member, _))) => core.input(Input::Echoed(id)),
+                    (Some(ShapeMessage::Echoes(echoes)), Some((Role::Member, _))) => {
+                        core.input(Input::Echoes(id, &echoes));
+                    }
                     _ => {}
                 }
             }
@@ -215,6 +220,17 @@ impl Connection {
             }
             _ => Err(End::Protocol("a request that is not one block")),
         }
+    }
+
+    /// Answers a probe.
+    fn echo(&self) -> Result<(), End> {
+        let Some(shape) = self.ids.ezio_shape else { return Ok(()) };
+        let mut pending = self.outbox.lock();
+        if pending.control.len() > MAX_CONTROL {
+            return Err(End::Protocol("it probes without reading"));
+        }
+        Message::Extended { id: shape, body: &ShapeMessage::Echo.encode() }.encode(&mut pending.control);
+        Ok(())
     }
 
     /// Serves the info dictionary (BEP 9).
