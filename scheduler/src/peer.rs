@@ -25,16 +25,6 @@ pub(super) struct Queued {
     pub(super) at: Duration,
 }
 
-/// The probes that it was sent ([`super::probe`]).
-#[derive(Debug, Default)]
-pub(super) struct Probe {
-    pub(super) count: u32,
-    /// When the last was sent.
-    pub(super) at: Duration,
-    /// How long the last echo took.
-    pub(super) echo: Option<Duration>,
-}
-
 /// State of one connection.
 #[derive(Debug)]
 pub(super) struct Conn {
@@ -93,7 +83,6 @@ pub(super) struct Conn {
     pub(super) calls: Bits,
     /// When it was last told of any.
     pub(super) told: Duration,
-    pub(super) probe: Probe,
     pub(super) closing: bool,
 }
 
@@ -129,7 +118,6 @@ impl Conn {
             called: 0,
             calls: Bits::default(),
             told: now,
-            probe: Probe::default(),
             closing: false,
         }
     }

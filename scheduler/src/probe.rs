@@ -4,11 +4,12 @@
 //! back late, and the server hears of that ([`super::shape`]) before pieces wait in that queue. Until then a member asks only
 //! those whose echo came soon.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Scheduler;
 use super::event::{ConnId, Echo, Output, Role};
-use super::peer::{Conn, Probe};
+use super::peer::Conn;
 use super::rank::mix;
 
 /// The probes of this machine.
@@ -16,8 +17,10 @@ use super::rank::mix;
 pub(super) struct Probing {
     /// When the first other member was there.
     since: Option<Duration>,
-    /// Without an echo, the oldest first.
-    under_way: Vec<ConnId>,
+    /// The members that were sent some, by their number ([`super::Peer::member`]), over all their connections.
+    members: BTreeMap<u64, Probe>,
+    /// Connections and members that have not answered.
+    under_way: Vec<(ConnId, u64)>,
     /// The longest that an echo took, and how many took long.
     slowest: Duration,
     slow: u32,
@@ -28,8 +31,18 @@ pub(super) struct Probing {
 impl Probing {
     /// A connection is gone.
     pub(super) fn forget(&mut self, id: ConnId) {
-        self.under_way.retain(|&probed| probed != id);
+        self.under_way.retain(|(probed, _)| *probed != id);
     }
+}
+
+/// The probes of one member.
+#[derive(Debug, Default, Clone, Copy)]
+struct Probe {
+    count: u32,
+    /// When the last was sent.
+    at: Duration,
+    /// How long the last echo took.
+    echo: Option<Duration>,
 }
 
 impl Scheduler {
@@ -56,8 +69,7 @@ impl Scheduler {
     /// Sends the next probe, if there is one to send.
     fn send_probe(&mut self, since: Duration) {
         let t = &self.config.tuning;
-        let under_way = &self.probing.under_way;
-        let slow = under_way.iter().filter(|id| self.is_slow(**id)).count();
+        let (under_way, slow) = (&self.probing.under_way, self.slow_under_way());
         if under_way.len() - slow >= t.probes as usize
             || under_way.len() >= (t.probes + t.probes_slow) as usize
         {
@@ -66,18 +78,19 @@ impl Scheduler {
         let warm = since + t.probe_warm;
         let again = |probe: &Probe| probe.count == 1 && probe.at < warm && self.now >= warm;
         let new = |probe: &Probe| probe.count == 0 && slow < t.probes_slow as usize;
-        let open = self.conns.iter().filter(|(id, conn)| {
-            self.is_probed(conn) && (new(&conn.probe) || again(&conn.probe)) && !under_way.contains(id)
+        let open = self.conns.iter().filter(|(_, conn)| {
+            let probe = self.probing.members.get(&conn.peer.member).copied().unwrap_or_default();
+            self.is_probed(conn)
+                && (new(&probe) || again(&probe))
+                && !under_way.iter().any(|(_, member)| *member == conn.peer.member)
         });
         let order = |conn: &Conn| mix(self.config.member, conn.member as u32);
-        let Some((id, _)) = open.min_by_key(|(_, conn)| order(conn)) else { return };
-        let now = self.now;
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.probe.count += 1;
-            conn.probe.at = now;
-            self.probing.under_way.push(id);
-            self.out.push(Output::Probe(id));
-        }
+        let next = open.min_by_key(|(_, conn)| order(conn)).map(|(id, conn)| (id, conn.peer.member));
+        let Some((id, member)) = next else { return };
+        let probe = self.probing.members.entry(member).or_default();
+        (probe.count, probe.at) = (probe.count + 1, self.now);
+        self.probing.under_way.push((id, member));
+        self.out.push(Output::Probe(id));
     }
 
     /// Whether a peer may be at this machine's site.
@@ -90,42 +103,39 @@ impl Scheduler {
     pub(super) fn probe_again(&mut self) {
         if self.probing.since.is_some() {
             self.probing = Probing { since: Some(self.now), ..Probing::default() };
-            for at in 0..self.conns.ids().len() {
-                let id = self.conns.ids()[at];
-                if let Some(conn) = self.conns.get_mut(id) {
-                    conn.probe = Probe::default();
-                }
-            }
         }
     }
 
-    /// Whether an echo takes long.
-    fn is_slow(&self, id: ConnId) -> bool {
-        self.conns.get(id).is_some_and(|conn| self.now - conn.probe.at >= self.config.tuning.probe_slow)
+    /// How many echoes take long.
+    fn slow_under_way(&self) -> usize {
+        self.probing.under_way.iter().filter(|(_, member)| self.is_slow(*member)).count()
+    }
+
+    /// Whether the echo of the last probe to a member has not come soon.
+    fn is_slow(&self, member: u64) -> bool {
+        let slow = |probe: &Probe| self.now - probe.at >= self.config.tuning.probe_slow;
+        self.probing.members.get(&member).is_some_and(slow)
     }
 
     /// The echo of a probe is here.
     pub(super) fn on_echoed(&mut self, id: ConnId) {
-        let now = self.now;
-        if self.probing.under_way.contains(&id)
-            && let Some(conn) = self.conns.get_mut(id)
-        {
-            let time = now - conn.probe.at;
-            conn.probe.echo = Some(time);
-            self.probing.slowest = self.probing.slowest.max(time);
-            self.probing.slow += u32::from(time >= self.config.tuning.probe_slow);
-            self.probing.forget(id);
-        }
+        let probed = self.probing.under_way.iter().find(|(probed, _)| *probed == id);
+        let Some(probe) = probed.and_then(|(_, member)| self.probing.members.get_mut(member)) else { return };
+        let time = self.now - probe.at;
+        probe.echo = Some(time);
+        self.probing.slowest = self.probing.slowest.max(time);
+        self.probing.slow += u32::from(time >= self.config.tuning.probe_slow);
+        self.probing.forget(id);
     }
 
     /// What [`Output::Echoes`] is to carry: nothing of the time before all sent probes.
     pub fn take_echoes(&mut self) -> Vec<Echo> {
         let warm = self.probing.since.unwrap_or_default() + self.config.tuning.probe_warm;
-        let echoes = self.conns.iter().filter_map(|(id, conn)| {
-            let waits = self.probing.under_way.contains(&id) && self.is_slow(id);
-            let late = waits.then(|| self.now - conn.probe.at);
-            let echo = conn.probe.echo.filter(|_| conn.probe.at >= warm);
-            Some(Echo { member: conn.peer.member, time: late.or(echo)? })
+        let echoes = self.probing.members.iter().filter_map(|(&member, probe)| {
+            let waits = self.probing.under_way.iter().any(|(_, waits)| *waits == member);
+            let late = (waits && self.is_slow(member)).then(|| self.now - probe.at);
+            let echo = probe.echo.filter(|_| probe.at >= warm);
+            Some(Echo { member, time: late.or(echo)? })
         });
         echoes.collect()
     }
@@ -138,13 +148,14 @@ impl Scheduler {
         let Some(since) = self.probing.since else { return true };
         let t = &self.config.tuning;
         let elapsed = self.now - since;
-        let under_way = || self.probing.under_way.iter().filter(|id| self.is_slow(**id)).count();
-        let some_slow = || self.probing.slow as usize + under_way() >= t.group as usize;
+        let some_slow = || self.probing.slow as usize + self.slow_under_way() >= t.group as usize;
         if elapsed >= t.probe_wait || (elapsed >= 2 * t.probe_for && !some_slow()) {
             return false;
         }
         let soon = t.probe_near.max(self.probing.slowest / 4);
-        conn.probe.at < since + t.probe_warm || conn.probe.echo.is_none_or(|echo| echo > soon)
+        let is_near =
+            |probe: &Probe| probe.at >= since + t.probe_warm && probe.echo.is_some_and(|echo| echo <= soon);
+        !self.probing.members.get(&conn.peer.member).is_some_and(is_near)
     }
 }
 
@@ -165,14 +176,15 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// A member at a site, or untold, which knows the server and six others that have everything.
+    /// A member at a site, or untold, which knows the server and six others that have everything, two torrents: each by two
+    /// connections, the second by a number that is ten higher.
     fn member(site: Option<SiteId>) -> Scheduler {
         let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length: 40 * u64::from(BLOCK_SIZE) };
         let config = Config { site, ..Config::new(Role::Member, 100) };
-        let mut scheduler = Scheduler::new(config, Geometry::new([shape]), &[Start::None]);
-        for number in 0..7u32 {
-            let role = if number == 0 { Role::Server } else { Role::Member };
-            let (torrent, member) = (TorrentId(0), number.into());
+        let mut scheduler = Scheduler::new(config, Geometry::new([shape; 2]), &[Start::None; 2]);
+        for number in (0..7u32).chain(10..17) {
+            let role = if number % 10 == 0 { Role::Server } else { Role::Member };
+            let (torrent, member) = (TorrentId(u16::from(number > 9)), (number % 10).into());
             let peer = Peer { torrent, member, role, site, fast: true, queue: REQUEST_QUEUE };
             let id = ConnId(number);
             for input in [Input::Connected(id, peer), Input::HaveAll(id), Input::Unchoked(id)] {
@@ -210,7 +222,7 @@ mod tests {
 
     fn asked(said: &[(Duration, Output)]) -> Vec<u32> {
         let asked = said.iter().filter_map(|(_, output)| match output {
-            Output::Request(id, _) => Some(id.0),
+            Output::Request(id, _) => Some(id.0 % 10),
             _ => None,
         });
         let mut asked: Vec<u32> = asked.collect();
@@ -221,7 +233,7 @@ mod tests {
 
     /// The first three are near.
     fn two_sites(id: ConnId) -> Duration {
-        if id.0 <= 3 { SOON } else { LATE }
+        if id.0 % 10 <= 3 { SOON } else { LATE }
     }
 
     #[test]
@@ -243,7 +255,7 @@ mod tests {
     fn it_waits_for_a_word_no_longer_than_it_has_to() {
         let first = |echo: fn(ConnId) -> Duration| {
             let said = says(&mut member(None), 3000, echo);
-            said.iter().find(|(_, o)| matches!(o, Output::Request(id, _) if id.0 > 3)).map(|(at, _)| *at)
+            said.iter().find(|(_, o)| matches!(o, Output::Request(id, _) if id.0 % 10 > 3)).map(|(at, _)| *at)
         };
         let t = Tuning::default();
         assert!(first(|_| SOON).unwrap() < t.probe_for, "all are near");
@@ -264,15 +276,17 @@ mod tests {
     fn who_hears_where_it_is_probes_those_there_again() {
         let mut scheduler = member(None);
         says(&mut scheduler, 1000, two_sites);
-        for number in 1..7u32 {
-            let site = SiteId(u16::from(number > 3));
+        for number in (1..7u32).chain(11..17) {
+            let site = SiteId(u16::from(number % 10 > 3));
             scheduler.handle(ms(1000), Input::PeerSite(ConnId(number), Some(site)));
         }
         scheduler.handle(ms(1000), Input::OwnSite(Some(SiteId(0))));
         let mut out = Vec::new();
         (1000..2000).for_each(|now| scheduler.poll(ms(now), &mut out));
-        let mut probed: Vec<u32> =
-            out.iter().filter_map(|o| if let Output::Probe(id) = o { Some(id.0) } else { None }).collect();
+        let mut probed: Vec<u32> = out
+            .iter()
+            .filter_map(|o| if let Output::Probe(id) = o { Some(id.0 % 10) } else { None })
+            .collect();
         probed.sort_unstable();
         assert_eq!(probed, [1, 2, 3]);
     }
