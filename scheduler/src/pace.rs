@@ -9,10 +9,17 @@ use super::peer::Conn;
 use super::stopwatch::Pace;
 
 impl Scheduler {
-    /// A member tells a server how fast its streams are, when it is time.
+    /// A member that was not told by an operator where it is tells a server how fast its streams are, when it is time: in trees,
+    /// which only rooms at one switch keep, the less often the longer it has been there. A thousand reports and their ACKs are a
+    /// twentieth of the server's link.
     pub(super) fn report(&mut self) {
-        if self.config.role != Role::Member
-            || self.now.saturating_sub(self.last_report) < self.config.tuning.report
+        let Some(since) = self.probing.since() else { return };
+        let t = &self.config.tuning;
+        let rest = match self.spread.is_under_way(self) {
+            true => (self.now - since).mul_f64(t.report_part),
+            false => Duration::ZERO,
+        };
+        if self.config.role != Role::Member || self.now.saturating_sub(self.last_report) < t.report.max(rest)
         {
             return;
         }

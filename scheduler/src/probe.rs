@@ -29,6 +29,11 @@ pub(super) struct Probing {
 }
 
 impl Probing {
+    /// Since when this machine sends probes; none where an operator has said where it is.
+    pub(super) fn since(&self) -> Option<Duration> {
+        self.since
+    }
+
     /// A connection is gone.
     pub(super) fn forget(&mut self, id: ConnId) {
         self.under_way.retain(|(probed, _)| *probed != id);

@@ -290,6 +290,8 @@ numbers! {
     probe_looks: u32 = 8, "looks";
     /// Time between two reports of a member about its streams.
     report: Duration = ms(500), "ms";
+    /// In trees it is so much of the time that the member has been there, if that is more.
+    report_part: f64 = 1.0 / 8.0, "of the time";
     /// Less time than this says nothing of a stream, if nothing was sent in it.
     brief: Duration = ms(100), "ms";
     /// The server looks at the shape of the room as often as members report, but no oftener than in this time for each machine: a look
