@@ -1,6 +1,6 @@
 //! What the server knows of the members' probes ([`super::probe`]): which of them came back soon, and which late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::Echo;
@@ -10,8 +10,8 @@ use super::tuning::Tuning;
 /// How long echoes took.
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
-    /// In seconds, by who sent the probe and who answered.
-    times: BTreeMap<(u64, u64), f64>,
+    /// In seconds, by who sent the probe, and who answered.
+    times: BTreeMap<u64, BTreeMap<u64, f64>>,
     /// There are some that were not looked at yet.
     fresh: bool,
     looked: Duration,
@@ -20,18 +20,22 @@ pub(super) struct Echoes {
 impl Echoes {
     /// A member tells of its echoes, anew.
     pub(super) fn replace<'a>(&mut self, from: u64, echoes: impl Iterator<Item = &'a Echo>) {
-        self.times.retain(|(other, _), _| *other != from);
-        self.times.extend(echoes.map(|echo| ((from, echo.member), echo.time.as_secs_f64())));
+        self.times.insert(from, echoes.map(|echo| (echo.member, echo.time.as_secs_f64())).collect());
         self.fresh = true;
+    }
+
+    /// Whether there are some that were not looked at yet.
+    pub(super) fn are_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Who may be near by what is new, if it is time to look.
     pub(super) fn look(&mut self, now: Duration, t: &Tuning, machines: u32) -> Vec<Nearness> {
         let pause = t.probe_look.max(t.look_for_each * machines);
-        let told = || self.times.keys().map(|(from, _)| from).collect::<BTreeSet<_>>().len() as f64;
+        let told = self.times.values().filter(|times| !times.is_empty()).count();
         if !self.fresh
             || now.saturating_sub(self.looked) < pause
-            || told() < t.probe_told * f64::from(machines)
+            || (told as f64) < t.probe_told * f64::from(machines)
         {
             return Vec::new();
         }
@@ -44,7 +48,9 @@ impl Echoes {
     /// two, since some cables are slower than others, and full queues slower than empty ones. The threshold is right that shows
     /// parts most clearly. Where nothing is far all classes are chance, and so are the pairs in them.
     fn nearness(&self, t: &Tuning) -> Vec<Nearness> {
-        let mut logs: Vec<f64> = self.times.values().map(|&time| log(time)).collect();
+        let times =
+            || self.times.iter().flat_map(|(&a, times)| times.iter().map(move |(&b, &time)| (a, b, time)));
+        let mut logs: Vec<f64> = times().map(|(_, _, time)| log(time)).collect();
         logs.sort_by(f64::total_cmp);
         // How far below the late ones the soon ones are does not matter.
         let late = logs.get(logs.len() * 9 / 10).copied().unwrap_or_default();
@@ -54,7 +60,7 @@ impl Echoes {
         let thresholds = [late, &soon[upper(soon)..], &late[upper(late)..]].map(|class| class.first());
         let pairs = |threshold: f64| {
             let mut pairs = BTreeMap::<(u64, u64), f64>::new();
-            for (&(a, b), &time) in &self.times {
+            for (a, b, time) in times() {
                 // One way alone it is the link of one of them that is full.
                 let pair = pairs.entry((a.min(b), a.max(b))).or_insert(far);
                 if log(time) < threshold {
@@ -89,6 +95,8 @@ fn upper(logs: &[f64]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
 

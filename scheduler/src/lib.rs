@@ -11,7 +11,8 @@
 //! come, `serve` chooses whom to send to, `offer` finds work for who has nothing to send, `announce` tells others what is
 //! here, `steer` lets the server hand each piece out once before any twice, `site` keeps traffic off thin links, across which `errand`
 //! sends one machine for each piece (the first in `rank`, that all reckon alike);
-//! where these are the server finds out (`shape`, `flows`) by how fast members say that their streams are (`pace`). `spread` is all
+//! where these are the server finds out (`shape`) by how long members' probes took (`probe`, `echoes`), and by how fast they say that
+//! their streams are (`pace`, `flows`). `spread` is all
 //! that differs between small rooms and large ones, where the server plants two trees (`forest`, `place`), and members pass on
 //! along them (`relay`).
 

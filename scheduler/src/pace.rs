@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{Output, Role};
+use super::event::{ConnId, Output, Role};
 use super::peer::Conn;
 use super::stopwatch::Pace;
 
@@ -19,16 +19,20 @@ impl Scheduler {
             true => (self.now - since).mul_f64(t.report_part),
             false => Duration::ZERO,
         };
-        if self.config.role != Role::Member || self.now.saturating_sub(self.last_report) < t.report.max(rest)
-        {
+        if self.now.saturating_sub(self.last_report) < t.report.max(rest) {
             return;
         }
         self.last_report = self.now;
         if !self.conns.iter().any(|(_, conn)| conn.stopwatch.has_run()) {
             return;
         }
-        let is_server = |c: &Conn| c.peer.role == Role::Server && !c.closing;
-        self.out.extend(self.conns.iter().find(|(_, c)| is_server(c)).map(|(id, _)| Output::Report(id)));
+        self.out.extend(self.server().map(Output::Report));
+    }
+
+    /// A server that a member can tell something.
+    pub(super) fn server(&self) -> Option<ConnId> {
+        let is_server = |conn: &Conn| conn.peer.role == Role::Server && !conn.closing;
+        self.conns.iter().find(|(_, conn)| is_server(conn)).map(|(id, _)| id)
     }
 
     /// What [`Output::Report`] is to carry. The next begins where this one ends.

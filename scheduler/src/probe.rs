@@ -29,7 +29,7 @@ pub(super) struct Probing {
 }
 
 impl Probing {
-    /// Since when this machine sends probes; none where an operator has said where it is.
+    /// Since when this machine sends probes; none for a server, and where an operator has said where it is.
     pub(super) fn since(&self) -> Option<Duration> {
         self.since
     }
@@ -65,9 +65,7 @@ impl Scheduler {
         if self.now - since < self.config.tuning.probe_for {
             self.send_probe(since);
         } else if !std::mem::replace(&mut self.probing.told, true) {
-            let is_server = |conn: &Conn| conn.peer.role == Role::Server && !conn.closing;
-            let server = self.conns.iter().find(|(_, conn)| is_server(conn));
-            self.out.extend(server.map(|(id, _)| Output::Echoes(id)));
+            self.out.extend(self.server().map(Output::Echoes));
         }
     }
 

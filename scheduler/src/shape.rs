@@ -2,7 +2,7 @@
 //!
 //! Members report how fast their streams are ([`super::pace`]); twice a second the server sees whether there are groups
 //! ([`super::flows`]). Groups must show in what is reported after they were seen, too: what chance put together, it does not hold
-//! together. From then on each machine knows who is at its site, as if it were in the operator's table ([`super::site`]); and
+//! together. Echoes of probes show them at once, where machines come together ([`super::echoes`]). From then on each machine knows who is at its site, as if it were in the operator's table ([`super::site`]); and
 //! whoever comes later, or was taken for another's neighbour, goes to the site that it is nearest to.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,6 +175,9 @@ impl Scheduler {
 
     /// The server looks for groups in new echoes.
     pub(super) fn look_at_echoes(&mut self) {
+        if !self.shape.echoes.are_fresh() {
+            return;
+        }
         let members = self.conns.iter().map(|(_, conn)| conn.peer).filter(|peer| peer.role == Role::Member);
         let machines = members.map(|peer| peer.member).collect::<BTreeSet<_>>().len() as u32;
         let nearness = self.shape.echoes.look(self.now, &self.config.tuning, machines);

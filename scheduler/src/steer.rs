@@ -130,16 +130,12 @@ impl Steering {
             load.coming.remove(&piece);
         }
         self.close(id, piece, size);
-        if let Some(holder) = self.holder.get(piece.index()).copied().flatten() {
-            self.close(holder, piece, size);
-        }
         let Some(holder) = self.holder.get_mut(piece.index()) else { return };
-        if holder.is_some_and(|h| h != id)
-            && let Some(holder) = holder.take()
-            && let Some(load) = self.loads.get_mut(&holder)
-        {
+        let Some(holder) = holder.take_if(|holder| *holder != id) else { return };
+        if let Some(load) = self.loads.get_mut(&holder) {
             load.fresh = load.fresh.saturating_sub(1);
         }
+        self.close(holder, piece, size);
     }
 
     /// Suggestions that were ignored; what nobody else has is left to give again.

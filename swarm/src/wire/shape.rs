@@ -135,8 +135,11 @@ impl ShapeMessage {
             let told = Near { near: list(near)?, before: list(before)?, after: list(after)? };
             return Ok(Some(Self::Near(told)));
         }
-        if raw.probe.is_some() || raw.echo.is_some() {
-            return Ok(Some(if raw.probe.is_some() { Self::Probe } else { Self::Echo }));
+        if raw.probe.is_some() {
+            return Ok(Some(Self::Probe));
+        }
+        if raw.echo.is_some() {
+            return Ok(Some(Self::Echo));
         }
         let echoes = |bytes: ByteBuf<'_>| bytes.as_ref().chunks_exact(ECHO).filter_map(decode_echo).collect();
         let paces = |bytes: ByteBuf<'_>| bytes.as_ref().chunks_exact(PACE).filter_map(decode_pace).collect();

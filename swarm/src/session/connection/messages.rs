@@ -1,7 +1,7 @@
 //! What a peer says, told to the scheduler; what only the connection can answer is answered here.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use ezio_scheduler::{Blocks, ConnId, Input, PieceId, Place};
 
@@ -10,6 +10,7 @@ use crate::block::Block;
 use crate::config::Role;
 use crate::pack::Pack;
 use crate::session::core::Core;
+use crate::session::outbox::Pending;
 use crate::session::receive::Incoming;
 use crate::session::transmit::requested_block;
 use crate::wire::{
@@ -209,10 +210,7 @@ impl Connection {
             together.request(self.id, core, blocks);
             return Ok(());
         }
-        let mut pending = self.outbox.lock();
-        if pending.control.len() > MAX_CONTROL {
-            return Err(End::Protocol("it asks without reading"));
-        }
+        let mut pending = self.answers()?;
         match core.conn_mut(self.id) {
             Some(conn) if conn.fast => {
                 Message::Reject { piece: index, begin, length }.encode(&mut pending.control);
@@ -222,13 +220,19 @@ impl Connection {
         }
     }
 
+    /// Where an answer goes.
+    fn answers(&self) -> Result<MutexGuard<'_, Pending>, End> {
+        let pending = self.outbox.lock();
+        if pending.control.len() > MAX_CONTROL {
+            return Err(End::Protocol("it asks without reading"));
+        }
+        Ok(pending)
+    }
+
     /// Answers a probe.
     fn echo(&self) -> Result<(), End> {
         let Some(shape) = self.ids.ezio_shape else { return Ok(()) };
-        let mut pending = self.outbox.lock();
-        if pending.control.len() > MAX_CONTROL {
-            return Err(End::Protocol("it probes without reading"));
-        }
+        let mut pending = self.answers()?;
         Message::Extended { id: shape, body: &ShapeMessage::Echo.encode() }.encode(&mut pending.control);
         Ok(())
     }
@@ -247,10 +251,7 @@ impl Connection {
             _ => MetadataMessage::Reject(piece),
         };
         self.metadata_sent.set(self.metadata_sent.get() + data.map_or(0, <[u8]>::len));
-        let mut pending = self.outbox.lock();
-        if pending.control.len() > MAX_CONTROL {
-            return Err(End::Protocol("it asks without reading"));
-        }
+        let mut pending = self.answers()?;
         Message::Extended { id: their_id, body: &answer.encode() }.encode(&mut pending.control);
         drop(pending);
         self.outbox.wake();
