@@ -139,7 +139,7 @@ impl Scheduler {
     }
 
     /// The members at a site that we know, each once.
-    fn members_at(&self, site: SiteId) -> Vec<u64> {
+    pub(super) fn members_at(&self, site: SiteId) -> Vec<u64> {
         let peers = self.conns.iter().map(|(_, conn)| conn.peer);
         let there = peers.filter(|peer| peer.role == Role::Member && peer.site == Some(site));
         let mut members: Vec<u64> = there.map(|peer| peer.member).collect();

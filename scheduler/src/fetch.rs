@@ -12,7 +12,7 @@ use super::event::{ConnId, Output, PACK_BLOCKS, Role};
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
 use super::peer::{Conn, Pending};
 use super::pieces::{Block, Rarest};
-use super::rank::mix;
+use super::rank::{mix, rank};
 use super::site::Crossing;
 
 /// Bytes of a whole pack.
@@ -167,12 +167,19 @@ impl Scheduler {
     }
 
     /// A server that steers is asked for what it did not suggest only when all else failed: it suggests nothing, or only what
-    /// there is no room for before something else is complete.
+    /// there is no room for before something else is complete. At one of several sites, where pieces may be long on their way, one
+    /// after the other asks: what one of them gets it passes on, and if all did the server would have no time for anything new.
     fn is_starving(&self, server: &Conn) -> bool {
         // Three times what it takes to suggest an ignored piece to somebody else.
         let patience = 3 * self.config.tuning.ignored;
         let steered = self.now.saturating_sub(server.steered) <= patience && server.suggested.is_empty();
-        self.idle() > patience && !steered
+        self.idle() > patience && !steered && self.idle() > patience * self.turn_at_site()
+    }
+
+    /// Which turn this machine has among those at its site: any order will do, the one that they have for the first piece, too.
+    fn turn_at_site(&self) -> u32 {
+        let others = self.config.site.map_or_else(Vec::new, |own| self.members_at(own));
+        1 + rank(&others, self.config.member, PieceId(0)) as u32
     }
 
     /// The piece to ask of this peer: one already begun, else the rarest in the window.

@@ -26,8 +26,9 @@ const FIRST: usize = 12;
 const START: Duration = Duration::from_secs(3);
 const FURTHER: f64 = 12.0;
 
-/// A machine stops dialling to the site before its own at so many connections.
-pub const FAR: usize = 8;
+/// A machine stops dialling to the site before its own at so many connections: so that of a thousand machines none is without one, which
+/// has nobody to leave a piece to. (With 8 there were two, and 25 racks took 2.36 S/B instead of 1.29.)
+pub const FAR: usize = 12;
 
 /// The rule, for one size of a full mesh.
 #[derive(Debug, Clone, Copy)]

@@ -225,7 +225,7 @@ impl Scheduler {
             .filter(|(id, c)| {
                 !c.serving && !c.closing && !c.queue.is_empty() && !self.spread.runs_ahead(self, *id)
             })
-            .min_by_key(|(_, c)| (!c.ours(), !c.child, c.queue.front().map(|q| q.at)))
+            .min_by_key(|(_, c)| (!c.ours(), !c.child, !self.is_far(c), c.queue.front().map(|q| q.at)))
             .map(|(id, _)| id)
     }
 }
