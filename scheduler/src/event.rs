@@ -163,6 +163,8 @@ pub enum Input<'a> {
     /// [`SENT_AT_ONCE`] where the link is slow, or it looks as if nothing were taken. Set a small TCP_NOTSENT_LOWAT, so that
     /// this tells what has nearly left.
     Sent(ConnId, u32),
+    /// The server does not know where this member is: it is about to be connected to others, and to probe them.
+    Meet,
     /// This node's own site became known.
     OwnSite(Option<SiteId>),
     /// The site of a connection's peer became known.
@@ -203,6 +205,8 @@ pub enum Output {
     Echoes(ConnId),
     /// Tell the member [`super::Scheduler::near`]; its driver tells it [`Input::OwnSite`] and [`Input::PeerSite`].
     Near(ConnId),
+    /// Tell the member [`super::Scheduler::to_meet`]; its driver connects to those, and tells it [`Input::Meet`].
+    Meet(ConnId),
     /// Send INTERESTED.
     Interested(ConnId),
     /// Send NOT INTERESTED.
@@ -236,6 +240,7 @@ impl Output {
             | Self::Probe(id)
             | Self::Echoes(id)
             | Self::Near(id)
+            | Self::Meet(id)
             | Self::Interested(id)
             | Self::NotInterested(id)
             | Self::Unchoke(id)

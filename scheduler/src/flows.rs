@@ -216,7 +216,9 @@ impl Nearness {
         let mut best: Option<(f64, Vec<BTreeSet<u64>>)> = None;
         while parts.len() < self.tuning.parts as usize {
             parts = self.one_more(parts);
-            if parts.iter().any(|part| part.len() < self.tuning.group as usize) {
+            // Fewer are machines that are slow for another reason.
+            let least = (group.len() / 10).max(self.tuning.group as usize);
+            if parts.iter().any(|part| part.len() < least) {
                 break;
             }
             let gap = self.gap(&parts, false).unwrap_or(0.0);

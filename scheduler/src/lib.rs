@@ -33,6 +33,7 @@ mod late;
 mod members;
 mod offer;
 mod pace;
+mod parts;
 mod peer;
 mod pieces;
 mod place;
@@ -254,6 +255,7 @@ impl Scheduler {
             Input::Requested(conn, blocks) => self.on_requested(conn, blocks),
             Input::Cancelled(conn, blocks) => self.on_cancelled(conn, blocks),
             Input::Sent(conn, bytes) => self.on_sent(conn, bytes),
+            Input::Meet => self.probe_more(),
             Input::OwnSite(site) => {
                 if self.config.site.is_none() {
                     self.sited = self.now;

@@ -87,7 +87,8 @@ impl Scheduler {
                 && (new(&probe) || again(&probe))
                 && !under_way.iter().any(|(_, member)| *member == conn.peer.member)
         });
-        let order = |conn: &Conn| mix(self.config.member, conn.member as u32);
+        let old = |conn: &Conn| self.probing.members.get(&conn.peer.member).is_some_and(|p| p.at < since);
+        let order = |conn: &Conn| (old(conn), mix(self.config.member, conn.member as u32));
         let next = open.min_by_key(|(_, conn)| order(conn)).map(|(id, conn)| (id, conn.peer.member));
         let Some((id, member)) = next else { return };
         let probe = self.probing.members.entry(member).or_default();
@@ -106,6 +107,13 @@ impl Scheduler {
     pub(super) fn probe_again(&mut self) {
         if self.probing.since.is_some() {
             self.probing = Probing { since: Some(self.now), ..Probing::default() };
+        }
+    }
+
+    /// It has to meet others: it sends probes to those who come now, and goes on with those that it has.
+    pub(super) fn probe_more(&mut self) {
+        if self.probing.since.is_some() {
+            (self.probing.since, self.probing.told) = (Some(self.now), false);
         }
     }
 

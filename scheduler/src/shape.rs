@@ -12,6 +12,7 @@ use super::Scheduler;
 use super::echoes::Echoes;
 use super::event::{ConnId, Echo, Near, Output, Role, SiteId};
 use super::flows::{Flows, Nearness};
+use super::rank::mix;
 use super::site::Ring;
 use super::stopwatch::Pace;
 use super::tuning::Tuning;
@@ -24,6 +25,26 @@ struct Guess {
     looks: u32,
 }
 
+/// How far a member at no site is with probing some of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meeting {
+    Due,
+    /// Since then.
+    UnderWay(Duration),
+    Over,
+}
+
+impl Meeting {
+    /// Whether it has told of those that it met; or will not, any more.
+    fn is_over(self, now: Duration, t: &Tuning) -> bool {
+        match self {
+            Self::Due => false,
+            Self::UnderWay(since) => now - since > t.probe_wait,
+            Self::Over => true,
+        }
+    }
+}
+
 /// What the server knows.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
@@ -33,6 +54,10 @@ pub(super) struct Shape {
     echoes: Echoes,
     /// Looks for which what streams do moves nobody who has a site.
     rests: u32,
+    /// Parts of which all are to probe some; none where these are sites.
+    to_meet: Vec<BTreeSet<u64>>,
+    /// Members at no site that are to meet others.
+    meetings: BTreeMap<u64, Meeting>,
     /// What went from the server itself.
     own: Flows,
     looked: Duration,
@@ -52,12 +77,14 @@ impl Shape {
         let nearness = self.flows.nearness(&ends, t);
         let rests = self.rests > 0;
         self.rests = self.rests.saturating_sub(1);
-        let settled = self.settle(&nearness, rests);
+        // Streams that do not show the sites do not show who is where.
+        let shown = nearness.gap(&self.sites(), true).is_some_and(|gap| gap >= t.confirmed);
+        let settled = shown && self.settle(&nearness, rests);
         let found = self.guess.take().is_some_and(|mut guess| {
             guess.since.merge(1.0, &fresh);
             guess.looks += 1;
             match guess.since.nearness(&ends, t).gap(&guess.parts, true) {
-                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess.parts, t.confirmed, true),
+                Some(gap) if gap >= t.confirmed => self.part(&nearness, &guess.parts, t.confirmed),
                 Some(_) => false,
                 None => {
                     self.guess = Some(guess).filter(|guess| guess.looks < t.looks);
@@ -77,63 +104,96 @@ impl Shape {
         if self.sites.is_empty() {
             return vec![nearness.members().collect()];
         }
-        let mut groups = BTreeMap::<SiteId, BTreeSet<u64>>::new();
-        for (&member, &site) in &self.sites {
-            groups.entry(site).or_default().insert(member);
-        }
-        groups.into_values().collect()
+        self.sites()
     }
 
-    /// Takes in who may be near by what echoes show, which leave less to chance: what is clear is true. Whether it has become
-    /// known where somebody is.
-    fn hear(&mut self, all: &[Nearness], t: &Tuning) -> bool {
-        let clear = |nearness: &Nearness, parts: &[BTreeSet<u64>]| {
-            nearness.gap(parts, false).filter(|gap| *gap >= t.probe_clearly)
-        };
-        let mut found = false;
-        if !self.sites.is_empty() {
-            let gaps = all.iter().filter_map(|n| Some((n.gap(&self.groups(n), true)?, n)));
-            let clearest = gaps.max_by(|a, b| a.0.total_cmp(&b.0));
-            found = clearest.is_some_and(|(_, nearness)| self.settle(nearness, false));
-        }
-        loop {
-            let cuts = all.iter().flat_map(|n| {
-                let groups = self.groups(n);
-                let parts = groups.into_iter().filter_map(|group| n.cut(&group, t.clearly));
-                parts.filter_map(move |parts| Some((clear(n, &parts)?, parts, n)))
-            });
-            let clearest = cuts.max_by(|a, b| a.0.total_cmp(&b.0));
-            if !clearest.is_some_and(|(_, parts, n)| self.part(n, &parts, t.clearly, false)) {
-                return found;
+    /// Takes in what echoes show, which leave less to chance than streams: what is clear is true. Whether it has become known
+    /// where somebody is.
+    fn hear(&mut self, now: Duration, t: &Tuning) -> bool {
+        let (mut found, busy) = (false, !self.sites.is_empty());
+        let mut open = if busy { self.sites() } else { vec![self.echoes.members()] };
+        while let Some(group) = open.pop() {
+            let Some(parts) = self.echoes.parts(&group, busy, t) else { continue };
+            if self.sites.is_empty() && self.all_are_to_meet(now, &parts, t) {
+                return false;
             }
+            self.place(&group, &parts);
+            open.extend(parts);
             self.rests = t.probe_looks;
             found = true;
         }
+        if self.sites.is_empty() {
+            return false;
+        }
+        self.seat(now, t) || found
     }
 
-    /// These parts are sites from now on, as they show by now. Whether they still show.
-    fn part(&mut self, nearness: &Nearness, parts: &[BTreeSet<u64>], least: f64, waits: bool) -> bool {
+    /// Of many parts each machine knows few that are in its own, by chance: before they are sites, all probe some of each.
+    fn all_are_to_meet(&mut self, now: Duration, parts: &[BTreeSet<u64>], t: &Tuning) -> bool {
+        if parts.len() < t.many as usize {
+            return false;
+        }
+        if self.meetings.is_empty() {
+            self.meetings.extend(self.echoes.members().into_iter().map(|member| (member, Meeting::Due)));
+            self.to_meet = parts.to_vec();
+        }
+        let over = self.meetings.values().filter(|meeting| meeting.is_over(now, t)).count();
+        (over as f64) < t.probe_told * self.meetings.len() as f64
+    }
+
+    /// Who is at no site has to meet some of each, and goes to the site that answers soonest. Whether somebody has found a site.
+    fn seat(&mut self, now: Duration, t: &Tuning) -> bool {
+        let mut found = BTreeMap::new();
+        for member in self.echoes.members().into_iter().filter(|member| !self.sites.contains_key(member)) {
+            if self.meetings.get(&member).is_some_and(|meeting| meeting.is_over(now, t)) {
+                found.extend(self.echoes.soonest(member, &self.sites).map(|site| (member, site)));
+            } else {
+                self.meetings.entry(member).or_insert(Meeting::Due);
+            }
+        }
+        let any = !found.is_empty();
+        self.sites.extend(found);
+        any
+    }
+
+    /// The machines of each site.
+    fn sites(&self) -> Vec<BTreeSet<u64>> {
+        let mut sites = BTreeMap::<SiteId, BTreeSet<u64>>::new();
+        for (&member, &site) in &self.sites {
+            sites.entry(site).or_default().insert(member);
+        }
+        sites.into_values().collect()
+    }
+
+    /// The parts of this group are sites from now on. Who is in none of them waits until more is known.
+    fn place(&mut self, group: &BTreeSet<u64>, parts: &[BTreeSet<u64>]) {
+        let old = group.iter().find_map(|member| self.sites.get(member).copied()).unwrap_or(SiteId(0));
+        let most = self.sites.values().map(|site| site.0).max().unwrap_or(0);
+        let ids = std::iter::once(old).chain((most.saturating_add(1)..).map(SiteId));
+        self.sites.retain(|member, _| !group.contains(member));
+        self.sites
+            .extend(parts.iter().zip(ids).flat_map(|(part, site)| part.iter().map(move |&m| (m, site))));
+    }
+
+    /// These parts are sites from now on, as they show by now, but for machines that are not clearly nearer to one of them.
+    /// Whether they still show.
+    fn part(&mut self, nearness: &Nearness, parts: &[BTreeSet<u64>], least: f64) -> bool {
         let groups = self.groups(nearness);
         let Some(group) = groups.iter().find(|group| !group.is_disjoint(&parts[0])) else {
             return false;
         };
         let Some(parts) = nearness.cut(group, least) else { return false };
-        let old = group.iter().find_map(|member| self.sites.get(member).copied()).unwrap_or(SiteId(0));
-        let most = self.sites.values().map(|site| site.0).max().unwrap_or(0);
-        let ids = std::iter::once(old).chain((most.saturating_add(1)..).map(SiteId));
-        // Whoever is not clearly nearer to one of them waits until more is known, where that comes by itself.
-        let seen: BTreeMap<u64, SiteId> =
-            parts.iter().zip(ids).flat_map(|(part, site)| part.iter().map(move |&m| (m, site))).collect();
-        let site = |other: u64| seen.get(&other).copied();
-        let members = seen.iter().map(|(&member, &at)| (member, at));
-        let clear: BTreeMap<u64, SiteId> =
-            members.filter(|(member, at)| !waits || nearness.is_clear(*member, *at, site)).collect();
-        let size = |at: SiteId| clear.values().filter(|site| **site == at).count();
-        if seen.values().any(|&at| size(at) < nearness.least()) {
+        let part = |member: u64| {
+            let part = parts.iter().position(|part| part.contains(&member));
+            part.map(|part| SiteId(part as u16))
+        };
+        let is_clear = |member: &u64| part(*member).is_some_and(|at| nearness.is_clear(*member, at, part));
+        let clear: Vec<BTreeSet<u64>> =
+            parts.iter().map(|part| part.iter().copied().filter(is_clear).collect()).collect();
+        if clear.iter().any(|part| part.len() < nearness.least()) {
             return false;
         }
-        self.sites.retain(|member, _| !seen.contains_key(member));
-        self.sites.extend(clear);
+        self.place(group, &clear);
         true
     }
 
@@ -169,7 +229,15 @@ impl Scheduler {
         let Some(from) = self.conns.get(id).map(|conn| conn.peer.member) else { return };
         if self.config.role == Role::Server && !self.shape.told {
             let known = echoes.iter().filter(|echo| self.members.is_known(echo.member));
-            self.shape.echoes.replace(from, known);
+            let anew = !self.shape.sites.is_empty();
+            self.shape.echoes.tell(from, anew, known);
+            // What it had sent before does not count.
+            if let Some(meeting) = self.shape.meetings.get_mut(&from)
+                && let Meeting::UnderWay(since) = *meeting
+                && self.now - since >= self.config.tuning.probe_for
+            {
+                *meeting = Meeting::Over;
+            }
         }
     }
 
@@ -180,9 +248,24 @@ impl Scheduler {
         }
         let members = self.conns.iter().map(|(_, conn)| conn.peer).filter(|peer| peer.role == Role::Member);
         let machines = members.map(|peer| peer.member).collect::<BTreeSet<_>>().len() as u32;
-        let nearness = self.shape.echoes.look(self.now, &self.config.tuning, machines);
-        if self.shape.hear(&nearness, &self.config.tuning) {
+        let t = &self.config.tuning;
+        if !self.shape.echoes.look(self.now, t, machines) {
+            return;
+        }
+        if self.shape.hear(self.now, t) {
             self.tell_sites();
+        }
+        for at in 0..self.conns.ids().len() {
+            let id = self.conns.ids()[at];
+            let Some(conn) = self.conns.get(id).filter(|conn| conn.peer.role == Role::Member) else {
+                continue;
+            };
+            if let Some(meeting) = self.shape.meetings.get_mut(&conn.peer.member)
+                && *meeting == Meeting::Due
+            {
+                *meeting = Meeting::UnderWay(self.now);
+                self.out.push(Output::Meet(id));
+            }
         }
     }
 
@@ -231,6 +314,21 @@ impl Scheduler {
             }
         }
         self.spread.sites_found(self);
+    }
+
+    /// What [`Output::Meet`] is to carry: some of each site.
+    pub fn to_meet(&self, id: ConnId) -> Vec<u64> {
+        let Some(peer) = self.conns.get(id).map(|conn| conn.peer) else { return Vec::new() };
+        let t = &self.config.tuning;
+        let sites = if self.shape.sites.is_empty() { self.shape.to_meet.clone() } else { self.shape.sites() };
+        let each = (t.meet_most as usize / sites.len().max(1)).clamp(1, t.meet.max(1) as usize);
+        let some = sites.into_iter().flat_map(|site| {
+            let mut members: Vec<u64> = site.into_iter().collect();
+            members.sort_by_key(|member| mix(peer.member ^ *member, 0));
+            members.truncate(each);
+            members
+        });
+        some.collect()
     }
 
     /// What [`Output::Near`] is to carry: where a connection's peer is among the sites.

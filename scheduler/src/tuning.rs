@@ -240,8 +240,8 @@ numbers! {
     /// Members from which on new pieces travel down trees.
     forest: u32 = 64, "members";
     /// For so long a room that has become large shows who is quick, before trees are planted: for the first of it members ask nobody
-    /// but the server (`probe_warm`).
-    settle: Duration = ms(800), "ms";
+    /// but the server (`probe_warm`), and where cables show in their echoes there are to be no trees.
+    settle: Duration = ms(1200), "ms";
     /// Members get places before so many pieces have left,
     early: u32 = 64, "pieces";
     /// or this part of all.
@@ -281,11 +281,19 @@ numbers! {
     probe_told: f64 = 0.9, "of all machines";
     /// And so often at most, when there are new ones.
     probe_look: Duration = ms(125), "ms";
-    /// An echo counts as so many times faster than a late one, at most.
-    probe_times: f64 = 16.0, "times";
-    /// So many times slower are echoes from another part of the room. (At one switch the best cut comes to 6, with cables between to
-    /// 9 and more.)
-    probe_clearly: f64 = 8.0, "times";
+    /// Or in this time for each machine: a look takes some 0.12 ms for each.
+    echoes_for_each: Duration = ms(1), "ms";
+    /// Parts of a room are true if the time of an echo tells so much of whether a pair is in one of them. (At one switch it tells
+    /// 0.13, with three slow machines there 0.37; with cables between 0.61 and more.)
+    probe_tells: f64 = 0.55, "of what there is to tell";
+    /// And so much where machines have other things to send by then.
+    probe_tells_busy: f64 = 0.85, "of what there is to tell";
+    /// From so many parts on, which the first echoes show, all machines are to probe some of each before these are sites.
+    many: u32 = 10, "parts";
+    /// Who is at no site when there are some is to probe so many members of each,
+    meet: u32 = 3, "members";
+    /// and so many at most in all.
+    meet_most: u32 = 60, "members";
     /// When echoes have shown who is where, that is not doubted for so many looks: what streams did before says little of it.
     probe_looks: u32 = 8, "looks";
     /// Time between two reports of a member about its streams.

@@ -159,7 +159,8 @@ impl Ledger {
             | Output::Report(id)
             | Output::Probe(id)
             | Output::Echoes(id)
-            | Output::Near(id) => drop(self.open(id)),
+            | Output::Near(id)
+            | Output::Meet(id) => drop(self.open(id)),
             Output::Interested(id) => assert!(!std::mem::replace(&mut self.conn(id).interested, true)),
             Output::NotInterested(id) => assert!(std::mem::replace(&mut self.conn(id).interested, false)),
             Output::Unchoke(_) => {}

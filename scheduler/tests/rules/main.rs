@@ -109,6 +109,7 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         (conn.clone(), paces).prop_map(|(c, p)| Input::Reported(c, p.leak())),
         (conn.clone(), echoes).prop_map(|(c, e)| Input::Echoes(c, e.leak())),
         conn.clone().prop_map(Input::Echoed),
+        Just(Input::Meet),
         site.clone().prop_map(Input::OwnSite),
         (conn.clone(), site).prop_map(|(c, s)| Input::PeerSite(c, s)),
         piece.clone().prop_map(Input::Verified),

@@ -63,6 +63,7 @@ enum Message {
     Echo,
     Echoes(Vec<Echo>),
     Near(Near<u64>),
+    Meet(Vec<u64>),
     Request(Blocks),
     Cancel(Blocks),
     Reject(Blocks),
@@ -312,6 +313,7 @@ impl World {
                 Output::Report(id) => Some((id, Message::Report(scheduler.take_report()))),
                 Output::Echoes(id) => Some((id, Message::Echoes(scheduler.take_echoes()))),
                 Output::Near(id) => Some((id, Message::Near(scheduler.near(id)))),
+                Output::Meet(id) => Some((id, Message::Meet(scheduler.to_meet(id)))),
                 _ => None,
             };
             if let Some(right) = ledger.said(output, scheduler)
@@ -339,7 +341,7 @@ impl World {
                     closing.push(id);
                     continue;
                 }
-                Output::Report(_) | Output::Echoes(_) | Output::Near(_) => match told {
+                Output::Report(_) | Output::Echoes(_) | Output::Near(_) | Output::Meet(_) => match told {
                     Some(told) => told,
                     None => continue,
                 },

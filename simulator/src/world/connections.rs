@@ -16,7 +16,7 @@ use ezio_scheduler::{
 };
 
 /// A connection and its handshakes.
-const CONNECT: Nanos = 3_000_000;
+pub(super) const CONNECT: Nanos = 3_000_000;
 /// Sites as a machine knows them that was told who is near.
 const BEFORE: SiteId = SiteId(0);
 const HERE: SiteId = SiteId(1);

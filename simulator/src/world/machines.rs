@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::link::Nanos;
 use super::super::node::Message;
 use super::World;
+use super::connections::CONNECT;
 use super::event::{Told, What};
 use ezio_scheduler::{Blocks, ConnId, Input, Output, PieceId};
 
@@ -29,6 +30,12 @@ impl World<'_> {
             Message::Probe => return self.send(self.stream(node, id), Message::Echo),
             Message::Echo => Input::Echoed(id),
             Message::Near(members) => return self.learn_near(node, members),
+            Message::Meet(members) => {
+                members
+                    .into_iter()
+                    .for_each(|other| self.at(self.now + CONNECT, What::Connect(node, other as u32)));
+                Input::Meet
+            }
             Message::Have(piece) => {
                 self.told.push_back((node, Told::Have(id, piece)));
                 return;
@@ -137,6 +144,10 @@ impl World<'_> {
             Output::Near(id) => {
                 let Some(scheduler) = self.nodes[node as usize].scheduler.as_ref() else { return };
                 (id, Message::Near(scheduler.near(id)))
+            }
+            Output::Meet(id) => {
+                let Some(scheduler) = self.nodes[node as usize].scheduler.as_ref() else { return };
+                (id, Message::Meet(scheduler.to_meet(id)))
             }
             Output::Interested(id) => (id, Message::Interested(true)),
             Output::NotInterested(id) => (id, Message::Interested(false)),

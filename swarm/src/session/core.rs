@@ -330,6 +330,11 @@ impl Core {
                 let body = self.near_message(id)?.encode();
                 (id, Deliver::Extended(|ids| ids.ezio_shape, body))
             }
+            Output::Meet(id) => {
+                let torrent = self.torrent_of(id)?;
+                let body = ShapeMessage::Meet(self.addresses(torrent, self.scheduler.to_meet(id))).encode();
+                (id, Deliver::Extended(|ids| ids.ezio_shape, body))
+            }
             Output::Check(_) | Output::Discard(_) | Output::Complete => return None,
         };
         let conn = self.conns.get(id.0 as usize)?.as_ref()?;
@@ -364,13 +369,16 @@ impl Core {
     /// Where a connection's peer is among the sites, others by address.
     fn near_message(&self, id: ConnId) -> Option<ShapeMessage> {
         let torrent = self.torrent_of(id)?;
-        let addresses = |members: Vec<u64>| {
-            let members: HashSet<u64> = members.into_iter().collect();
-            let there = self.conns().filter(|(_, c)| c.torrent == torrent && members.contains(&c.member));
-            there.map(|(_, c)| c.address).collect()
-        };
-        let [near, before, after] = self.scheduler.near(id).sites().map(addresses);
+        let sites = self.scheduler.near(id).sites();
+        let [near, before, after] = sites.map(|members| self.addresses(torrent, members));
         Some(ShapeMessage::Near(Near { near, before, after }))
+    }
+
+    /// Where these members are connected from, for a torrent.
+    fn addresses(&self, torrent: TorrentId, members: Vec<u64>) -> Vec<SocketAddr> {
+        let members: HashSet<u64> = members.into_iter().collect();
+        let there = self.conns().filter(|(_, c)| c.torrent == torrent && members.contains(&c.member));
+        there.map(|(_, c)| c.address).collect()
     }
 
     fn place_message(&self, torrent: TorrentId, place: Option<Place>) -> PlaceMessage {

@@ -8,9 +8,11 @@
 //! { "echoes": member (8 bytes) + microseconds from the probe to its echo (4), … }
 //! { "paces": member (8 bytes) + bytes sent (4) + microseconds in which there was something to send (4), … }
 //! { "near": [address + port, …], "before": […], "after": […] }
+//! { "meet": [address + port, …] }
 //! ```
 //! All numbers are big endian. `echoes` and `paces` are one string each; an address is 4 or 16 bytes and 2 of the port. Whoever is in none of the lists
-//! is elsewhere; `before` and `after` are the sites that pieces come from, and go to.
+//! is elsewhere; `before` and `after` are the sites that pieces come from, and go to. Who gets `meet` is to probe these: it is not
+//! known where it is.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,9 +42,11 @@ pub enum ShapeMessage {
     Paces(Vec<Pace>),
     /// Where the receiver is among the sites.
     Near(Near<SocketAddr>),
+    /// Members at several sites that the receiver is to probe.
+    Meet(Vec<SocketAddr>),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(bound(deserialize = "B: Deserialize<'de>"))]
 struct Raw<B> {
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
@@ -53,6 +57,8 @@ struct Raw<B> {
     echo: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     echoes: Option<B>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    meet: Option<Vec<B>>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     near: Option<Vec<B>>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
@@ -103,16 +109,16 @@ impl ShapeMessage {
     /// The body of the extension message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut raw =
-            Raw { after: None, before: None, echo: None, echoes: None, near: None, paces: None, probe: None };
+        let mut raw = Raw::default();
         let string = |bytes: Vec<u8>| Some(ByteBufOwned::from(bytes));
+        let list = |at: &[SocketAddr]| Some(at.iter().copied().map(encode_address).collect());
         match self {
             Self::Probe => raw.probe = string(vec![0; PROBE]),
             Self::Echo => raw.echo = Some(1),
             Self::Echoes(echoes) => raw.echoes = string(echoes.iter().flat_map(encode_echo).collect()),
             Self::Paces(paces) => raw.paces = string(paces.iter().flat_map(encode_pace).collect()),
+            Self::Meet(some) => raw.meet = list(some),
             Self::Near(told) => {
-                let list = |at: &[SocketAddr]| Some(at.iter().copied().map(encode_address).collect());
                 raw.near = list(&told.near);
                 (raw.before, raw.after) = (list(&told.before), list(&told.after));
             }
@@ -126,11 +132,14 @@ impl ShapeMessage {
     /// It is not a bencoded dictionary of that shape.
     pub fn decode(body: &[u8]) -> Result<Option<Self>, WireError> {
         let raw: Raw<ByteBuf<'_>> = from_bencode(body)?;
+        let odd = || WireError::Bencode("a neighbour without an address".to_owned());
+        let list = |list: Vec<ByteBuf<'_>>| -> Result<Vec<SocketAddr>, WireError> {
+            list.iter().map(|at| decode_address(at.as_ref()).ok_or_else(odd)).collect()
+        };
+        if let Some(some) = raw.meet {
+            return Ok(Some(Self::Meet(list(some)?)));
+        }
         if let Some(near) = raw.near {
-            let odd = || WireError::Bencode("a neighbour without an address".to_owned());
-            let list = |list: Vec<ByteBuf<'_>>| -> Result<Vec<SocketAddr>, WireError> {
-                list.iter().map(|at| decode_address(at.as_ref()).ok_or_else(odd)).collect()
-            };
             let (before, after) = (raw.before.unwrap_or_default(), raw.after.unwrap_or_default());
             let told = Near { near: list(near)?, before: list(before)?, after: list(after)? };
             return Ok(Some(Self::Near(told)));
@@ -184,6 +193,9 @@ mod tests {
         assert_eq!(ShapeMessage::decode(&alone.encode()), Ok(Some(alone)));
         let short = ShapeMessage::Near(Near { near: Vec::new(), before: Vec::new(), after: Vec::new() });
         assert_eq!(ShapeMessage::decode(b"d4:nearlee"), Ok(Some(short)), "without the others");
+        let some = ShapeMessage::Meet(vec!["10.0.0.1:6881".parse().unwrap()]);
+        assert_eq!(some.encode(), b"d4:meetl6:\x0a\x00\x00\x01\x1a\xe1ee");
+        assert_eq!(ShapeMessage::decode(&some.encode()), Ok(Some(some)));
         assert_eq!(ShapeMessage::decode(b"d5:otheri1ee"), Ok(None));
     }
 
@@ -194,8 +206,8 @@ mod tests {
         }
 
         #[test]
-        fn damage_never_panics(at in 0usize..60, byte in any::<u8>()) {
-            let mut body = b"d6:beforel6:\x0a\x00\x00\x01\x1a\xe1e4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8e".to_vec();
+        fn damage_never_panics(at in 0usize..80, byte in any::<u8>()) {
+            let mut body = b"d6:beforel6:\x0a\x00\x00\x01\x1a\xe1e4:meetl6:\x0a\x00\x00\x01\x1a\xe1e4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8e".to_vec();
             let at = at % body.len();
             body[at] = byte;
             let _ = ShapeMessage::decode(&body);

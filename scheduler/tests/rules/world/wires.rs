@@ -117,6 +117,13 @@ impl World {
             Message::Echo => self.tell(node, Input::Echoed(id)),
             Message::Echoes(echoes) => self.tell(node, Input::Echoes(id, &echoes)),
             Message::Near(near) => self.learn_near(node, near),
+            Message::Meet(members) => {
+                let torrent = self.wires[wire].torrent;
+                members
+                    .into_iter()
+                    .for_each(|m| self.later(1..30, Event::Connect(node, m as usize, torrent)));
+                self.tell(node, Input::Meet);
+            }
             Message::Request(blocks) => self.tell(node, Input::Requested(id, blocks)),
             Message::Cancel(blocks) => self.tell(node, Input::Cancelled(id, blocks)),
             Message::Reject(blocks) => self.tell(node, Input::Rejected(id, blocks)),

@@ -170,6 +170,10 @@ impl Connection {
                         self.near.extend(near.near.iter().chain(&near.before));
                         self.engine.learn_near(core, near, server);
                     }
+                    (Some(ShapeMessage::Meet(some)), Some((Role::Server, _))) => {
+                        self.named.extend(some);
+                        core.input(Input::Meet);
+                    }
                     (Some(ShapeMessage::Paces(paces)), Some((Role::Member, _))) => {
                         core.input(Input::Reported(id, &paces));
                     }
