@@ -129,7 +129,7 @@ impl Scheduler {
     fn calls(&self) -> Calls {
         let Some(after) = self.ring().after else { return Calls::default() };
         let callees = self.members_at(after);
-        let members = self.config.site.map_or_else(Vec::new, |own| self.members_at(own));
+        let members = self.members_here();
         // In a room too large for a full mesh each knows a part of those there: so many more call, and each of them fewer.
         let t = &self.config.tuning;
         let (known, all) = (callees.len().max(1), callees.len().max(members.len() + 1));
@@ -139,13 +139,18 @@ impl Scheduler {
     }
 
     /// The members at a site that we know, each once.
-    pub(super) fn members_at(&self, site: SiteId) -> Vec<u64> {
+    fn members_at(&self, site: SiteId) -> Vec<u64> {
         let peers = self.conns.iter().map(|(_, conn)| conn.peer);
         let there = peers.filter(|peer| peer.role == Role::Member && peer.site == Some(site));
         let mut members: Vec<u64> = there.map(|peer| peer.member).collect();
         members.sort_unstable();
         members.dedup();
         members
+    }
+
+    /// Those at the own site but ourselves; none where there are no sites.
+    pub(super) fn members_here(&self) -> Vec<u64> {
+        self.config.site.map_or_else(Vec::new, |own| self.members_at(own))
     }
 
     /// Tells a far peer of the pieces that it is to fetch.

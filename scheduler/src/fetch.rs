@@ -178,8 +178,7 @@ impl Scheduler {
 
     /// Which turn this machine has among those at its site: any order will do, the one that they have for the first piece, too.
     fn turn_at_site(&self) -> u32 {
-        let others = self.config.site.map_or_else(Vec::new, |own| self.members_at(own));
-        1 + rank(&others, self.config.member, PieceId(0)) as u32
+        1 + rank(&self.members_here(), self.config.member, PieceId(0)) as u32
     }
 
     /// The piece to ask of this peer: one already begun, else the rarest in the window.

@@ -47,7 +47,6 @@ pub(super) struct Times {
 struct Parting {
     /// The part of each machine.
     of: Vec<usize>,
-    groups: usize,
     /// What the time tells of a pair, in nats; and what there is to tell.
     told: f64,
     entropy: f64,
@@ -80,7 +79,7 @@ impl Times {
         Self { members, busy, pairs: pairs.into_iter().map(class).collect() }
     }
 
-    /// The parts of these machines, if there are several, with most machines in one of them.
+    /// The parts of these machines, if there are several, without those that are in none.
     pub(super) fn parts(&self, t: &Tuning) -> Option<Vec<BTreeSet<u64>>> {
         let mut classes: Vec<usize> = self.pairs.iter().map(|(_, _, class)| *class).collect();
         classes.sort_unstable();
@@ -89,9 +88,12 @@ impl Times {
         classes.dedup();
         // To say who is in which part, and how likely each time is, takes so much (Schwarz 1978): that has to tell more.
         let (members, pairs) = (self.members.len() as f64, self.pairs.len() as f64);
-        let takes = |groups: usize| members * (groups as f64).ln() + classes.len() as f64 * pairs.ln() / 2.0;
+        let takes = |of: &[usize]| {
+            let groups = of.iter().max().map_or(0, |last| last + 1);
+            members * (groups as f64).ln() + classes.len() as f64 * pairs.ln() / 2.0
+        };
         let partings = soon.into_iter().flatten().map(|soon| self.parting(soon));
-        let partings = partings.map(|parting| (parting.told * pairs - takes(parting.groups), parting));
+        let partings = partings.map(|parting| (parting.told * pairs - takes(&parting.of), parting));
         let (gain, best) = partings.max_by(|a, b| a.0.total_cmp(&b.0))?;
         let least = if self.busy { t.probe_tells_busy } else { t.probe_tells };
         if gain <= 0.0 || best.told < least * best.entropy {
@@ -127,32 +129,34 @@ impl Times {
             weights = self.weights(&of);
         }
         let (told, entropy) = self.told(&of);
-        let groups = of.iter().max().map_or(0, |last| last + 1);
-        Parting { of, groups, told, entropy }
+        Parting { of, told, entropy }
+    }
+
+    /// How many pairs of each class are apart, and together, where machines are in these parts.
+    fn counts(&self, of: &[usize]) -> [[f64; 2]; CLASSES] {
+        let mut counts = [[0.0; 2]; CLASSES];
+        for &(a, b, class) in &self.pairs {
+            counts[class][usize::from(of[a] == of[b])] += 1.0;
+        }
+        counts
     }
 
     /// What times say, where machines are in these parts.
     fn weights(&self, of: &[usize]) -> Weights {
-        let (mut all, mut together) = ([0.0; CLASSES], [0.0; CLASSES]);
-        for &(a, b, class) in &self.pairs {
-            all[class] += 1.0;
-            together[class] += f64::from(u8::from(of[a] == of[b]));
-        }
-        let (sum, near) = (all.iter().sum::<f64>(), together.iter().sum::<f64>());
-        std::array::from_fn(|class| {
+        let (counts, pairs) = (self.counts(of), self.pairs.len() as f64);
+        let near = counts.iter().map(|[_, together]| together).sum::<f64>();
+        counts.map(|[apart, together]| {
             // One more pair of each kind, that could be of any time.
-            let any = all[class] / sum;
-            let (soon, late) = (together[class] + any, all[class] - together[class] + any);
-            if any > 0.0 { ((soon / (near + 1.0)) / (late / (sum - near + 1.0))).ln() } else { 0.0 }
+            let any = (apart + together) / pairs;
+            let (soon, late) = ((together + any) / (near + 1.0), (apart + any) / (pairs - near + 1.0));
+            if any > 0.0 { (soon / late).ln() } else { 0.0 }
         })
     }
 
     /// The mutual information between the time of a pair and whether it is near, and the entropy of the latter: nats a pair.
     fn told(&self, of: &[usize]) -> (f64, f64) {
-        let mut counts = [[0.0; 2]; CLASSES];
-        for &(a, b, class) in &self.pairs {
-            counts[class][usize::from(of[a] == of[b])] += 1.0 / self.pairs.len() as f64;
-        }
+        let pairs = self.pairs.len() as f64;
+        let counts = self.counts(of).map(|class| class.map(|count| count / pairs));
         let entropy = |parts: &[f64]| -> f64 {
             parts.iter().filter(|part| **part > 0.0).map(|part| -part * part.ln()).sum()
         };

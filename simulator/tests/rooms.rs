@@ -111,7 +111,7 @@ fn a_room_finds_its_eight_switches_by_itself() {
 }
 
 /// Pieces take six seconds to the last site. If all that wait there asked the server, it had no time for new pieces: such a room took
-/// three times as long, and twice as many sites eighty times.
+/// 3.2 S/B, and one of twice as many machines 84.
 #[test]
 fn who_is_far_down_the_ring_leaves_the_server_its_time() {
     let room = Room { clients: 300, switches: 15, trunk: Some(100e6), piece_length: 256 << 10, ..room() };

@@ -16,7 +16,7 @@ use ezio_scheduler::{
 };
 
 /// A connection and its handshakes.
-pub(super) const CONNECT: Nanos = 3_000_000;
+const CONNECT: Nanos = 3_000_000;
 /// Sites as a machine knows them that was told who is near.
 const BEFORE: SiteId = SiteId(0);
 const HERE: SiteId = SiteId(1);
@@ -36,9 +36,8 @@ impl World<'_> {
         config.site = self.site(node);
         let start = if server { Start::All } else { Start::None };
         self.nodes[node as usize].scheduler = Some(Scheduler::new(config, self.geometry.clone(), &[start]));
-        for other in self.choose_neighbours(node) {
-            self.at(self.now + CONNECT, What::Connect(node, other));
-        }
+        let others = self.choose_neighbours(node);
+        self.dial(node, others);
     }
 
     /// Whom a machine that starts dials: everybody who is there, or as many as [`Neighbours`] says.
@@ -74,8 +73,12 @@ impl World<'_> {
     }
 
     pub(super) fn connect_parents(&mut self, node: u32, place: Option<Place>) {
-        for parent in place.into_iter().flat_map(|p| p.parents) {
-            self.at(self.now + CONNECT, What::Connect(node, parent as u32));
+        self.dial(node, place.into_iter().flat_map(|p| p.parents).map(|parent| parent as u32));
+    }
+
+    pub(super) fn dial(&mut self, node: u32, others: impl IntoIterator<Item = u32>) {
+        for other in others {
+            self.at(self.now + CONNECT, What::Connect(node, other));
         }
     }
 
@@ -114,9 +117,7 @@ impl World<'_> {
             far.sort_unstable();
             far.shuffle(&mut self.rng);
             far.truncate(FAR.saturating_sub(known.len()));
-            for other in strangers.into_iter().take(enough).chain(far) {
-                self.at(self.now + CONNECT, What::Connect(node, other));
-            }
+            self.dial(node, strangers.into_iter().take(enough).chain(far));
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::super::link::Nanos;
 use super::super::node::Message;
 use super::World;
-use super::connections::CONNECT;
 use super::event::{Told, What};
 use ezio_scheduler::{Blocks, ConnId, Input, Output, PieceId};
 
@@ -31,9 +30,7 @@ impl World<'_> {
             Message::Echo => Input::Echoed(id),
             Message::Near(members) => return self.learn_near(node, members),
             Message::Meet(members) => {
-                members
-                    .into_iter()
-                    .for_each(|other| self.at(self.now + CONNECT, What::Connect(node, other as u32)));
+                self.dial(node, members.into_iter().map(|member| member as u32));
                 Input::Meet
             }
             Message::Have(piece) => {
