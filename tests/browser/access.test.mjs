@@ -165,6 +165,8 @@ test("a token is shown once, is seen to be used, and revoked", async () => {
   await dialog.getByLabel("Days that it counts").fill("2");
   await accessible(page, "the dialog of a new token");
   await page.keyboard.press("Enter");
+  // The token is there before the dialog has gone, behind which nothing gets the focus.
+  await dialog.waitFor({ state: "detached" });
   const field = page.getByLabel("Token backup");
   const token = await field.inputValue();
   assert.match(token, /^[0-9a-f]{64}$/);
