@@ -1,11 +1,11 @@
 //! The tracker (BEP 3, 23 and 27), without its HTTP: who shares which of this server's torrents. Pure; the time is
 //! given.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ezio_swarm::{Ring, SiteId};
+use ezio_swarm::{Routes, SiteId, Tuning};
 use rand::seq::SliceRandom;
 
 use crate::sites::{SiteRange, site_of};
@@ -158,7 +158,7 @@ fn counts(torrent: &Torrent) -> (usize, usize) {
 }
 
 /// The seeder, then others at random; in rooms too large for all of them, two thirds of the list are of the same site, as
-/// far as there are so many, and the next are of the site before it in the ring, which it asks for what it does not have.
+/// far as there are so many, and the next are of the sites that pieces come from, or go on to.
 fn choose(
     torrent: &Torrent,
     announce: &Announce,
@@ -176,13 +176,19 @@ fn choose(
     if others.len() > room {
         let site_of = |ip| Some(SiteId(u16::try_from(site_of(sites, ip)?).ok()?));
         let site = site_of(announce.address.ip());
-        let all = others.iter().filter_map(|address| site_of(address.ip()));
-        let before = site.and_then(|own| Ring::new(own, all).before);
-        let at = |site: Option<SiteId>| {
+        let all = others.iter().filter_map(|address| site_of(address.ip())).chain(site);
+        let all: BTreeSet<SiteId> = all.collect();
+        let first = site_of(seeder.ip()).filter(|site| all.contains(site)).or_else(|| all.first().copied());
+        let mut routes =
+            first.map(|first| Routes::of_all(first, &all, Tuning::default().ring)).unwrap_or_default();
+        let next = site.and_then(|own| routes.remove(&own)).unwrap_or_default().sites();
+        let is_at = |site: Option<SiteId>| {
             move |address: &SocketAddr| site.is_some() && site_of(address.ip()) == site
         };
-        let (mut chosen, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(at(site));
-        let (next, mut rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(at(before));
+        let (mut chosen, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_at(site));
+        let (next, mut rest): (Vec<_>, Vec<_>) = rest
+            .into_iter()
+            .partition(|address| site_of(address.ip()).is_some_and(|site| next.contains(&site)));
         let surplus = chosen.split_off(chosen.len().min((2 * room).div_ceil(3)));
         rest.extend(surplus);
         rest.shuffle(&mut rand::rng());
@@ -309,20 +315,22 @@ mod tests {
     }
 
     #[test]
-    fn machines_of_the_site_before_come_after_those_of_the_own() {
+    fn machines_of_the_sites_on_the_routes_come_after_those_of_the_own() {
         let sites: Vec<String> =
             (0..5).map(|n| format!("{n}=10.0.0.{}-10.0.0.{}", 2 + 40 * n, 41 + 40 * n)).collect();
         let sites: Vec<&str> = sites.iter().map(String::as_str).collect();
         let (mut tracker, now) = (tracker(&sites), Instant::now());
         (2..=201).for_each(|n| drop(ask(&mut tracker, &announce(n), now)));
-        for (own, before) in [(2, 162), (43, 2), (201, 122)] {
+        for (own, before, after) in [(2, 162, 42), (43, 2, 82), (201, 122, 2)] {
             let list = ask(&mut tracker, &announce(own), now);
             let at = |first: u8| {
                 let there =
                     |ip| matches!(ip, IpAddr::V4(ip) if (first..first + 40).contains(&ip.octets()[3]));
                 list.iter().filter(|a| there(a.ip())).count()
             };
-            assert_eq!((at((own - 2) / 40 * 40 + 2), at(before)), (39, 40), "{own}");
+            let (own, before, after) = (at((own - 2) / 40 * 40 + 2), at(before), at(after));
+            assert_eq!((own, before + after), (39, MAX_PEERS - 40));
+            assert!(before.min(after) > 15, "{before} {after}");
         }
     }
 

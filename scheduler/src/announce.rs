@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::event::{ConnId, Output, Role, SiteId};
+use super::event::{ConnId, Output, Role};
 use super::geometry::PieceId;
 use super::peer::Conn;
 use super::rank::rank;
+use super::routes::SiteId;
 
 /// What is to be announced.
 #[derive(Debug, Default)]
@@ -19,16 +20,15 @@ pub(super) struct Announcements {
     urgent: bool,
 }
 
-/// Who calls whom across. If all that have a piece did, HAVEs would be a fifth of what a cable between two switches of 48 carries.
-#[derive(Debug, Default)]
+/// Who calls whom at another site. If all that have a piece did, HAVEs would be a fifth of what a cable between two switches of 48
+/// carries.
+#[derive(Debug)]
 struct Calls {
-    /// Members at the next site.
+    /// Members there.
     callees: Vec<u64>,
     /// Of these the first so many in rank are called: the one that is to fetch a piece, and who is next.
     called: usize,
-    /// Members at this one but ourselves.
-    members: Vec<u64>,
-    /// Of these the first so many in rank call.
+    /// Of the members at this site the first so many in rank call.
     callers: usize,
 }
 
@@ -80,7 +80,6 @@ impl Scheduler {
         }
         (self.announcements.due, self.announcements.urgent) = (None, false);
         let log = self.announcements.len();
-        let calls = self.calls();
         for at in 0..self.conns.ids().len() {
             let id = self.conns.ids()[at];
             let Some(conn) = self.conns.get(id).filter(|c| c.announced < log) else { continue };
@@ -93,7 +92,7 @@ impl Scheduler {
             if waits && (far || !urgent) {
                 self.announcements.due = Some(self.now + self.config.tuning.announce_sweep);
             } else if far {
-                self.call(id, &calls);
+                self.call(id);
             } else {
                 self.tell_all(id);
             }
@@ -113,8 +112,7 @@ impl Scheduler {
     pub(super) fn announce_to(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get(id) else { return };
         if self.is_far(conn) {
-            let calls = self.calls();
-            self.call(id, &calls);
+            self.call(id);
         } else {
             self.tell_all(id);
         }
@@ -125,17 +123,15 @@ impl Scheduler {
         self.crosses(conn) && conn.peer.role == Role::Member
     }
 
-    /// Who may ask something of this site, and who of it tells them.
-    fn calls(&self) -> Calls {
-        let Some(after) = self.ring().after else { return Calls::default() };
-        let callees = self.members_at(after);
-        let members = self.members_here();
+    /// Who may ask something of this site at another one, and how many of it tell them; `here` are members at this one but ourselves.
+    fn calls(&self, site: SiteId, here: &[u64]) -> Calls {
+        let callees = self.members_at(site);
         // In a room too large for a full mesh each knows a part of those there: so many more call, and each of them fewer.
         let t = &self.config.tuning;
-        let (known, all) = (callees.len().max(1), callees.len().max(members.len() + 1));
+        let (known, all) = (callees.len().max(1), callees.len().max(here.len() + 1));
         let callers = (t.callers as usize * all).div_ceil(known);
         let called = (t.called as usize * known).div_ceil(all);
-        Calls { callees, called, members, callers }
+        Calls { callees, called, callers }
     }
 
     /// The members at a site that we know, each once.
@@ -154,20 +150,23 @@ impl Scheduler {
     }
 
     /// Tells a far peer of the pieces that it is to fetch.
-    fn call(&mut self, id: ConnId, calls: &Calls) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
+    fn call(&mut self, id: ConnId) {
         let log = &self.announcements.log;
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let from = std::mem::replace(&mut conn.called, log.len()).max(conn.announced);
-        let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
-        if !calls.callees.contains(&conn.peer.member) {
-            return;
-        }
+        let Some(site) = conn.peer.site.filter(|site| self.routes.lead_to(*site)) else { return };
         conn.told = self.now;
+        let here = self.members_here();
+        let calls = self.calls(site, &here);
+        let (log, routes) = (&self.announcements.log, &self.routes);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(range) = self.geometry.pieces_of(conn.peer.torrent) else { return };
         for &piece in &log[from..] {
             if range.contains(&piece.0)
                 && !conn.has.get(piece.0)
+                && routes.of(piece).to.contains(&site)
                 && rank(&calls.callees, conn.peer.member, piece) < calls.called
-                && rank(&calls.members, self.config.member, piece) < calls.callers
+                && rank(&here, self.config.member, piece) < calls.callers
                 && conn.note_call(piece, self.geometry.piece_count())
             {
                 self.out.push(Output::Have(id, piece));
@@ -216,7 +215,8 @@ impl Scheduler {
 mod tests {
     use super::super::poll::tell;
     use super::super::{
-        BLOCK_SIZE, Config, Geometry, Input, Peer, REQUEST_QUEUE, Start, TorrentId, TorrentShape,
+        BLOCK_SIZE, Config, Geometry, Input, Peer, REQUEST_QUEUE, Route, Routes, Start, TorrentId,
+        TorrentShape,
     };
     use super::*;
 
@@ -235,6 +235,8 @@ mod tests {
             let peer = Peer { torrent, member: number, role, site, fast: true, queue: REQUEST_QUEUE };
             tell(&mut scheduler, Duration::ZERO, Input::Connected(ConnId(number as u32), peer), &mut out);
         }
+        let route = Route { from: [SiteId(1)].into(), to: [SiteId(1)].into() };
+        scheduler.handle(Duration::ZERO, Input::Routes(&Routes([route.clone(), route])));
         out.clear();
         for piece in (0..PIECES).map(PieceId) {
             tell(&mut scheduler, Duration::from_secs(1), Input::Sought(piece), &mut out);

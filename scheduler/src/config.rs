@@ -1,6 +1,7 @@
 //! What a scheduler is told at its start.
 
-use super::event::{Role, SiteId};
+use super::event::Role;
+use super::routes::SiteId;
 use super::tuning::Tuning;
 
 /// What this node is, and its bounds.

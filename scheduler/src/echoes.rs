@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::event::{Echo, SiteId};
+use super::event::Echo;
 use super::parts::{SOONEST, Times};
+use super::routes::SiteId;
 use super::tuning::Tuning;
 
 /// How long echoes took.

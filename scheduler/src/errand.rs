@@ -1,5 +1,5 @@
-//! Errands: who brings a piece to its site, from the server or from across, leaves it to one machine at the next site to fetch it for
-//! those there: of the members that it knows there the first in rank. It offers it the piece (SUGGEST PIECE of BEP 6), as members do.
+//! Errands: who brings a piece to its site, from the server or from across, leaves it to one machine at each site that it goes on to to
+//! fetch it for those there: of the members that it knows there the first in rank. It offers it the piece (SUGGEST PIECE of BEP 6), as members do.
 //!
 //! So a piece costs the cable one HAVE, where all know all as where each knows a few of those there. Others that have it tell
 //! some as well, in case that an errand is lost with a machine, but later, in company ([`super::announce`]); and who only heard of
@@ -11,12 +11,13 @@ use super::event::{ConnId, Output, Role};
 use super::geometry::PieceId;
 use super::peer::Conn;
 use super::rank::mix;
+use super::routes::SiteId;
 
 /// Pieces at other sites.
 #[derive(Debug)]
 pub(super) struct Errands {
-    /// Places in the log of own pieces of those that are to be left to somebody.
-    brought: Vec<usize>,
+    /// Places in the log of own pieces of those that are to be left to somebody, and at which site; none: wherever they go on to.
+    brought: Vec<(usize, Option<SiteId>)>,
     /// What was left to us to fetch.
     pub(super) ours: Bits,
     /// What we heard of, since we know who is where.
@@ -26,6 +27,12 @@ pub(super) struct Errands {
 impl Errands {
     pub(super) fn new(pieces: u32) -> Self {
         Self { brought: Vec::new(), ours: Bits::new(pieces), heard: Bits::new(pieces) }
+    }
+
+    /// Pieces go elsewhere from now on: also those that are still to be left to somebody.
+    pub(super) fn turn(&mut self) {
+        self.brought.iter_mut().for_each(|(_, site)| *site = None);
+        self.brought.dedup();
     }
 }
 
@@ -38,8 +45,8 @@ impl Scheduler {
         if across {
             self.announcements.hurry();
         }
-        if server || (across && conn.peer.site != self.ring().after) {
-            self.errands.brought.push(self.announcements.len());
+        if server || across {
+            self.errands.brought.push((self.announcements.len(), None));
             self.due.entrust = true;
         }
     }
@@ -48,43 +55,49 @@ impl Scheduler {
     pub(super) fn resume_errands(&mut self, gone: &Conn) {
         if self.is_far(gone) {
             let open = |piece: PieceId| gone.calls.get(piece.0) && !gone.has.get(piece.0);
-            self.errands.brought.extend(self.announcements.places(open));
+            let places = self.announcements.places(open);
+            self.errands.brought.extend(places.map(|place| (place, gone.peer.site)));
             self.due.entrust = true;
         }
     }
 
     /// Leaves it to others to fetch what we have brought here.
     pub(super) fn entrust(&mut self) {
-        if !std::mem::take(&mut self.due.entrust) || self.errands.brought.is_empty() {
+        if self.routes.are_unknown() || !std::mem::take(&mut self.due.entrust) {
             return;
         }
-        // Who knows nobody there does it later.
-        let Some(after) = self.ring().after else { return };
-        for place in std::mem::take(&mut self.errands.brought) {
+        for (place, site) in std::mem::take(&mut self.errands.brought) {
             let Some(piece) = self.announcements.at(place) else { continue };
-            let torrent = self.geometry.locate(piece).0;
-            let is_there = |(_, conn): &(ConnId, &Conn)| {
-                let peer = &conn.peer;
-                peer.role == Role::Member
-                    && peer.site == Some(after)
-                    && peer.torrent == torrent
-                    && !conn.closing
-            };
-            let there: Vec<_> = self.conns.iter().filter(is_there).collect();
-            if there.iter().any(|(_, conn)| conn.has.get(piece.0)) {
-                continue;
+            let next = self.routes.of(piece).to.clone();
+            for site in next.into_iter().filter(|next| site.is_none_or(|site| site == *next)) {
+                // Who knows nobody there does it later.
+                if !self.leave(place, piece, site) {
+                    self.errands.brought.push((place, Some(site)));
+                }
             }
-            let first = there.into_iter().min_by_key(|(_, conn)| mix(conn.peer.member, piece.0));
-            let Some(id) = first.map(|(id, _)| id) else {
-                self.errands.brought.push(place);
-                continue;
-            };
-            let Some(conn) = self.conns.get_mut(id) else { continue };
+        }
+    }
+
+    /// Leaves it to one machine at another site to fetch a piece, if nobody there is known to have it. Whether somebody is known there.
+    fn leave(&mut self, place: usize, piece: PieceId, site: SiteId) -> bool {
+        let torrent = self.geometry.locate(piece).0;
+        let is_there = |(_, conn): &(ConnId, &Conn)| {
+            let peer = &conn.peer;
+            peer.role == Role::Member && peer.site == Some(site) && peer.torrent == torrent && !conn.closing
+        };
+        let there: Vec<_> = self.conns.iter().filter(is_there).collect();
+        if there.iter().any(|(_, conn)| conn.has.get(piece.0)) {
+            return true;
+        }
+        let first = there.into_iter().min_by_key(|(_, conn)| mix(conn.peer.member, piece.0));
+        let Some(id) = first.map(|(id, _)| id) else { return false };
+        if let Some(conn) = self.conns.get_mut(id) {
             if conn.note_call(piece, self.geometry.piece_count()) && conn.announced <= place {
                 self.out.push(Output::Have(id, piece));
             }
             self.out.push(Output::Suggest(id, piece));
         }
+        true
     }
 
     /// A member elsewhere leaves it to us to fetch a piece for our site: at once if it is `able` to send.
@@ -97,8 +110,7 @@ impl Scheduler {
         let (run, crossing) = (self.run(), self.crossing());
         let Some(conn) = self.conns.get(id) else { return };
         if able
-            && crossing.comes_from(conn)
-            && crossing.allows(&self.errands, piece)
+            && crossing.allows(&self.errands, conn, piece)
             && self.pieces.active(piece).is_none()
             && self.pulled() + run <= 2 * self.ahead()
             && self.has_room(piece)
@@ -114,8 +126,8 @@ mod tests {
 
     use super::super::poll::tell;
     use super::super::{
-        BLOCK_SIZE, Blocks, Config, Geometry, Input, Peer, REQUEST_QUEUE, SiteId, Start, TorrentId,
-        TorrentShape,
+        BLOCK_SIZE, Blocks, Config, Geometry, Input, Peer, REQUEST_QUEUE, Route, Routes, SiteId, Start,
+        TorrentId, TorrentShape,
     };
     use super::*;
 
@@ -139,6 +151,8 @@ mod tests {
                 tell(&mut scheduler, Duration::ZERO, input, &mut out);
             }
         }
+        let route = Route { from: [SiteId(1)].into(), to: [SiteId(1)].into() };
+        scheduler.handle(Duration::ZERO, Input::Routes(&Routes([route.clone(), route])));
         tell(&mut scheduler, Duration::ZERO, Input::HaveAll(SERVER), &mut out);
         out.clear();
         (scheduler, out)

@@ -1,8 +1,10 @@
 //! What the scheduler is told, and what it answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::geometry::{BLOCK_SIZE, Blocks, PieceId, TorrentId};
+use super::routes::{Routes, SiteId};
 use super::stopwatch::Pace;
 
 /// Payload bytes that a driver gives a connection's kernel queue at once where the link is slow.
@@ -30,26 +32,15 @@ impl ConnId {
     }
 }
 
-/// A place with fast links inside: the clients of one switch. Numbered by the operator's table, or by who found it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SiteId(pub u16);
-
-/// Where a member is among the sites that were found ([`super::Scheduler::near`]); others by number, or by address.
+/// Where a member is among the sites ([`super::Scheduler::near`]); members by number, or by address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Near<T> {
-    /// Members at its own site, itself left out.
-    pub near: Vec<T>,
-    /// Those of the site from which pieces come to its own.
-    pub before: Vec<T>,
-    /// Those of the site to which pieces go from its own; the same where there are but two sites.
-    pub after: Vec<T>,
-}
-
-impl<T> Near<T> {
-    /// Its own site, that before it, and that after it.
-    pub fn sites(self) -> [Vec<T>; 3] {
-        [self.near, self.before, self.after]
-    }
+    /// Its own site.
+    pub site: SiteId,
+    /// How pieces come there, and go on.
+    pub routes: Routes,
+    /// Who is at its own site, itself left out, and at those on the routes; none where the operator has said who is where.
+    pub members: BTreeMap<SiteId, Vec<T>>,
 }
 
 /// How long a member's echo took, or has taken until now.
@@ -167,6 +158,8 @@ pub enum Input<'a> {
     Meet,
     /// This node's own site became known.
     OwnSite(Option<SiteId>),
+    /// How pieces come to this node's own site, and go on.
+    Routes(&'a Routes),
     /// The site of a connection's peer became known.
     PeerSite(ConnId, Option<SiteId>),
 }
@@ -203,7 +196,8 @@ pub enum Output {
     Probe(ConnId),
     /// Tell the server [`super::Scheduler::take_echoes`].
     Echoes(ConnId),
-    /// Tell the member [`super::Scheduler::near`]; its driver tells it [`Input::OwnSite`] and [`Input::PeerSite`].
+    /// Tell the member [`super::Scheduler::near`]; its driver tells it [`Input::Routes`], and where nobody else has said who is where,
+    /// [`Input::OwnSite`] and [`Input::PeerSite`].
     Near(ConnId),
     /// Tell the member [`super::Scheduler::to_meet`]; its driver connects to those, and tells it [`Input::Meet`].
     Meet(ConnId),

@@ -130,7 +130,7 @@ impl Scheduler {
         order.into_iter().find_map(|(_, id)| {
             let conn = self.conns.get(id).filter(|conn| self.crosses(conn));
             let crossing = conn.map(|conn| (conn, &*crossing.get_or_insert_with(|| self.crossing())));
-            if crossing.is_some_and(|(conn, crossing)| !crossing.comes_from(conn)) {
+            if crossing.is_some_and(|(conn, crossing)| !crossing.may_ask(conn)) {
                 return None;
             }
             let crossing = crossing.map(|(_, crossing)| crossing);
@@ -186,7 +186,7 @@ impl Scheduler {
         let conn = self.conns.get(id)?;
         let suspect = self.members.get(conn.member).suspect;
         let errands = &self.errands;
-        let allowed = |p: PieceId| crossing.is_none_or(|c| c.allows(errands, p));
+        let allowed = |p: PieceId| crossing.is_none_or(|c| c.allows(errands, conn, p));
         let begun = self.pieces.started.iter().copied().find(|&p| {
             conn.has.get(p.0)
                 && self.pieces.active(p).is_some_and(|a| match a.sole {

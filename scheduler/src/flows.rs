@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::SiteId;
+use super::routes::SiteId;
 use super::tuning::Tuning;
 
 /// Rounds of what comes to rest by itself, at most: where groups are clear half of them are enough, and where they are not there is

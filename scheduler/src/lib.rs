@@ -43,6 +43,7 @@ mod rank;
 mod rate;
 mod receive;
 mod relay;
+mod routes;
 mod serve;
 mod shape;
 mod site;
@@ -77,10 +78,10 @@ use steer::Steering;
 pub use config::Config;
 pub use event::{
     ConnId, Echo, Input, Near, Output, PACK_BLOCKS, PROBE, Peer, Place, REQUEST_QUEUE, Reason, Role,
-    SENT_AT_ONCE, SiteId,
+    SENT_AT_ONCE,
 };
 pub use geometry::{BLOCK_SIZE, Blocks, Geometry, PieceId, TorrentId, TorrentShape};
-pub use site::Ring;
+pub use routes::{Route, Routes, SiteId};
 pub use stopwatch::Pace;
 pub use tuning::{NUMBERS, Number, Tuning};
 
@@ -158,6 +159,8 @@ pub struct Scheduler {
     last_report: Duration,
     /// When it became known where this node is.
     sited: Duration,
+    /// How pieces travel between sites, as far as this node's own has to do with it.
+    routes: Routes,
     /// When a block last arrived.
     last_arrival: Duration,
     /// How long answers take, of all peers together.
@@ -196,6 +199,7 @@ impl Scheduler {
             last_offer: Duration::ZERO,
             last_report: Duration::ZERO,
             sited: Duration::ZERO,
+            routes: Routes::default(),
             last_arrival: Duration::ZERO,
             answers: Answers::default(),
             complete: false,
@@ -257,12 +261,14 @@ impl Scheduler {
             Input::Sent(conn, bytes) => self.on_sent(conn, bytes),
             Input::Meet => self.probe_more(),
             Input::OwnSite(site) => {
-                if self.config.site.is_none() {
+                if std::mem::replace(&mut self.config.site, site).is_none() {
                     self.sited = self.now;
-                }
-                if std::mem::replace(&mut self.config.site, site) != site {
                     self.probe_again();
                 }
+                self.due.moved = true;
+            }
+            Input::Routes(routes) => {
+                self.routes.clone_from(routes);
                 self.due.moved = true;
             }
             Input::PeerSite(conn, site) => {

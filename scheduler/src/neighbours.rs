@@ -12,8 +12,8 @@
 //! Where thin links join several sites, one machine of a site asks for a piece across, which all of the site choose alike: so
 //! they should know each other. In rooms too large for a full mesh they know few of elsewhere, the far ones, and those near by
 //! are a full mesh up to a third more. Simulated with 96 machines at two switches: 1.19 S/B, with neighbours by chance 3.5.
-//! The far ones are at the site before in the ring, which pieces come from: with eight sites of 12 and far ones anywhere, the
-//! chosen one of a piece often knew nobody there: 3.65 S/B, instead of 1.41.
+//! The far ones are at the sites that pieces come from and go on to ([`super::routes`]): with eight sites of 12 and far ones anywhere,
+//! the chosen one of a piece often knew nobody there: 3.65 S/B, instead of 1.41.
 //!
 //! Nor all at once, where all start together: each dial to a new neighbour is a broadcast, which the switch copies to the whole
 //! room. A dozen or two carry what there is then.
@@ -26,9 +26,10 @@ const FIRST: usize = 12;
 const START: Duration = Duration::from_secs(3);
 const FURTHER: f64 = 12.0;
 
-/// A machine stops dialling to the site before its own at so many connections: so that of a thousand machines none is without one, which
-/// has nobody to leave a piece to. (With 8 there were two, and 25 racks took 2.36 S/B instead of 1.29.)
-pub const FAR: usize = 12;
+/// A machine stops dialling to each site that pieces come from, or go on to, at so many connections. Both ends of a cable dial, so that
+/// of a thousand machines none is without one, which would have nobody to leave a piece to. (When only one end dialled so many there
+/// were two such machines, and 25 racks took 2.36 S/B instead of 1.29.)
+pub const FAR: usize = 8;
 
 /// The rule, for one size of a full mesh.
 #[derive(Debug, Clone, Copy)]
@@ -62,10 +63,10 @@ impl Neighbours {
         self.enough(room).min(first + further as usize)
     }
 
-    /// Connections at which a machine takes no more: to far machines (those at the site before and as many from that after, and
+    /// Connections at which a machine takes no more: to far machines (of four sites at most those that it dials, as many that dial it, and
     /// room for chance), or to others.
     pub fn most(self, far: bool) -> usize {
-        if far { 3 * FAR } else { self.full_mesh * 4 / 3 }
+        if far { 10 * FAR } else { self.full_mesh * 4 / 3 }
     }
 }
 

@@ -86,6 +86,7 @@ impl Scheduler {
         self.probe();
         if tick {
             self.report();
+            self.look_at_routes();
             self.look_at_echoes();
             self.look_at_shape();
         }

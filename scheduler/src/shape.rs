@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::echoes::Echoes;
-use super::event::{ConnId, Echo, Near, Output, Role, SiteId};
+use super::event::{ConnId, Echo, Near, Output, Role};
 use super::flows::{Flows, Nearness};
+use super::peer::Conn;
 use super::rank::mix;
-use super::site::Ring;
+use super::routes::{Routes, SiteId};
 use super::stopwatch::Pace;
 use super::tuning::Tuning;
 
@@ -64,6 +65,9 @@ pub(super) struct Shape {
     guess: Option<Guess>,
     /// Where each machine is; empty until there are several sites.
     sites: BTreeMap<u64, SiteId>,
+    /// What the machines of each site were told of how pieces travel, and since when.
+    routes: BTreeMap<SiteId, Routes>,
+    routed: Duration,
     /// The operator has said who is where: nothing is to be found out.
     told: bool,
 }
@@ -116,6 +120,10 @@ impl Shape {
             let Some(parts) = self.echoes.parts(&group, busy, t) else { continue };
             if self.sites.is_empty() && self.all_are_to_meet(now, &parts, t) {
                 return false;
+            }
+            if self.sites.is_empty() {
+                // Who is in no part met some of each while parts were not yet sites.
+                self.meetings.clear();
             }
             self.place(&group, &parts);
             open.extend(parts);
@@ -293,10 +301,11 @@ impl Scheduler {
     /// A member came, or came back. Whoever has a site by the operator's table says that there is one.
     pub(super) fn member_comes_to_site(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        if conn.peer.site.is_some() {
-            self.shape.told = true;
-        } else if let Some(&site) = self.shape.sites.get(&conn.peer.member) {
-            conn.peer.site = Some(site);
+        self.shape.told |= conn.peer.site.is_some();
+        if conn.peer.site.is_none() {
+            conn.peer.site = self.shape.sites.get(&conn.peer.member).copied();
+        }
+        if conn.peer.site.is_some_and(|site| self.shape.routes.contains_key(&site)) {
             self.out.push(Output::Near(id));
         }
     }
@@ -308,12 +317,34 @@ impl Scheduler {
             let id = self.conns.ids()[at];
             if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.peer.role == Role::Member) {
                 conn.peer.site = self.shape.sites.get(&conn.peer.member).copied();
-                if conn.peer.site.is_some() {
-                    self.out.push(Output::Near(id));
-                }
             }
         }
+        self.shape.routes.clear();
+        self.tell_routes();
         self.spread.sites_found(self);
+    }
+
+    /// The server looks whether pieces are to travel elsewhere, since another site has members now, or one has none any more.
+    pub(super) fn look_at_routes(&mut self) {
+        if self.config.role == Role::Server && self.now - self.shape.routed >= self.config.tuning.reroute {
+            self.shape.routed = self.now;
+            self.tell_routes();
+        }
+    }
+
+    /// Members of sites whose routes are others now hear of it.
+    fn tell_routes(&mut self) {
+        let sites = self.populated();
+        let Some(first) = self.first_site(&sites) else { return };
+        let routes = Routes::of_all(first, &sites, self.config.tuning.ring);
+        let old = std::mem::replace(&mut self.shape.routes, routes);
+        let routes = &self.shape.routes;
+        let is_member = |conn: &Conn| conn.peer.role == Role::Member && !conn.closing;
+        for (id, conn) in self.conns.iter().filter(|(_, conn)| is_member(conn)) {
+            if conn.peer.site.is_some_and(|site| routes.get(&site) != old.get(&site)) {
+                self.out.push(Output::Near(id));
+            }
+        }
     }
 
     /// What [`Output::Meet`] is to carry: some of each site.
@@ -323,7 +354,7 @@ impl Scheduler {
         let sites = if self.shape.sites.is_empty() { self.shape.to_meet.clone() } else { self.shape.sites() };
         let each = (t.meet_most as usize / sites.len().max(1)).clamp(1, t.meet.max(1) as usize);
         let some = sites.into_iter().flat_map(|site| {
-            let mut members: Vec<u64> = site.into_iter().collect();
+            let mut members: Vec<u64> = site.into_iter().filter(|member| *member != peer.member).collect();
             members.sort_by_key(|member| mix(peer.member ^ *member, 0));
             members.truncate(each);
             members
@@ -332,20 +363,24 @@ impl Scheduler {
     }
 
     /// What [`Output::Near`] is to carry: where a connection's peer is among the sites.
-    pub fn near(&self, id: ConnId) -> Near<u64> {
-        let peer = self.conns.get(id).map(|conn| conn.peer);
-        let others = || {
-            let others = self.conns.iter().map(|(_, conn)| conn.peer);
-            let torrent = peer.map(|peer| peer.torrent);
-            others.filter(move |other| other.role == Role::Member && Some(other.torrent) == torrent)
-        };
-        let own = peer.and_then(|peer| peer.site);
-        let ring = own.map(|own| Ring::new(own, others().filter_map(|other| other.site))).unwrap_or_default();
-        let at = |site: Option<SiteId>| {
-            let there =
-                others().filter(|other| site.is_some() && other.site == site).map(|other| other.member);
-            there.filter(|member| peer.is_some_and(|peer| peer.member != *member)).collect()
-        };
-        Near { near: at(own), before: at(ring.before), after: at(ring.after) }
+    pub fn near(&self, id: ConnId) -> Option<Near<u64>> {
+        let peer = self.conns.get(id)?.peer;
+        let site = peer.site?;
+        let routes = self.shape.routes.get(&site).cloned().unwrap_or_default();
+        let others = self.conns.iter().map(|(_, conn)| conn.peer);
+        let others = others.filter(|other| {
+            other.role == Role::Member && other.torrent == peer.torrent && other.member != peer.member
+        });
+        let mut members = BTreeMap::<SiteId, Vec<u64>>::new();
+        if !self.shape.told {
+            let sites = routes.sites();
+            let known = |at: SiteId| at == site || sites.contains(&at);
+            for (at, member) in others.filter_map(|other| Some((other.site?, other.member))) {
+                if known(at) {
+                    members.entry(at).or_default().push(member);
+                }
+            }
+        }
+        Some(Near { site, routes, members })
     }
 }

@@ -5,33 +5,16 @@
 //! piece and the member; the others wait until it is here. Who has nothing else left to wait for takes the chosen one's place, the
 //! next in rank first.
 
+use std::collections::BTreeSet;
+
 use super::Scheduler;
 use super::bits::Bits;
 use super::errand::Errands;
-use super::event::{Role, SiteId};
+use super::event::Role;
 use super::geometry::PieceId;
 use super::peer::Conn;
 use super::rank::rank;
-
-/// The sites as a ring, in the order of their numbers: each asks pieces of the one before it alone. So each trunk carries a
-/// piece once each way, in a star as in a chain.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Ring {
-    /// The site that pieces come from.
-    pub before: Option<SiteId>,
-    /// The site that asks for them.
-    pub after: Option<SiteId>,
-}
-
-impl Ring {
-    /// The neighbours of `own` among these.
-    pub fn new(own: SiteId, sites: impl Iterator<Item = SiteId>) -> Self {
-        // In their order from the own on: the higher ones, then the lower ones.
-        let others: Vec<_> = sites.filter(|site| *site != own).map(|site| (site < own, site)).collect();
-        let site = |end: Option<&(bool, SiteId)>| end.map(|(_, site)| *site);
-        Self { before: site(others.iter().max()), after: site(others.iter().min()) }
-    }
-}
+use super::routes::{Route, Routes, SiteId};
 
 /// Which pieces may be asked of peers at other sites.
 pub(super) struct Crossing {
@@ -42,13 +25,13 @@ pub(super) struct Crossing {
     own: u64,
     /// Ranks that may fetch.
     ranks: u32,
-    /// The site that pieces come from.
-    before: Option<SiteId>,
+    routes: Routes,
 }
 
 impl Crossing {
-    pub(super) fn allows(&self, errands: &Errands, piece: PieceId) -> bool {
-        if self.here.get(piece.0) {
+    /// Whether this piece may be asked of a peer at another site.
+    pub(super) fn allows(&self, errands: &Errands, conn: &Conn, piece: PieceId) -> bool {
+        if self.here.get(piece.0) || !self.comes_from(conn, self.routes.of(piece)) {
             return false;
         }
         // What was left to somebody comes soon.
@@ -56,9 +39,14 @@ impl Crossing {
         errands.ours.get(piece.0) || rank(&self.members, self.own, piece) < ranks
     }
 
-    /// Whether a peer elsewhere may be asked: who has nothing to wait for asks anybody.
-    pub(super) fn comes_from(&self, conn: &Conn) -> bool {
-        self.ranks > 1 || conn.peer.site == self.before
+    /// Whether a peer elsewhere may be asked for some.
+    pub(super) fn may_ask(&self, conn: &Conn) -> bool {
+        self.routes.0.iter().any(|route| self.comes_from(conn, route))
+    }
+
+    /// Who has nothing to wait for asks anybody.
+    fn comes_from(&self, conn: &Conn, route: &Route) -> bool {
+        self.ranks > 1 || conn.peer.site.is_some_and(|site| route.from.contains(&site))
     }
 }
 
@@ -68,10 +56,15 @@ impl Scheduler {
         conn.peer.site.zip(self.config.site).is_some_and(|(theirs, ours)| theirs != ours)
     }
 
-    /// Where this site is in the ring.
-    pub(super) fn ring(&self) -> Ring {
-        let members = self.conns.iter().map(|(_, conn)| conn.peer).filter(|peer| peer.role == Role::Member);
-        self.config.site.map_or(Ring::default(), |own| Ring::new(own, members.filter_map(|peer| peer.site)))
+    /// The sites that have members, as the server sees it.
+    pub(super) fn populated(&self) -> BTreeSet<SiteId> {
+        let members = self.conns.iter().map(|(_, conn)| conn).filter(|conn| !conn.closing);
+        members.filter(|conn| conn.peer.role == Role::Member).filter_map(|conn| conn.peer.site).collect()
+    }
+
+    /// The one of them at which pieces begin: the server's own, if it has members.
+    pub(super) fn first_site(&self, sites: &BTreeSet<SiteId>) -> Option<SiteId> {
+        self.config.site.filter(|own| sites.contains(own)).or_else(|| sites.first().copied())
     }
 
     /// What may be asked across.
@@ -89,7 +82,7 @@ impl Scheduler {
         // Before that nobody knew what to wait for.
         let idle = self.idle().min(self.now.saturating_sub(self.sited));
         let ranks = 1 + (idle.as_secs_f64() / self.config.tuning.next_rank.as_secs_f64()) as u32;
-        Crossing { here, members, own: self.config.member, ranks, before: self.ring().before }
+        Crossing { here, members, own: self.config.member, ranks, routes: self.routes.clone() }
     }
 
     /// When it has become known who is where: takes back what was asked across and need not come that way.
@@ -98,12 +91,12 @@ impl Scheduler {
             return;
         }
         self.call_again();
+        self.errands.turn();
         self.due.entrust = true;
         let crossing = self.crossing();
         let across = self.conns.iter().filter(|(_, conn)| self.crosses(conn));
         let asked = across.flat_map(|(id, conn)| conn.pending.iter().map(move |p| (id, conn, p)));
-        let void = asked
-            .filter(|(_, conn, p)| !crossing.comes_from(conn) || !crossing.allows(&self.errands, p.piece));
+        let void = asked.filter(|(_, conn, p)| !crossing.allows(&self.errands, conn, p.piece));
         let void: Vec<_> = void.map(|(id, _, p)| (id, p.piece, p.block)).collect();
         for (id, piece, block) in void {
             self.cancel(id, piece, block);

@@ -5,17 +5,17 @@
 //! and gets no more. What was suggested and is not asked for soon is suggested to somebody else. When all is out, the
 //! server suggests what is rarest to who misses it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use rand::RngExt;
 
 use super::Scheduler;
 use super::bits::Bits;
-use super::event::{ConnId, Output, Role, SiteId};
+use super::event::{ConnId, Output, Role};
 use super::geometry::{PieceId, TorrentId};
 use super::peer::Conn;
-use super::site::Ring;
+use super::routes::{SiteId, beginnings};
 use super::tuning::Tuning;
 
 /// What one member was given.
@@ -218,21 +218,19 @@ impl Scheduler {
         self.second_gift()
     }
 
-    /// The sites that pieces begin at: the server's own, or the first that has members, and that after it. So each trunk carries
-    /// a piece once each way: what begins further on would cross some of them to come there, and then again.
-    fn first_sites(&self) -> [Option<SiteId>; 2] {
-        let is_member = |conn: &&Conn| conn.peer.role == Role::Member && !conn.closing;
-        let members = || self.conns.iter().map(|(_, conn)| conn).filter(is_member);
-        let sites = || members().filter_map(|conn| conn.peer.site);
-        let own = self.config.site.filter(|own| sites().any(|site| site == *own));
-        let first = own.or_else(|| sites().min());
-        [first, first.and_then(|first| Ring::new(first, sites()).after)]
+    /// The sites that pieces begin at; none where there is but one site.
+    fn first_sites(&self) -> BTreeSet<SiteId> {
+        let sites = self.populated();
+        let first = self.first_site(&sites);
+        first.map(|first| beginnings(first, &sites, self.config.tuning.ring)).unwrap_or_default()
     }
 
     /// Who gets a piece that has not left the server: the member with the least load.
     fn first_gift(&mut self, piece: PieceId) -> Taker {
         let torrent = self.geometry.locate(piece).0;
         let sites = self.first_sites();
+        let begins =
+            |conn: &Conn| sites.is_empty() || conn.peer.site.is_some_and(|site| sites.contains(&site));
         let mut best: Option<((u32, u64, u32), ConnId)> = None;
         for (id, conn) in self.conns.iter() {
             if conn.closing || conn.peer.role != Role::Member || conn.peer.torrent != torrent {
@@ -244,7 +242,7 @@ impl Scheduler {
             let load = self.steering.loads.get(&id);
             let ahead = load.map_or(0, |l| l.ahead) + conn.owed();
             // What is given elsewhere crosses, and may have to cross back.
-            let far = if sites.contains(&conn.peer.site) { 0 } else { self.config.tuning.spill };
+            let far = if begins(conn) { 0 } else { self.config.tuning.spill };
             let key = (load.map_or(0, |l| l.fresh) + far, ahead, self.rng.random());
             if best.as_ref().is_none_or(|(b, _)| key < *b) {
                 best = Some((key, id));
@@ -256,10 +254,12 @@ impl Scheduler {
     /// All is out: the member that misses most gets what is rarest of it.
     fn second_gift(&mut self) -> Option<(ConnId, PieceId)> {
         let sites = self.first_sites();
+        let begins =
+            |conn: &Conn| sites.is_empty() || conn.peer.site.is_some_and(|site| sites.contains(&site));
         let behind = self.conns.iter().filter(|(_, c)| {
             !c.closing
                 && c.peer.role == Role::Member
-                && sites.contains(&c.peer.site)
+                && begins(c)
                 && self.geometry.pieces_of(c.peer.torrent).is_some_and(|r| c.has.count() < r.len() as u32)
         });
         let ahead = |id: &ConnId| self.steering.loads.get(id).map_or(0, |l| l.ahead);

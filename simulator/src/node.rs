@@ -1,8 +1,8 @@
 //! One machine: the scheduler, and what a driver would do around it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use ezio_scheduler::{BLOCK_SIZE, Blocks, Echo, Near, PROBE, Pace, PieceId, Place, Scheduler};
+use ezio_scheduler::{BLOCK_SIZE, Blocks, Echo, Near, PROBE, Pace, PieceId, Place, Scheduler, SiteId};
 
 use super::link::Nanos;
 
@@ -39,7 +39,10 @@ impl Message {
             Self::Probe => 20 + PROBE as u32,
             Self::Echo => 20,
             Self::Echoes(echoes) => 20 + 12 * echoes.len() as u32,
-            Self::Near(near) => 20 + 6 * (near.near.len() + near.before.len() + near.after.len()) as u32,
+            Self::Near(near) => {
+                let members: usize = near.members.values().map(Vec::len).sum();
+                20 + 30 * near.routes.sites().len() as u32 + 6 * members as u32
+            }
             Self::Meet(members) => 20 + 6 * members.len() as u32,
             Self::Report(paces) => 20 + 16 * paces.len() as u32,
             Self::Request(b) | Self::Cancel(b) | Self::Reject(b) => 17 * b.count,
@@ -60,8 +63,8 @@ pub(super) struct Node {
     pub(super) done: Option<Nanos>,
     pub(super) dead: bool,
     pub(super) corrupt: bool,
-    /// Whom the server said to be near, and at the sites before and after.
-    pub(super) near: Option<[HashSet<u32>; 3]>,
+    /// Where the server said that this machine is, and others.
+    pub(super) found: Option<(SiteId, HashMap<u32, SiteId>)>,
     /// Most bytes that the scheduler had outstanding.
     pub(super) outstanding: u64,
 }

@@ -32,6 +32,6 @@ mod tracker;
 mod zeros;
 
 pub use config::{Config, Content, Role, Site};
-pub use ezio_scheduler::{Ring, SiteId};
+pub use ezio_scheduler::{Routes, SiteId, Tuning};
 pub use proof::{Wrong, prove};
 pub use swarm::{Swarm, SwarmError};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ezio_scheduler::{
     Blocks, Config, ConnId, Echo, Geometry, Input, Output, Pace, Peer, PieceId, Place, REQUEST_QUEUE, Role,
-    Scheduler, SiteId, Start, TorrentId, TorrentShape,
+    Route, Routes, Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use proptest::prelude::*;
 
@@ -38,7 +38,8 @@ prop_compose! {
         corrupt in prop::option::weighted(0.3, 1usize..7),
         silent in prop::option::weighted(0.3, (1usize..7, 100u64..4000)),
         breaks in prop::collection::vec(100u64..8000, 0..6),
-        sites in 0u16..4,
+        sites in 0u16..8,
+        ring in 0u32..9,
         found in prop::option::of(0u64..4000),
         settle in 0u64..1000,
         old in prop_oneof![2 => Just(0u8), 1 => 0u8..101],
@@ -47,7 +48,7 @@ prop_compose! {
         let breaks = breaks.into_iter().map(Duration::from_millis).collect();
         let found = found.map(Duration::from_millis);
         let silent = silent.map(|(node, ms)| (node, Duration::from_millis(ms)));
-        Room { seed, torrents, members, meshes, forest, settle, memory, foreign, corrupt, silent, breaks, sites, old, found }
+        Room { seed, torrents, members, meshes, forest, settle, memory, foreign, corrupt, silent, breaks, sites, ring, old, found }
     }
 }
 
@@ -89,6 +90,9 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         .prop_map(|(member, us)| Echo { member, time: Duration::from_micros(us.into()) });
     let echoes = prop::collection::vec(echo, 0..6);
     let site = prop::option::of((0u16..2).prop_map(SiteId));
+    let some = prop::collection::btree_set((0u16..3).prop_map(SiteId), 0..3);
+    let route = (some.clone(), some).prop_map(|(from, to)| Route { from, to });
+    let routes = [route.clone(), route].prop_map(Routes);
     prop_oneof![
         (conn.clone(), place).prop_map(|(c, p)| Input::Placed(c, p)),
         (conn.clone(), peer).prop_map(|(c, p)| Input::Connected(c, p)),
@@ -111,6 +115,7 @@ fn input() -> impl Strategy<Value = Input<'static>> {
         conn.clone().prop_map(Input::Echoed),
         Just(Input::Meet),
         site.clone().prop_map(Input::OwnSite),
+        routes.prop_map(|routes| Input::Routes(Box::leak(Box::new(routes)))),
         (conn.clone(), site).prop_map(|(c, s)| Input::PeerSite(c, s)),
         piece.clone().prop_map(Input::Verified),
         piece.clone().prop_map(Input::Failed),

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_scheduler::{
-    Blocks, Config, ConnId, Echo, Geometry, Input, Near, Output, Pace, PieceId, Place, Role, Scheduler,
-    SiteId, Start, TorrentId, TorrentShape,
+    Blocks, Config, ConnId, Echo, Geometry, Input, Near, Output, Pace, PieceId, Place, Role, Route, Routes,
+    Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -39,6 +39,8 @@ pub(crate) struct Room {
     pub(crate) breaks: Vec<Duration>,
     /// Sites over which the nodes are spread, and known; 0: nobody knows.
     pub(crate) sites: u16,
+    /// Up to so many of them are a ring.
+    pub(crate) ring: u32,
     /// How many in a hundred of a member's pieces are on its target already, which it finds out as it goes.
     pub(crate) old: u8,
     /// When the server tells everybody that the odd nodes are at one site and the even at another.
@@ -108,8 +110,8 @@ struct Node {
     rate: f64,
     busy: Duration,
     site: Option<SiteId>,
-    /// Whom the server said to be here, at the site before and at that after.
-    near: Option<[Vec<u64>; 3]>,
+    /// Where the server said that it is, and others.
+    near: Option<(SiteId, BTreeMap<SiteId, Vec<u64>>)>,
 }
 
 pub(crate) struct World {
@@ -164,6 +166,7 @@ impl World {
         (config.member, config.memory, config.site) = (node as u64, self.room.memory, site);
         config.trees = self.room.meshes >> node.min(7) & 1 == 0;
         (config.tuning.forest, config.tuning.settle) = (self.room.forest, self.room.settle);
+        config.tuning.ring = self.room.ring;
         let start = if node == 0 { Start::All } else { Start::None };
         let scheduler = Scheduler::new(config, self.geometry.clone(), &vec![start; self.room.torrents.len()]);
         let have: BTreeSet<u32> =
@@ -255,9 +258,16 @@ impl World {
             Event::Deliver(wire, end, message) => self.deliver(wire, end, message),
             Event::Found => {
                 for node in 0..=self.room.members {
-                    let (near, far): (Vec<u64>, Vec<u64>) =
-                        (1..=self.room.members as u64).partition(|n| n % 2 == node as u64 % 2);
-                    self.learn_near(node, Near { near, before: far.clone(), after: far });
+                    let [own, other] = [node, node + 1].map(|node| SiteId(node as u16 % 2));
+                    let route = Route { from: [other].into(), to: [other].into() };
+                    let at = |site: SiteId| {
+                        (1..=self.room.members as u64).filter(|n| n % 2 == site.0.into()).collect()
+                    };
+                    let members = BTreeMap::from([own, other].map(|site| (site, at(site))));
+                    self.learn_near(
+                        node,
+                        Near { site: own, routes: Routes([route.clone(), route]), members },
+                    );
                 }
             }
             Event::Break => {
@@ -312,7 +322,7 @@ impl World {
             let told = match output {
                 Output::Report(id) => Some((id, Message::Report(scheduler.take_report()))),
                 Output::Echoes(id) => Some((id, Message::Echoes(scheduler.take_echoes()))),
-                Output::Near(id) => Some((id, Message::Near(scheduler.near(id)))),
+                Output::Near(id) => scheduler.near(id).map(|near| (id, Message::Near(near))),
                 Output::Meet(id) => Some((id, Message::Meet(scheduler.to_meet(id)))),
                 _ => None,
             };

@@ -1,7 +1,5 @@
 //! Machines come, connect and go.
 
-use std::collections::HashSet;
-
 use rand::seq::SliceRandom;
 
 use super::super::link::Nanos;
@@ -11,17 +9,14 @@ use super::World;
 use super::event::{Told, What};
 use ezio_scheduler::neighbours::{FAR, Neighbours};
 use ezio_scheduler::{
-    Config, ConnId, Input, Near, Peer, PieceId, Place, REQUEST_QUEUE, Ring, Role, Scheduler, SiteId, Start,
+    Config, ConnId, Input, Near, Peer, PieceId, Place, REQUEST_QUEUE, Role, Scheduler, SiteId, Start,
     TorrentId,
 };
 
 /// A connection and its handshakes.
 const CONNECT: Nanos = 3_000_000;
-/// Sites as a machine knows them that was told who is near.
-const BEFORE: SiteId = SiteId(0);
-const HERE: SiteId = SiteId(1);
-const AFTER: SiteId = SiteId(2);
-const ELSEWHERE: SiteId = SiteId(3);
+/// Where somebody is of whom the server has told a machine nothing.
+const ELSEWHERE: SiteId = SiteId(u16::MAX);
 
 impl World<'_> {
     pub(super) fn start(&mut self, node: u32) {
@@ -50,26 +45,29 @@ impl World<'_> {
         if self.room.clients <= self.room.neighbours {
             return others;
         }
-        let rule = Neighbours::up_to(self.room.neighbours);
-        let rule = if self.site(node).is_some() { rule.at_a_site() } else { rule };
-        let takes_us = |n: u32| {
-            let far = self.is_far(n, node);
-            self.streams_of(n).filter(|stream| self.is_far(n, stream.dst) == far).count() < rule.most(far)
-        };
-        others.retain(|&n| n > 0 && takes_us(n));
-        others.shuffle(&mut self.rng);
-        let (mut chosen, far): (Vec<u32>, Vec<u32>) =
-            others.into_iter().partition(|&n| !self.is_far(n, node));
+        let rule = self.rule(node);
         let room = (1..self.nodes.len() as u32).filter(|&n| !self.is_far(n, node)).count();
-        chosen.truncate(rule.enough(room));
-        for side in self.ring(node) {
-            chosen.extend(far.iter().copied().filter(|&n| self.site(n) == Some(side)).take(FAR));
-        }
+        others.retain(|&n| n > 0 && !self.is_far(n, node) && self.takes(n, node));
+        others.shuffle(&mut self.rng);
+        others.truncate(rule.enough(room));
         // Everybody knows the server.
         if node > 0 && !self.nodes[0].dead {
-            chosen.push(0);
+            others.push(0);
         }
-        chosen
+        others
+    }
+
+    /// Whether a machine takes one more connection, to `other`.
+    fn takes(&self, node: u32, other: u32) -> bool {
+        let rule = self.rule(node);
+        let far = self.is_far(node, other);
+        let known = self.streams_of(node).filter(|stream| self.is_far(node, stream.dst) == far).count();
+        known < rule.most(far)
+    }
+
+    fn rule(&self, node: u32) -> Neighbours {
+        let rule = Neighbours::up_to(self.room.neighbours);
+        if self.own_site(node).is_some() { rule.at_a_site() } else { rule }
     }
 
     pub(super) fn connect_parents(&mut self, node: u32, place: Option<Place>) {
@@ -91,52 +89,72 @@ impl World<'_> {
         streams.map(|stream| &self.streams[stream as usize])
     }
 
-    /// The server has told a machine who is near: it learns where its neighbours are, and dials those that it does not know.
-    pub(super) fn learn_near(&mut self, node: u32, told: Near<u64>) {
-        let set = |members: Vec<u64>| -> HashSet<u32> { members.into_iter().map(|m| m as u32).collect() };
-        let told = told.sites().map(set);
-        let (near, before) = (told[0].clone(), told[1].clone());
-        self.nodes[node as usize].near = Some(told);
-        self.told.push_back((node, Told::Plain(Input::OwnSite(Some(HERE)))));
-        for at in 0..self.nodes[node as usize].conns.len() {
-            let (conn, end) = self.nodes[node as usize].conns[at];
-            let other = self.streams[(conn * 2 + u32::from(end)) as usize].dst;
-            let site = self.site_seen(node, other);
-            self.told.push_back((node, Told::Plain(Input::PeerSite(ConnId(at as u32), site))));
+    /// The server has told a machine where it is, or how pieces travel: it learns where its neighbours are, and dials those that it is to
+    /// know.
+    pub(super) fn learn_near(&mut self, node: u32, near: Near<u64>) {
+        let next = near.routes.sites();
+        self.told.push_back((node, Told::Routes(near.routes)));
+        if !self.room.sites_known {
+            let of = near.members.iter().flat_map(|(site, there)| there.iter().map(|m| (*m as u32, *site)));
+            self.nodes[node as usize].found = Some((near.site, of.collect()));
+            self.told.push_back((node, Told::Plain(Input::OwnSite(Some(near.site)))));
+            for at in 0..self.nodes[node as usize].conns.len() {
+                let (conn, end) = self.nodes[node as usize].conns[at];
+                let other = self.streams[(conn * 2 + u32::from(end)) as usize].dst;
+                let site = self.site_seen(node, other);
+                self.told.push_back((node, Told::Plain(Input::PeerSite(ConnId(at as u32), site))));
+            }
         }
-        if self.room.clients > self.room.neighbours {
-            let rule = Neighbours::up_to(self.room.neighbours).at_a_site();
-            let mut strangers: Vec<u32> =
-                near.iter().copied().filter(|&n| !self.are_connected(node, n)).collect();
-            strangers.sort_unstable();
-            strangers.shuffle(&mut self.rng);
-            let known = near.len() - strangers.len();
-            let enough = rule.enough(1 + near.len()).saturating_sub(known);
-            let (known, mut far): (Vec<u32>, Vec<u32>) =
-                before.into_iter().partition(|&n| self.are_connected(node, n));
-            far.sort_unstable();
-            far.shuffle(&mut self.rng);
-            far.truncate(FAR.saturating_sub(known.len()));
-            self.dial(node, strangers.into_iter().take(enough).chain(far));
+        if self.room.clients <= self.room.neighbours {
+            return;
         }
+        let rule = self.rule(node);
+        let room = 1 + self.members_at(node, near.site).len();
+        self.dial_at(node, near.site, rule.enough(room));
+        for site in next {
+            self.dial_at(node, site, FAR);
+        }
+    }
+
+    /// Dials machines at a site until so many are known there.
+    fn dial_at(&mut self, node: u32, site: SiteId, enough: usize) {
+        let (known, mut strangers): (Vec<u32>, Vec<u32>) =
+            self.members_at(node, site).into_iter().partition(|&other| self.are_connected(node, other));
+        strangers.retain(|&other| !self.room.sites_known || self.takes(other, node));
+        strangers.shuffle(&mut self.rng);
+        strangers.truncate(enough.saturating_sub(known.len()));
+        self.dial(node, strangers);
+    }
+
+    /// The machines at a site that one can know of: by the server's word, or by the table and the tracker.
+    fn members_at(&self, node: u32, site: SiteId) -> Vec<u32> {
+        let is_there = |&other: &u32| {
+            let there = &self.nodes[other as usize];
+            other != node
+                && there.scheduler.is_some()
+                && !there.dead
+                && self.site_seen(node, other) == Some(site)
+        };
+        (1..self.nodes.len() as u32).filter(is_there).collect()
     }
 
     /// Where a machine takes another to be.
     fn site_seen(&self, node: u32, other: u32) -> Option<SiteId> {
-        let Some(told) = &self.nodes[node as usize].near else { return self.site(other) };
-        let site = told.iter().zip([HERE, BEFORE, AFTER]).find(|(members, _)| members.contains(&other));
-        (other > 0).then_some(site.map_or(ELSEWHERE, |(_, site)| site))
+        let Some((own, found)) = &self.nodes[node as usize].found else { return self.site(other) };
+        match other {
+            // It is to be asked from everywhere.
+            0 => Some(*own),
+            _ => Some(found.get(&other).copied().unwrap_or(ELSEWHERE)),
+        }
+    }
+
+    /// Where a machine takes itself to be.
+    fn own_site(&self, node: u32) -> Option<SiteId> {
+        self.nodes[node as usize].found.as_ref().map_or_else(|| self.site(node), |(own, _)| Some(*own))
     }
 
     fn is_far(&self, a: u32, b: u32) -> bool {
-        self.site(a) != self.site(b) && a > 0 && b > 0
-    }
-
-    /// The sites before and after a machine's own, each once. (On real links those of the site after dial us when they come.)
-    fn ring(&self, node: u32) -> impl Iterator<Item = SiteId> + use<> {
-        let all = (0..self.room.switches).map(|switch| SiteId(switch as u16));
-        let ring = self.site(node).map(|own| Ring::new(own, all)).unwrap_or_default();
-        ring.before.into_iter().chain(ring.after.filter(|_| ring.after != ring.before))
+        self.own_site(a) != self.site_seen(a, b) && a > 0 && b > 0
     }
 
     fn site(&self, node: u32) -> Option<SiteId> {

@@ -2,7 +2,7 @@
 
 use super::super::link::Nanos;
 use super::super::tcp::Segment;
-use ezio_scheduler::{ConnId, Echo, Input, Pace, PieceId};
+use ezio_scheduler::{ConnId, Echo, Input, Pace, PieceId, Routes};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
@@ -62,5 +62,6 @@ pub(super) enum Told {
     Bitfield(ConnId, Vec<u8>),
     Report(ConnId, Vec<Pace>),
     Echoes(ConnId, Vec<Echo>),
+    Routes(Routes),
     Have(ConnId, PieceId),
 }

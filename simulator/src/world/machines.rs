@@ -28,7 +28,7 @@ impl World<'_> {
             }
             Message::Probe => return self.send(self.stream(node, id), Message::Echo),
             Message::Echo => Input::Echoed(id),
-            Message::Near(members) => return self.learn_near(node, members),
+            Message::Near(near) => return self.learn_near(node, near),
             Message::Meet(members) => {
                 self.dial(node, members.into_iter().map(|member| member as u32));
                 Input::Meet
@@ -104,6 +104,7 @@ impl World<'_> {
             Told::Bitfield(id, bits) => scheduler.handle(now, Input::Bitfield(id, &bits)),
             Told::Report(id, paces) => scheduler.handle(now, Input::Reported(id, &paces)),
             Told::Echoes(id, echoes) => scheduler.handle(now, Input::Echoes(id, &echoes)),
+            Told::Routes(routes) => scheduler.handle(now, Input::Routes(&routes)),
             Told::Have(id, piece) => scheduler.handle(now, Input::Have(id, &[piece])),
         }
         scheduler.poll(now, &mut out);
@@ -140,7 +141,8 @@ impl World<'_> {
             }
             Output::Near(id) => {
                 let Some(scheduler) = self.nodes[node as usize].scheduler.as_ref() else { return };
-                (id, Message::Near(scheduler.near(id)))
+                let Some(near) = scheduler.near(id) else { return };
+                (id, Message::Near(near))
             }
             Output::Meet(id) => {
                 let Some(scheduler) = self.nodes[node as usize].scheduler.as_ref() else { return };

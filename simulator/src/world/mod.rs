@@ -65,7 +65,7 @@ impl<'r> World<'r> {
             done: None,
             dead: false,
             corrupt: room.corrupt.contains(&n),
-            near: None,
+            found: None,
             outstanding: 0,
         });
         let nodes: Vec<_> = nodes.collect();

@@ -47,7 +47,7 @@ impl World<'_> {
             uplink: (sent as f64 / capacity, up as f64 / capacity),
             idle: (idle(|s| s.idle_up), idle(|s| s.idle_down)),
             crossed,
-            placed: self.nodes.iter().filter(|n| n.near.is_some()).count(),
+            placed: self.nodes.iter().filter(|n| n.found.is_some()).count(),
             phases: self.received[..last_used].iter().map(|r| *r as f64 / step).collect(),
             events: self.count,
         }

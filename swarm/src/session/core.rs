@@ -369,9 +369,9 @@ impl Core {
     /// Where a connection's peer is among the sites, others by address.
     fn near_message(&self, id: ConnId) -> Option<ShapeMessage> {
         let torrent = self.torrent_of(id)?;
-        let sites = self.scheduler.near(id).sites();
-        let [near, before, after] = sites.map(|members| self.addresses(torrent, members));
-        Some(ShapeMessage::Near(Near { near, before, after }))
+        let Near { site, routes, members } = self.scheduler.near(id)?;
+        let members = members.into_iter().map(|(at, there)| (at, self.addresses(torrent, there))).collect();
+        Some(ShapeMessage::Near(Near { site, routes, members }))
     }
 
     /// Where these members are connected from, for a torrent.

@@ -1,6 +1,6 @@
 //! Makes connections: to whom the tracker names, and to whom we were told beforehand, with bounds and patience.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +52,7 @@ struct Candidate {
     pinned: bool,
 }
 
-/// The connections of a torrent to machines near by, or to those at the site that pieces come from.
+/// The connections of a torrent to machines near by, or to those at another site.
 struct Part {
     connections: usize,
     /// At so many we dial nobody else.
@@ -64,19 +64,17 @@ struct Part {
 /// Where a torrent stands.
 struct Around {
     near: Part,
-    before: Part,
-    /// The site that pieces come from.
-    site: Option<SiteId>,
+    /// With the sites that pieces come from, and go on to.
+    next: BTreeMap<SiteId, Part>,
 }
 
 impl Around {
-    /// Those that an address counts among; none where nobody is dialled: pieces come from no other site than that before.
+    /// Those that an address counts among; none where nobody is dialled: at a site that pieces do not come from or go on to.
     fn part(&mut self, engine: &Engine, address: IpAddr) -> Option<&mut Part> {
-        match engine.is_far(address) {
-            false => Some(&mut self.near),
-            true if engine.sites().of(address) == self.site => Some(&mut self.before),
-            true => None,
+        if !engine.is_far(address) {
+            return Some(&mut self.near);
         }
+        self.next.get_mut(&engine.sites().of(address)?)
     }
 }
 
@@ -185,7 +183,7 @@ impl AddressBook {
         (due, wait)
     }
 
-    /// Where a torrent stands: near by, and with those at the site before.
+    /// Where a torrent stands: near by, and with those at the sites on the routes.
     fn neighbourhood(
         &self,
         engine: &Engine,
@@ -193,10 +191,7 @@ impl AddressBook {
         torrent: TorrentId,
         now: Instant,
     ) -> Around {
-        // The server, which is named, may be alone at its site.
-        let others = candidates.iter().filter(|(key, other)| key.0 == torrent && !other.pinned);
-        let site = engine.sites().before(others.map(|(key, _)| key.1.ip()));
-        let [near, before] = engine.connections_of(torrent, site);
+        let (near, far) = engine.connections_of(torrent);
         let is_near = |key: &&Key| key.0 == torrent && !engine.is_far(key.1.ip());
         let rule = engine.neighbours();
         // The tracker counts all sites together.
@@ -206,10 +201,13 @@ impl AddressBook {
         };
         let enough = rule.enough_for_now(room, now - self.since);
         let retry = if enough < rule.enough(room) { START_RETRY } else { DUPLICATE_RETRY };
+        let next = |site: SiteId| {
+            let connections = far.get(&site).copied().unwrap_or(0);
+            (site, Part { connections, enough: FAR, retry: DUPLICATE_RETRY })
+        };
         Around {
             near: Part { connections: near, enough, retry },
-            before: Part { connections: before, enough: FAR, retry: DUPLICATE_RETRY },
-            site,
+            next: engine.sites().routes().sites().into_iter().map(next).collect(),
         }
     }
 

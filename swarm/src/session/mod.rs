@@ -18,7 +18,7 @@ mod sites;
 pub(crate) mod socket;
 mod transmit;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -197,18 +197,18 @@ impl Engine {
         }
     }
 
-    /// The server has found out who is near; it is to be asked from everywhere, so it counts as near itself.
+    /// The server says how pieces travel, or has found out who is where; it is to be asked from everywhere, so it counts as near itself.
     fn learn_near(&self, core: &mut Core, mut near: Near<SocketAddr>, server: SocketAddr) {
-        near.near.push(server);
-        if let Some(sites) = self.sites().found(near) {
-            self.take_sites(core, sites);
-        }
+        near.members.entry(near.site).or_default().push(server);
+        let sites = self.sites().found(near);
+        self.take_sites(core, sites);
     }
 
     fn take_sites(&self, core: &mut Core, sites: Sites) {
         let sites = Arc::new(sites);
         *self.sites.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&sites);
         core.input(Input::OwnSite(sites.own()));
+        core.input(Input::Routes(sites.routes()));
         let all: Vec<_> = core.conns().map(|(id, c)| (id, c.address.ip())).collect();
         for (id, address) in all {
             core.input(Input::PeerSite(id, sites.of(address)));
@@ -238,12 +238,15 @@ impl Engine {
         self.addresses.is_large() && self.sites().is_across(address)
     }
 
-    /// Connections for a torrent: to machines that are not far, and to far ones at this site.
-    fn connections_of(&self, torrent: TorrentId, site: Option<SiteId>) -> [usize; 2] {
+    /// Connections for a torrent: to machines that are not far, and to far ones at each site.
+    fn connections_of(&self, torrent: TorrentId) -> (usize, BTreeMap<SiteId, usize>) {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sites, mut there) = (self.sites(), BTreeMap::new());
         let far = core.conns().filter(|(_, c)| c.torrent == torrent && self.is_far(c.address.ip()));
-        let there = far.filter(|(_, c)| site.is_some() && self.sites().of(c.address.ip()) == site).count();
-        [self.count_connections(&core, torrent, false), there]
+        for site in far.filter_map(|(_, c)| sites.of(c.address.ip())) {
+            *there.entry(site).or_default() += 1;
+        }
+        (self.count_connections(&core, torrent, false), there)
     }
 
     fn count_connections(&self, core: &Core, torrent: TorrentId, far: bool) -> usize {

@@ -1,32 +1,30 @@
-//! Who is at which site: the operator's table, as the server has it and tells it; or, without one, who is near by what the
-//! server has found out.
+//! Who is at which site: the operator's table, as the server has it and tells it; or, without one, by what the server has found out.
+//! How pieces travel between sites the server says in both cases.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use ezio_scheduler::{Near, Ring, SiteId};
+use ezio_scheduler::{Near, Routes, SiteId};
 
 use crate::config::Site;
 
-/// Sites as a machine knows them that was told where it is: pieces come from the one before its own, and go to the one after.
-const BEFORE: SiteId = SiteId(0);
-const HERE: SiteId = SiteId(1);
-const AFTER: SiteId = SiteId(2);
-const ELSEWHERE: SiteId = SiteId(3);
+/// Where somebody is of whom the server has told nothing.
+const ELSEWHERE: SiteId = SiteId(u16::MAX);
 
 /// The table, and where we are ourselves.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sites {
     table: Vec<Site>,
     own: Option<SiteId>,
-    /// Who is here, at the site before and at the one after, where there is no table.
-    found: Option<[HashSet<IpAddr>; 3]>,
+    /// Who is here, and at the sites on the routes, where there is no table.
+    found: Option<HashMap<IpAddr, SiteId>>,
+    routes: Routes,
 }
 
 impl Sites {
     /// By this table, our own place unknown.
     pub(super) fn new(table: Vec<Site>) -> Self {
-        Self { table, own: None, found: None }
+        Self { table, ..Self::default() }
     }
 
     /// By a server's table, if that is another one; `own` is our address on the way to it.
@@ -36,11 +34,16 @@ impl Sites {
         Some(new)
     }
 
-    /// By what the server has found out; none where the operator's table says who is where.
-    pub(super) fn found(&self, near: Near<SocketAddr>) -> Option<Self> {
-        let set = |list: Vec<SocketAddr>| list.iter().map(|at| at.ip().to_canonical()).collect();
-        let found = Some(near.sites().map(set));
-        self.table.is_empty().then(|| Self { table: Vec::new(), own: Some(HERE), found })
+    /// By what the server says of the routes, and, where no operator's table says who is where, has found out about that.
+    pub(super) fn found(&self, near: Near<SocketAddr>) -> Self {
+        let routes = near.routes;
+        if !self.table.is_empty() {
+            return Self { table: self.table.clone(), own: self.own, found: None, routes };
+        }
+        let found = near.members.into_iter().flat_map(|(site, there)| {
+            there.into_iter().map(move |address| (address.ip().to_canonical(), site))
+        });
+        Self { table: Vec::new(), own: Some(near.site), found: Some(found.collect()), routes }
     }
 
     /// Our own site.
@@ -48,20 +51,18 @@ impl Sites {
         self.own
     }
 
+    /// How pieces come to our own site, and go on.
+    pub(super) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
     /// Where an address is.
     pub(super) fn of(&self, address: IpAddr) -> Option<SiteId> {
         if let Some(found) = &self.found {
-            let site = found.iter().zip([HERE, BEFORE, AFTER]);
-            let site = site.into_iter().find(|(there, _)| there.contains(&address.to_canonical()));
-            return Some(site.map_or(ELSEWHERE, |(_, site)| site));
+            return Some(found.get(&address.to_canonical()).copied().unwrap_or(ELSEWHERE));
         }
         let found = self.table.iter().find(|site| contains(site, address.to_canonical()));
         found.map(|site| SiteId(site.site))
-    }
-
-    /// The site before ours in the ring, among those of these addresses: what is not here is asked of it.
-    pub(super) fn before(&self, addresses: impl Iterator<Item = IpAddr>) -> Option<SiteId> {
-        Ring::new(self.own?, addresses.filter_map(|address| self.of(address))).before
     }
 
     /// Whether an address is known to be at another site than ours.
@@ -86,6 +87,10 @@ fn contains(site: &Site, address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use ezio_scheduler::Route;
+
     use super::*;
 
     #[test]
@@ -114,27 +119,38 @@ mod tests {
         assert_eq!(across("10.0.0.200"), (false, true));
         assert_eq!(across("::ffff:10.0.0.200"), (false, true));
         assert_eq!(across("10.9.9.9"), (false, false), "not in the table");
-        let before = |of: &Sites, others: &[&str]| of.before(others.iter().map(|other| ip(other)));
-        assert_eq!(before(&sites, &["10.0.0.10", "10.9.9.9", "10.0.0.200"]), Some(SiteId(1)));
-        assert_eq!((before(&sites, &["10.0.0.10"]), before(&none, &["10.0.0.200"])), (None, None));
     }
 
     #[test]
-    fn whoever_was_not_found_near_is_elsewhere_unless_there_is_a_table() {
+    fn whoever_was_not_found_is_elsewhere_unless_there_is_a_table() {
         let ip = |a: &str| a.parse::<IpAddr>().unwrap();
         let at = |a: &str| vec![SocketAddr::new(ip(a), 1)];
-        let told = |near: &str| Near { near: at(near), before: at("10.0.0.7"), after: at("10.0.0.8") };
-        let sites = Sites::new(Vec::new()).found(told("::ffff:10.0.0.9")).unwrap();
-        let of = |address: &str| sites.of(ip(address));
-        assert_eq!(
-            [of("10.0.0.7"), of("10.0.0.8"), of("10.0.0.6")],
-            [Some(BEFORE), Some(AFTER), Some(ELSEWHERE)]
-        );
+        let route = Route { from: [SiteId(0)].into(), to: [SiteId(5)].into() };
+        let routes = Routes([route.clone(), route]);
+        let told = |near: &str| Near {
+            site: SiteId(2),
+            routes: routes.clone(),
+            members: BTreeMap::from([
+                (SiteId(2), at(near)),
+                (SiteId(0), at("10.0.0.7")),
+                (SiteId(5), at("10.0.0.8")),
+            ]),
+        };
+        let sites = Sites::new(Vec::new()).found(told("::ffff:10.0.0.9"));
+        assert_eq!((sites.own(), sites.routes()), (Some(SiteId(2)), &routes));
+        let of = |address: &str| sites.of(ip(address)).unwrap();
+        assert_eq!([of("10.0.0.7"), of("10.0.0.8"), of("10.0.0.6")], [SiteId(0), SiteId(5), ELSEWHERE]);
         let across = |address: &str| sites.is_across(ip(address));
         assert_eq!((across("10.0.0.9"), across("10.0.0.10")), (false, true));
-        let later = sites.found(told("10.0.0.10")).unwrap();
+        let later = sites.found(told("10.0.0.10"));
         assert!(later.is_across(ip("10.0.0.9")) && !later.is_across(ip("10.0.0.10")));
-        let table = Sites::new(vec![Site { network: ip("10.0.0.0"), prefix: 24, site: 0 }]);
-        assert!(table.found(told("10.0.0.9")).is_none());
+        let table = [Site { network: ip("10.0.0.0"), prefix: 24, site: 1 }];
+        let table = Sites::new(Vec::new()).learn(&table, ip("10.0.0.3")).unwrap();
+        assert_eq!((table.own(), table.routes()), (Some(SiteId(1)), &Routes::default()));
+        let table = table.found(told("10.0.0.9"));
+        assert_eq!(
+            (table.own(), table.of(ip("10.0.0.9")), table.routes()),
+            (Some(SiteId(1)), Some(SiteId(1)), &routes)
+        );
     }
 }

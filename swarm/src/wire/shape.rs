@@ -7,17 +7,18 @@
 //! { "echo": 1 }
 //! { "echoes": member (8 bytes) + microseconds from the probe to its echo (4), … }
 //! { "paces": member (8 bytes) + bytes sent (4) + microseconds in which there was something to send (4), … }
-//! { "near": [address + port, …], "before": […], "after": […] }
+//! { "near": [address + port, …], "routes": [{ "at": [address + port, …], "site": number, "ways": bits }, …], "site": number }
 //! { "meet": [address + port, …] }
 //! ```
 //! All numbers are big endian. `echoes` and `paces` are one string each; an address is 4 or 16 bytes and 2 of the port. Whoever is in none of the lists
-//! is elsewhere; `before` and `after` are the sites that pieces come from, and go to. Who gets `meet` is to probe these: it is not
+//! is elsewhere; `routes` are the sites that pieces come from, and go on to. Who gets `meet` is to probe these: it is not
 //! known where it is.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ezio_scheduler::{Echo, Near, PROBE, Pace};
+use ezio_scheduler::{Echo, Near, PROBE, Pace, Routes, SiteId};
 use librqbit_buffers::{ByteBuf, ByteBufOwned};
 use serde::{Deserialize, Serialize};
 
@@ -50,10 +51,6 @@ pub enum ShapeMessage {
 #[serde(bound(deserialize = "B: Deserialize<'de>"))]
 struct Raw<B> {
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
-    after: Option<Vec<B>>,
-    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
-    before: Option<Vec<B>>,
-    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     echo: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     echoes: Option<B>,
@@ -65,6 +62,35 @@ struct Raw<B> {
     paces: Option<B>,
     #[serde(skip_serializing_if = "Option::is_none", default = "none")]
     probe: Option<B>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    routes: Option<Vec<RawRoute<B>>>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    site: Option<u16>,
+}
+
+/// A site on the routes: who is there, its number, and which pieces come from there (1 the even, 2 the odd ones) and go there (4, 8).
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "B: Deserialize<'de>"))]
+struct RawRoute<B> {
+    at: Vec<B>,
+    site: u16,
+    ways: u8,
+}
+
+/// The ways of pieces from and to a site, as [`RawRoute::ways`] has them.
+fn ways_of(routes: &Routes, site: SiteId) -> u8 {
+    let [even, odd] = &routes.0;
+    let ways = [&even.from, &odd.from, &even.to, &odd.to].into_iter().enumerate();
+    ways.filter(|(_, sites)| sites.contains(&site)).map(|(way, _)| 1 << way).sum()
+}
+
+fn add_ways(routes: &mut Routes, site: SiteId, ways: u8) {
+    let [even, odd] = &mut routes.0;
+    for (way, sites) in [&mut even.from, &mut odd.from, &mut even.to, &mut odd.to].into_iter().enumerate() {
+        if ways >> way & 1 == 1 {
+            sites.insert(site);
+        }
+    }
 }
 
 fn encode_time(time: Duration) -> [u8; 4] {
@@ -119,8 +145,14 @@ impl ShapeMessage {
             Self::Paces(paces) => raw.paces = string(paces.iter().flat_map(encode_pace).collect()),
             Self::Meet(some) => raw.meet = list(some),
             Self::Near(told) => {
-                raw.near = list(&told.near);
-                (raw.before, raw.after) = (list(&told.before), list(&told.after));
+                let there = |site: &SiteId| told.members.get(site).map_or(&[][..], Vec::as_slice);
+                let route = |site: &SiteId| RawRoute {
+                    at: there(site).iter().copied().map(encode_address).collect(),
+                    site: site.0,
+                    ways: ways_of(&told.routes, *site),
+                };
+                (raw.near, raw.site) = (list(there(&told.site)), Some(told.site.0));
+                raw.routes = Some(told.routes.sites().iter().map(route).collect());
             }
         }
         to_bencode(&raw)
@@ -140,9 +172,14 @@ impl ShapeMessage {
             return Ok(Some(Self::Meet(list(some)?)));
         }
         if let Some(near) = raw.near {
-            let (before, after) = (raw.before.unwrap_or_default(), raw.after.unwrap_or_default());
-            let told = Near { near: list(near)?, before: list(before)?, after: list(after)? };
-            return Ok(Some(Self::Near(told)));
+            let site = SiteId(raw.site.unwrap_or_default());
+            let (mut routes, mut members) = (Routes::default(), BTreeMap::from([(site, list(near)?)]));
+            for route in raw.routes.unwrap_or_default() {
+                add_ways(&mut routes, SiteId(route.site), route.ways);
+                members.insert(SiteId(route.site), list(route.at)?);
+            }
+            members.retain(|_, there| !there.is_empty());
+            return Ok(Some(Self::Near(Near { site, routes, members })));
         }
         if raw.probe.is_some() {
             return Ok(Some(Self::Probe));
@@ -184,14 +221,22 @@ mod tests {
         assert_eq!(ShapeMessage::decode(&echoes.encode()), Ok(Some(echoes)));
         let near = vec!["10.0.0.1:6881".parse().unwrap(), "[fd00::1]:1".parse().unwrap()];
         let after = vec!["10.0.0.2:2".parse().unwrap()];
-        let told = ShapeMessage::Near(Near { near, before: Vec::new(), after });
-        let start =
-            b"d5:afterl6:\x0a\x00\x00\x02\x00\x02e6:beforele4:nearl6:\x0a\x00\x00\x01\x1a\xe118:\xfd\x00";
-        assert!(told.encode().starts_with(start));
+        let mut routes = Routes::default();
+        (routes.0[0].from, routes.0[1].to) = ([SiteId(7)].into(), [SiteId(7), SiteId(9)].into());
+        let members = BTreeMap::from([(SiteId(3), near), (SiteId(7), after)]);
+        let told = ShapeMessage::Near(Near { site: SiteId(3), routes: routes.clone(), members });
+        let bytes = [
+            &b"d4:nearl6:\x0a\x00\x00\x01\x1a\xe118:\xfd"[..],
+            &[0; 14],
+            b"\x01\x00\x01e6:routesld2:atl6:\x0a\x00\x00\x02\x00\x02e4:sitei7e4:waysi9ee",
+            b"d2:atle4:sitei9e4:waysi8eee4:sitei3ee",
+        ];
+        assert_eq!(told.encode(), bytes.concat());
         assert_eq!(ShapeMessage::decode(&told.encode()), Ok(Some(told)));
-        let alone = ShapeMessage::Near(Near { near: Vec::new(), before: Vec::new(), after: Vec::new() });
-        assert_eq!(ShapeMessage::decode(&alone.encode()), Ok(Some(alone)));
-        let short = ShapeMessage::Near(Near { near: Vec::new(), before: Vec::new(), after: Vec::new() });
+        let alone = ShapeMessage::Near(Near { site: SiteId(3), routes, members: BTreeMap::new() });
+        assert_eq!(ShapeMessage::decode(&alone.encode()), Ok(Some(alone)), "where a table says who is where");
+        let (site, routes) = (SiteId(0), Routes::default());
+        let short = ShapeMessage::Near(Near { site, routes, members: BTreeMap::new() });
         assert_eq!(ShapeMessage::decode(b"d4:nearlee"), Ok(Some(short)), "without the others");
         let some = ShapeMessage::Meet(vec!["10.0.0.1:6881".parse().unwrap()]);
         assert_eq!(some.encode(), b"d4:meetl6:\x0a\x00\x00\x01\x1a\xe1ee");
@@ -207,7 +252,7 @@ mod tests {
 
         #[test]
         fn damage_never_panics(at in 0usize..80, byte in any::<u8>()) {
-            let mut body = b"d6:beforel6:\x0a\x00\x00\x01\x1a\xe1e4:meetl6:\x0a\x00\x00\x01\x1a\xe1e4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb8e".to_vec();
+            let mut body = b"d4:meetl6:\x0a\x00\x00\x01\x1a\xe1e4:nearl6:\x0a\x00\x00\x01\x1a\xe1e5:paces16:abcdefgh\x00\x01\x00\x00\x00\x00\x0b\xb86:routesld2:atl6:\x0a\x00\x00\x01\x1a\xe1e4:sitei7e4:waysi9eeee".to_vec();
             let at = at % body.len();
             body[at] = byte;
             let _ = ShapeMessage::decode(&body);

@@ -189,6 +189,17 @@ pub fn all() -> Vec<Case> {
             ..ROOM
         },
         Case {
+            name: "ten-switches",
+            title: "ten switches of 10, cables of twice the rate",
+            members: 100,
+            mbit: 8.0,
+            mib: 48,
+            switches: 10,
+            trunk: 2.0,
+            goal: 1.25,
+            ..ROOM
+        },
+        Case {
             name: "debian",
             title: "a real Debian, kept in frames",
             mib: 400,

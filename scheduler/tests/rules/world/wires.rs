@@ -7,6 +7,9 @@ use rand::RngExt;
 
 use super::{Event, FOREIGN_QUEUE, Kind, Message, Wire, World};
 
+/// Where somebody is of whom the server has told nothing.
+const ELSEWHERE: SiteId = SiteId(u16::MAX);
+
 impl World {
     pub(super) fn connect(&mut self, a: usize, b: usize, torrent: TorrentId) {
         if self.is_silent(a) || self.is_silent(b) {
@@ -41,10 +44,14 @@ impl World {
         }
     }
 
-    /// A node learns who is near; all others are elsewhere.
+    /// A node learns how pieces travel, and, unless it was told by a table, who is where; all others are elsewhere.
     pub(super) fn learn_near(&mut self, node: usize, near: Near<u64>) {
-        self.nodes[node].near = Some(near.sites());
-        self.tell(node, Input::OwnSite(Some(SiteId(1))));
+        if self.room.sites > 0 {
+            return self.tell(node, Input::Routes(&near.routes));
+        }
+        self.nodes[node].near = Some((near.site, near.members));
+        self.tell(node, Input::OwnSite(Some(near.site)));
+        self.tell(node, Input::Routes(&near.routes));
         for (id, wire) in self.nodes[node].wires.clone() {
             let other = self.wires[wire].nodes.into_iter().find(|n| *n != node).unwrap();
             // It may have closed the connection in answer to what it heard before.
@@ -57,9 +64,9 @@ impl World {
 
     /// Where a node takes another to be.
     fn site_seen(&self, node: usize, other: usize) -> Option<SiteId> {
-        let Some(told) = &self.nodes[node].near else { return self.nodes[other].site };
-        let site = told.iter().zip([1, 0, 2]).find(|(there, _)| there.contains(&(other as u64)));
-        (other > 0).then(|| SiteId(site.map_or(3, |(_, site)| site)))
+        let Some((own, near)) = &self.nodes[node].near else { return self.nodes[other].site };
+        let there = near.iter().find(|(_, there)| there.contains(&(other as u64)));
+        Some(if other == 0 { *own } else { there.map_or(ELSEWHERE, |(site, _)| *site) })
     }
 
     /// One end closes; the other hears of it, unless the first is silent.

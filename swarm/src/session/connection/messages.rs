@@ -167,7 +167,7 @@ impl Connection {
                 let peer = core.conn_mut(id).and_then(|c| Some((c.ezio?.0, c.address)));
                 match (ShapeMessage::decode(body)?, peer) {
                     (Some(ShapeMessage::Near(near)), Some((Role::Server, server))) => {
-                        self.near.extend(near.near.iter().chain(&near.before));
+                        self.near.extend(near.members.values().flatten());
                         self.engine.learn_near(core, near, server);
                     }
                     (Some(ShapeMessage::Meet(some)), Some((Role::Server, _))) => {
