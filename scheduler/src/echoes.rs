@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_chance_nor_slow_machines_are_switches() {
+    fn neither_chance_nor_slow_machines_nor_late_ones_are_switches() {
         for seed in 0..200 {
             let quick = |rng: &mut SmallRng| (rng.random_range(0.0_f64..1.0).powi(4) * 100.0).max(0.1);
             let slow = |machine: u64| machine.is_multiple_of(5);
@@ -135,6 +135,12 @@ mod tests {
                 assert_eq!(chance, None, "{seed}");
                 let some = |rng: &mut SmallRng, a, b| if slow(a) || slow(b) { 300.0 } else { quick(rng) };
                 assert_eq!(parts(seed, busy, some), None, "{seed}");
+                // Those that came at the same time, and wait for each other.
+                let early = |rng: &mut SmallRng, a, b| match a < 19 && b < 19 {
+                    true => rng.random_range(30.0..60.0),
+                    false => rng.random_range(1.0..25.0),
+                };
+                assert_eq!(parts(seed, busy, early), None, "{seed}");
             }
         }
     }

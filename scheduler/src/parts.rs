@@ -94,11 +94,10 @@ impl Times {
         };
         let partings = soon.into_iter().flatten().map(|soon| self.parting(soon));
         let partings = partings.map(|parting| (parting.told * pairs - takes(&parting.of), parting));
-        let (gain, best) = partings.max_by(|a, b| a.0.total_cmp(&b.0))?;
         let least = if self.busy { t.probe_tells_busy } else { t.probe_tells };
-        if gain <= 0.0 || best.told < least * best.entropy {
-            return None;
-        }
+        let true_ones =
+            partings.filter(|(gain, parting)| *gain > 0.0 && parting.told >= least * parting.entropy);
+        let (_, best) = true_ones.max_by(|a, b| a.0.total_cmp(&b.0))?;
         let mut parts = BTreeMap::<usize, BTreeSet<u64>>::new();
         for (&member, &part) in self.members.iter().zip(&best.of) {
             parts.entry(part).or_default().insert(member);
@@ -132,11 +131,30 @@ impl Times {
         Parting { of, told, entropy }
     }
 
-    /// How many pairs of each class are apart, and together, where machines are in these parts.
+    /// How many pairs of each class are apart, and together, where machines are in these parts. Who is near answers sooner: classes
+    /// among which the share of pairs that are together rises with the time have the same share (pool adjacent violators, Ayer and
+    /// others 1955). Else machines that came at the same time, and are all as busy, would be a part.
     fn counts(&self, of: &[usize]) -> [[f64; 2]; CLASSES] {
         let mut counts = [[0.0; 2]; CLASSES];
         for &(a, b, class) in &self.pairs {
             counts[class][usize::from(of[a] == of[b])] += 1.0;
+        }
+        let mut pools: Vec<(Vec<usize>, [f64; 2])> = Vec::new();
+        for class in (0..CLASSES).filter(|class| counts[*class] != [0.0; 2]) {
+            let (mut classes, mut pool) = (vec![class], counts[class]);
+            while let Some((sooner, [apart, together])) =
+                pools.pop_if(|(_, [apart, together])| *together * pool[0] < pool[1] * *apart)
+            {
+                classes.extend(sooner);
+                pool = [pool[0] + apart, pool[1] + together];
+            }
+            pools.push((classes, pool));
+        }
+        for (classes, [apart, together]) in pools {
+            for class in classes {
+                let all = counts[class].iter().sum::<f64>() / (apart + together);
+                counts[class] = [all * apart, all * together];
+            }
         }
         counts
     }
