@@ -297,7 +297,7 @@ numbers! {
     /// When echoes have shown who is where, that is not doubted for so many looks: what streams did before says little of it.
     probe_looks: u32 = 8, "looks";
     /// So many sites are a ring; of more, trees are quicker. (Eight of 12 machines, told: a ring 1.108 S/B, trees 1.109; behind a chain of
-    /// switches 1.1 and 2.1; 25 of 40: 1.293 and 1.161.)
+    /// switches 1.1 and 2.1; 25 of 40: 1.293 and 1.170.)
     ring: u32 = 8, "sites";
     /// How pieces travel between sites changes no more often, when their first machines come one after the other.
     reroute: Duration = ms(200), "ms";
