@@ -178,14 +178,10 @@ fn choose(
         let site = site_of(announce.address.ip());
         let all = others.iter().filter_map(|address| site_of(address.ip())).chain(site);
         let all: BTreeSet<SiteId> = all.collect();
-        let first = site_of(seeder.ip()).filter(|site| all.contains(site)).or_else(|| all.first().copied());
-        let mut routes =
-            first.map(|first| Routes::of_all(first, &all, Tuning::default().ring)).unwrap_or_default();
+        let mut routes = Routes::of_all(site_of(seeder.ip()), &all, Tuning::default().ring);
         let next = site.and_then(|own| routes.remove(&own)).unwrap_or_default().sites();
-        let is_at = |site: Option<SiteId>| {
-            move |address: &SocketAddr| site.is_some() && site_of(address.ip()) == site
-        };
-        let (mut chosen, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_at(site));
+        let is_near = |address: &SocketAddr| site.is_some() && site_of(address.ip()) == site;
+        let (mut chosen, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_near);
         let (next, mut rest): (Vec<_>, Vec<_>) = rest
             .into_iter()
             .partition(|address| site_of(address.ip()).is_some_and(|site| next.contains(&site)));

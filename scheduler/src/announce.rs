@@ -215,8 +215,7 @@ impl Scheduler {
 mod tests {
     use super::super::poll::tell;
     use super::super::{
-        BLOCK_SIZE, Config, Geometry, Input, Peer, REQUEST_QUEUE, Route, Routes, Start, TorrentId,
-        TorrentShape,
+        BLOCK_SIZE, Config, Geometry, Input, Peer, REQUEST_QUEUE, Routes, Start, TorrentId, TorrentShape,
     };
     use super::*;
 
@@ -235,8 +234,8 @@ mod tests {
             let peer = Peer { torrent, member: number, role, site, fast: true, queue: REQUEST_QUEUE };
             tell(&mut scheduler, Duration::ZERO, Input::Connected(ConnId(number as u32), peer), &mut out);
         }
-        let route = Route { from: [SiteId(1)].into(), to: [SiteId(1)].into() };
-        scheduler.handle(Duration::ZERO, Input::Routes(&Routes([route.clone(), route])));
+        let routes = Routes::of_all(None, &[0, 1].map(SiteId).into(), 2);
+        scheduler.handle(Duration::ZERO, Input::Routes(&routes[&SiteId(0)]));
         out.clear();
         for piece in (0..PIECES).map(PieceId) {
             tell(&mut scheduler, Duration::from_secs(1), Input::Sought(piece), &mut out);

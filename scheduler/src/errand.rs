@@ -1,5 +1,6 @@
-//! Errands: who brings a piece to its site, from the server or from across, leaves it to one machine at each site that it goes on to to
-//! fetch it for those there: of the members that it knows there the first in rank. It offers it the piece (SUGGEST PIECE of BEP 6), as members do.
+//! Errands: a piece that somebody has brought to its site, from the server or from across, is left to one machine at each site that it
+//! goes on to: the first in rank of the members known there fetches it for all. It is offered the piece (SUGGEST PIECE of BEP 6), as
+//! members do.
 //!
 //! So a piece costs the cable one HAVE, where all know all as where each knows a few of those there. Others that have it tell
 //! some as well, in case that an errand is lost with a machine, but later, in company ([`super::announce`]); and who only heard of
@@ -126,8 +127,8 @@ mod tests {
 
     use super::super::poll::tell;
     use super::super::{
-        BLOCK_SIZE, Blocks, Config, Geometry, Input, Peer, REQUEST_QUEUE, Route, Routes, SiteId, Start,
-        TorrentId, TorrentShape,
+        BLOCK_SIZE, Blocks, Config, Geometry, Input, Peer, REQUEST_QUEUE, Routes, SiteId, Start, TorrentId,
+        TorrentShape,
     };
     use super::*;
 
@@ -151,8 +152,8 @@ mod tests {
                 tell(&mut scheduler, Duration::ZERO, input, &mut out);
             }
         }
-        let route = Route { from: [SiteId(1)].into(), to: [SiteId(1)].into() };
-        scheduler.handle(Duration::ZERO, Input::Routes(&Routes([route.clone(), route])));
+        let routes = Routes::of_all(None, &[0, 1].map(SiteId).into(), 2);
+        scheduler.handle(Duration::ZERO, Input::Routes(&routes[&SiteId(0)]));
         tell(&mut scheduler, Duration::ZERO, Input::HaveAll(SERVER), &mut out);
         out.clear();
         (scheduler, out)

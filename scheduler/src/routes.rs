@@ -16,6 +16,11 @@ use super::geometry::PieceId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteId(pub u16);
 
+impl SiteId {
+    /// Where somebody is of whom nobody has said where.
+    pub const ELSEWHERE: Self = Self(u16::MAX);
+}
+
 /// The sites that one site has to do with in one tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
@@ -30,11 +35,13 @@ pub struct Route {
 pub struct Routes(pub [Route; 2]);
 
 impl Routes {
-    /// The routes of each of these sites, where pieces begin at the `first`; up to `ring` sites are a ring.
-    pub fn of_all(first: SiteId, sites: &BTreeSet<SiteId>, ring: u32) -> BTreeMap<SiteId, Self> {
+    /// The routes of each of these sites, which are those that have members; pieces begin at the server's own, if it is one of them.
+    /// Up to `ring` sites are a ring.
+    pub fn of_all(server: Option<SiteId>, sites: &BTreeSet<SiteId>, ring: u32) -> BTreeMap<SiteId, Self> {
         let mut routes: BTreeMap<SiteId, Self> = sites.iter().map(|site| (*site, Self::default())).collect();
+        let order = order(server, sites);
         for tree in 0..2 {
-            for (from, to) in steps(tree, first, sites, ring) {
+            for (from, to) in steps(tree, &order, ring) {
                 routes.entry(from).or_default().0[tree].to.insert(to);
                 routes.entry(to).or_default().0[tree].from.insert(from);
             }
@@ -65,34 +72,31 @@ impl Routes {
 
 /// Where pieces begin: at the first site, and in a ring at the second as well, since what comes from there has not
 /// crossed any cable twice before it is back. So each site sends about as much as it gets.
-pub(super) fn beginnings(first: SiteId, sites: &BTreeSet<SiteId>, ring: u32) -> BTreeSet<SiteId> {
-    let others = others(first, sites);
-    let second = others.first().filter(|_| sites.len() <= ring as usize);
-    second.into_iter().copied().chain([first]).collect()
+pub(super) fn beginnings(server: Option<SiteId>, sites: &BTreeSet<SiteId>, ring: u32) -> BTreeSet<SiteId> {
+    let begin = if sites.len() <= ring as usize { 2 } else { 1 };
+    order(server, sites).into_iter().take(begin).collect()
 }
 
-/// The other sites, in their order from the first on.
-fn others(first: SiteId, sites: &BTreeSet<SiteId>) -> Vec<SiteId> {
-    let (lower, higher): (Vec<SiteId>, Vec<SiteId>) =
-        sites.iter().copied().filter(|site| *site != first).partition(|site| *site < first);
+/// The sites in their order, from the server's own on, if it is one of them.
+fn order(server: Option<SiteId>, sites: &BTreeSet<SiteId>) -> Vec<SiteId> {
+    let first = server.filter(|own| sites.contains(own));
+    let (lower, higher): (Vec<SiteId>, Vec<SiteId>) = sites.iter().partition(|site| Some(**site) < first);
     [higher, lower].concat()
 }
 
 /// The steps of a tree, or of the ring, each from a site to another.
-fn steps(tree: usize, first: SiteId, sites: &BTreeSet<SiteId>, ring: u32) -> Vec<(SiteId, SiteId)> {
-    let others = others(first, sites);
-    let mut steps = Vec::new();
-    if sites.len() <= ring as usize {
-        let from = [first].into_iter().chain(others.iter().copied());
-        let to = others.iter().copied().chain([first]);
-        steps.extend(from.zip(to).filter(|(from, to)| from != to));
-    } else {
-        grow(tree, first, &others, 0, &mut steps);
-        // What began elsewhere, before it was known who is where, goes up as well.
-        let back: Vec<_> = steps.iter().map(|(from, to)| (*to, *from)).collect();
-        steps.extend(back);
+fn steps(tree: usize, order: &[SiteId], ring: u32) -> Vec<(SiteId, SiteId)> {
+    let Some((&first, others)) = order.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return Vec::new();
+    };
+    if order.len() <= ring as usize {
+        return order.iter().copied().zip(others.iter().copied().chain([first])).collect();
     }
-    steps
+    let mut steps = Vec::new();
+    grow(tree, first, others, 0, &mut steps);
+    // What began elsewhere, before it was known who is where, goes up as well.
+    let back: Vec<_> = steps.iter().map(|(from, to)| (*to, *from)).collect();
+    [steps, back].concat()
 }
 
 /// Puts sites, the first of which has this `place` among all, below another one.
@@ -123,7 +127,7 @@ mod tests {
 
     /// How many steps a piece has come to each site.
     fn depths(tree: usize, first: SiteId, sites: &BTreeSet<SiteId>, ring: u32) -> BTreeMap<SiteId, u32> {
-        let routes = Routes::of_all(first, sites, ring);
+        let routes = Routes::of_all(Some(first), sites, ring);
         let (mut depths, mut open) = (BTreeMap::from([(first, 0)]), vec![first]);
         while let Some(site) = open.pop() {
             for to in &routes[&site].0[tree].to {
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn who_passes_on_in_one_tree_is_a_leaf_of_the_other() {
         for (first, sites) in rooms(50) {
-            for (site, routes) in Routes::of_all(first, &sites, 0) {
+            for (site, routes) in Routes::of_all(Some(first), &sites, 0) {
                 assert!(routes.0.iter().all(|route| route.from == route.to), "up and down");
                 let [even, odd] = routes.0.each_ref().map(|route| route.to.len());
                 let (least, most) = (even.min(odd), even.max(odd));
@@ -168,17 +172,17 @@ mod tests {
     #[test]
     fn few_sites_are_a_ring_and_pieces_begin_at_two_of_them() {
         let sites: BTreeSet<SiteId> = [2, 5, 7].map(SiteId).into();
-        let routes = Routes::of_all(SiteId(5), &sites, 3);
+        let routes = Routes::of_all(Some(SiteId(5)), &sites, 3);
         for (before, site, after) in [(7, 2, 5), (2, 5, 7), (5, 7, 2)] {
             for route in &routes[&SiteId(site)].0 {
                 assert_eq!((&route.from, &route.to), (&[SiteId(before)].into(), &[SiteId(after)].into()));
             }
         }
-        assert_eq!(beginnings(SiteId(5), &sites, 3), [5, 7].map(SiteId).into());
-        assert_eq!(beginnings(SiteId(7), &sites, 3), [7, 2].map(SiteId).into());
-        assert_eq!(beginnings(SiteId(7), &sites, 2), [SiteId(7)].into());
+        assert_eq!(beginnings(Some(SiteId(5)), &sites, 3), [5, 7].map(SiteId).into());
+        assert_eq!(beginnings(Some(SiteId(7)), &sites, 3), [7, 2].map(SiteId).into());
+        assert_eq!(beginnings(Some(SiteId(7)), &sites, 2), [SiteId(7)].into());
         let alone = [SiteId(4)].into();
-        assert_eq!(beginnings(SiteId(4), &alone, 3), alone);
-        assert!(Routes::of_all(SiteId(4), &alone, 3)[&SiteId(4)].are_unknown());
+        assert_eq!(beginnings(Some(SiteId(4)), &alone, 3), alone);
+        assert!(Routes::of_all(Some(SiteId(4)), &alone, 3)[&SiteId(4)].are_unknown());
     }
 }

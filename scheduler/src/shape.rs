@@ -65,7 +65,7 @@ pub(super) struct Shape {
     guess: Option<Guess>,
     /// Where each machine is; empty until there are several sites.
     sites: BTreeMap<u64, SiteId>,
-    /// What the machines of each site were told of how pieces travel, and since when.
+    /// What the machines of each site were told of how pieces travel, and when that was looked at last.
     routes: BTreeMap<SiteId, Routes>,
     routed: Duration,
     /// The operator has said who is where: nothing is to be found out.
@@ -335,8 +335,10 @@ impl Scheduler {
     /// Members of sites whose routes are others now hear of it.
     fn tell_routes(&mut self) {
         let sites = self.populated();
-        let Some(first) = self.first_site(&sites) else { return };
-        let routes = Routes::of_all(first, &sites, self.config.tuning.ring);
+        if sites.is_empty() {
+            return;
+        }
+        let routes = Routes::of_all(self.config.site, &sites, self.config.tuning.ring);
         let old = std::mem::replace(&mut self.shape.routes, routes);
         let routes = &self.shape.routes;
         let is_member = |conn: &Conn| conn.peer.role == Role::Member && !conn.closing;
@@ -373,12 +375,11 @@ impl Scheduler {
         });
         let mut members = BTreeMap::<SiteId, Vec<u64>>::new();
         if !self.shape.told {
-            let sites = routes.sites();
-            let known = |at: SiteId| at == site || sites.contains(&at);
-            for (at, member) in others.filter_map(|other| Some((other.site?, other.member))) {
-                if known(at) {
-                    members.entry(at).or_default().push(member);
-                }
+            let mut told = routes.sites();
+            told.insert(site);
+            let there = others.filter_map(|other| Some((other.site?, other.member)));
+            for (at, member) in there.filter(|(at, _)| told.contains(at)) {
+                members.entry(at).or_default().push(member);
             }
         }
         Some(Near { site, routes, members })

@@ -62,11 +62,6 @@ impl Scheduler {
         members.filter(|conn| conn.peer.role == Role::Member).filter_map(|conn| conn.peer.site).collect()
     }
 
-    /// The one of them at which pieces begin: the server's own, if it has members.
-    pub(super) fn first_site(&self, sites: &BTreeSet<SiteId>) -> Option<SiteId> {
-        self.config.site.filter(|own| sites.contains(own)).or_else(|| sites.first().copied())
-    }
-
     /// What may be asked across.
     pub(super) fn crossing(&self) -> Crossing {
         let mut here = Bits::new(self.geometry.piece_count());

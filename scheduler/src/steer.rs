@@ -5,7 +5,7 @@
 //! and gets no more. What was suggested and is not asked for soon is suggested to somebody else. When all is out, the
 //! server suggests what is rarest to who misses it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -15,7 +15,7 @@ use super::bits::Bits;
 use super::event::{ConnId, Output, Role};
 use super::geometry::{PieceId, TorrentId};
 use super::peer::Conn;
-use super::routes::{SiteId, beginnings};
+use super::routes::beginnings;
 use super::tuning::Tuning;
 
 /// What one member was given.
@@ -218,19 +218,16 @@ impl Scheduler {
         self.second_gift()
     }
 
-    /// The sites that pieces begin at; none where there is but one site.
-    fn first_sites(&self) -> BTreeSet<SiteId> {
-        let sites = self.populated();
-        let first = self.first_site(&sites);
-        first.map(|first| beginnings(first, &sites, self.config.tuning.ring)).unwrap_or_default()
+    /// Whether pieces begin at a member: where sites are known, at those of some sites alone.
+    fn beginners(&self) -> impl Fn(&Conn) -> bool + use<> {
+        let sites = beginnings(self.config.site, &self.populated(), self.config.tuning.ring);
+        move |conn| sites.is_empty() || conn.peer.site.is_some_and(|site| sites.contains(&site))
     }
 
     /// Who gets a piece that has not left the server: the member with the least load.
     fn first_gift(&mut self, piece: PieceId) -> Taker {
         let torrent = self.geometry.locate(piece).0;
-        let sites = self.first_sites();
-        let begins =
-            |conn: &Conn| sites.is_empty() || conn.peer.site.is_some_and(|site| sites.contains(&site));
+        let begins = self.beginners();
         let mut best: Option<((u32, u64, u32), ConnId)> = None;
         for (id, conn) in self.conns.iter() {
             if conn.closing || conn.peer.role != Role::Member || conn.peer.torrent != torrent {
@@ -253,9 +250,7 @@ impl Scheduler {
 
     /// All is out: the member that misses most gets what is rarest of it.
     fn second_gift(&mut self) -> Option<(ConnId, PieceId)> {
-        let sites = self.first_sites();
-        let begins =
-            |conn: &Conn| sites.is_empty() || conn.peer.site.is_some_and(|site| sites.contains(&site));
+        let begins = self.beginners();
         let behind = self.conns.iter().filter(|(_, c)| {
             !c.closing
                 && c.peer.role == Role::Member

@@ -114,11 +114,11 @@ fn a_room_finds_its_eight_switches_by_itself() {
 /// room took 3.2 S/B, and one of twice as many machines 84. Along two trees they are there sooner.
 #[test]
 fn pieces_reach_many_sites_along_trees_and_who_is_far_down_a_ring_leaves_the_server_its_time() {
-    let last = [100, Tuning::default().ring].map(|ring| {
+    let last = [(100, 1.8), (Tuning::default().ring, 1.7)].map(|(ring, copies)| {
         let tuning = Tuning { ring, ..Tuning::default() };
         let room = Room { clients: 300, switches: 15, trunk: Some(100e6), piece_length: 256 << 10, ..room() };
         let report = finishes(&Room { tuning, ..room }, 2.6);
-        assert!(report.server_copies < 1.8, "{report}");
+        assert!(report.server_copies < copies, "{report}");
         report.last
     });
     assert!(last[1] < 0.92 * last[0], "{last:?}");

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ezio_scheduler::{
-    Blocks, Config, ConnId, Echo, Geometry, Input, Near, Output, Pace, PieceId, Place, Role, Route, Routes,
+    Blocks, Config, ConnId, Echo, Geometry, Input, Near, Output, Pace, PieceId, Place, Role, Routes,
     Scheduler, SiteId, Start, TorrentId, TorrentShape,
 };
 use rand::rngs::SmallRng;
@@ -257,17 +257,14 @@ impl World {
             }
             Event::Deliver(wire, end, message) => self.deliver(wire, end, message),
             Event::Found => {
+                let routes = Routes::of_all(None, &[0, 1].map(SiteId).into(), 2);
                 for node in 0..=self.room.members {
                     let [own, other] = [node, node + 1].map(|node| SiteId(node as u16 % 2));
-                    let route = Route { from: [other].into(), to: [other].into() };
                     let at = |site: SiteId| {
                         (1..=self.room.members as u64).filter(|n| n % 2 == site.0.into()).collect()
                     };
                     let members = BTreeMap::from([own, other].map(|site| (site, at(site))));
-                    self.learn_near(
-                        node,
-                        Near { site: own, routes: Routes([route.clone(), route]), members },
-                    );
+                    self.learn_near(node, Near { site: own, routes: routes[&own].clone(), members });
                 }
             }
             Event::Break => {

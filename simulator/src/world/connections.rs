@@ -15,8 +15,6 @@ use ezio_scheduler::{
 
 /// A connection and its handshakes.
 const CONNECT: Nanos = 3_000_000;
-/// Where somebody is of whom the server has told a machine nothing.
-const ELSEWHERE: SiteId = SiteId(u16::MAX);
 
 impl World<'_> {
     pub(super) fn start(&mut self, node: u32) {
@@ -144,7 +142,7 @@ impl World<'_> {
         match other {
             // It is to be asked from everywhere.
             0 => Some(*own),
-            _ => Some(found.get(&other).copied().unwrap_or(ELSEWHERE)),
+            _ => Some(found.get(&other).copied().unwrap_or(SiteId::ELSEWHERE)),
         }
     }
 

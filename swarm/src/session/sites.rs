@@ -8,9 +8,6 @@ use ezio_scheduler::{Near, Routes, SiteId};
 
 use crate::config::Site;
 
-/// Where somebody is of whom the server has told nothing.
-const ELSEWHERE: SiteId = SiteId(u16::MAX);
-
 /// The table, and where we are ourselves.
 #[derive(Debug, Default)]
 pub(super) struct Sites {
@@ -59,7 +56,7 @@ impl Sites {
     /// Where an address is.
     pub(super) fn of(&self, address: IpAddr) -> Option<SiteId> {
         if let Some(found) = &self.found {
-            return Some(found.get(&address.to_canonical()).copied().unwrap_or(ELSEWHERE));
+            return Some(found.get(&address.to_canonical()).copied().unwrap_or(SiteId::ELSEWHERE));
         }
         let found = self.table.iter().find(|site| contains(site, address.to_canonical()));
         found.map(|site| SiteId(site.site))
@@ -139,7 +136,10 @@ mod tests {
         let sites = Sites::new(Vec::new()).found(told("::ffff:10.0.0.9"));
         assert_eq!((sites.own(), sites.routes()), (Some(SiteId(2)), &routes));
         let of = |address: &str| sites.of(ip(address)).unwrap();
-        assert_eq!([of("10.0.0.7"), of("10.0.0.8"), of("10.0.0.6")], [SiteId(0), SiteId(5), ELSEWHERE]);
+        assert_eq!(
+            [of("10.0.0.7"), of("10.0.0.8"), of("10.0.0.6")],
+            [SiteId(0), SiteId(5), SiteId::ELSEWHERE]
+        );
         let across = |address: &str| sites.is_across(ip(address));
         assert_eq!((across("10.0.0.9"), across("10.0.0.10")), (false, true));
         let later = sites.found(told("10.0.0.10"));

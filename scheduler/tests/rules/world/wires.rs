@@ -7,9 +7,6 @@ use rand::RngExt;
 
 use super::{Event, FOREIGN_QUEUE, Kind, Message, Wire, World};
 
-/// Where somebody is of whom the server has told nothing.
-const ELSEWHERE: SiteId = SiteId(u16::MAX);
-
 impl World {
     pub(super) fn connect(&mut self, a: usize, b: usize, torrent: TorrentId) {
         if self.is_silent(a) || self.is_silent(b) {
@@ -66,7 +63,7 @@ impl World {
     fn site_seen(&self, node: usize, other: usize) -> Option<SiteId> {
         let Some((own, near)) = &self.nodes[node].near else { return self.nodes[other].site };
         let there = near.iter().find(|(_, there)| there.contains(&(other as u64)));
-        Some(if other == 0 { *own } else { there.map_or(ELSEWHERE, |(site, _)| *site) })
+        Some(if other == 0 { *own } else { there.map_or(SiteId::ELSEWHERE, |(site, _)| *site) })
     }
 
     /// One end closes; the other hears of it, unless the first is silent.
