@@ -19,7 +19,7 @@ use crate::block::Chunk;
 use crate::storage::StorageError;
 
 /// A piece waits at most so long for company.
-const MAX_AGE: Duration = Duration::from_secs(2);
+const MAX_AGE: Duration = Duration::from_secs(1);
 /// Bytes of one run in one call.
 const MAX_RUN: u64 = 8 << 20;
 /// Zeros of one run: a device that can makes them in no time, and what has arrived waits for one that cannot.
