@@ -16,8 +16,10 @@ pub(super) struct Announcements {
     /// Own pieces in the order of their coming; each connection knows how far it was told.
     log: Vec<PieceId>,
     due: Option<Duration>,
-    /// Something is to be announced at once.
+    /// Something is to be announced at once;
     urgent: bool,
+    /// or to the server alone.
+    found: bool,
 }
 
 /// Who calls whom at another site. If all that have a piece did, HAVEs would be a fifth of what a cable between two switches of 48
@@ -72,8 +74,19 @@ impl Scheduler {
         }
     }
 
+    /// A piece lies on the target. Members look for it too; the server waits to hear what nobody has.
+    pub(super) fn announce_found(&mut self) {
+        self.announcements.found = true;
+        self.announcements.due.get_or_insert(self.now + self.config.tuning.announce_sweep);
+    }
+
     /// Tells everybody what cannot wait; when it is time, those who were not told lately.
     pub(super) fn announce(&mut self) {
+        if std::mem::take(&mut self.announcements.found) {
+            let servers = self.conns.iter().filter(|(_, conn)| conn.peer.role == Role::Server);
+            let servers: Vec<ConnId> = servers.map(|(id, _)| id).collect();
+            servers.into_iter().for_each(|id| self.tell_all(id));
+        }
         let urgent = self.announcements.urgent;
         if !urgent && self.announcements.due.is_none_or(|due| due > self.now) {
             return;

@@ -48,6 +48,7 @@ impl Scheduler {
         }
         conn.suggested.push_back(piece);
         conn.steered = self.now;
+        self.seek_soon(piece);
         if !self.due.suggesting.contains(&id) {
             self.due.suggesting.push(id);
         }

@@ -54,6 +54,7 @@ mod stopwatch;
 mod tuning;
 mod watch;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -147,6 +148,8 @@ pub struct Scheduler {
     steering: Steering,
     places: Places,
     relays: Vec<Relay>,
+    /// Pieces that servers suggested while they were sought, in the order of the suggestions.
+    sought_soon: VecDeque<PieceId>,
     probing: Probing,
     shape: Shape,
     /// What rules have to look at.
@@ -190,6 +193,7 @@ impl Scheduler {
             steering: Steering::new(count),
             places: Places::default(),
             relays: Vec::new(),
+            sought_soon: VecDeque::new(),
             probing: Probing::default(),
             shape: Shape::default(),
             due: Due::default(),

@@ -45,7 +45,8 @@ impl Scheduler {
         }
         self.resume_errands(&conn);
         self.call_again();
-        self.steering.closed(id);
+        let copies = &self.pieces.copies;
+        self.steering.closed(id, conn.has.iter().filter(|&piece| copies[piece as usize] == 0));
         self.spread.relatives_change(self, conn.peer.torrent);
         if conn.peer.role == Role::Member {
             self.spread.member_goes(self, conn.peer.torrent);
@@ -282,6 +283,7 @@ impl Scheduler {
         }
         self.unstored += u64::from(self.geometry.piece_size(piece));
         self.gain(piece);
+        self.announce_fresh(piece);
     }
 
     /// A piece is here, with the right hash.
@@ -301,7 +303,6 @@ impl Scheduler {
             }
         }
         self.announcements.add(piece);
-        self.announce_fresh(piece);
         self.serve_awaited(piece);
     }
 

@@ -90,8 +90,11 @@ impl Steering {
         }
     }
 
-    /// A connection is gone, and with it what only its peer was given.
-    pub(super) fn closed(&mut self, id: ConnId) {
+    /// A connection is gone, and with it what only its peer was given, or had: pieces that nobody has any more, `lost` with it.
+    pub(super) fn closed(&mut self, id: ConnId, lost: impl Iterator<Item = u32>) {
+        for piece in lost.filter(|piece| self.holder[*piece as usize].is_none()) {
+            self.left.set(piece);
+        }
         let Some(load) = self.loads.remove(&id) else { return };
         self.ahead -= load.ahead;
         for (piece, holder) in self.holder.iter_mut().enumerate() {
@@ -339,5 +342,57 @@ mod tests {
             tell(&mut server, now, input, &mut out);
         }
         assert_eq!(take_all(&mut server, ConnId(3), Duration::from_secs(9)), [1; PIECES as usize]);
+    }
+
+    /// All machines lose their power: what they had and lost is new again, and goes to one before it goes to two.
+    #[test]
+    fn what_nobody_has_any_more_leaves_once_again() {
+        let total_length = u64::from(PIECES) * u64::from(BLOCK_SIZE);
+        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length };
+        let mut server = Scheduler::new(Config::new(Role::Server, 1), Geometry::new([shape]), &[Start::All]);
+        let mut out = Vec::new();
+        let all: Vec<PieceId> = (0..PIECES).map(PieceId).collect();
+        let come = |server: &mut Scheduler, ids: [u32; 2], now, out: &mut Vec<Output>| {
+            for number in ids {
+                let (torrent, member) = (TorrentId(0), number.into());
+                let queue = super::super::REQUEST_QUEUE;
+                let peer = Peer { torrent, member, role: Role::Member, site: None, fast: true, queue };
+                let id = ConnId(number);
+                for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id)] {
+                    tell(server, now, input, out);
+                }
+            }
+        };
+        come(&mut server, [1, 2], Duration::ZERO, &mut out);
+        for id in [1, 2].map(ConnId) {
+            tell(&mut server, Duration::ZERO, Input::Have(id, &all), &mut out);
+        }
+        for id in [1, 2].map(ConnId) {
+            tell(&mut server, Duration::ZERO, Input::Closed(id), &mut out);
+        }
+        out.clear();
+        come(&mut server, [3, 4], Duration::from_secs(1), &mut out);
+        let mut given = vec![0; PIECES as usize];
+        for step in 0u64.. {
+            let now = Duration::from_secs(1) + Duration::from_micros(50 * step);
+            let is_it = |o: &Output| matches!(o, Output::Suggest(..) | Output::Serve(..));
+            let Some(at) = out.iter().position(is_it).filter(|_| given.iter().sum::<u32>() < PIECES) else {
+                break;
+            };
+            match out.remove(at) {
+                Output::Suggest(id, piece) => {
+                    given[piece.index()] += 1;
+                    tell(
+                        &mut server,
+                        now,
+                        Input::Requested(id, Blocks { piece, first: 0, count: 1 }),
+                        &mut out,
+                    );
+                }
+                Output::Serve(id, _) => tell(&mut server, now, Input::Sent(id, BLOCK_SIZE), &mut out),
+                _ => {}
+            }
+        }
+        assert_eq!(given, [1; PIECES as usize]);
     }
 }

@@ -7,6 +7,7 @@ use std::{slice, thread};
 use ezio_image::zeros::is_zeros;
 use ezio_scheduler::PieceId;
 use ezio_sha1::Method;
+use rustix::process::setpriority_process;
 
 use super::Pipeline;
 use crate::storage::{Storage, StorageError};
@@ -15,6 +16,9 @@ use crate::storage::{Storage, StorageError};
 const STEP: u64 = 8 << 20;
 /// Bytes that all threads read at once, at most.
 const MEMORY: u64 = 32 << 20;
+
+/// As setpriority(2) counts, which on Linux is of one thread: 0 is usual.
+const LEAST_PRIORITY: i32 = 19;
 
 /// A target's word on a piece: whether it fits.
 pub(crate) type Fits = Result<bool, StorageError>;
@@ -44,6 +48,7 @@ impl Pipeline {
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
+                    go_last();
                     let mut buffer = Vec::new();
                     while let Some(pieces) = next() {
                         tell(pieces.clone(), self.compare(method, pieces, &mut buffer));
@@ -118,6 +123,13 @@ impl Pipeline {
         });
         let blank = blank.into_iter().map(|(piece, _)| (piece, self.zeros.holds(PieceId(piece))));
         blank.chain(hashed).collect()
+    }
+}
+
+/// What others wait for goes first; this thread has the time that is left.
+fn go_last() {
+    if let Err(error) = setpriority_process(None, LEAST_PRIORITY) {
+        tracing::debug!("keeping a thread's usual priority: {error}");
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the targets hold already: yesterday's image, another version of it, or as much as there was when the power failed.
 //!
 //! Before anything is fetched some dozen pieces, spread over the whole, are read and hashed. If enough of them fit, all others
-//! are looked for, from the front, while those that were found missing arrive. Where most is missing and the disk is slower than
-//! the network, pieces at the other end are given up unread. What is found is offered to others at once, and not written again.
+//! are looked for, while those that were found missing arrive: first what the server suggests, for it has heard of nobody who has
+//! that; then where those fit that were read, each machine beginning elsewhere, so that the room soon knows what none of them has;
+//! last where none fits. There pieces are given up unread while the network has nothing else to do. What is found is offered to
+//! others at once, and not written again.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -22,11 +24,19 @@ const ASKED: usize = 40;
 /// Of so many one must fit: to read what is not there costs a disk's time, to fetch what is there the room's.
 const ENOUGH: usize = 10;
 
+/// So many of those before a step, and behind it, are asked whether it is worth while: changed pieces that are scattered are no run of new
+/// ones.
+const BESIDE: usize = 2;
+
 /// Pieces that are yet to be looked for.
-pub(crate) struct Search {
-    steps: Mutex<VecDeque<Range<u32>>>,
-    /// Most of them are not there, so that who has nothing else to do may fetch them unread.
-    most_is_new: bool,
+pub(crate) struct Search(Mutex<Steps>);
+
+#[derive(Debug, PartialEq)]
+struct Steps {
+    /// Where pieces are likely to fit.
+    old: VecDeque<Range<u32>>,
+    /// Where they are not, so that who has nothing else to do may fetch them unread.
+    new: VecDeque<Range<u32>>,
 }
 
 impl Engine {
@@ -70,8 +80,8 @@ impl Engine {
             "the targets hold some of it: looking for the rest"
         );
         let left = wanted.into_iter().flat_map(|pieces| without(pieces, &asked));
-        let steps = Mutex::new(self.pipeline.steps(left).into());
-        Some(Search { steps, most_is_new: 2 * found.len() < asked.len() })
+        let begin = u64::from_be_bytes(self.member) as usize;
+        Some(Search(Mutex::new(Steps::of(self.pipeline.steps(left), &asked, &found, begin))))
     }
 
     /// Pieces of torrents that are not complete from the start.
@@ -104,11 +114,11 @@ impl Engine {
         for zeros in step.clone().filter(|p| self.is_zero(*p) && !is_there(p)) {
             self.pipeline.write_zeros(zeros..zeros + 1);
         }
-        let others: Vec<u32> = step.filter(|&p| !self.is_zero(p)).collect();
-        let kept: Vec<u32> = others.iter().copied().filter(|p| is_there(p)).collect();
-        self.watchers.note(0, self.size_of(kept));
         self.with_core(|core| {
-            for piece in others {
+            // What was suggested meanwhile has been looked at by itself, and may have come since.
+            let looked: Vec<u32> = step.filter(|&p| core.scheduler.is_looked_for(PieceId(p))).collect();
+            self.watchers.note(0, self.size_of(looked.iter().copied().filter(|p| is_there(p))));
+            for piece in looked {
                 let piece_id = PieceId(piece);
                 core.input(if is_there(&piece) { Input::Found(piece_id) } else { Input::Absent(piece_id) });
             }
@@ -143,16 +153,35 @@ impl Search {
     /// The next step, if anybody still wants to know.
     fn next(&self, engine: &Weak<Engine>) -> Option<Range<u32>> {
         let engine = engine.upgrade()?;
-        let pop = |which: fn(&mut VecDeque<Range<u32>>) -> Option<Range<u32>>| {
-            which(&mut self.steps.lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        if self.most_is_new
-            && engine.waits_for_nothing()
-            && let Some(given_up) = pop(VecDeque::pop_back)
+        if let Some(PieceId(soon)) = engine.with_core(|core| core.scheduler.next_sought()) {
+            return Some(soon..soon + 1);
+        }
+        let steps = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if engine.waits_for_nothing()
+            && let Some(given_up) = { steps().new.pop_back() }
         {
             engine.looked_at(given_up, &[]);
         }
-        pop(VecDeque::pop_front)
+        steps().next()
+    }
+}
+
+impl Steps {
+    /// Orders steps by which of the pieces `asked` were `found`; both rise. `begin` is a number of this machine's own.
+    fn of(steps: Vec<Range<u32>>, asked: &[u32], found: &[u32], begin: usize) -> Self {
+        let fits = |step: &Range<u32>| {
+            let at = asked.partition_point(|piece| *piece < step.start);
+            let beside = &asked[at.saturating_sub(BESIDE)..asked.len().min(at + BESIDE)];
+            beside.is_empty() || beside.iter().any(|piece| found.binary_search(piece).is_ok())
+        };
+        let (old, new): (Vec<_>, Vec<_>) = steps.into_iter().partition(fits);
+        let mut old = VecDeque::from(old);
+        old.rotate_left(begin % old.len().max(1));
+        Self { old, new: new.into() }
+    }
+
+    fn next(&mut self) -> Option<Range<u32>> {
+        self.old.pop_front().or_else(|| self.new.pop_front())
     }
 }
 
@@ -177,6 +206,24 @@ fn without(pieces: Range<u32>, taken: &[u32]) -> Vec<Range<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_pieces_fit_is_looked_first_and_each_machine_begins_elsewhere() {
+        let steps: Vec<Range<u32>> = (0..10).map(|step| step * 10 + 1..step * 10 + 10).collect();
+        let asked: Vec<u32> = (0..=10).map(|n| n * 10).collect();
+        let starts = |found: &[u32], begin| {
+            let steps = Steps::of(steps.clone(), &asked, found, begin);
+            let starts = |of: VecDeque<Range<u32>>| of.iter().map(|step| step.start / 10).collect::<Vec<_>>();
+            (starts(steps.old), starts(steps.new))
+        };
+        // The power failed at half.
+        let half = [0, 10, 20, 30, 40];
+        assert_eq!(starts(&half, 0), (vec![0, 1, 2, 3, 4, 5], vec![6, 7, 8, 9]));
+        assert_eq!(starts(&half, 8), (vec![2, 3, 4, 5, 0, 1], vec![6, 7, 8, 9]));
+        // Some pieces have changed.
+        assert!(starts(&[0, 10, 20, 40, 50, 70, 90, 100], 1).1.is_empty());
+        assert_eq!(starts(&[], 1), (vec![], (0..10).collect()));
+    }
 
     #[test]
     fn a_run_without_some_pieces_is_all_others() {
