@@ -12,7 +12,7 @@ impl Scheduler {
     }
 
     /// Whether nobody is asked for a piece yet, since it may lie on the target.
-    pub fn is_looked_for(&self, piece: PieceId) -> bool {
+    pub fn is_sought(&self, piece: PieceId) -> bool {
         self.pieces.is_sought(piece)
     }
 

@@ -279,27 +279,30 @@ impl Scheduler {
 mod tests {
     use super::super::geometry::{BLOCK_SIZE, Blocks};
     use super::super::poll::tell;
-    use super::super::{Config, Geometry, Input, Peer, Start, TorrentShape};
+    use super::super::{Config, Geometry, Input, Peer, REQUEST_QUEUE, Start, TorrentShape};
     use super::*;
 
     const PIECES: u32 = 40;
 
-    /// Joins, takes what is suggested at once, and says nothing more; how often it was suggested each piece.
-    fn take_all(server: &mut Scheduler, id: ConnId, start: Duration) -> Vec<u32> {
-        let member = id.0.into();
-        let peer = Peer {
-            torrent: TorrentId(0),
-            member,
-            role: Role::Member,
-            site: None,
-            fast: true,
-            queue: super::super::REQUEST_QUEUE,
-        };
-        let mut suggested = vec![0; PIECES as usize];
-        let mut out = Vec::new();
+    fn server() -> Scheduler {
+        let total_length = u64::from(PIECES) * u64::from(BLOCK_SIZE);
+        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length };
+        Scheduler::new(Config::new(Role::Server, 1), Geometry::new([shape]), &[Start::All])
+    }
+
+    /// A member joins, and has nothing.
+    fn join(server: &mut Scheduler, id: ConnId, now: Duration, out: &mut Vec<Output>) {
+        let (torrent, queue) = (TorrentId(0), REQUEST_QUEUE);
+        let peer = Peer { torrent, member: id.0.into(), role: Role::Member, site: None, fast: true, queue };
         for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id)] {
-            tell(server, start, input, &mut out);
+            tell(server, now, input, out);
         }
+    }
+
+    /// These join, take what is suggested at once, and say nothing more; what was suggested, in that order.
+    fn take_all(server: &mut Scheduler, ids: &[ConnId], start: Duration) -> Vec<PieceId> {
+        let (mut suggested, mut out) = (Vec::new(), Vec::new());
+        ids.iter().for_each(|id| join(server, *id, start, &mut out));
         for step in 0u64..2000 {
             let now = start + Duration::from_micros(50 * step);
             let Some(at) = out.iter().position(|o| matches!(o, Output::Suggest(..) | Output::Serve(..)))
@@ -307,92 +310,52 @@ mod tests {
                 break;
             };
             match out.remove(at) {
-                Output::Suggest(_, piece) => {
-                    suggested[piece.index()] += 1;
+                Output::Suggest(id, piece) => {
+                    suggested.push(piece);
                     tell(server, now, Input::Requested(id, Blocks { piece, first: 0, count: 1 }), &mut out);
                 }
-                _ => tell(server, now, Input::Sent(id, BLOCK_SIZE), &mut out),
+                Output::Serve(id, _) => tell(server, now, Input::Sent(id, BLOCK_SIZE), &mut out),
+                _ => {}
             }
         }
         suggested
     }
 
+    /// How often each piece was suggested.
+    fn how_often(suggested: &[PieceId]) -> Vec<u32> {
+        let mut counts = vec![0; PIECES as usize];
+        suggested.iter().for_each(|piece| counts[piece.index()] += 1);
+        counts
+    }
+
     #[test]
     fn who_comes_when_all_have_gone_is_given_each_piece_once_and_at_once() {
-        let total_length = u64::from(PIECES) * u64::from(BLOCK_SIZE);
-        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length };
-        let mut server = Scheduler::new(Config::new(Role::Server, 1), Geometry::new([shape]), &[Start::All]);
-        let mut out = Vec::new();
+        let (mut server, mut out) = (server(), Vec::new());
         let (first, second) = (ConnId(1), ConnId(2));
-        assert_eq!(take_all(&mut server, first, Duration::ZERO), [1; PIECES as usize]);
+        let once = [1; PIECES as usize];
+        assert_eq!(how_often(&take_all(&mut server, &[first], Duration::ZERO)), once);
         // Another has them from the first, so that none is left to be given for the first time; then both leave.
-        let peer = Peer {
-            torrent: TorrentId(0),
-            member: 2,
-            role: Role::Member,
-            site: None,
-            fast: true,
-            queue: super::super::REQUEST_QUEUE,
-        };
-        let all: Vec<PieceId> = (0..PIECES).map(PieceId).collect();
         let now = Duration::from_secs(1);
-        let gone = [Input::Closed(first), Input::Closed(second)];
-        let there = [Input::Connected(second, peer), Input::HaveNone(second), Input::Have(second, &all)];
-        for input in there.into_iter().chain(gone) {
+        join(&mut server, second, now, &mut out);
+        let all: Vec<PieceId> = (0..PIECES).map(PieceId).collect();
+        for input in [Input::Have(second, &all), Input::Closed(first), Input::Closed(second)] {
             tell(&mut server, now, input, &mut out);
         }
-        assert_eq!(take_all(&mut server, ConnId(3), Duration::from_secs(9)), [1; PIECES as usize]);
+        assert_eq!(how_often(&take_all(&mut server, &[ConnId(3)], Duration::from_secs(9))), once);
     }
 
     /// All machines lose their power: what they had and lost is new again, and goes to one before it goes to two.
     #[test]
     fn what_nobody_has_any_more_leaves_once_again() {
-        let total_length = u64::from(PIECES) * u64::from(BLOCK_SIZE);
-        let shape = TorrentShape { piece_length: BLOCK_SIZE, total_length };
-        let mut server = Scheduler::new(Config::new(Role::Server, 1), Geometry::new([shape]), &[Start::All]);
-        let mut out = Vec::new();
+        let (mut server, mut out) = (server(), Vec::new());
         let all: Vec<PieceId> = (0..PIECES).map(PieceId).collect();
-        let come = |server: &mut Scheduler, ids: [u32; 2], now, out: &mut Vec<Output>| {
-            for number in ids {
-                let (torrent, member) = (TorrentId(0), number.into());
-                let queue = super::super::REQUEST_QUEUE;
-                let peer = Peer { torrent, member, role: Role::Member, site: None, fast: true, queue };
-                let id = ConnId(number);
-                for input in [Input::Connected(id, peer), Input::HaveNone(id), Input::Interested(id)] {
-                    tell(server, now, input, out);
-                }
-            }
-        };
-        come(&mut server, [1, 2], Duration::ZERO, &mut out);
-        for id in [1, 2].map(ConnId) {
-            tell(&mut server, Duration::ZERO, Input::Have(id, &all), &mut out);
+        let ids = [1, 2].map(ConnId);
+        ids.iter().for_each(|id| join(&mut server, *id, Duration::ZERO, &mut out));
+        let have = ids.map(|id| Input::Have(id, &all));
+        for input in have.into_iter().chain(ids.map(Input::Closed)) {
+            tell(&mut server, Duration::ZERO, input, &mut out);
         }
-        for id in [1, 2].map(ConnId) {
-            tell(&mut server, Duration::ZERO, Input::Closed(id), &mut out);
-        }
-        out.clear();
-        come(&mut server, [3, 4], Duration::from_secs(1), &mut out);
-        let mut given = vec![0; PIECES as usize];
-        for step in 0u64.. {
-            let now = Duration::from_secs(1) + Duration::from_micros(50 * step);
-            let is_it = |o: &Output| matches!(o, Output::Suggest(..) | Output::Serve(..));
-            let Some(at) = out.iter().position(is_it).filter(|_| given.iter().sum::<u32>() < PIECES) else {
-                break;
-            };
-            match out.remove(at) {
-                Output::Suggest(id, piece) => {
-                    given[piece.index()] += 1;
-                    tell(
-                        &mut server,
-                        now,
-                        Input::Requested(id, Blocks { piece, first: 0, count: 1 }),
-                        &mut out,
-                    );
-                }
-                Output::Serve(id, _) => tell(&mut server, now, Input::Sent(id, BLOCK_SIZE), &mut out),
-                _ => {}
-            }
-        }
-        assert_eq!(given, [1; PIECES as usize]);
+        let suggested = take_all(&mut server, &[3, 4].map(ConnId), Duration::from_secs(1));
+        assert_eq!(how_often(&suggested[..PIECES as usize]), [1; PIECES as usize]);
     }
 }

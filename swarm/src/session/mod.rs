@@ -276,6 +276,11 @@ impl Engine {
         core.scheduler.outstanding() == 0 && core.conns().next().is_some()
     }
 
+    /// What is to be looked for on the targets before all others.
+    fn next_sought(&self) -> Option<PieceId> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner).scheduler.next_sought()
+    }
+
     /// Payload bytes received and sent so far.
     pub(crate) fn traffic(&self) -> (u64, u64) {
         let stats = self.core.lock().unwrap_or_else(PoisonError::into_inner).scheduler.stats();

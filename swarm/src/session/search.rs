@@ -3,8 +3,8 @@
 //! Before anything is fetched some dozen pieces, spread over the whole, are read and hashed. If enough of them fit, all others
 //! are looked for, while those that were found missing arrive: first what the server suggests, for it has heard of nobody who has
 //! that; then where those fit that were read, each machine beginning elsewhere, so that the room soon knows what none of them has;
-//! last where none fits. There pieces are given up unread while the network has nothing else to do. What is found is offered to
-//! others at once, and not written again.
+//! last where none fits. There pieces are given up unread while the network has nothing else to do. What is found is not
+//! written again; the server hears of it at once, others soon.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -31,7 +31,6 @@ const BESIDE: usize = 2;
 /// Pieces that are yet to be looked for.
 pub(crate) struct Search(Mutex<Steps>);
 
-#[derive(Debug, PartialEq)]
 struct Steps {
     /// Where pieces are likely to fit.
     old: VecDeque<Range<u32>>,
@@ -116,7 +115,7 @@ impl Engine {
         }
         self.with_core(|core| {
             // What was suggested meanwhile has been looked at by itself, and may have come since.
-            let looked: Vec<u32> = step.filter(|&p| core.scheduler.is_looked_for(PieceId(p))).collect();
+            let looked: Vec<u32> = step.filter(|&p| core.scheduler.is_sought(PieceId(p))).collect();
             self.watchers.note(0, self.size_of(looked.iter().copied().filter(|p| is_there(p))));
             for piece in looked {
                 let piece_id = PieceId(piece);
@@ -153,11 +152,12 @@ impl Search {
     /// The next step, if anybody still wants to know.
     fn next(&self, engine: &Weak<Engine>) -> Option<Range<u32>> {
         let engine = engine.upgrade()?;
-        if let Some(PieceId(soon)) = engine.with_core(|core| core.scheduler.next_sought()) {
+        if let Some(PieceId(soon)) = engine.next_sought() {
             return Some(soon..soon + 1);
         }
         let steps = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if engine.waits_for_nothing()
+        if !steps().new.is_empty()
+            && engine.waits_for_nothing()
             && let Some(given_up) = { steps().new.pop_back() }
         {
             engine.looked_at(given_up, &[]);
