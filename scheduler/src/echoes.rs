@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::event::Echo;
-use super::parts::{SOONEST, Times};
+use super::parts::Times;
 use super::routes::SiteId;
 use super::tuning::Tuning;
 
@@ -58,17 +58,12 @@ impl Echoes {
         Times::new(group, busy, all).parts(t)
     }
 
-    /// The site that answers a member soonest, on the geometric mean.
+    /// The site that one echo of a member came from soonest: who is near may be busy, but not all of them always, and who is far is farther
+    /// even where no cable has a queue.
     pub(super) fn soonest(&self, member: u64, sites: &BTreeMap<u64, SiteId>) -> Option<SiteId> {
-        let mut sums = BTreeMap::<SiteId, (f64, f64)>::new();
-        for (other, time) in self.times.get(&member)? {
-            if let Some(&site) = sites.get(other) {
-                let sum = sums.entry(site).or_default();
-                *sum = (sum.0 + time.max(SOONEST).ln(), sum.1 + 1.0);
-            }
-        }
-        let mean = |(sum, count): (f64, f64)| sum / count;
-        sums.into_iter().min_by(|a, b| mean(a.1).total_cmp(&mean(b.1))).map(|(site, _)| site)
+        let there =
+            self.times.get(&member)?.iter().filter_map(|(other, time)| Some((time, sites.get(other)?)));
+        there.min_by(|a, b| a.0.total_cmp(b.0)).map(|(_, site)| *site)
     }
 }
 
@@ -150,7 +145,7 @@ mod tests {
         let sites: BTreeMap<u64, SiteId> = (0..6).map(|m| (m, SiteId((m / 3) as u16))).collect();
         let mut echoes = Echoes::default();
         assert_eq!(echoes.soonest(9, &sites), None);
-        let times = [40, 1, 60, 3, 50, 2].into_iter().enumerate();
+        let times = [40, 3, 4, 60, 50, 2].into_iter().enumerate();
         let told: Vec<Echo> =
             times.map(|(m, ms)| Echo { member: m as u64, time: Duration::from_millis(ms) }).collect();
         echoes.tell(9, true, told.iter());

@@ -18,7 +18,7 @@ use super::tuning::Tuning;
 const CLASSES: usize = 42;
 
 /// Seconds: less than a kernel needs to wake somebody, and chance below that.
-pub(super) const SOONEST: f64 = 1e-5;
+const SOONEST: f64 = 1e-5;
 
 /// Rounds of what comes to rest by itself, at most.
 const ROUNDS: usize = 24;
@@ -47,10 +47,14 @@ pub(super) struct Times {
 struct Parting {
     /// The part of each machine.
     of: Vec<usize>,
-    /// What the time tells of a pair, in nats; and what there is to tell.
-    told: f64,
-    entropy: f64,
+    /// How much likelier it makes the times, less what it takes to say it: nats.
+    gain: f64,
+    /// How much of what there is to know of a pair, near or far, its time tells.
+    tells: f64,
 }
+
+/// How many pairs of each class of times are apart, and together.
+type Counts = [[f64; 2]; CLASSES];
 
 impl Times {
     /// Of all pairs of these for which there is a time, in seconds.
@@ -85,19 +89,20 @@ impl Times {
         classes.sort_unstable();
         let mut soon = SOON.map(|part| classes.get((classes.len() as f64 * part) as usize).copied()).to_vec();
         soon.dedup();
-        classes.dedup();
-        // To say who is in which part, and how likely each time is, takes so much (Schwarz 1978): that has to tell more.
-        let (members, pairs) = (self.members.len() as f64, self.pairs.len() as f64);
-        let takes = |of: &[usize]| {
-            let groups = of.iter().max().map_or(0, |last| last + 1);
-            members * (groups as f64).ln() + classes.len() as f64 * pairs.ln() / 2.0
-        };
-        let partings = soon.into_iter().flatten().map(|soon| self.parting(soon));
-        let partings = partings.map(|parting| (parting.told * pairs - takes(&parting.of), parting));
+        let mut partings = Vec::new();
+        for soon in soon.into_iter().flatten() {
+            let mut next = Some(self.judged(self.settled(self.first_weights(soon)), t));
+            // Each is likelier than the one before, so that ends.
+            while let Some(parting) = next {
+                next = self.joined(&parting, t);
+                partings.push(parting);
+            }
+        }
         let least = if self.busy { t.probe_tells_busy } else { t.probe_tells };
-        let true_ones =
-            partings.filter(|(gain, parting)| *gain > 0.0 && parting.told >= least * parting.entropy);
-        let (_, best) = true_ones.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        partings.retain(|parting| parting.gain > 0.0 && parting.tells >= least);
+        let most = partings.iter().map(|parting| parting.tells).fold(0.0, f64::max);
+        let alike = partings.into_iter().filter(|parting| parting.tells >= most - t.probe_alike);
+        let best = alike.max_by(|a, b| a.gain.total_cmp(&b.gain))?;
         let mut parts = BTreeMap::<usize, BTreeSet<u64>>::new();
         for (&member, &part) in self.members.iter().zip(&best.of) {
             parts.entry(part).or_default().insert(member);
@@ -106,13 +111,17 @@ impl Times {
         (parts.len() > 1).then_some(parts)
     }
 
-    /// Begins with pairs being near whose times are of this class or below.
-    fn parting(&self, soon: usize) -> Parting {
+    /// What times say where pairs are near whose times are of this class or below.
+    fn first_weights(&self, soon: usize) -> Weights {
         let few = self.pairs.iter().filter(|(_, _, class)| *class <= soon).count();
         // A pair that is near is soon nine times of ten, to begin with.
         let (near, far) = (0.9, (few as f64 / self.pairs.len() as f64).min(0.8));
         let weight = |class| if class <= soon { near / far } else { (1.0 - near) / (1.0 - far) };
-        let mut weights: Weights = std::array::from_fn(|class| f64::ln(weight(class)));
+        std::array::from_fn(|class| f64::ln(weight(class)))
+    }
+
+    /// The part of each machine, by what times say, and by what they say then.
+    fn settled(&self, mut weights: Weights) -> Vec<usize> {
         let mut of = Vec::new();
         for _ in 0..TURNS {
             let mut graph: Graph = vec![Vec::new(); self.members.len()];
@@ -127,41 +136,58 @@ impl Times {
             of = parted;
             weights = self.weights(&of);
         }
-        let (told, entropy) = self.told(&of);
-        Parting { of, told, entropy }
+        of
     }
 
-    /// How many pairs of each class are apart, and together, where machines are in these parts. Who is near answers sooner: classes
-    /// among which the share of pairs that are together rises with the time have the same share (pool adjacent violators, Ayer and
-    /// others 1955). Else machines that came at the same time, and are all as busy, would be a part.
-    fn counts(&self, of: &[usize]) -> [[f64; 2]; CLASSES] {
+    /// The same, but for two parts that are one, if that is likelier: to move single machines does not join what is large.
+    fn joined(&self, parting: &Parting, t: &Tuning) -> Option<Parting> {
+        let (of, sizes) = (&parting.of, sizes(&parting.of));
+        let mut between = BTreeMap::<(usize, usize), Weights>::new();
+        for &(a, b, class) in &self.pairs {
+            let parts = (of[a].min(of[b]), of[a].max(of[b]));
+            if parts.0 != parts.1 && sizes[parts.0].min(sizes[parts.1]) >= t.group as usize {
+                between.entry(parts).or_insert([0.0; CLASSES])[class] += 1.0;
+            }
+        }
+        let counts = self.counts(of);
+        let told = |between: &Weights| {
+            let both: Counts =
+                std::array::from_fn(|c| [counts[c][0] - between[c], counts[c][1] + between[c]]);
+            told(&both).0
+        };
+        let best = between.into_iter().map(|(parts, between)| (told(&between), parts));
+        let (_, (a, b)) = best.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let joined: Vec<usize> = of.iter().map(|&part| if part == b { a } else { part }).collect();
+        let settled = self.settled(self.weights(&joined));
+        let best = [joined, settled].map(|of| self.judged(of, t)).into_iter();
+        best.max_by(|a, b| a.gain.total_cmp(&b.gain))
+            .filter(|joined| joined.gain > parting.gain && joined.tells >= parting.tells - t.probe_alike)
+    }
+
+    fn judged(&self, of: Vec<usize>, t: &Tuning) -> Parting {
+        let (told, entropy) = told(&self.counts(&of));
+        let (members, pairs) = (self.members.len() as f64, self.pairs.len() as f64);
+        // To say who is in which part or in none, and how likely each time is, takes so much (Schwarz 1978): that has to tell more.
+        let (parts, rest): (Vec<_>, Vec<_>) =
+            sizes(&of).into_iter().filter(|size| *size > 0).partition(|size| *size >= t.group as usize);
+        let choices = parts.len() + usize::from(!rest.is_empty());
+        let classes = self.pairs.iter().map(|(_, _, class)| class).collect::<BTreeSet<_>>().len();
+        let takes = members * (choices as f64).ln() + classes as f64 * pairs.ln() / 2.0;
+        Parting { of, gain: told * pairs - takes, tells: if entropy > 0.0 { told / entropy } else { 0.0 } }
+    }
+
+    /// Where machines are in these parts.
+    fn counts(&self, of: &[usize]) -> Counts {
         let mut counts = [[0.0; 2]; CLASSES];
         for &(a, b, class) in &self.pairs {
             counts[class][usize::from(of[a] == of[b])] += 1.0;
-        }
-        let mut pools: Vec<(Vec<usize>, [f64; 2])> = Vec::new();
-        for class in (0..CLASSES).filter(|class| counts[*class] != [0.0; 2]) {
-            let (mut classes, mut pool) = (vec![class], counts[class]);
-            while let Some((sooner, [apart, together])) =
-                pools.pop_if(|(_, [apart, together])| *together * pool[0] < pool[1] * *apart)
-            {
-                classes.extend(sooner);
-                pool = [pool[0] + apart, pool[1] + together];
-            }
-            pools.push((classes, pool));
-        }
-        for (classes, [apart, together]) in pools {
-            for class in classes {
-                let all = counts[class].iter().sum::<f64>() / (apart + together);
-                counts[class] = [all * apart, all * together];
-            }
         }
         counts
     }
 
     /// What times say, where machines are in these parts.
     fn weights(&self, of: &[usize]) -> Weights {
-        let (counts, pairs) = (self.counts(of), self.pairs.len() as f64);
+        let (counts, pairs) = (pooled(self.counts(of)), self.pairs.len() as f64);
         let near = counts.iter().map(|[_, together]| together).sum::<f64>();
         counts.map(|[apart, together]| {
             // One more pair of each kind, that could be of any time.
@@ -170,19 +196,49 @@ impl Times {
             if any > 0.0 { (soon / late).ln() } else { 0.0 }
         })
     }
+}
 
-    /// The mutual information between the time of a pair and whether it is near, and the entropy of the latter: nats a pair.
-    fn told(&self, of: &[usize]) -> (f64, f64) {
-        let pairs = self.pairs.len() as f64;
-        let counts = self.counts(of).map(|class| class.map(|count| count / pairs));
-        let entropy = |parts: &[f64]| -> f64 {
-            parts.iter().filter(|part| **part > 0.0).map(|part| -part * part.ln()).sum()
-        };
-        let near = counts.iter().map(|class| class[1]).sum::<f64>();
-        let all = entropy(&[near, 1.0 - near]);
-        let left = entropy(counts.as_flattened()) - entropy(&counts.map(|class| class[0] + class[1]));
-        (all - left, all)
+/// Who is near answers sooner: classes among which the share of pairs that are together rises with the time have the same share (pool adjacent
+/// violators, Ayer and others 1955). Else machines that came at the same time, and are all as busy, would be a part.
+fn pooled(mut counts: Counts) -> Counts {
+    let mut pools: Vec<(Vec<usize>, [f64; 2])> = Vec::new();
+    for class in (0..CLASSES).filter(|class| counts[*class] != [0.0; 2]) {
+        let (mut classes, mut pool) = (vec![class], counts[class]);
+        while let Some((sooner, [apart, together])) =
+            pools.pop_if(|(_, [apart, together])| *together * pool[0] < pool[1] * *apart)
+        {
+            classes.extend(sooner);
+            pool = [pool[0] + apart, pool[1] + together];
+        }
+        pools.push((classes, pool));
     }
+    for (classes, [apart, together]) in pools {
+        for class in classes {
+            let all = counts[class].iter().sum::<f64>() / (apart + together);
+            counts[class] = [all * apart, all * together];
+        }
+    }
+    counts
+}
+
+/// The mutual information between the time of a pair and whether it is near, and the entropy of the latter: nats a pair.
+fn told(counts: &Counts) -> (f64, f64) {
+    let pairs: f64 = counts.as_flattened().iter().sum();
+    let counts = pooled(*counts).map(|class| class.map(|count| count / pairs));
+    let entropy = |parts: &[f64]| -> f64 {
+        parts.iter().filter(|part| **part > 0.0).map(|part| -part * part.ln()).sum()
+    };
+    let near = counts.iter().map(|class| class[1]).sum::<f64>();
+    let all = entropy(&[near, 1.0 - near]);
+    let left = entropy(counts.as_flattened()) - entropy(&counts.map(|class| class[0] + class[1]));
+    (all - left, all)
+}
+
+/// How many machines are in each part.
+fn sizes(of: &[usize]) -> Vec<usize> {
+    let mut sizes = vec![0; of.iter().max().map_or(0, |last| last + 1)];
+    of.iter().for_each(|part| sizes[*part] += 1);
+    sizes
 }
 
 /// The part of each node, numbered from 0: within parts weights are large, between them small.
@@ -204,8 +260,8 @@ fn gather(graph: &Graph) -> Vec<usize> {
 
 /// Moves single nodes to where they weigh most, or away from all; parts, and how many there are.
 fn move_nodes(graph: &Graph, mut of: Vec<usize>) -> (Vec<usize>, usize) {
-    let mut sizes = vec![0; graph.len()];
-    of.iter().for_each(|part| sizes[*part] += 1);
+    let mut sizes = sizes(&of);
+    sizes.resize(graph.len(), 0);
     let mut gains = vec![0.0; graph.len()];
     for _ in 0..ROUNDS {
         let mut moved = false;

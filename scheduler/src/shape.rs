@@ -121,10 +121,8 @@ impl Shape {
             if self.sites.is_empty() && self.all_are_to_meet(now, &parts, t) {
                 return false;
             }
-            if self.sites.is_empty() {
-                // Who is in no part met some of each while parts were not yet sites.
-                self.meetings.clear();
-            }
+            // Who is at none has not met these.
+            self.meetings.clear();
             self.place(&group, &parts);
             open.extend(parts);
             self.rests = t.probe_looks;

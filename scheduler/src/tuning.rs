@@ -288,6 +288,9 @@ numbers! {
     probe_tells: f64 = 0.55, "of what there is to tell";
     /// And so much where machines have other things to send by then.
     probe_tells_busy: f64 = 0.85, "of what there is to tell";
+    /// Partings that tell so much less than another are as good, and of them the likeliest is taken: what tells most leaves out whoever is
+    /// not clear, and what is likeliest takes two parts for one where some cables are fuller than others.
+    probe_alike: f64 = 0.05, "of what there is to tell";
     /// From so many parts on, which the first echoes show, all machines are to probe some of each before these are sites.
     many: u32 = 10, "parts";
     /// Who is at no site when there are some is to probe so many members of each,

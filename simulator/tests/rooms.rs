@@ -110,6 +110,13 @@ fn a_room_finds_its_eight_switches_by_itself() {
     assert!(last[1] < 1.5, "{last:?}");
 }
 
+/// Some cables are fuller than others. The likeliest parting takes two of these switches for one, and such a room took 2.6; what tells most
+/// takes one for two, elsewhere.
+#[test]
+fn a_room_finds_three_switches_of_which_two_look_like_one() {
+    finishes(&Room { clients: 39, switches: 3, sites_known: false, seed: 4, ..Room::default() }, 1.3);
+}
+
 /// Pieces take six seconds to the last site of a ring. If all that wait there asked the server, it had no time for new pieces: such a
 /// room took 3.2 S/B, and one of twice as many machines 84. Along two trees they are there sooner.
 #[test]
