@@ -6,12 +6,14 @@
 //! some as well, in case that an errand is lost with a machine, but later, in company ([`super::announce`]); and who only heard of
 //! a piece waits until it has nothing else to wait for: somebody else is about to fetch it.
 
+use std::collections::BTreeSet;
+
 use super::Scheduler;
 use super::bits::Bits;
 use super::event::{ConnId, Output, Role};
 use super::geometry::PieceId;
 use super::peer::Conn;
-use super::rank::mix;
+use super::rank::{mix, rank};
 use super::routes::SiteId;
 
 /// Pieces at other sites.
@@ -29,12 +31,6 @@ impl Errands {
     pub(super) fn new(pieces: u32) -> Self {
         Self { brought: Vec::new(), ours: Bits::new(pieces), heard: Bits::new(pieces) }
     }
-
-    /// Pieces go elsewhere from now on: also those that are still to be left to somebody.
-    pub(super) fn turn(&mut self) {
-        self.brought.iter_mut().for_each(|(_, site)| *site = None);
-        self.brought.dedup();
-    }
 }
 
 impl Scheduler {
@@ -50,6 +46,22 @@ impl Scheduler {
             self.errands.brought.push((self.announcements.len(), None));
             self.due.entrust = true;
         }
+    }
+
+    /// Pieces go elsewhere from now on. What came before it was known who is where may have come from anywhere, and who seemed to have
+    /// a piece at another site may not be there: of those here that have it the first in rank has brought it.
+    pub(super) fn bring_again(&mut self) {
+        let near = self.conns.iter().map(|(_, conn)| conn).filter(|conn| conn.peer.role == Role::Member);
+        let near: Vec<&Conn> = near.filter(|conn| !conn.closing && !self.crosses(conn)).collect();
+        let is_first = |piece: PieceId| {
+            let have = near.iter().filter(|conn| conn.has.get(piece.0));
+            let have: Vec<u64> = have.map(|conn| conn.peer.member).collect();
+            rank(&have, self.config.member, piece) == 0
+        };
+        let first: Vec<usize> = self.announcements.places(is_first).collect();
+        let before = self.errands.brought.drain(..).map(|(place, _)| place);
+        let places: BTreeSet<usize> = before.chain(first).collect();
+        self.errands.brought.extend(places.into_iter().map(|place| (place, None)));
     }
 
     /// A machine at another site is gone: what it was told of and may not have fetched is left to another there.
@@ -179,6 +191,29 @@ mod tests {
         assert_eq!(brings(SERVER), [Output::Have(first, PIECE), Output::Suggest(first, PIECE)]);
         assert_eq!(brings(ConnId(1)), [], "a machine near by has brought it");
         assert_eq!(brings(ConnId(4)), [], "it has come from there");
+    }
+
+    #[test]
+    fn who_was_taken_for_one_at_another_site_has_not_brought_a_piece_there() {
+        let (mut scheduler, mut out) = member();
+        let now = Duration::from_millis(10);
+        tell(&mut scheduler, now, Input::Have(ConnId(3), &[PIECE]), &mut out);
+        for input in [Input::Suggested(SERVER, PIECE), Input::Arrived(SERVER, BLOCK), Input::Verified(PIECE)]
+        {
+            tell(&mut scheduler, now, input, &mut out);
+        }
+        let left = |out: &[Output]| {
+            let to = out.iter().filter_map(|o| match o {
+                Output::Suggest(id, _) if id.0 > 2 => Some(*id),
+                _ => None,
+            });
+            to.collect::<Vec<_>>()
+        };
+        assert_eq!(left(&out), [], "one there has it");
+        scheduler.handle(now, Input::PeerSite(ConnId(3), Some(SiteId(2))));
+        scheduler.poll(Duration::from_secs(1), &mut out);
+        let first = (4..6).min_by_key(|&member| mix(member, PIECE.0)).unwrap();
+        assert_eq!(left(&out), [ConnId(first as u32)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Scheduler {
             return;
         }
         self.call_again();
-        self.errands.turn();
+        self.bring_again();
         self.due.entrust = true;
         let crossing = self.crossing();
         let across = self.conns.iter().filter(|(_, conn)| self.crosses(conn));
