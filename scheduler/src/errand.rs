@@ -51,10 +51,10 @@ impl Scheduler {
     /// Pieces go elsewhere from now on. What came before it was known who is where may have come from anywhere, and who seemed to have
     /// a piece at another site may not be there: of those here that have it the first in rank has brought it.
     pub(super) fn bring_again(&mut self) {
-        let near = self.conns.iter().map(|(_, conn)| conn).filter(|conn| conn.peer.role == Role::Member);
-        let near: Vec<&Conn> = near.filter(|conn| !conn.closing && !self.crosses(conn)).collect();
+        let here = self.conns.iter().map(|(_, conn)| conn).filter(|conn| self.may_be_here(conn));
+        let here: Vec<&Conn> = here.collect();
         let is_first = |piece: PieceId| {
-            let have = near.iter().filter(|conn| conn.has.get(piece.0));
+            let have = here.iter().filter(|conn| conn.has.get(piece.0));
             let have: Vec<u64> = have.map(|conn| conn.peer.member).collect();
             rank(&have, self.config.member, piece) == 0
         };

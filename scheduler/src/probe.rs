@@ -58,7 +58,7 @@ impl Scheduler {
         }
         let Some(since) = self.probing.since else {
             let starts =
-                self.config.site.is_none() && self.conns.iter().any(|(_, conn)| self.is_probed(conn));
+                self.config.site.is_none() && self.conns.iter().any(|(_, conn)| self.may_be_here(conn));
             self.probing.since = starts.then_some(self.now);
             return;
         };
@@ -83,7 +83,7 @@ impl Scheduler {
         let new = |probe: &Probe| probe.count == 0 && slow < t.probes_slow as usize;
         let open = self.conns.iter().filter(|(_, conn)| {
             let probe = self.probing.members.get(&conn.peer.member).copied().unwrap_or_default();
-            self.is_probed(conn)
+            self.may_be_here(conn)
                 && (new(&probe) || again(&probe))
                 && !under_way.iter().any(|(_, member)| *member == conn.peer.member)
         });
@@ -95,11 +95,6 @@ impl Scheduler {
         (probe.count, probe.at) = (probe.count + 1, self.now);
         self.probing.under_way.push((id, member));
         self.out.push(Output::Probe(id));
-    }
-
-    /// Whether a peer may be at this machine's site.
-    fn is_probed(&self, conn: &Conn) -> bool {
-        conn.peer.role == Role::Member && !conn.closing && !self.crosses(conn)
     }
 
     /// It has become known where this machine is: it sends probes to those that are there as well, whose links had too little to

@@ -56,6 +56,11 @@ impl Scheduler {
         conn.peer.site.zip(self.config.site).is_some_and(|(theirs, ours)| theirs != ours)
     }
 
+    /// Whether a peer is a member that may be at this site.
+    pub(super) fn may_be_here(&self, conn: &Conn) -> bool {
+        conn.peer.role == Role::Member && !conn.closing && !self.crosses(conn)
+    }
+
     /// The sites that have members, as the server sees it.
     pub(super) fn populated(&self) -> BTreeSet<SiteId> {
         let members = self.conns.iter().map(|(_, conn)| conn).filter(|conn| !conn.closing);
@@ -66,12 +71,10 @@ impl Scheduler {
     pub(super) fn crossing(&self) -> Crossing {
         let mut here = Bits::new(self.geometry.piece_count());
         let mut members = Vec::new();
-        for (_, conn) in self.conns.iter() {
-            if conn.peer.role == Role::Member && !self.crosses(conn) && !conn.closing {
-                here.add_all(&conn.has);
-                if !members.contains(&conn.peer.member) {
-                    members.push(conn.peer.member);
-                }
+        for (_, conn) in self.conns.iter().filter(|(_, conn)| self.may_be_here(conn)) {
+            here.add_all(&conn.has);
+            if !members.contains(&conn.peer.member) {
+                members.push(conn.peer.member);
             }
         }
         // Before that nobody knew what to wait for.
